@@ -1,0 +1,51 @@
+//! The command line arguments that every binary has in common.
+
+use std::path::PathBuf;
+
+use crate::{Config, ConfigError, Environment, load};
+
+/// Where the configuration is. Each binary flattens this into its own arguments.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConfigArgs {
+    /// Folder that holds one folder of configuration files for each environment
+    #[arg(long, env = "APP_CONFIG_DIR", default_value = "./config", value_name = "DIR", global = true)]
+    pub config_dir: PathBuf,
+
+    /// develop, staging, production or test
+    #[arg(long, env = "APP_ENV", default_value_t, value_name = "NAME", global = true)]
+    pub env: Environment,
+}
+
+impl ConfigArgs {
+    /// [`load`] for these arguments.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        load(self.env, &self.config_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        config: ConfigArgs,
+    }
+
+    #[test]
+    fn the_arguments_name_folder_and_environment() {
+        let program =
+            Program::try_parse_from(["p", "--config-dir", "/etc/atode", "--env", "staging"]).unwrap();
+        assert_eq!(program.config.config_dir, PathBuf::from("/etc/atode"));
+        assert_eq!(program.config.env, Environment::Staging);
+    }
+
+    #[test]
+    fn a_wrong_environment_names_the_four_that_exist() {
+        let error = Program::try_parse_from(["p", "--env", "prod"]).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("expected develop, staging, production or test"), "{error}");
+    }
+}

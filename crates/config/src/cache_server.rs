@@ -1,0 +1,207 @@
+//! `cacheserver.yaml`: the keys of its two Redis settings, and how they become [`crate::redis`]'s types.
+
+use std::{fs, time::Duration};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::Unexpected};
+
+use crate::{
+    Address, ConfigError,
+    duration::duration,
+    fields::{self, Secret, Section, Text, number},
+    redis::{Connection, DefaultRedis, Endpoint, JobqueueRedis},
+    source::Source,
+};
+
+const JOBQUEUE: &str = "cache_server.redis.jobqueue";
+const DEFAULT: &str = "cache_server.redis.default";
+
+/// `cache_server`.
+#[derive(Debug, Clone, Default)]
+pub struct CacheServer {
+    pub redis: Redis,
+}
+
+/// `cache_server.redis`: two settings that are independent of each other.
+#[derive(Debug, Clone, Default)]
+pub struct Redis {
+    pub jobqueue: JobqueueRedis,
+    pub default: DefaultRedis,
+}
+
+/// Also reads the files that the keys name.
+pub(crate) fn read(source: &Source) -> Result<CacheServer, ConfigError> {
+    let RedisKeys { jobqueue, default } = source.extract::<FileKeys>()?.cache_server.redis;
+    for key in ["addr", "sentinel", "db", "pool_size"].map(|key| format!("{DEFAULT}.{key}")) {
+        if source.sets(&key) {
+            return Err(source.refuse(&[&key], "only jobqueue has this key; default has cluster.addrs"));
+        }
+    }
+    let redis = Redis {
+        jobqueue: JobqueueRedis {
+            connection: jobqueue.connection(source, JOBQUEUE)?,
+            endpoint: jobqueue_endpoint(source, jobqueue.addr, jobqueue.sentinel, jobqueue.cluster.as_ref())?,
+            db: jobqueue.db,
+            key_prefix: jobqueue.key_prefix,
+            pool_size: jobqueue.pool_size,
+        },
+        default: DefaultRedis {
+            connection: default.connection(source, DEFAULT)?,
+            addrs: default.cluster.map(|cluster| cluster.0.addrs).unwrap_or_default(),
+            key_prefix: default.key_prefix,
+        },
+    };
+    Ok(CacheServer { redis })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileKeys {
+    #[serde(deserialize_with = "fields::section")]
+    cache_server: CacheServerKeys,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CacheServerKeys {
+    #[serde(deserialize_with = "fields::section")]
+    redis: RedisKeys,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RedisKeys {
+    #[serde(deserialize_with = "fields::section")]
+    jobqueue: ServerKeys,
+    #[serde(deserialize_with = "fields::section")]
+    default: ServerKeys,
+}
+
+/// The keys of both settings together, because serde cannot flatten a struct and refuse unknown keys at once.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ServerKeys {
+    addr: Option<Address>,
+    sentinel: Option<Section<SentinelKeys>>,
+    cluster: Option<Section<ClusterKeys>>,
+    #[serde(deserialize_with = "number::<_, _, 0, 255>")]
+    db: u8,
+    #[serde(deserialize_with = "number::<_, _, 1, 64>")]
+    pool_size: usize,
+    username: Option<Text>,
+    password: Option<Secret>,
+    password_file: Option<Text>,
+    #[serde(deserialize_with = "fields::flag")]
+    tls: bool,
+    #[serde(deserialize_with = "key_prefix")]
+    key_prefix: String,
+    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
+    connect_timeout: Duration,
+    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
+    command_timeout: Duration,
+    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
+    reconnect_min_delay: Duration,
+    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
+    reconnect_max_delay: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentinelKeys {
+    master: Text,
+    #[serde(deserialize_with = "fields::list")]
+    addrs: Vec<Address>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ClusterKeys {
+    #[serde(deserialize_with = "fields::list")]
+    addrs: Vec<Address>,
+}
+
+impl Default for ServerKeys {
+    fn default() -> Self {
+        let JobqueueRedis { db, pool_size, key_prefix, connection, .. } = JobqueueRedis::default();
+        Self {
+            addr: None,
+            sentinel: None,
+            cluster: None,
+            db,
+            pool_size,
+            username: None,
+            password: None,
+            password_file: None,
+            tls: connection.tls,
+            key_prefix,
+            connect_timeout: connection.connect_timeout,
+            command_timeout: connection.command_timeout,
+            reconnect_min_delay: connection.reconnect_min_delay,
+            reconnect_max_delay: connection.reconnect_max_delay,
+        }
+    }
+}
+
+impl ServerKeys {
+    fn connection(&self, source: &Source, section: &str) -> Result<Connection, ConfigError> {
+        if self.reconnect_min_delay > self.reconnect_max_delay {
+            let [min, max] = ["min", "max"].map(|end| format!("{section}.reconnect_{end}_delay"));
+            return Err(source.refuse(&[&min, &max], "reconnect_min_delay is above reconnect_max_delay"));
+        }
+        Ok(Connection {
+            username: self.username.as_ref().map(|username| username.0.clone()),
+            password: self.password(source, section)?,
+            tls: self.tls,
+            connect_timeout: self.connect_timeout,
+            command_timeout: self.command_timeout,
+            reconnect_min_delay: self.reconnect_min_delay,
+            reconnect_max_delay: self.reconnect_max_delay,
+        })
+    }
+
+    fn password(&self, source: &Source, section: &str) -> Result<Option<SecretString>, ConfigError> {
+        let refuse = |problem: &str| Err(source.refuse(&[&format!("{section}.password_file")], problem));
+        let path = match (&self.password, &self.password_file) {
+            (Some(_), Some(_)) => return refuse("give password or password_file, not both"),
+            (password, None) => return Ok(password.as_ref().map(|password| password.0.clone())),
+            (None, Some(path)) => &path.0,
+        };
+        match fs::read_to_string(path) {
+            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
+                "" => refuse(&format!("{path} is empty")),
+                password => Ok(Some(SecretString::from(password))),
+            },
+            Err(reason) => refuse(&format!("cannot read {path}: {reason}")),
+        }
+    }
+}
+
+fn jobqueue_endpoint(
+    source: &Source,
+    addr: Option<Address>,
+    sentinel: Option<Section<SentinelKeys>>,
+    cluster: Option<&Section<ClusterKeys>>,
+) -> Result<Endpoint, ConfigError> {
+    let refuse = |key: &str, problem: &str| Err(source.refuse(&[&format!("{JOBQUEUE}.{key}")], problem));
+    match (addr, sentinel, cluster) {
+        (_, _, Some(_)) => refuse("cluster", "not available in this version: jobs live on one Redis"),
+        (Some(_), Some(_), None) => refuse("sentinel", "give exactly one of addr, sentinel and cluster"),
+        (None, Some(Section(sentinel)), None) if sentinel.addrs.is_empty() => {
+            refuse("sentinel.addrs", "expected at least one address, found none")
+        }
+        (None, Some(Section(SentinelKeys { master, addrs })), None) => {
+            Ok(Endpoint::Sentinel { master: master.0, addrs })
+        }
+        (Some(addr), None, None) => Ok(addr.into()),
+        (None, None, None) => Ok(JobqueueRedis::default().endpoint),
+    }
+}
+
+/// Braces would make a hash tag of the prefix, and the keys of all queues fall on one node of a cluster.
+fn key_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let expected = r#"at most 64 printable ASCII characters without spaces, "{" and "}""#;
+    fields::text(deserializer, expected, |text| {
+        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}');
+        if valid { Ok(text.to_owned()) } else { Err(Unexpected::Str(text)) }
+    })
+}

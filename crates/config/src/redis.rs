@@ -1,0 +1,257 @@
+//! Settings for Redis, and the fred client that they make.
+//!
+//! What fred leaves open by default is closed here: every connection, command and reconnect has its limit, and
+//! a client never gives up. A [`Builder`] is not to be printed, because fred shows the password in it.
+
+use std::{sync::Arc, time::Duration};
+
+use fred::{
+    rustls::{ClientConfig, RootCertStore, crypto::ring},
+    rustls_native_certs::load_native_certs,
+    types::{
+        Builder,
+        config::{
+            ClusterDiscoveryPolicy, Config, ConnectionConfig, ReconnectError, ReconnectPolicy, Server,
+            ServerConfig, TcpConfig, TlsConfig, TlsConnector, TlsHostMapping, UnresponsiveConfig,
+        },
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+use socket2::TcpKeepalive;
+
+use crate::{Address, ConfigError};
+
+/// Commands that wait for a connection; the next one is refused at once.
+const MAX_WAITING_COMMANDS: usize = 16_384;
+/// `AUTH`, `SELECT`, `CLUSTER SLOTS` and the like, which fred sends by itself.
+const INTERNAL_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+/// Silence after which a server counts as lost. Never below what a command may take.
+const MIN_UNRESPONSIVE: Duration = Duration::from_secs(2);
+/// Keeps processes from reconnecting in step, without putting off the first attempt.
+const RECONNECT_JITTER_MS: u32 = 20;
+
+/// `cache_server.redis.jobqueue`: the one Redis that holds jobs.
+#[derive(Debug, Clone)]
+pub struct JobqueueRedis {
+    /// Never a cluster in this version.
+    pub endpoint: Endpoint,
+    pub db: u8,
+    /// Starts every key, as in `atode:{default}:jobs`.
+    pub key_prefix: String,
+    /// Connections of a pool, for [`Builder::build_pool`].
+    pub pool_size: usize,
+    pub connection: Connection,
+}
+
+/// `cache_server.redis.default`: a Redis for what need not persist, such as rate limits.
+#[derive(Debug, Clone)]
+pub struct DefaultRedis {
+    /// Of a single server, or of some nodes of one cluster; only the server can tell which. Empty: no such Redis.
+    pub addrs: Vec<Address>,
+    /// Starts every key.
+    pub key_prefix: String,
+    pub connection: Connection,
+}
+
+impl Default for JobqueueRedis {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::Server { host: "localhost".to_owned(), port: 6379 },
+            db: 0,
+            key_prefix: "atode:".to_owned(),
+            pool_size: 1,
+            connection: Connection::default(),
+        }
+    }
+}
+
+impl Default for DefaultRedis {
+    fn default() -> Self {
+        Self { addrs: Vec::new(), key_prefix: "atode:".to_owned(), connection: Connection::default() }
+    }
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            username: None,
+            password: None,
+            tls: false,
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_millis(800),
+            reconnect_min_delay: Duration::from_millis(50),
+            reconnect_max_delay: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Which server to talk to, and how to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// This one. IPv6 addresses without brackets.
+    Server { host: String, port: u16 },
+    /// The one that the sentinels at `addrs` currently call `master`.
+    Sentinel { master: String, addrs: Vec<Address> },
+    /// Every node of the cluster that has some at `addrs`.
+    Cluster { addrs: Vec<Address> },
+}
+
+/// How to log in, and how long to wait.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub username: Option<String>,
+    pub password: Option<SecretString>,
+    /// Encrypt, and check the server's certificate against the system's roots.
+    pub tls: bool,
+    /// For TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the call to the reply, the wait for a connection included.
+    pub command_timeout: Duration,
+    pub reconnect_min_delay: Duration,
+    pub reconnect_max_delay: Duration,
+}
+
+impl JobqueueRedis {
+    /// Makes any number of pools and clients for this server.
+    pub fn builder(&self) -> Result<Builder, ConfigError> {
+        let mut builder = self.connection.builder(&self.endpoint)?;
+        builder.with_config(|config| config.database = (self.db != 0).then_some(self.db));
+        Ok(builder)
+    }
+}
+
+impl DefaultRedis {
+    /// Makes clients for an endpoint at [`Self::addrs`]. To connect to a single server as to a cluster fails for
+    /// good, so ask one of them first, as [`Endpoint::from`] its address, with `INFO cluster`.
+    pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
+        self.connection.builder(endpoint)
+    }
+}
+
+impl From<Address> for Endpoint {
+    fn from(Address { host, port }: Address) -> Self {
+        Self::Server { host, port }
+    }
+}
+
+impl Connection {
+    /// Clients of this builder are to be started by `connect()`: `init()` would wait for the first connection.
+    pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
+        let mut builder = Builder::from_config(Config {
+            // A start does not wait for Redis: without this, no reconnecting before the first connection.
+            fail_fast: false,
+            server: server_config(endpoint),
+            username: self.username.clone(),
+            password: self.password.as_ref().map(|password| password.expose_secret().to_owned()),
+            tls: if self.tls { Some(tls()?) } else { None },
+            ..Config::default()
+        });
+        builder
+            .set_policy(self.reconnect_policy())
+            .set_connection_config(self.connection_config(endpoint))
+            .with_performance_config(|performance| {
+                performance.default_command_timeout = self.command_timeout;
+            });
+        Ok(builder)
+    }
+
+    fn reconnect_policy(&self) -> ReconnectPolicy {
+        let endless = 0;
+        let milliseconds = |delay: Duration| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        let (min, max) = (milliseconds(self.reconnect_min_delay), milliseconds(self.reconnect_max_delay));
+        let mut policy = ReconnectPolicy::new_exponential(endless, min, max, 2);
+        policy.set_jitter(RECONNECT_JITTER_MS);
+        policy
+    }
+
+    fn connection_config(&self, endpoint: &Endpoint) -> ConnectionConfig {
+        let unresponsive = MIN_UNRESPONSIVE.max(self.command_timeout + Duration::from_secs(1));
+        ConnectionConfig {
+            connection_timeout: self.connect_timeout,
+            internal_command_timeout: INTERNAL_COMMAND_TIMEOUT,
+            max_command_attempts: max_command_attempts(endpoint),
+            max_command_buffer_len: MAX_WAITING_COMMANDS,
+            unresponsive: UnresponsiveConfig {
+                max_timeout: Some(unresponsive),
+                interval: Duration::from_millis(250),
+            },
+            reconnect_on_auth_error: true,
+            reconnect_errors: vec![
+                ReconnectError::Loading,
+                ReconnectError::ReadOnly,
+                ReconnectError::MasterDown,
+                ReconnectError::ClusterDown,
+            ],
+            tcp: TcpConfig {
+                nodelay: Some(true),
+                // A subscriber only listens, so nothing but this tells it that the other end is gone.
+                keepalive: Some(
+                    TcpKeepalive::new()
+                        .with_time(Duration::from_secs(5))
+                        .with_interval(Duration::from_secs(1)),
+                ),
+                // Under steady traffic `unresponsive` never ends a connection: each write starts its clock anew.
+                #[cfg(target_os = "linux")]
+                user_timeout: Some(unresponsive),
+                ..TcpConfig::default()
+            },
+            ..ConnectionConfig::default()
+        }
+    }
+}
+
+/// A command whose reply was lost may have been carried out, so nobody but its caller may send it again. But to
+/// fred, following a redirection of a cluster is an attempt too.
+fn max_command_attempts(endpoint: &Endpoint) -> u32 {
+    match endpoint {
+        Endpoint::Server { .. } | Endpoint::Sentinel { .. } => 1,
+        Endpoint::Cluster { .. } => 3,
+    }
+}
+
+fn server_config(endpoint: &Endpoint) -> ServerConfig {
+    match endpoint {
+        Endpoint::Server { host, port } => ServerConfig::Centralized { server: server(host, *port) },
+        Endpoint::Sentinel { master, addrs } => ServerConfig::Sentinel {
+            hosts: servers(addrs),
+            service_name: master.clone(),
+            username: None,
+            password: None,
+        },
+        Endpoint::Cluster { addrs } => {
+            ServerConfig::Clustered { hosts: servers(addrs), policy: ClusterDiscoveryPolicy::ConfigEndpoint }
+        }
+    }
+}
+
+fn servers(addrs: &[Address]) -> Vec<Server> {
+    addrs.iter().map(|Address { host, port }| server(host, *port)).collect()
+}
+
+/// fred resolves `{host}:{port}`, which needs brackets for IPv6, while no certificate has brackets.
+fn server(host: &str, port: u16) -> Server {
+    if host.contains(':') {
+        Server::new_with_tls(format!("[{host}]"), port, Some(host.to_owned()))
+    } else {
+        Server::new(host, port)
+    }
+}
+
+/// fred's own default would take whichever crypto provider the process has, and panic if it has two.
+fn tls() -> Result<TlsConfig, ConfigError> {
+    let found = load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        let problem =
+            format!("this system has no root certificates{reason}; SSL_CERT_FILE may name a file of them");
+        return Err(ConfigError::Tls(problem));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConfigError::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConfig { connector: TlsConnector::from(config), hostnames: TlsHostMapping::None })
+}

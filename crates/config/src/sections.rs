@@ -1,0 +1,163 @@
+//! The sections of `config.yaml` but for `api`: what the keys mean, and what holds where one is absent.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Deserializer};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    duration::duration,
+    fields::{self, Text, number},
+};
+
+const GIBIBYTE: u32 = 1 << 30;
+
+/// One entry of `queues`: a lane that jobs may be enqueued to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// Slots that the queue's keys are spread over; always 1 in this version.
+    #[serde(deserialize_with = "partitions")]
+    pub partitions: u16,
+}
+
+/// `server`: the HTTP side of the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Name or address to listen on.
+    #[serde(deserialize_with = "text")]
+    pub host: String,
+    /// 0: any free port.
+    #[serde(deserialize_with = "number::<_, _, 0, 65_535>")]
+    pub port: u16,
+    /// How long running requests may take to end once the server was told to stop; at most 1 h.
+    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
+    pub shutdown_timeout: Duration,
+    /// Bytes of a request's body, batches excepted.
+    #[serde(deserialize_with = "number::<_, _, 1, GIBIBYTE>")]
+    pub max_body_bytes: usize,
+    /// Bytes of a batch's body.
+    #[serde(deserialize_with = "number::<_, _, 1, GIBIBYTE>")]
+    pub max_batch_bytes: usize,
+}
+
+/// `worker`: a process that runs jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// Name or address that the probes and metrics are served on.
+    #[serde(deserialize_with = "text")]
+    pub host: String,
+    /// 0: any free port.
+    #[serde(deserialize_with = "number::<_, _, 0, 65_535>")]
+    pub port: u16,
+    /// Jobs that run at the same time.
+    #[serde(deserialize_with = "number::<_, _, 1, 10_000>")]
+    pub concurrency: usize,
+    /// Weight of each queue to work on, all of them named in [`crate::Config::queues`]. `None`: every queue
+    /// that a registered kind names.
+    #[serde(deserialize_with = "weights")]
+    pub queues: Option<BTreeMap<String, u32>>,
+    /// How long a claimed job is held without a sign of life; 5 s to 1 h.
+    #[serde(deserialize_with = "duration::<_, 5_000, 3_600_000>")]
+    pub lease: Duration,
+    /// How long running jobs may take to end once the worker was told to stop; at most 1 h.
+    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
+    pub shutdown_timeout: Duration,
+}
+
+/// `logging`: what is written to stderr, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// `info` and the like, or any filter of tracing such as `info,fred=debug`.
+    #[serde(deserialize_with = "level")]
+    pub level: EnvFilter,
+    #[serde(deserialize_with = "log_format")]
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// An object on one line, for programs.
+    Json,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { partitions: 1 }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8080,
+            shutdown_timeout: Duration::from_secs(25),
+            max_body_bytes: 256 * 1024,
+            max_batch_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8082,
+            concurrency: 64,
+            queues: None,
+            lease: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { level: EnvFilter::new("info"), format: LogFormat::Text }
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Text::deserialize(deserializer).map(|text| text.0)
+}
+
+fn partitions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    fields::number_in(deserializer, 1..=1, "1 (partitions above 1 are not available in this version)")
+}
+
+fn weights<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, u32>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    struct Weight(#[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")] u32);
+
+    let by_queue = fields::by_queue::<D, Weight>(deserializer)?;
+    Ok(by_queue.map(|weights| weights.into_iter().map(|(queue, weight)| (queue, weight.0)).collect()))
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EnvFilter, D::Error> {
+    let expected = "off, error, warn, info, debug, trace, or a filter such as \"info,fred=debug\"";
+    fields::text(deserializer, expected, |text| {
+        let filter = EnvFilter::try_new(text).ok().filter(|_| names_levels(text));
+        filter.ok_or(serde::de::Unexpected::Str(text))
+    })
+}
+
+/// To tracing a lone word is a target at all levels, so that `level: inof` would silence everything else.
+fn names_levels(directives: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word.trim()));
+    directives.contains('[')
+        || directives.split(',').all(|directive| directive.contains('=') || is_level(directive))
+}
+
+fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
+    fields::word(deserializer, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
+}

@@ -1,0 +1,196 @@
+//! One YAML file with environment variables laid over it. Figment keeps in mind which of them each value is
+//! from, so that an error can name it.
+
+use std::{ffi::OsString, fs, path::PathBuf};
+
+use figment::{
+    Error, Figment, Metadata, Profile, Provider,
+    error::{Actual, Kind},
+    value::{Dict, Empty, Map, Tag, Value},
+};
+use serde::de::DeserializeOwned;
+
+use crate::ConfigError;
+
+const PREFIX: &str = "APP__";
+
+pub(crate) struct Source {
+    path: PathBuf,
+    figment: Figment,
+}
+
+/// An environment variable `APP__SECTION__KEY`.
+pub(crate) struct Override {
+    name: String,
+    keys: Vec<String>,
+    value: Value,
+}
+
+impl Source {
+    /// Reads a file of which every key may be absent, but not the file.
+    pub(crate) fn read<'o>(
+        path: PathBuf,
+        overrides: impl Iterator<Item = &'o Override>,
+    ) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
+        let dict =
+            parse_yaml(&text).map_err(|problem| ConfigError::Syntax { path: path.clone(), problem })?;
+        let file = Layer { metadata: Metadata::from("file", path.as_path()), dict };
+        let figment = overrides.fold(Figment::from(file), |figment, over| figment.merge(over.layer()));
+        Ok(Self { path, figment })
+    }
+
+    pub(crate) fn extract<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        self.figment.extract().map_err(|error| self.one_line(error))
+    }
+
+    /// Whether the file or a variable has the key, as in `server.port`.
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.figment.contains(key)
+    }
+
+    /// An error about a value that only [`Self::extract`]'s caller can judge. The first of `keys` that is set is
+    /// the culprit.
+    pub(crate) fn refuse(&self, keys: &[&str], problem: &str) -> ConfigError {
+        let key = keys.iter().find(|key| self.sets(key)).or(keys.first()).copied().unwrap_or_default();
+        let origin = self.origin(self.figment.find_metadata(key));
+        ConfigError::Key { origin, key: key.to_owned(), problem: problem.to_owned() }
+    }
+
+    fn origin(&self, metadata: Option<&Metadata>) -> String {
+        match metadata.and_then(|metadata| metadata.source.as_ref()).and_then(figment::Source::custom) {
+            Some(variable) => format!("environment variable {variable}"),
+            None => self.path.display().to_string(),
+        }
+    }
+
+    fn one_line(&self, mut error: Error) -> ConfigError {
+        let origin = self.origin(error.metadata.as_ref());
+        let problem = match &error.kind {
+            Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+                let secret = error.path.last().is_some_and(|key| key.contains("password"));
+                format!(
+                    "expected {expected}, found {}",
+                    if secret { sort_of(found) } else { describe(found) }
+                )
+            }
+            Kind::UnknownField(_, known) => format!("unknown key, known are {}", known.join(", ")),
+            Kind::MissingField(key) => {
+                error.path.push(key.clone().into_owned());
+                "this key is missing".to_owned()
+            }
+            other => other.to_string(),
+        };
+        ConfigError::Key { origin, key: dotted(&error.path), problem }
+    }
+}
+
+impl Override {
+    /// The overrides among a process's variables. Sorted by name, so that what they do depends on nothing else.
+    pub(crate) fn among(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Vec<Self>, ConfigError> {
+        let mut overrides = Vec::new();
+        for (name, value) in variables {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            overrides.push(Self::new(name, &value)?);
+        }
+        overrides.sort_by(|a: &Self, b: &Self| a.name.cmp(&b.name));
+        Ok(overrides)
+    }
+
+    /// Whether the key is in this section, which is one of the top level.
+    pub(crate) fn is_in(&self, section: &str) -> bool {
+        self.keys.first().is_some_and(|key| key == section)
+    }
+
+    fn new(name: &str, value: &OsString) -> Result<Self, ConfigError> {
+        let keys: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+        let Some(text) = value.to_str() else {
+            let (origin, problem) = (format!("environment variable {name}"), "expected UTF-8".to_owned());
+            return Err(ConfigError::Key { origin, key: dotted(&keys), problem });
+        };
+        let is_secret = keys.last().is_some_and(|key| key == "password");
+        let value = match text {
+            "" => Value::Empty(Tag::Default, Empty::None),
+            list if list.starts_with('[') && !is_secret => {
+                yaml_serde::from_str(list).unwrap_or_else(|_| Value::from(list))
+            }
+            text => Value::from(text),
+        };
+        Ok(Self { name: name.to_owned(), keys, value })
+    }
+
+    fn layer(&self) -> Layer {
+        let nest = |value, key: &String| Value::from(Dict::from([(key.clone(), value)]));
+        let (first, rest) = self.keys.split_first().map_or((String::new(), &[][..]), |(f, r)| (f.clone(), r));
+        let value = rest.iter().rev().fold(self.value.clone(), nest);
+        let metadata = Metadata::from("environment variable", self.name.as_str());
+        Layer { metadata, dict: Dict::from([(first, value)]) }
+    }
+}
+
+/// What one file or variable says.
+struct Layer {
+    metadata: Metadata,
+    dict: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        Ok(Profile::Default.collect(self.dict.clone()))
+    }
+}
+
+fn parse_yaml(text: &str) -> Result<Dict, String> {
+    let not_yaml = |error: yaml_serde::Error| format!("not valid YAML: {error}").replace('\n', " ");
+    // As a `yaml_serde::Value` first, because a `Dict` would take the last of two equal keys.
+    match yaml_serde::from_str(text).map_err(not_yaml)? {
+        yaml_serde::Value::Mapping(_) => yaml_serde::from_str(text).map_err(not_yaml),
+        yaml_serde::Value::Null => Ok(Dict::new()),
+        _ => Err("expected keys with their values, as in `server: { port: 8080 }`".to_owned()),
+    }
+}
+
+/// `cluster.addrs[1]`
+fn dotted(path: &[String]) -> String {
+    let mut key = String::new();
+    for part in path {
+        if part.parse::<usize>().is_ok() {
+            key.extend(["[", part, "]"]);
+        } else {
+            key.extend([if key.is_empty() { "" } else { "." }, part]);
+        }
+    }
+    key
+}
+
+fn describe(found: &Actual) -> String {
+    match found {
+        Actual::Bool(flag) => flag.to_string(),
+        Actual::Unsigned(number) => number.to_string(),
+        Actual::Signed(number) => number.to_string(),
+        Actual::Float(number) => number.to_string(),
+        Actual::Str(text) => format!("{text:?}"),
+        other => sort_of(other),
+    }
+}
+
+/// [`describe`] without the value.
+fn sort_of(found: &Actual) -> String {
+    match found {
+        Actual::Bool(_) => "true or false",
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
+        Actual::Str(_) => "a text",
+        Actual::Unit | Actual::Option => "nothing",
+        Actual::Seq => "a list",
+        Actual::Map => "a section of keys",
+        other => return other.to_string(),
+    }
+    .to_owned()
+}

@@ -1,0 +1,111 @@
+//! Taking due jobs, for a limited time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::types::{Key, Value};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::keys::Set;
+use crate::lease::{Lease, millis};
+use crate::record::History;
+use crate::scripts::CLAIM;
+use crate::MAX_BATCH;
+
+/// A job that two or more workers died with is run by a worker one at a time. When it is not its
+/// turn it is put off by this much, so that it does not stand in the others' way.
+const SUSPECT_PUT_OFF: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct ClaimOptions<'a> {
+    pub queue: &'a Arc<str>,
+    /// The kinds that the caller can run, in the order in which they are asked.
+    pub kinds: &'a [Arc<str>],
+    /// Jobs taken at most (≤ [`MAX_BATCH`]).
+    pub limit: usize,
+    pub lease: Duration,
+    /// The worker as JSON ([`crate::WorkerRef`]): every claim is attributable.
+    pub holder: &'a str,
+    /// How many suspects the caller may take now: 0 while it runs one.
+    pub suspects: u32,
+}
+
+#[derive(Debug)]
+pub struct Claim {
+    /// Redis' time of the claim, Unix ms.
+    pub now: i64,
+    /// The earliest due time left among the kinds asked for; none where nothing waits or the queue
+    /// is paused.
+    pub next_due: Option<i64>,
+    pub jobs: Vec<Claimed>,
+    /// Ids that stood in a set without a record: removed, and to be reported.
+    pub without_record: u64,
+}
+
+#[derive(Debug)]
+pub struct Claimed {
+    pub lease: Lease,
+    /// Unix ms.
+    pub due: i64,
+    /// The record as stored: [`crate::Record::decode`] reads it.
+    pub record: Bytes,
+    pub history: History,
+}
+
+impl Client {
+    /// One call: up to `limit` due jobs of one queue under one new token.
+    pub async fn claim(&self, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
+        let keys = self.keys().queue(options.queue);
+        let mut script_keys: Vec<Key> = vec![
+            keys.jobs().into(),
+            keys.active().into(),
+            keys.state().into(),
+            keys.fence().into(),
+            keys.paused().into(),
+        ];
+        for kind in options.kinds {
+            script_keys.push(keys.set(kind, Set::Due).into());
+            script_keys.push(keys.set(kind, Set::Lease).into());
+        }
+        let args: Vec<Value> = vec![
+            (options.limit.min(MAX_BATCH) as i64).into(),
+            millis(options.lease),
+            options.holder.into(),
+            i64::from(options.suspects).into(),
+            millis(SUSPECT_PUT_OFF),
+        ];
+        let reply = self.call(&CLAIM, script_keys, args).await?;
+        decode(reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))
+    }
+}
+
+fn decode(reply: Vec<Value>, options: &ClaimOptions<'_>) -> Option<Claim> {
+    let [now, next_due, token, without_record] = reply.get(..4)? else { return None };
+    let token: Arc<str> = token.as_str()?.as_ref().into();
+    let mut claim = Claim {
+        now: now.as_i64()?,
+        next_due: next_due.as_i64().filter(|due| *due >= 0),
+        jobs: Vec::with_capacity(reply.len() / 5),
+        without_record: without_record.as_u64()?,
+    };
+    for job in reply[4..].chunks_exact(5) {
+        let kind = options.kinds.get(usize::try_from(job[0].as_i64()? - 1).ok()?)?;
+        let id = job[1].as_str()?.parse().ok()?;
+        let history = match History::decode(&job[4].as_str()?) {
+            Ok((_, history)) => history,
+            Err(error) => {
+                tracing::error!(job.id = %id, %error, "the job's history cannot be read; it starts a new one");
+                History::default()
+            }
+        };
+        claim.jobs.push(Claimed {
+            lease: Lease { queue: options.queue.clone(), kind: kind.clone(), id, token: token.clone() },
+            due: job[2].as_f64()? as i64,
+            record: job[3].clone().into_bytes()?,
+            history,
+        });
+    }
+    Some(claim)
+}

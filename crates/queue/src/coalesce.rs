@@ -1,0 +1,91 @@
+//! The enqueue coalescer: while one round trip is in flight, what comes in gathers and goes with
+//! the next. Alone a job waits for nobody; under load hundreds share a round trip (and an fsync).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::MAX_BATCH;
+use crate::client::Client;
+use crate::enqueue::{Atomicity, Enqueued, NewJob, fitting};
+use crate::error::Error;
+
+/// Bytes that may wait in one lane; what comes on top is refused. Bounds memory while Redis is slow.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// The way of one queue's jobs to Redis.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    jobs: mpsc::UnboundedSender<Waiting>,
+    room: Arc<Semaphore>,
+}
+
+struct Waiting {
+    job: NewJob,
+    since: Instant,
+    answer: oneshot::Sender<Result<Enqueued, Error>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Lane {
+    pub(crate) fn open(client: &Client, queue: &Arc<str>) -> Self {
+        let (jobs, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(drive(client.clone(), queue.clone(), incoming));
+        Lane { jobs, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }
+    }
+
+    pub(crate) async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
+        let weight = u32::try_from(job.weight()).map_err(|_| Error::Overloaded)?;
+        let room = self.room.clone().try_acquire_many_owned(weight).map_err(|_| Error::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let stopped = || Error::NotSent("the process is stopping".to_owned());
+        let waiting = Waiting { job, since: Instant::now(), answer, _room: room };
+        self.jobs.send(waiting).map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+async fn drive(client: Client, queue: Arc<str>, mut incoming: mpsc::UnboundedReceiver<Waiting>) {
+    let patience = client.connection().command_timeout();
+    let mut gathered = Vec::new();
+    let mut waiting: VecDeque<Waiting> = VecDeque::new();
+    loop {
+        if waiting.is_empty() && incoming.recv_many(&mut gathered, MAX_BATCH).await == 0 {
+            return;
+        }
+        waiting.extend(gathered.drain(..));
+        while waiting.len() < MAX_BATCH
+            && let Ok(next) = incoming.try_recv()
+        {
+            waiting.push_back(next);
+        }
+
+        // Whoever has waited too long gets an answer instead of a place in a call.
+        while waiting.front().is_some_and(|first| first.since.elapsed() > patience) {
+            if let Some(late) = waiting.pop_front() {
+                let _ = late.answer.send(Err(Error::NotSent("Redis is too slow".to_owned())));
+            }
+        }
+        if waiting.is_empty() {
+            continue;
+        }
+
+        let fitting = fitting(waiting.iter().map(|next| next.job.weight()));
+        let (jobs, answers): (Vec<_>, Vec<_>) =
+            waiting.drain(..fitting).map(|next| (next.job, (next.answer, next._room))).unzip();
+        match client.enqueue_call(&queue, &jobs, Atomicity::Each).await {
+            Ok(stored) => {
+                for ((answer, _room), stored) in answers.into_iter().zip(stored) {
+                    let _ = answer.send(Ok(stored));
+                }
+            }
+            Err(error) => {
+                for (answer, _room) in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}

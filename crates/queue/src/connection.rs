@@ -1,0 +1,179 @@
+//! The connection to Redis: fails fast, never resends, heals by itself, says once when it is lost
+//! and once when it is back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atode_config::redis::{Endpoint, JobqueueRedis};
+use fred::clients::{Client as FredClient, Pool, SubscriberClient};
+use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
+use fred::types::config::Options;
+use fred::types::{Key, Value};
+use tokio::sync::watch;
+
+use crate::error::{Error, is_noscript};
+use crate::scripts::Script;
+
+#[derive(Clone)]
+pub struct Connection {
+    pool: Pool,
+    subscriber: SubscriberClient,
+    /// Counts connects: whoever has to start over after one waits for a change.
+    connects: watch::Receiver<u64>,
+    once_and_fast: Options,
+    address: Arc<str>,
+}
+
+/// What an operator has to know of the Redis that holds the jobs (from `INFO`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    pub version: String,
+    pub aof_enabled: bool,
+    pub maxmemory_policy: String,
+    pub run_id: String,
+}
+
+impl Connection {
+    /// Starts to connect and returns at once: Redis may be down now and come later.
+    pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
+        let builder = redis.builder().map_err(|error| Error::Corrupt(error.to_string()))?;
+        let pool = builder.build_pool(redis.pool_size)?;
+        let subscriber = builder.build_subscriber_client()?;
+        let (counter, connects) = watch::channel(0);
+        let address: Arc<str> = address(&redis.endpoint).into();
+        tokio::spawn(report(pool.clients()[0].clone(), counter, address.clone()));
+        let _ = pool.connect_pool();
+        let _ = subscriber.connect();
+        let once_and_fast = Options {
+            max_attempts: Some(1),
+            fail_fast: true,
+            timeout: Some(redis.connection.command_timeout),
+            ..Options::default()
+        };
+        Ok(Connection { pool, subscriber, connects, once_and_fast, address })
+    }
+
+    /// Runs a script once. Redis having forgotten it is the only case in which it is sent again:
+    /// it did not run then.
+    pub(crate) async fn call(&self, script: &Script, keys: Vec<Key>, args: Vec<Value>) -> Result<Value, Error> {
+        let client = self.ready()?.with_options(&self.once_and_fast);
+        match client.evalsha(script.sha1.as_str(), keys.clone(), args.clone()).await {
+            Err(error) if is_noscript(&error) => {
+                let _: Value = client.script_load(script.source.as_str()).await?;
+                Ok(client.evalsha(script.sha1.as_str(), keys, args).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// A client for a plain read. Errors at once while there is no connection.
+    pub(crate) fn reader(&self) -> Result<fred::clients::WithOptions<FredClient>, Error> {
+        Ok(self.ready()?.with_options(&self.once_and_fast))
+    }
+
+    pub(crate) fn subscriber(&self) -> &SubscriberClient {
+        &self.subscriber
+    }
+
+    /// Changes with each connect; 0 before the first.
+    pub fn connects(&self) -> watch::Receiver<u64> {
+        self.connects.clone()
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.pool.next_connected().is_connected()
+    }
+
+    /// Host and port, for people.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn command_timeout(&self) -> Duration {
+        self.once_and_fast.timeout.unwrap_or_default()
+    }
+
+    pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
+        let info: String = self.reader()?.info(None).await?;
+        let facts: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
+        let fact = |name: &str| facts.get(name).map_or(String::new(), |value| value.trim().to_owned());
+        Ok(ServerFacts {
+            // Valkey answers redis_version too, with the version that it is compatible with.
+            version: if facts.contains_key("valkey_version") {
+                format!("valkey {}", fact("valkey_version"))
+            } else {
+                fact("redis_version")
+            },
+            aof_enabled: fact("aof_enabled") == "1",
+            maxmemory_policy: fact("maxmemory_policy"),
+            run_id: fact("run_id"),
+        })
+    }
+
+    fn ready(&self) -> Result<&FredClient, Error> {
+        let client = self.pool.next_connected();
+        if client.is_connected() {
+            Ok(client)
+        } else {
+            Err(Error::NotSent(format!("no connection to {}", self.address)))
+        }
+    }
+}
+
+impl ServerFacts {
+    /// What endangers jobs on this server, each with what to do about it.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.aof_enabled {
+            warnings.push(
+                "AOF is off: jobs are lost when Redis stops. Set `appendonly yes` \
+                 (now: `redis-cli CONFIG SET appendonly yes`)."
+                    .to_owned(),
+            );
+        }
+        if !self.maxmemory_policy.is_empty() && self.maxmemory_policy != "noeviction" {
+            warnings.push(format!(
+                "maxmemory-policy is {}: Redis deletes jobs when its memory is full. Set `noeviction` \
+                 (now: `redis-cli CONFIG SET maxmemory-policy noeviction`).",
+                self.maxmemory_policy
+            ));
+        }
+        warnings
+    }
+}
+
+fn address(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Server { host, port } => format!("{host}:{port}"),
+        Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels at {addrs:?}"),
+        Endpoint::Cluster { addrs } => format!("the cluster at {addrs:?}"),
+    }
+}
+
+/// Says when the connection is lost and when it is back, once each.
+async fn report(client: FredClient, connects: watch::Sender<u64>, address: Arc<str>) {
+    let mut errors = client.error_rx();
+    let mut connected = client.reconnect_rx();
+    let mut lost = false;
+    loop {
+        tokio::select! {
+            event = connected.recv() => match event {
+                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                    lost = false;
+                    connects.send_modify(|n| *n += 1);
+                    tracing::info!(redis = %address, "connected to Redis");
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            },
+            event = errors.recv() => match event {
+                Ok((error, _)) if !lost => {
+                    lost = true;
+                    tracing::error!(redis = %address, %error, "no connection to Redis; trying again until it is there");
+                }
+                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            },
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Storing new jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
+use fred::types::{Key, Value};
+use sha2::{Digest, Sha256};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::id::JobId;
+use crate::keys::Set;
+use crate::lease::{KindPlaces, millis};
+use crate::MAX_BATCH;
+use crate::record::Record;
+use crate::scripts::ENQUEUE;
+
+/// How long an idempotency key is remembered.
+const IDEMPOTENCY_TTL: Duration = Duration::from_hours(24);
+
+/// Payload bytes that one call carries at most, so that no call holds Redis up for long.
+const MAX_CALL_BYTES: usize = 1 << 20;
+
+/// When a job is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// This long after Redis stores it.
+    After(Duration),
+    /// At this instant of Redis' clock, Unix ms.
+    At(i64),
+}
+
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    pub id: JobId,
+    pub queue: Arc<str>,
+    pub kind: Arc<str>,
+    pub record: Bytes,
+    pub due: Due,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// The key under which a client may send the same request again, and a hash of what it sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    key: String,
+    body: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    Created,
+    /// The same key and body came before and made this job.
+    Duplicate(JobId),
+    /// The key came before, with another body, and made this job.
+    Conflict(JobId),
+}
+
+/// What becomes of a batch of which one job is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Atomicity {
+    AllOrNothing,
+    Each,
+}
+
+impl NewJob {
+    pub fn new(id: JobId, queue: &Arc<str>, kind: &Arc<str>, record: &Record<'_>, due: Due) -> Self {
+        NewJob {
+            id,
+            queue: queue.clone(),
+            kind: kind.clone(),
+            record: record.encode().into(),
+            due,
+            idempotency: None,
+        }
+    }
+
+    /// Bytes that it takes of a call, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        self.record.len() + 64
+    }
+}
+
+impl Idempotency {
+    /// `scope` parts one client's keys from another's.
+    pub fn new(scope: &str, key: &str, body: &[u8]) -> Self {
+        let mut scoped = Sha256::new();
+        scoped.update(scope.as_bytes());
+        scoped.update([0]);
+        scoped.update(key.as_bytes());
+        Idempotency { key: short_hash(scoped), body: short_hash(Sha256::new().chain_update(body)) }
+    }
+}
+
+impl Client {
+    /// Stores a job. Alone it waits for nobody; under load many share one round trip.
+    pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
+        self.lane(&job.queue).enqueue(job).await
+    }
+
+    /// Stores jobs of one queue: all of them or none, in one call (≤ [`MAX_BATCH`] jobs).
+    pub async fn enqueue_all_or_nothing(&self, queue: &str, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        self.enqueue_call(queue, jobs, Atomicity::AllOrNothing).await
+    }
+
+    /// Stores jobs of one queue, each on its own account, in as few calls as they fit into. A call
+    /// that fails answers for its jobs only.
+    pub async fn enqueue_each(&self, queue: &str, jobs: &[NewJob]) -> Vec<Result<Enqueued, Error>> {
+        let mut results = Vec::with_capacity(jobs.len());
+        let mut rest = jobs;
+        while !rest.is_empty() {
+            let (call, behind) = rest.split_at(fitting(rest.iter().map(NewJob::weight)));
+            match self.enqueue_call(queue, call, Atomicity::Each).await {
+                Ok(stored) => results.extend(stored.into_iter().map(Ok)),
+                Err(error) => results.extend(call.iter().map(|_| Err(error.clone()))),
+            }
+            rest = behind;
+        }
+        results
+    }
+
+    pub(crate) async fn enqueue_call(
+        &self,
+        queue: &str,
+        jobs: &[NewJob],
+        atomicity: Atomicity,
+    ) -> Result<Vec<Enqueued>, Error> {
+        debug_assert!(jobs.len() <= MAX_BATCH);
+        let keys = self.keys().queue(queue);
+        let mut kinds = KindPlaces::default();
+        let places: Vec<Value> = jobs.iter().map(|job| kinds.place(&job.kind)).collect();
+
+        let mut script_keys: Vec<Key> =
+            vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
+        script_keys.extend(kinds.keys(&keys, &[Set::Due]));
+        let mut args: Vec<Value> = Vec::with_capacity(4 + kinds.names().len() + 6 * jobs.len());
+        args.push(i64::from(atomicity == Atomicity::AllOrNothing).into());
+        args.push(keys.wake_channel().into());
+        args.push(millis(IDEMPOTENCY_TTL));
+        args.push((kinds.names().len() as i64).into());
+        args.extend(kinds.names().map(|kind| Value::from(&**kind)));
+        let mut idempotency_keys = 0_i64;
+        for (job, place) in jobs.iter().zip(places) {
+            args.push(job.id.short().into());
+            args.push(Value::Bytes(job.record.clone()));
+            args.push(place);
+            args.push(match job.due {
+                Due::After(delay) => millis(delay),
+                Due::At(at) => Value::Integer(-at.max(1)),
+            });
+            if let Some(idempotency) = &job.idempotency {
+                script_keys.push(keys.idempotency(&idempotency.key).into());
+                idempotency_keys += 1;
+                args.push(idempotency_keys.into());
+                args.push(idempotency.body.as_str().into());
+            } else {
+                args.push(0.into());
+                args.push(Value::from_static_str(""));
+            }
+        }
+
+        self.announce(queue).await?;
+        let reply = self.call(&ENQUEUE, script_keys, args).await?;
+        decode(reply, jobs.len()).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
+    }
+}
+
+/// How many of the first jobs, given the bytes of each, one call may carry: at least one.
+pub(crate) fn fitting(weights: impl ExactSizeIterator<Item = usize>) -> usize {
+    let jobs = weights.len().min(MAX_BATCH);
+    let mut bytes = 0;
+    let too_much = weights.take(jobs).position(|weight| {
+        bytes += weight;
+        bytes > MAX_CALL_BYTES
+    });
+    too_much.unwrap_or(jobs).max(1)
+}
+
+/// Place and holder of each job that was not stored; all others were.
+fn decode(reply: Vec<Value>, jobs: usize) -> Option<Vec<Enqueued>> {
+    let mut results = vec![Enqueued::Created; jobs];
+    for exception in reply[1..].chunks_exact(2) {
+        let place = usize::try_from(exception[0].as_i64()?).ok()?;
+        let holder = exception[1].as_str()?;
+        let (verdict, id) = holder.split_at_checked(1)?;
+        let id = id.parse().ok()?;
+        *results.get_mut(place)? =
+            if verdict == "=" { Enqueued::Duplicate(id) } else { Enqueued::Conflict(id) };
+    }
+    Some(results)
+}
+
+/// 128 bits, 22 characters.
+fn short_hash(hash: Sha256) -> String {
+    BASE64URL_NOPAD.encode(&hash.finalize()[..16])
+}

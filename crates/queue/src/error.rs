@@ -1,0 +1,103 @@
+//! What can go wrong between us and Redis, sorted by what a caller does about it.
+
+use fred::error::{Error as FredError, ErrorKind};
+
+/// Cheap to clone: one failed call answers every job of its batch.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Nothing was sent, so nothing happened: safe to repeat.
+    #[error("Redis is not reachable: {0}")]
+    NotSent(String),
+    /// Sent, but no answer came: it may have happened. Repeat only what is safe to repeat.
+    #[error("Redis did not answer, the outcome is unknown: {0}")]
+    Unknown(String),
+    /// Redis answered that it does nothing right now (loading, read-only, out of memory, its disk
+    /// is full, …), and did nothing: safe to repeat later.
+    #[error("Redis refuses: {message}")]
+    Refused { code: RefusalCode, message: String },
+    /// More work is waiting for Redis than may wait: nothing happened, come back later.
+    #[error("too many jobs are waiting to be stored")]
+    Overloaded,
+    /// A reply or a key is not what this version writes: a person has to look.
+    #[error("unexpected data in Redis: {0}")]
+    Corrupt(String),
+}
+
+/// The first word of a Redis error that says "not now".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalCode {
+    OutOfMemory,
+    Loading,
+    ReadOnly,
+    Misconfigured,
+    NoReplicas,
+    MasterDown,
+    ClusterDown,
+    Busy,
+    Auth,
+}
+
+impl Error {
+    /// False where the call may have taken effect all the same.
+    pub fn nothing_happened(&self) -> bool {
+        !matches!(self, Error::Unknown(_) | Error::Corrupt(_))
+    }
+
+    pub(crate) fn corrupt(what: impl Into<String>) -> Self {
+        Error::Corrupt(what.into())
+    }
+}
+
+/// True where Redis has forgotten the script (restart, `SCRIPT FLUSH`): it did not run.
+pub(crate) fn is_noscript(error: &FredError) -> bool {
+    code(error) == "NOSCRIPT"
+}
+
+impl From<FredError> for Error {
+    fn from(error: FredError) -> Self {
+        let refused = |code| Error::Refused { code, message: error.details().to_owned() };
+        match code(&error) {
+            "OOM" => return refused(RefusalCode::OutOfMemory),
+            "LOADING" => return refused(RefusalCode::Loading),
+            "READONLY" => return refused(RefusalCode::ReadOnly),
+            "MISCONF" => return refused(RefusalCode::Misconfigured),
+            "NOREPLICAS" => return refused(RefusalCode::NoReplicas),
+            "MASTERDOWN" => return refused(RefusalCode::MasterDown),
+            "CLUSTERDOWN" => return refused(RefusalCode::ClusterDown),
+            "BUSY" => return refused(RefusalCode::Busy),
+            "NOAUTH" | "WRONGPASS" | "NOPERM" => return refused(RefusalCode::Auth),
+            _ => {}
+        }
+        match error.kind() {
+            ErrorKind::Backpressure | ErrorKind::Routing => Error::NotSent(error.to_string()),
+            ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Timeout => Error::Unknown(error.to_string()),
+            ErrorKind::Auth => refused(RefusalCode::Auth),
+            _ => Error::Corrupt(error.to_string()),
+        }
+    }
+}
+
+/// Redis' error codes reach us as text, the first word of it: read here and nowhere else.
+fn code(error: &FredError) -> &str {
+    error.details().split_ascii_whitespace().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_redis(details: &'static str) -> Error {
+        Error::from(FredError::new(ErrorKind::Unknown, details))
+    }
+
+    #[test]
+    fn a_refusal_of_redis_is_told_from_an_unknown_outcome() {
+        assert!(matches!(
+            from_redis("OOM command not allowed when used memory > 'maxmemory'."),
+            Error::Refused { code: RefusalCode::OutOfMemory, .. }
+        ));
+        assert!(from_redis("READONLY You can't write against a read only replica.").nothing_happened());
+        assert!(!Error::from(FredError::new(ErrorKind::Timeout, "Request timed out.")).nothing_happened());
+        assert!(matches!(from_redis("WRONGTYPE Operation against a key"), Error::Corrupt(_)));
+    }
+}

@@ -1,0 +1,301 @@
+//! Leases, and what may be done with one: extend it, or settle the job.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::types::{Key, Value};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::id::JobId;
+use crate::keys::{QueueKeys, Set};
+use crate::record::History;
+use crate::scripts::{BURY, COMPLETE, EXTEND, RELEASE, RETRY, Script};
+use crate::trim::MAX_FINISHED;
+use crate::MAX_BATCH;
+
+/// The hold that a worker has on a job for a limited time. Settling takes it by value: what was
+/// settled cannot be settled again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub(crate) queue: Arc<str>,
+    pub(crate) kind: Arc<str>,
+    pub(crate) id: JobId,
+    pub(crate) token: Arc<str>,
+}
+
+/// What became of a run, to be written under its lease.
+#[derive(Debug)]
+pub struct Settlement {
+    lease: Lease,
+    outcome: Outcome,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Complete { retention: Duration, history: History },
+    Retry { backoff: Duration, history: History },
+    Bury { history: History },
+    Release { delay: Duration },
+}
+
+/// Redis' word on a settlement or an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Done,
+    /// This very settlement was written before; its answer was lost.
+    Already,
+    /// The lease ran out and the job went on without its holder. Nothing was changed.
+    Stale,
+}
+
+/// The result of [`Client::settle`].
+#[derive(Debug, Default)]
+pub struct Settled {
+    pub answered: Vec<(Settlement, Verdict)>,
+    /// No answer came for these: safe to settle again.
+    pub unanswered: Vec<Settlement>,
+    /// Why, when there are any.
+    pub error: Option<Error>,
+}
+
+impl Lease {
+    pub fn id(&self) -> JobId {
+        self.id
+    }
+
+    pub fn queue(&self) -> &Arc<str> {
+        &self.queue
+    }
+
+    pub fn kind(&self) -> &Arc<str> {
+        &self.kind
+    }
+
+    /// Greater for each later lease of the job: write it beside an effect and refuse a smaller one.
+    pub fn token(&self) -> &Arc<str> {
+        &self.token
+    }
+
+    /// A second name of the same lease, for [`Client::extend`] only.
+    pub fn for_extension(&self) -> Lease {
+        Lease { queue: self.queue.clone(), kind: self.kind.clone(), id: self.id, token: self.token.clone() }
+    }
+
+    pub fn complete(self, retention: Duration, history: History) -> Settlement {
+        Settlement { lease: self, outcome: Outcome::Complete { retention, history } }
+    }
+
+    pub fn retry(self, backoff: Duration, history: History) -> Settlement {
+        Settlement { lease: self, outcome: Outcome::Retry { backoff, history } }
+    }
+
+    pub fn bury(self, history: History) -> Settlement {
+        Settlement { lease: self, outcome: Outcome::Bury { history } }
+    }
+
+    /// Hands the job back unspent, due again after `delay`.
+    pub fn release(self, delay: Duration) -> Settlement {
+        Settlement { lease: self, outcome: Outcome::Release { delay } }
+    }
+}
+
+impl Settlement {
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The word for it, for logs and counters.
+    pub fn name(&self) -> &'static str {
+        self.transition().script.name
+    }
+
+    fn transition(&self) -> &'static Transition {
+        match self.outcome {
+            Outcome::Complete { .. } => &TRANSITIONS[0],
+            Outcome::Retry { .. } => &TRANSITIONS[1],
+            Outcome::Bury { .. } => &TRANSITIONS[2],
+            Outcome::Release { .. } => &TRANSITIONS[3],
+        }
+    }
+
+    /// The arguments behind kind, id and token.
+    fn push_args(&self, args: &mut Vec<Value>) {
+        let token = &self.lease.token;
+        match &self.outcome {
+            Outcome::Complete { retention, history } => {
+                args.push(millis(*retention));
+                args.push(if retention.is_zero() { "".into() } else { history.encode(token).into() });
+            }
+            Outcome::Retry { backoff, history } => {
+                args.push(millis(*backoff));
+                args.push(history.encode(token).into());
+            }
+            Outcome::Bury { history } => args.push(history.encode(token).into()),
+            Outcome::Release { delay } => args.push(millis(*delay)),
+        }
+    }
+}
+
+/// How a settlement's script is called: the arguments in front of the jobs', whether it counts,
+/// and the set that the job goes to.
+struct Transition {
+    script: &'static std::sync::LazyLock<Script>,
+    head: fn(&QueueKeys) -> Vec<Value>,
+    counts: Counts,
+    target: Set,
+}
+
+#[derive(PartialEq)]
+enum Counts {
+    Yes,
+    No,
+}
+
+static TRANSITIONS: [Transition; 4] = [
+    Transition {
+        script: &COMPLETE,
+        head: |keys| vec![keys.finished_channel().into(), (MAX_FINISHED as i64).into()],
+        counts: Counts::Yes,
+        target: Set::Done,
+    },
+    Transition {
+        script: &RETRY,
+        head: |keys| vec![keys.wake_channel().into()],
+        counts: Counts::Yes,
+        target: Set::Due,
+    },
+    Transition {
+        script: &BURY,
+        head: |keys| vec![keys.finished_channel().into()],
+        counts: Counts::Yes,
+        target: Set::Dead,
+    },
+    Transition {
+        script: &RELEASE,
+        head: |keys| vec![keys.wake_channel().into()],
+        counts: Counts::No,
+        target: Set::Due,
+    },
+];
+
+impl Client {
+    /// Settles jobs, in one call a queue and transition, all at the same time.
+    pub async fn settle(&self, settlements: Vec<Settlement>) -> Settled {
+        let mut groups: HashMap<(Arc<str>, &'static str), Vec<Settlement>> = HashMap::new();
+        for settlement in settlements {
+            groups.entry((settlement.lease.queue.clone(), settlement.name())).or_default().push(settlement);
+        }
+        let mut calls = Vec::new();
+        for (_, mut group) in groups {
+            while group.len() > MAX_BATCH {
+                calls.push(group.split_off(group.len() - MAX_BATCH));
+            }
+            calls.push(group);
+        }
+        let answers =
+            futures_util::future::join_all(calls.iter().map(|group| self.settle_group(group))).await;
+        let mut settled = Settled::default();
+        for (group, answer) in calls.into_iter().zip(answers) {
+            match answer {
+                Ok(verdicts) => settled.answered.extend(group.into_iter().zip(verdicts)),
+                Err(error) => {
+                    settled.unanswered.extend(group);
+                    settled.error = Some(error);
+                }
+            }
+        }
+        settled
+    }
+
+    /// Prolongs leases of one queue to `lease` from now.
+    pub async fn extend(&self, queue: &str, leases: &[Lease], lease: Duration) -> Result<Vec<Verdict>, Error> {
+        let keys = self.keys().queue(queue);
+        let mut verdicts = Vec::with_capacity(leases.len());
+        for chunk in leases.chunks(MAX_BATCH) {
+            let mut kinds = KindPlaces::default();
+            let mut args = vec![millis(lease)];
+            for lease in chunk {
+                args.extend([
+                    kinds.place(&lease.kind),
+                    lease.id.short().into(),
+                    (&*lease.token).into(),
+                ]);
+            }
+            let mut script_keys = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
+            script_keys.extend(kinds.keys(&keys, &[Set::Lease]));
+            let reply = self.call(&EXTEND, script_keys, args).await?;
+            verdicts.extend(decode_verdicts(&EXTEND, &reply, chunk.len())?);
+        }
+        Ok(verdicts)
+    }
+
+    /// `group`: of one queue and one transition.
+    async fn settle_group(&self, group: &[Settlement]) -> Result<Vec<Verdict>, Error> {
+        let Some(first) = group.first() else { return Ok(Vec::new()) };
+        let keys = self.keys().queue(&first.lease.queue);
+        let transition = first.transition();
+        let mut kinds = KindPlaces::default();
+        let mut args = (transition.head)(&keys);
+        for settlement in group {
+            let lease = &settlement.lease;
+            args.extend([kinds.place(&lease.kind), lease.id.short().into(), (&*lease.token).into()]);
+            settlement.push_args(&mut args);
+        }
+        let mut script_keys = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
+        if transition.counts == Counts::Yes {
+            script_keys.push(keys.stats().into());
+        }
+        script_keys.extend(kinds.keys(&keys, &[Set::Lease, transition.target]));
+        let reply = self.call(transition.script, script_keys, args).await?;
+        decode_verdicts(transition.script, &reply, group.len())
+    }
+}
+
+/// The kinds of a call and the place of each, from 1 as Lua counts.
+#[derive(Default)]
+pub(crate) struct KindPlaces {
+    kinds: Vec<Arc<str>>,
+}
+
+impl KindPlaces {
+    pub(crate) fn place(&mut self, kind: &Arc<str>) -> Value {
+        let known = self.kinds.iter().position(|known| known == kind);
+        let place = known.unwrap_or_else(|| {
+            self.kinds.push(kind.clone());
+            self.kinds.len() - 1
+        });
+        Value::Integer(place as i64 + 1)
+    }
+
+    pub(crate) fn keys(&self, keys: &QueueKeys, sets: &[Set]) -> Vec<Key> {
+        self.kinds.iter().flat_map(|kind| sets.iter().map(|set| keys.set(kind, *set).into())).collect()
+    }
+
+    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.kinds.iter()
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> Value {
+    Value::Integer(duration.as_millis() as i64)
+}
+
+/// Behind Redis' time, a verdict for each job.
+pub(crate) fn decode_verdicts(script: &Script, reply: &[Value], jobs: usize) -> Result<Vec<Verdict>, Error> {
+    let verdicts: Vec<Verdict> = reply[1..]
+        .iter()
+        .map_while(|verdict| match verdict.as_i64() {
+            Some(0) => Some(Verdict::Stale),
+            Some(1) => Some(Verdict::Done),
+            Some(2) => Some(Verdict::Already),
+            _ => None,
+        })
+        .collect();
+    if verdicts.len() == jobs {
+        Ok(verdicts)
+    } else {
+        Err(Error::corrupt(format!("the reply of {}: {reply:?}", script.name)))
+    }
+}

@@ -1,0 +1,42 @@
+//! The delay queue: jobs on Redis sorted sets, one Lua script a state transition.
+//!
+//! A job's state is the set that its id is in, and each set belongs to one kind of one queue
+//! ([`keys`](self) are all made in `keys.rs`, scripts are all in `src/scripts`). The crate knows no
+//! concrete job and no HTTP.
+//!
+//! [`Client`] is the one way in: enqueue, claim, settle, extend, reap, register, read.
+
+mod claim;
+mod client;
+mod clock;
+mod coalesce;
+mod connection;
+mod enqueue;
+mod error;
+mod id;
+mod keys;
+mod lease;
+mod read;
+mod reap;
+mod record;
+mod scripts;
+mod subscribe;
+mod trim;
+mod workers;
+
+pub use claim::{Claim, ClaimOptions, Claimed};
+pub use client::Client;
+pub use connection::{Connection, ServerFacts};
+pub use enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
+pub use error::Error;
+pub use id::{InvalidId, JobId, WorkerId};
+pub use lease::{Lease, Settled, Settlement, Verdict};
+pub use read::{Counts, JobView, KindCounts, QueueView, State};
+pub use reap::{Expired, Reaped};
+pub use record::{Failure, FailureCause, History, Record, Run, WorkerRef};
+pub use subscribe::{Finished, Wakeups};
+pub use trim::MAX_FINISHED;
+pub use workers::{Registration, WorkerState};
+
+/// Ids a script call may touch at most: far below what Lua's `unpack` takes.
+pub const MAX_BATCH: usize = 1_000;

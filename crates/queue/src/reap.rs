@@ -1,0 +1,115 @@
+//! Recovering jobs whose lease ran out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fred::types::{Key, Value};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::keys::Set;
+use crate::lease::{KindPlaces, Lease, Verdict, decode_verdicts, millis};
+use crate::record::{History, Run, WorkerRef};
+use crate::scripts::{EXPIRED, REAP};
+
+/// Jobs looked at of a kind in one call.
+const LOOKED_AT: i64 = 500;
+
+/// An active job whose lease ran out, as it stood when it was looked at.
+#[derive(Debug)]
+pub struct Expired {
+    pub lease: Lease,
+    pub history: History,
+    /// The run that it was claimed for.
+    pub run: Run,
+    /// Redis' time, Unix ms.
+    pub now: i64,
+}
+
+/// Where an expired job goes.
+#[derive(Debug)]
+pub struct Reaped {
+    pub lease: Lease,
+    pub history: History,
+    /// Due again after this; none: dead.
+    pub due_after: Option<Duration>,
+}
+
+impl Client {
+    /// Jobs of a queue whose lease ran out, of all kinds, known here or not.
+    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<Vec<Expired>, Error> {
+        let keys = self.keys().queue(queue);
+        let kinds = self.kinds_of(queue).await?;
+        let mut script_keys: Vec<Key> = vec![keys.active().into(), keys.state().into()];
+        script_keys.extend(kinds.iter().map(|kind| Key::from(keys.set(kind, Set::Lease))));
+        let reply = self.call(&EXPIRED, script_keys, vec![LOOKED_AT.into(), millis(lease)]).await?;
+        let now = reply[0].as_i64().unwrap_or_default();
+        let mut expired = Vec::new();
+        for job in reply[1..].chunks_exact(4) {
+            match decode(job, &kinds, queue, now) {
+                Some(job) => expired.push(job),
+                None => tracing::error!(%queue, entry = ?job, "an active job cannot be read; it stays as it is"),
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Recovers expired jobs, unless their holder extended or settled in the meantime.
+    pub async fn reap(&self, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
+        let keys = self.keys().queue(queue);
+        let mut verdicts = Vec::with_capacity(jobs.len());
+        for chunk in jobs.chunks(crate::MAX_BATCH) {
+            let mut kinds = KindPlaces::default();
+            let mut args: Vec<Value> = vec![keys.wake_channel().into(), keys.finished_channel().into()];
+            for job in chunk {
+                args.extend([
+                    kinds.place(&job.lease.kind),
+                    job.lease.id.short().into(),
+                    (&*job.lease.token).into(),
+                    job.due_after.map_or(Value::Integer(-1), millis),
+                    job.history.encode(&job.lease.token).into(),
+                ]);
+            }
+            let mut script_keys =
+                vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
+            script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due, Set::Dead]));
+            let reply = self.call(&REAP, script_keys, args).await?;
+            verdicts.extend(decode_verdicts(&REAP, &reply, chunk.len())?);
+        }
+        Ok(verdicts)
+    }
+}
+
+/// kind, id, entry of active (`token due start lease holder`), entry of state
+fn decode(job: &[Value], kinds: &[Arc<str>], queue: &Arc<str>, now: i64) -> Option<Expired> {
+    let kind = kinds.get(usize::try_from(job[0].as_i64()? - 1).ok()?)?;
+    let id = job[1].as_str()?.parse().ok()?;
+    let entry = job[2].as_str()?;
+    let (token, started) = Started::decode(&entry)?;
+    let (_, history) = History::decode(&job[3].as_str()?).ok()?;
+    let lease = Lease { queue: queue.clone(), kind: kind.clone(), id, token: token.into() };
+    let run = started.into_run(&history);
+    Some(Expired { lease, history, run, now })
+}
+
+/// An entry of active, behind the token.
+pub(crate) struct Started {
+    due: i64,
+    start: i64,
+    worker: WorkerRef,
+}
+
+impl Started {
+    pub(crate) fn decode(entry: &str) -> Option<(&str, Self)> {
+        let mut parts = entry.splitn(5, ' ');
+        let token = parts.next()?;
+        let due = parts.next()?.parse::<f64>().ok()? as i64;
+        let start = parts.next()?.parse().ok()?;
+        let worker = serde_json::from_str(parts.nth(1)?).ok()?;
+        Some((token, Started { due, start, worker }))
+    }
+
+    pub(crate) fn into_run(self, history: &History) -> Run {
+        Run { attempt: history.next_attempt(), due: self.due, started: self.start, worker: self.worker }
+    }
+}

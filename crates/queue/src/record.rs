@@ -1,0 +1,209 @@
+//! What is stored of a job: the record, written once, and the history, written when it fails,
+//! crashes or finishes. All JSON is made and read here; scripts move it as bytes.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+use crate::id::WorkerId;
+
+/// The job as it was enqueued. What the kind decides anyway is left out: it costs memory for each
+/// waiting job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record<'a> {
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    /// Byte for byte what the client sent.
+    pub payload: Cow<'a, RawValue>,
+    /// The request's own delay in ms, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<u64>,
+    /// The request's own due time in Unix ms, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<i64>,
+    /// The request's own limit, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+}
+
+impl<'a> Record<'a> {
+    pub fn decode(json: &'a [u8]) -> Result<Self, Error> {
+        serde_json::from_slice(json).map_err(|error| Error::corrupt(format!("a job's record: {error}")))
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, numbers and raw JSON always serialise")
+    }
+}
+
+/// Who ran a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRef {
+    pub id: WorkerId,
+    pub host: String,
+    pub pid: u32,
+    pub build: String,
+}
+
+/// What is known of a job's past. A job that never failed, crashed or finished has none in Redis.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Attempts spent: runs that ended in an error, a panic or a timeout.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u32,
+    /// Runs that took their worker's process with them. They spend no attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub crashes: u32,
+    /// The last [`History::KEPT`] runs that did not succeed, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Failure>,
+    /// The last run of a job that has finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<Run>,
+}
+
+/// A run that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub cause: FailureCause,
+    pub error: String,
+    #[serde(flatten)]
+    pub run: Run,
+    /// Unix ms.
+    pub finished: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCause {
+    /// The handler returned an error that may be retried.
+    Error,
+    /// The handler said that no retry can help, or the payload could not be read.
+    Permanent,
+    Timeout,
+    Panic,
+    /// The worker's process is gone.
+    Crash,
+    /// The worker lives, but it could not prolong its lease in time.
+    LeaseLost,
+}
+
+/// One run of a job; instants in Unix ms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub attempt: u32,
+    pub due: i64,
+    pub started: i64,
+    pub worker: WorkerRef,
+}
+
+impl History {
+    /// Failures kept of a job.
+    pub const KEPT: usize = 10;
+    /// Bytes kept of an error's text.
+    pub const MAX_ERROR: usize = 2_000;
+
+    /// The attempt that a run starting now is, counted from 1.
+    pub fn next_attempt(&self) -> u32 {
+        self.failed.saturating_add(1)
+    }
+
+    pub fn with_failure(mut self, failure: Failure) -> Self {
+        match failure.cause {
+            FailureCause::Crash => self.crashes = self.crashes.saturating_add(1),
+            FailureCause::LeaseLost => {}
+            _ => self.failed = self.failed.saturating_add(1),
+        }
+        self.failures.push(failure);
+        let excess = self.failures.len().saturating_sub(Self::KEPT);
+        self.failures.drain(..excess);
+        self
+    }
+
+    #[must_use]
+    pub fn finished_with(mut self, run: Run) -> Self {
+        self.last_run = Some(run);
+        self
+    }
+
+    /// What a script stores behind the time: `token crashes json`. The number of crashes stands
+    /// in front because claim decides by it.
+    pub(crate) fn encode(&self, token: &str) -> String {
+        let json = serde_json::to_string(self).expect("strings and numbers always serialise");
+        format!("{token} {} {json}", self.crashes)
+    }
+
+    /// Of an entry of state, `time token crashes json`; an empty one is the empty history.
+    pub(crate) fn decode(entry: &str) -> Result<(Option<i64>, Self), Error> {
+        if entry.is_empty() {
+            return Ok((None, History::default()));
+        }
+        let corrupt = || Error::corrupt(format!("a job's state: {entry:.100}"));
+        let mut parts = entry.splitn(4, ' ');
+        let at = parts.next().and_then(|at| at.parse().ok()).ok_or_else(corrupt)?;
+        let json = parts.nth(2).ok_or_else(corrupt)?;
+        serde_json::from_str(json).map(|history| (Some(at), history)).map_err(|_| corrupt())
+    }
+}
+
+impl Failure {
+    /// Cuts the error's text to what is kept.
+    pub fn new(cause: FailureCause, error: &str, run: Run, finished: i64) -> Self {
+        let mut end = error.len().min(History::MAX_ERROR);
+        while !error.is_char_boundary(end) {
+            end -= 1;
+        }
+        Failure { cause, error: error[..end].to_owned(), run, finished }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(attempt: u32) -> Run {
+        let worker =
+            WorkerRef { id: WorkerId::new(1), host: "h".into(), pid: 7, build: "0.1.0+abc".into() };
+        Run { attempt, due: 1, started: 2, worker }
+    }
+
+    #[test]
+    fn a_payload_comes_back_byte_for_byte() {
+        let payload = r#"{"n": 9007199254740993, "d": 0.1000000000000000055511151231257827, "é": "é"}"#;
+        let record = Record {
+            kind: "demo:delay_print".into(),
+            payload: Cow::Owned(RawValue::from_string(payload.into()).unwrap()),
+            delay: None,
+            run_at: None,
+            max_retries: Some(3),
+        };
+        let stored = record.encode();
+        assert_eq!(Record::decode(&stored).unwrap().payload.get(), payload);
+    }
+
+    #[test]
+    fn a_crash_spends_no_attempt_and_only_the_last_failures_are_kept() {
+        let mut history = History::default();
+        for n in 1..=12 {
+            history = history.with_failure(Failure::new(FailureCause::Error, "no", run(n), 3));
+        }
+        history = history.with_failure(Failure::new(FailureCause::Crash, "gone", run(13), 3));
+        assert_eq!((history.failed, history.crashes, history.failures.len()), (12, 1, History::KEPT));
+        let entry = format!("1700 {}", history.encode("42"));
+        assert!(entry.starts_with("1700 42 1 {"));
+        assert_eq!(History::decode(&entry).unwrap(), (Some(1700), history));
+    }
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let failure = Failure::new(FailureCause::Error, &"é".repeat(3_000), run(1), 0);
+        assert_eq!(failure.error.len(), History::MAX_ERROR);
+    }
+}

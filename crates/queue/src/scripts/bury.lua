@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- bury: active → dead, until an operator redrives or deletes it.
+--
+-- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, dead
+-- ARGV   1 finished channel, then four for each job: kind (1…), id, token, state (behind the time)
+-- reply  now ms, then a verdict for each job (1 done, 0 stale, 2 already settled)
+local now = clock()
+local reply, places, held = judge(now, 2, 4)
+if #held == 0 then
+  return reply
+end
+local leases, dead, states = {}, {}, {}
+for _, at in ipairs(places) do
+  local kind, id = 3 + 2 * tonumber(ARGV[at]), ARGV[at + 1]
+  push(leases, KEYS[kind], id)
+  push(dead, KEYS[kind + 1], now, id)
+  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 3])
+end
+
+redis.call('HDEL', KEYS[2], unpack(held))
+each('ZREM', leases)
+each('ZADD', dead)
+each('HSET', states)
+count(KEYS[4], now, 'buried', #held)
+redis.call('PUBLISH', ARGV[1], table.concat(held, ' '))
+return reply

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- heartbeat: renews a worker's registration, which goes by itself when its worker stops renewing.
+--
+-- KEYS   1 workers  2 the worker's registration
+-- ARGV   1 worker id  2 registration (JSON)  3 ms that it lives
+-- reply  now ms (a list of one)
+local now = clock()
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
+return { now }

@@ -1,0 +1,82 @@
+-- What several scripts share; scripts.rs puts it behind the first line of each.
+-- Every script reads its keys first, decides, and writes last.
+
+local HELD, STALE, ALREADY = 1, 0, 2
+
+-- The only clock: Redis' own. Milliseconds, and microseconds for tokens.
+local function clock()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000), t[1] * 1000000 + t[2]
+end
+
+-- For scripts whose first KEYS are jobs, active, state, and whose ARGV have, from `first` on,
+-- `stride` for each job: kind, id, token, …  An entry of active is "token due start lease holder",
+-- one of state "time token crashes json".
+-- Returns the reply (now, then a verdict for each job), the places in ARGV of the jobs whose lease
+-- the caller holds, and their ids. A job that it does not hold is ALREADY where this very token
+-- settled it before (or it is finished and gone), STALE where the lease went to somebody else.
+local function judge(now, first, stride)
+  local reply, places, held, ids, seen = { now }, {}, {}, {}, {}
+  for at = first, #ARGV, stride do
+    ids[#ids + 1] = ARGV[at + 1]
+  end
+  local entries = redis.call('HMGET', KEYS[2], unpack(ids))
+  for n, id in ipairs(ids) do
+    local at = first + (n - 1) * stride
+    local token, verdict = ARGV[at + 2], STALE
+    if seen[id] then
+      verdict = ALREADY
+    elseif entries[n] and string.match(entries[n], '^%d+') == token then
+      verdict, seen[id] = HELD, true
+      places[#places + 1], held[#held + 1] = at, id
+    else
+      local known = redis.call('HGET', KEYS[3], id)
+      if known and string.match(known, '^%d+ (%d+)') == token then
+        verdict = ALREADY
+      elseif redis.call('HEXISTS', KEYS[1], id) == 0 then
+        verdict = ALREADY
+      end
+    end
+    reply[n + 1] = verdict
+  end
+  return reply, places, held
+end
+
+-- Appends to the list under `key`: the arguments of one command a key, instead of one an id.
+local function push(lists, key, a, b)
+  local list = lists[key] or {}
+  lists[key] = list
+  list[#list + 1] = a
+  list[#list + 1] = b
+end
+
+local function each(command, lists)
+  for key, list in pairs(lists) do
+    redis.call(command, key, unpack(list))
+  end
+end
+
+-- ZADDs waiting jobs; where that makes a kind's earliest due time earlier, sleeping workers hear
+-- of it: one message a call.
+local function put_due(due, wake_channel)
+  local wake
+  for key, list in pairs(due) do
+    local first = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+    redis.call('ZADD', key, unpack(list))
+    for i = 1, #list, 2 do
+      if (not first or list[i] < first) and (not wake or list[i] < wake) then
+        wake = list[i]
+      end
+    end
+  end
+  if wake then
+    redis.call('PUBLISH', wake_channel, wake)
+  end
+end
+
+-- One HINCRBY a batch: "<minute> <name>".
+local function count(stats, now, name, n)
+  if n > 0 then
+    redis.call('HINCRBY', stats, math.floor(now / 60000) .. ' ' .. name, n)
+  end
+end

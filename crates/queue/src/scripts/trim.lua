@@ -1,0 +1,36 @@
+#!lua flags=allow-oom
+-- trim: completed | cancelled, past its retention → gone. Dead jobs are never trimmed.
+--
+-- KEYS   1 jobs  2 state  3 stats  then two for each kind: done, cancelled
+-- ARGV   1 jobs removed a call at most  2 completed jobs kept of a kind at most
+--        3 minutes that counters are kept
+-- reply  now ms, number of jobs removed
+local now = clock()
+local left, removed = tonumber(ARGV[1]), 0
+
+local function remove(key, ids)
+  if #ids > 0 then
+    redis.call('ZREMRANGEBYRANK', key, 0, #ids - 1)
+    redis.call('HDEL', KEYS[1], unpack(ids))
+    redis.call('HDEL', KEYS[2], unpack(ids))
+    left, removed = left - #ids, removed + #ids
+  end
+end
+
+for k = 4, #KEYS do
+  if left > 0 then
+    remove(KEYS[k], redis.call('ZRANGEBYSCORE', KEYS[k], '-inf', now, 'LIMIT', 0, left))
+  end
+  local over = math.min(redis.call('ZCARD', KEYS[k]) - tonumber(ARGV[2]), left)
+  if over > 0 then
+    remove(KEYS[k], redis.call('ZRANGE', KEYS[k], 0, over - 1))
+  end
+end
+
+local old = math.floor(now / 60000) - tonumber(ARGV[3])
+for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
+  if tonumber(string.match(field, '^%d+')) < old then
+    redis.call('HDEL', KEYS[3], field)
+  end
+end
+return { now, removed }

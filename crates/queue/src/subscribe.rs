@@ -1,0 +1,220 @@
+//! What Redis publishes: jobs that are due earlier than a worker thought, and jobs that finished.
+//!
+//! Messages are hints. A new subscription, a reconnect and a lag may have missed some, so each of
+//! them counts as a message for everybody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use fred::clients::SubscriberClient;
+use fred::interfaces::{EventInterface, PubsubInterface};
+use fred::types::Message;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Notify, mpsc};
+
+use crate::client::Client;
+use crate::id::JobId;
+
+/// Wake-ups of a worker: the earliest due time that it was told of and has not looked at.
+pub struct Wakeups {
+    wake: Arc<Wake>,
+}
+
+/// Tells when a job may have finished: [`Finished::changed`], then look at the job.
+pub struct Finished {
+    channel: String,
+    id: String,
+    notify: Arc<Notify>,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+struct Wake {
+    earliest: AtomicI64,
+    notify: Notify,
+}
+
+const NOTHING: i64 = i64::MAX;
+/// Told when something may have been missed: due since for ever, so look at once.
+const AT_ONCE: i64 = i64::MIN;
+
+impl Client {
+    /// Subscribes to the wake-ups of these queues; the first comes once the subscription stands.
+    pub fn wakeups(&self, queues: &[Arc<str>]) -> Wakeups {
+        let wake = Arc::new(Wake { earliest: AtomicI64::new(NOTHING), notify: Notify::new() });
+        let channels = queues.iter().map(|queue| self.keys().queue(queue).wake_channel()).collect();
+        self.subscriptions().request(Request::Wake { channels, wake: wake.clone() });
+        Wakeups { wake }
+    }
+
+    /// Watches a job. The first change is that the watch stands: look at the job after it.
+    pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
+        let finished = Finished {
+            channel: self.keys().queue(queue).finished_channel(),
+            id: id.short(),
+            notify: Arc::new(Notify::new()),
+            requests: self.subscriptions().requests.clone(),
+        };
+        self.subscriptions().request(Request::Watch {
+            channel: finished.channel.clone(),
+            id: finished.id.clone(),
+            notify: finished.notify.clone(),
+        });
+        finished
+    }
+}
+
+impl Wakeups {
+    /// Waits for a wake-up; gives the earliest due time (Unix ms) told since the last call.
+    pub async fn next(&self) -> i64 {
+        loop {
+            let earliest = self.wake.earliest.swap(NOTHING, Ordering::AcqRel);
+            if earliest != NOTHING {
+                return earliest;
+            }
+            self.wake.notify.notified().await;
+        }
+    }
+}
+
+impl Wake {
+    fn tell(&self, due: i64) {
+        self.earliest.fetch_min(due, Ordering::AcqRel);
+        self.notify.notify_one();
+    }
+}
+
+impl Finished {
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        let _ = self.requests.send(Request::Unwatch {
+            channel: self.channel.clone(),
+            id: self.id.clone(),
+            notify: self.notify.clone(),
+        });
+    }
+}
+
+enum Request {
+    Wake { channels: Vec<String>, wake: Arc<Wake> },
+    Watch { channel: String, id: String, notify: Arc<Notify> },
+    Unwatch { channel: String, id: String, notify: Arc<Notify> },
+}
+
+/// The one owner of the subscribing connection: all requests go through it, in order.
+pub(crate) struct Subscriptions {
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+impl Subscriptions {
+    pub(crate) fn new(subscriber: SubscriberClient) -> Self {
+        let (requests, incoming) = mpsc::unbounded_channel();
+        let desk = Desk { subscriber, wakes: HashMap::new(), watches: HashMap::new() };
+        tokio::spawn(desk.run(incoming));
+        Subscriptions { requests }
+    }
+
+    fn request(&self, request: Request) {
+        let _ = self.requests.send(request);
+    }
+}
+
+struct Desk {
+    subscriber: SubscriberClient,
+    /// By channel.
+    wakes: HashMap<String, Vec<Arc<Wake>>>,
+    /// By channel, then by id. A channel without watchers is not subscribed to.
+    watches: HashMap<String, HashMap<String, Vec<Arc<Notify>>>>,
+}
+
+impl Desk {
+    async fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Request>) {
+        let mut messages = self.subscriber.message_rx();
+        let mut connects = self.subscriber.reconnect_rx();
+        loop {
+            tokio::select! {
+                request = incoming.recv() => match request {
+                    Some(request) => self.take(request).await,
+                    None => return,
+                },
+                message = messages.recv() => match message {
+                    Ok(message) => self.pass_on(&message),
+                    Err(RecvError::Lagged(_)) => self.tell_everybody(),
+                    Err(RecvError::Closed) => return,
+                },
+                connected = connects.recv() => match connected {
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        let channels = self.wakes.keys().chain(self.watches.keys()).cloned().collect();
+                        self.subscribe(channels).await;
+                        self.tell_everybody();
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    async fn take(&mut self, request: Request) {
+        match request {
+            Request::Wake { channels, wake } => {
+                for channel in &channels {
+                    self.wakes.entry(channel.clone()).or_default().push(wake.clone());
+                }
+                self.subscribe(channels).await;
+                wake.tell(AT_ONCE);
+            }
+            Request::Watch { channel, id, notify } => {
+                if !self.watches.contains_key(&channel) {
+                    self.subscribe(vec![channel.clone()]).await;
+                }
+                self.watches.entry(channel).or_default().entry(id).or_default().push(notify.clone());
+                notify.notify_one();
+            }
+            Request::Unwatch { channel, id, notify } => {
+                let Some(ids) = self.watches.get_mut(&channel) else { return };
+                if let Some(watchers) = ids.get_mut(&id) {
+                    watchers.retain(|watcher| !Arc::ptr_eq(watcher, &notify));
+                    if watchers.is_empty() {
+                        ids.remove(&id);
+                    }
+                }
+                if ids.is_empty() {
+                    self.watches.remove(&channel);
+                    let _ = self.subscriber.unsubscribe(channel).await;
+                }
+            }
+        }
+    }
+
+    /// A failure is mended by the next connect, which subscribes to everything again.
+    async fn subscribe(&self, channels: Vec<String>) {
+        if !channels.is_empty()
+            && let Err(error) = self.subscriber.subscribe(channels).await
+        {
+            tracing::debug!(%error, "cannot subscribe now");
+        }
+    }
+
+    fn pass_on(&self, message: &Message) {
+        let channel: &str = &message.channel;
+        if let Some(wakes) = self.wakes.get(channel) {
+            let due = message.value.as_i64().unwrap_or(AT_ONCE);
+            wakes.iter().for_each(|wake| wake.tell(due));
+        } else if let Some(ids) = self.watches.get(channel) {
+            let finished = message.value.as_str().unwrap_or_default();
+            for id in finished.split(' ') {
+                ids.get(id).into_iter().flatten().for_each(|watcher| watcher.notify_one());
+            }
+        }
+    }
+
+    fn tell_everybody(&self) {
+        self.wakes.values().flatten().for_each(|wake| wake.tell(AT_ONCE));
+        self.watches.values().flat_map(HashMap::values).flatten().for_each(|watcher| watcher.notify_one());
+    }
+}

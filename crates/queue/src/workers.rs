@@ -1,0 +1,94 @@
+//! Registrations of workers: they go by themselves when their worker stops renewing them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fred::interfaces::{KeysInterface, SortedSetsInterface};
+use fred::types::Value;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::id::WorkerId;
+use crate::lease::millis;
+use crate::record::WorkerRef;
+use crate::scripts::HEARTBEAT;
+
+/// A live worker, as it describes itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    #[serde(flatten)]
+    pub worker: WorkerRef,
+    pub kinds: Vec<String>,
+    /// Name → weight.
+    pub queues: BTreeMap<String, u32>,
+    /// Jobs that it runs at the same time at most.
+    pub slots: u32,
+    pub active: u32,
+    pub state: WorkerState,
+    pub started_at: Timestamp,
+    pub seen_at: Timestamp,
+    /// Where its probe answers.
+    pub http: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    Running,
+    /// Claims no more, lets its jobs end.
+    Stopping,
+}
+
+impl Client {
+    /// Renews a registration; it lives for `ttl` unless renewed.
+    pub async fn heartbeat(&self, registration: &Registration, ttl: Duration) -> Result<(), Error> {
+        let id = registration.worker.id;
+        let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
+        let keys = vec![self.keys().workers().into(), self.keys().worker(id).into()];
+        let args: Vec<Value> = vec![id.to_string().into(), json.into(), millis(ttl)];
+        self.call(&HEARTBEAT, keys, args).await.map(drop)
+    }
+
+    /// Takes a registration back.
+    pub async fn unregister(&self, id: WorkerId) -> Result<(), Error> {
+        let redis = self.connection().reader()?;
+        let _: i64 = redis.del(self.keys().worker(id)).await?;
+        let _: i64 = redis.zrem(self.keys().workers(), id.to_string()).await?;
+        Ok(())
+    }
+
+    /// All live workers.
+    pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
+        let redis = self.connection().reader()?;
+        let ids: Vec<String> = redis.zrange(self.keys().workers(), 0, -1, None, false, None, false).await?;
+        let keys: Vec<String> =
+            ids.iter().filter_map(|id| id.parse().ok()).map(|id| self.keys().worker(id)).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let registrations: Vec<Option<String>> = redis.mget(keys).await?;
+        Ok(registrations
+            .into_iter()
+            .flatten()
+            .filter_map(|json| match serde_json::from_str(&json) {
+                Ok(registration) => Some(registration),
+                Err(error) => {
+                    tracing::error!(%error, %json, "a worker's registration cannot be read");
+                    None
+                }
+            })
+            .collect())
+    }
+
+    /// Of these workers, those that are registered: a crash is told from a lost lease by it.
+    pub async fn alive(&self, ids: &[WorkerId]) -> Result<Vec<WorkerId>, Error> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<String> = ids.iter().map(|id| self.keys().worker(*id)).collect();
+        let found: Vec<Option<String>> = self.connection().reader()?.mget(keys).await?;
+        Ok(ids.iter().zip(found).filter(|(_, found)| found.is_some()).map(|(id, _)| *id).collect())
+    }
+}

@@ -1,0 +1,23 @@
+//! Where the workspace's executables and files are, seen from a running test.
+
+use std::path::{Path, PathBuf};
+
+/// The executable of this name that cargo built beside the running test: `target/<profile>/<name>`.
+///
+/// Cargo builds binaries only for tests of their own package, so it may be missing, or older than
+/// its source: run `cargo build --workspace` first.
+#[track_caller]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a running test knows its own path");
+    // Tests lie in `target/<profile>/deps`, examples in `…/examples`.
+    let profile = test.parent().and_then(Path::parent).expect("a test lies two folders deep in target/");
+    let path = profile.join(name);
+    assert!(path.is_file(), "{} is missing: run `cargo build --workspace` first", path.display());
+    path
+}
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn workspace_root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("this crate lies in <workspace>/crates/testkit").to_path_buf()
+}

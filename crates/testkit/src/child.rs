@@ -1,0 +1,91 @@
+//! A child process that is signalled only while it lives, and never outlives its owner.
+
+use std::io;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+
+use crate::eventually::poll;
+
+/// Killed and reaped by its pid when dropped, also while it is stopped.
+pub(crate) struct OwnedChild {
+    pid: u32,
+    /// Whoever signals or reaps holds it: a pid can't pass to another process between the look and the act.
+    child: Mutex<Child>,
+}
+
+impl OwnedChild {
+    pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn()?;
+        Ok(Self { pid: child.id(), child: Mutex::new(child) })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn try_exit(&self) -> Option<ExitStatus> {
+        self.lock().try_wait().expect("the state of an own child can be read")
+    }
+
+    /// `None` when it is still running at the deadline.
+    pub(crate) fn wait(&self, deadline: Duration) -> Option<ExitStatus> {
+        poll(deadline, || self.try_exit())
+    }
+
+    /// A process that has exited gets no signal: its status is the error.
+    ///
+    /// After `SIGSTOP` this returns once every thread has stopped (on Linux; elsewhere at once).
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), ExitStatus> {
+        let mut child = self.lock();
+        if let Some(status) = child.try_wait().expect("the state of an own child can be read") {
+            return Err(status);
+        }
+        let pid = Pid::from_raw(self.pid.cast_signed());
+        signal::kill(pid, signal).expect("an own child that was not reaped can be signalled");
+        drop(child);
+        if signal == Signal::SIGSTOP {
+            self.wait_until_stopped(pid)?;
+        }
+        Ok(())
+    }
+
+    /// SIGKILL, and waits for its end.
+    pub(crate) fn kill(&self) {
+        let mut child = self.lock();
+        // Both fail only when there is no child left to end.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    #[cfg(target_os = "linux")]
+    fn wait_until_stopped(&self, pid: Pid) -> Result<(), ExitStatus> {
+        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+        // Peeks (WNOWAIT) and does not ask for WEXITED: reaping stays with `Child`.
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        poll(Duration::from_secs(10), || match waitid(Id::Pid(pid), flags) {
+            Ok(WaitStatus::Stopped(..)) => Some(Ok(())),
+            _ => self.try_exit().map(Err),
+        })
+        .expect("SIGSTOP can't be ignored")
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the signature of the Linux version")]
+    fn wait_until_stopped(&self, _pid: Pid) -> Result<(), ExitStatus> {
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OwnedChild {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

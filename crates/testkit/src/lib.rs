@@ -1,0 +1,33 @@
+//! What integration tests need to run on real processes: a `redis-server` of one's own, the
+//! workspace's binaries, HTTP to them, and waiting with a deadline.
+//!
+//! Everything here panics with a clear message when it fails, and cleans up when it is dropped. So keep
+//! a server or a process in the test that uses it: a `static` is never dropped and would leave it running.
+//!
+//! Synchronous on purpose, so that plain and tokio tests can both use it. The exception is HTTP
+//! ([`Service::get`] and the like, [`Http`]): it blocks, and panics inside a tokio runtime, so
+//! end-to-end tests are plain `#[test]`s.
+
+#![expect(clippy::print_stderr, reason = "a failed test shows what its processes wrote; libtest captures it")]
+#![expect(clippy::must_use_candidate, reason = "whoever ignores an answer wanted the effect")]
+
+mod binaries;
+mod child;
+mod eventually;
+mod http;
+mod port;
+mod process;
+mod redis;
+mod redis_builder;
+mod resp;
+mod service;
+
+pub use binaries::{binary, workspace_root};
+pub use eventually::{eventually, eventually_async};
+pub use http::{Http, Request, Response};
+pub use nix::sys::signal::Signal;
+pub use process::{Process, ProcessBuilder};
+pub use redis::RedisServer;
+pub use redis_builder::RedisBuilder;
+pub use resp::{Connection, Reply};
+pub use service::{Binary, Gateway, GatewayBinary, Service, ServiceBuilder, Worker, WorkerBinary};

@@ -1,0 +1,67 @@
+//! How a test wants its `redis-server`.
+
+use crate::redis::RedisServer;
+
+/// Settings of a [`RedisServer`]; a later one overrides an earlier one of the same name.
+#[derive(Debug, Clone)]
+pub struct RedisBuilder {
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) password: Option<String>,
+}
+
+impl RedisBuilder {
+    pub(crate) fn new() -> Self {
+        Self { settings: vec![], password: None }
+            .arg("bind", "127.0.0.1")
+            .arg("daemonize", "no")
+            .arg("save", "")
+            .arg("appendonly", "yes")
+            .appendfsync("everysec")
+            .arg("maxmemory-policy", "noeviction")
+    }
+
+    /// A setting of `redis.conf`: `.arg("maxmemory", "2mb")`.
+    #[must_use]
+    pub fn arg(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// `always`, `everysec` or `no`.
+    #[must_use]
+    pub fn appendfsync(self, policy: &str) -> Self {
+        self.arg("appendfsync", policy)
+    }
+
+    #[must_use]
+    pub fn no_aof(self) -> Self {
+        self.arg("appendonly", "no")
+    }
+
+    /// Demanded from clients; [`RedisServer::command`] shows it.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self.arg("requirepass", password)
+    }
+
+    /// A server that is down, at a known port: [`RedisServer::restart`] starts it.
+    pub fn prepare(self) -> RedisServer {
+        RedisServer::prepare(self)
+    }
+
+    #[track_caller]
+    pub fn start(self) -> RedisServer {
+        // Somebody who knows nothing of reserved ports may take one before Redis does: then it exits.
+        for _ in 0..4 {
+            let server = self.clone().prepare();
+            server.launch();
+            if server.ready_or_exit().is_ok() {
+                return server;
+            }
+        }
+        let server = self.prepare();
+        server.restart();
+        server
+    }
+}

@@ -1,0 +1,190 @@
+//! The workspace's servers, running: started as an operator would, found by the line that they log.
+
+use std::ffi::OsStr;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::binaries::{binary, workspace_root};
+use crate::http::{Http, Request, Response};
+use crate::process::{Process, ProcessBuilder};
+use crate::redis::RedisServer;
+
+/// Generous: many tests start many processes on few cores.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The gateway.
+pub type Gateway = Service<GatewayBinary>;
+/// A worker; its HTTP side is the probe port.
+pub type Worker = Service<WorkerBinary>;
+
+/// A binary that, once bound, logs `listening on http://<host>:<port>` to stderr.
+pub trait Binary {
+    const NAME: &'static str;
+}
+
+pub enum GatewayBinary {}
+impl Binary for GatewayBinary {
+    const NAME: &'static str = "api-gateway";
+}
+
+pub enum WorkerBinary {}
+impl Binary for WorkerBinary {
+    const NAME: &'static str = "worker";
+}
+
+/// A running server: a [`Process`] that also answers HTTP.
+pub struct Service<B> {
+    process: Process,
+    http: Http,
+    port: u16,
+    binary: PhantomData<fn() -> B>,
+}
+
+impl<B: Binary> Service<B> {
+    #[track_caller]
+    pub fn start(redis: &RedisServer) -> Self {
+        Self::builder(&redis.addr()).start()
+    }
+
+    /// On `config/test`, any free port, and the job queue's Redis at this address, which may be down.
+    #[track_caller]
+    pub fn builder(redis_addr: &str) -> ServiceBuilder<B> {
+        let process = Process::builder(binary(B::NAME))
+            .env("APP_ENV", "test")
+            .env("APP_CONFIG_DIR", workspace_root().join("config"))
+            .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", redis_addr);
+        ServiceBuilder { process, port: 0, binary: PhantomData }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn base_url(&self) -> &str {
+        self.http.base_url()
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Response {
+        self.http.get(path)
+    }
+
+    #[track_caller]
+    pub fn post(&self, path: &str, json: &Value) -> Response {
+        self.http.post(path, json)
+    }
+
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        self.http.request(method, path)
+    }
+}
+
+impl<B> Deref for Service<B> {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+/// How to start a [`Service`]. What is set here overrides what the builder began with.
+pub struct ServiceBuilder<B> {
+    process: ProcessBuilder,
+    port: u16,
+    binary: PhantomData<fn() -> B>,
+}
+
+impl<B> ServiceBuilder<B> {
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.process = self.process.env(name, value);
+        self
+    }
+
+    #[must_use]
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.process = self.process.env_remove(name);
+        self
+    }
+
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.process = self.process.arg(arg);
+        self
+    }
+
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
+        self.process = self.process.args(args);
+        self
+    }
+
+    /// This port instead of any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub fn start(self) -> Service<B> {
+        let process = self.spawn();
+        let log = process.wait_for_stderr(|log| listening_port(log).is_some(), START_DEADLINE);
+        let port = listening_port(&log).expect("just waited for");
+        Service { process, http: Http::new(format!("http://127.0.0.1:{port}")), port, binary: PhantomData }
+    }
+
+    /// Starts it and waits for nothing: for starts that are expected to fail.
+    #[track_caller]
+    pub fn spawn(self) -> Process {
+        self.process.args(["--port", &self.port.to_string()]).start()
+    }
+}
+
+/// The port of the first `listening on http://<host>:<port>`, once the digits are followed by
+/// something: a line that is being written may lack the last of them.
+fn listening_port(log: &str) -> Option<u16> {
+    let (_, url) = log.split_once("listening on http://")?;
+    let (_, port) = url.split_once(':')?;
+    let end = port.find(|c: char| !c.is_ascii_digit())?;
+    port[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_read_only_from_a_whole_line() {
+        assert_eq!(listening_port("INFO listening on http://127.0.0.1:4"), None);
+        assert_eq!(listening_port("INFO listening on http://127.0.0.1:42\nmore"), Some(42));
+        assert_eq!(listening_port(r#"{"message":"listening on http://127.0.0.1:42","x":1}"#), Some(42));
+        assert_eq!(listening_port("INFO starting\n"), None);
+    }
+
+    fn script(text: &str) -> ServiceBuilder<WorkerBinary> {
+        let process = Process::builder("/bin/sh").args(["-c", text, "script"]);
+        ServiceBuilder { process, port: 0, binary: PhantomData }
+    }
+
+    #[test]
+    fn a_service_is_started_once_it_says_where_it_listens() {
+        let service =
+            script("echo \"$@\"; echo listening on http://127.0.0.1:4242 >&2; exec sleep 60").start();
+        assert_eq!((service.port(), service.base_url()), (4242, "http://127.0.0.1:4242"));
+        assert_eq!(service.stdout(), "--port 0\n");
+        assert_eq!(service.try_exit(), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "exited (exit status: 2)")]
+    fn a_service_that_exits_at_its_start_is_not_waited_for() {
+        script("echo config.yaml: no such file >&2; exit 2").start();
+    }
+}

@@ -1,0 +1,110 @@
+//! [`RedisServer`] on a real `redis-server`.
+
+use std::thread;
+use std::time::Duration;
+
+use atode_testkit::{RedisServer, Reply, eventually};
+
+#[test]
+fn servers_that_run_in_parallel_share_nothing() {
+    let (a, b) = thread::scope(|scope| {
+        let (a, b) = (scope.spawn(RedisServer::start), scope.spawn(RedisServer::start));
+        (a.join().expect("started"), b.join().expect("started"))
+    });
+    assert_ne!(a.addr(), b.addr());
+    a.command(&["SET", "key", "of a"]);
+    assert_eq!(a.command(&["GET", "key"]).text(), "of a");
+    assert!(b.command(&["GET", "key"]).is_null());
+}
+
+#[test]
+fn what_was_answered_under_appendfsync_always_survives_a_kill() {
+    let redis = RedisServer::builder().appendfsync("always").start();
+    assert_eq!(redis.command(&["RPUSH", "list", "a", "b"]).int(), 2);
+    redis.kill();
+    assert!(!redis.answers());
+    redis.restart();
+    assert_eq!(redis.command(&["LRANGE", "list", "0", "-1"]).texts(), ["a", "b"]);
+}
+
+#[test]
+fn a_stop_keeps_the_aof_even_of_a_paused_server() {
+    let redis = RedisServer::start();
+    redis.command(&["SET", "key", "value"]);
+    redis.pause();
+    redis.stop();
+    redis.restart();
+    assert_eq!(redis.command(&["GET", "key"]).text(), "value");
+    assert!(redis.log_tail().contains("bye bye"), "{}", redis.log_tail());
+}
+
+#[test]
+fn a_paused_server_is_silent_until_it_is_resumed() {
+    let redis = RedisServer::start();
+    for _ in 0..3 {
+        redis.pause();
+        let mut connection = redis.connect(Duration::from_millis(50)).expect("the port still accepts");
+        connection.command(&["PING"]).expect_err("nobody answers");
+        assert!(!redis.answers());
+        redis.resume();
+        eventually("PONG again", Duration::from_secs(5), || redis.answers().then_some(()));
+    }
+}
+
+#[test]
+fn a_dropped_server_is_gone_even_when_paused() {
+    let redis = RedisServer::start();
+    let (addr, dir) = (redis.addr(), redis.dir().to_owned());
+    redis.pause();
+    drop(redis);
+    std::net::TcpStream::connect(addr).expect_err("nobody listens");
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_prepared_server_is_down_until_it_is_started() {
+    let redis = RedisServer::builder().prepare();
+    let addr = redis.addr();
+    redis.try_command(&["PING"]).expect_err("not started");
+    redis.restart();
+    assert_eq!(redis.addr(), addr);
+    assert!(redis.answers());
+}
+
+#[test]
+fn settings_reach_the_server() {
+    let redis = RedisServer::builder().no_aof().arg("maxmemory", "2mb").password("secret").start();
+    let setting = |name| redis.command(&["CONFIG", "GET", name]).texts().pop().expect("known");
+    assert_eq!(setting("appendonly"), "no");
+    assert_eq!(setting("maxmemory"), "2097152");
+    assert_eq!(setting("maxmemory-policy"), "noeviction");
+    assert_eq!(setting("save"), "");
+}
+
+#[test]
+fn an_error_reply_is_a_value_for_those_who_expect_it() {
+    let redis = RedisServer::start();
+    let reply = redis.try_command(&["INCR"]).expect("answered");
+    assert!(matches!(&reply, Reply::Error(error) if error.starts_with("ERR wrong number")), "{reply:?}");
+}
+
+#[test]
+#[should_panic(expected = "INCR: ERR wrong number of arguments")]
+fn an_error_reply_is_a_panic_for_those_who_do_not() {
+    RedisServer::start().command(&["INCR"]);
+}
+
+#[test]
+#[should_panic(expected = "Bad directive")]
+fn a_server_that_refuses_its_settings_shows_its_log() {
+    RedisServer::builder().arg("no-such-setting", "1").start();
+}
+
+#[test]
+fn a_subscription_can_be_read() {
+    let redis = RedisServer::start();
+    let mut subscriber = redis.connect(Duration::from_secs(5)).expect("connected");
+    subscriber.command(&["SUBSCRIBE", "news"]).expect("subscribed");
+    assert_eq!(redis.command(&["PUBLISH", "news", "hello"]).int(), 1);
+    assert_eq!(subscriber.read().expect("delivered").texts(), ["message", "news", "hello"]);
+}

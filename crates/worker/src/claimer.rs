@@ -1,0 +1,133 @@
+//! Takes due jobs as slots become free, and sleeps until the next due time or a wake-up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atode_queue::{Claim, ClaimOptions, Claimed, MAX_BATCH, Record, Run, Wakeups};
+use rand::seq::SliceRandom;
+use tokio::time::Instant;
+
+use crate::execute;
+use crate::running::Held;
+use crate::worker::Worker;
+
+/// Claims anyway after this long: what pub/sub lost is found by it.
+const SAFETY_POLL: Duration = Duration::from_secs(5);
+
+/// Waits between claims that fail: this, doubled up to [`SLOWEST_RETRY`].
+const FASTEST_RETRY: Duration = Duration::from_millis(50);
+const SLOWEST_RETRY: Duration = Duration::from_secs(1);
+
+/// The result of asking all queues once.
+struct Round {
+    /// None: slots are used up, or nothing waits.
+    next_due: Option<i64>,
+    failed: bool,
+}
+
+/// Ends when the worker is told to stop; what it has claimed by then runs on.
+pub(crate) async fn run(worker: Arc<Worker>) {
+    let queues: Vec<Arc<str>> = worker.settings.queues.keys().cloned().collect();
+    let wakeups = worker.client.wakeups(&queues);
+    let mut retry = FASTEST_RETRY;
+    while !worker.stopping.is_cancelled() {
+        if worker.slots.free() == 0 || worker.has_settle_backlog() {
+            tokio::select! {
+                () = worker.slots.freed() => {}
+                () = worker.settled.notified() => {}
+                () = worker.stopping.cancelled() => return,
+            }
+            continue;
+        }
+        let round = ask_all(&worker).await;
+        if round.failed {
+            tokio::select! {
+                () = tokio::time::sleep(retry) => {}
+                () = worker.stopping.cancelled() => return,
+            }
+            retry = (retry * 2).min(SLOWEST_RETRY);
+        } else {
+            retry = FASTEST_RETRY;
+            if worker.slots.free() > 0 {
+                sleep(&worker, &wakeups, round.next_due).await;
+            }
+        }
+    }
+}
+
+/// Asks the queues in weighted random order; each may fill what the one before left free.
+async fn ask_all(worker: &Arc<Worker>) -> Round {
+    let mut round = Round { next_due: None, failed: false };
+    for queue in weighted_order(worker) {
+        let limit = worker.slots.free().min(MAX_BATCH);
+        if limit == 0 || worker.stopping.is_cancelled() {
+            break;
+        }
+        let mut kinds = worker.kind_names.clone();
+        kinds.shuffle(&mut rand::rng());
+        let options = ClaimOptions {
+            queue: &queue,
+            kinds: &kinds,
+            limit,
+            lease: worker.settings.lease,
+            holder: &worker.holder,
+            suspects: u32::from(!worker.slots.has_suspect()),
+        };
+        match worker.client.claim(&options).await {
+            Ok(claim) => {
+                worker.claims_work();
+                if claim.without_record > 0 {
+                    tracing::error!(%queue, ids = claim.without_record, "removed waiting ids that had no record: jobs were lost; was Redis edited by hand?");
+                }
+                round.next_due = [round.next_due, claim.next_due].into_iter().flatten().min();
+                start(worker, claim);
+            }
+            Err(error) => {
+                worker.claims_fail(&error);
+                round.failed = true;
+            }
+        }
+    }
+    round
+}
+
+fn start(worker: &Arc<Worker>, claim: Claim) {
+    let now = claim.now;
+    for Claimed { lease, due, record, history } in claim.jobs {
+        let Some(kind) = worker.registry.get(lease.kind()) else { continue }; // asked for none other
+        let run = Run { attempt: history.next_attempt(), due, started: now, worker: worker.me.clone() };
+        let own_limit = Record::decode(&record).ok().and_then(|record| record.max_retries);
+        let max_retries = own_limit.unwrap_or(kind.max_retries);
+        let slot = worker.slots.occupy(kind.clone(), run, max_retries, Held { lease, history });
+        execute::spawn(worker, slot, record);
+    }
+}
+
+/// Until `next_due`, an earlier due time that Redis tells of, or the safety poll.
+async fn sleep(worker: &Worker, wakeups: &Wakeups, next_due: Option<i64>) {
+    let instant_of = |due: i64| {
+        let ms = due.saturating_sub(worker.client.now()).max(0);
+        Instant::now() + Duration::from_millis(ms as u64).min(SAFETY_POLL)
+    };
+    let mut until = instant_of(next_due.unwrap_or(i64::MAX));
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => return,
+            due = wakeups.next() => until = until.min(instant_of(due)),
+            () = worker.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Weighted random order without replacement: a key of random^(1/weight) each, greatest first
+/// (Efraimidis and Spirakis, 2006).
+fn weighted_order(worker: &Worker) -> Vec<Arc<str>> {
+    let mut keyed: Vec<(f64, Arc<str>)> = worker
+        .settings
+        .queues
+        .iter()
+        .map(|(queue, weight)| (rand::random::<f64>().powf(1.0 / f64::from(*weight)), queue.clone()))
+        .collect();
+    keyed.sort_by(|a, b| b.0.total_cmp(&a.0));
+    keyed.into_iter().map(|(_, queue)| queue).collect()
+}

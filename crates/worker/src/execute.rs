@@ -1,0 +1,165 @@
+//! Running one job: payload → handler → settlement. The rules of what follows on which end stand
+//! in [`conclude`].
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atode_jobs::{Execution, JobContext, JobError};
+use atode_queue::{Failure, FailureCause, Settlement};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use crate::running::{Held, Running, Slot, Stop};
+use crate::worker::Worker;
+
+/// How long a handler that was told to end may take to do so by itself.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// The longest that a job can be put off, by snooze too.
+const LONGEST_SNOOZE: Duration = Duration::from_hours(24 * 365);
+
+/// How a run ended.
+enum End {
+    Returned(Result<(), JobError>),
+    Panicked(String),
+    /// It did not end by itself after it was told to.
+    Dropped,
+}
+
+/// Starts a job in its slot and returns at once.
+pub(crate) fn spawn(worker: &Arc<Worker>, slot: Slot, record: Bytes) {
+    let job = &slot.job;
+    let span = tracing::info_span!(
+        "job",
+        id = %job.id,
+        kind = %job.kind.name,
+        attempt = job.run.attempt,
+        worker = %job.run.worker.id,
+    );
+    let blocking = job.kind.execution == Execution::Blocking;
+    let name = job.kind.name.clone();
+    let run = in_slot(worker.clone(), slot, record).instrument(span);
+    if blocking {
+        let runtime = worker.handlers.clone();
+        let thread = std::thread::Builder::new().name(name.to_string());
+        if let Err(error) = thread.spawn(move || runtime.block_on(run)) {
+            // The lease is gone with the closure; the job comes back when it runs out.
+            tracing::error!(kind = %name, %error, "no thread for a blocking job; it runs when its lease has run out");
+        }
+    } else {
+        worker.handlers.spawn(run);
+    }
+}
+
+async fn in_slot(worker: Arc<Worker>, slot: Slot, record: Bytes) {
+    let job = slot.job.clone();
+    let lateness = job.run.started - job.run.due;
+    tracing::debug!(target: "job", late_ms = lateness, "started");
+    let end = run(&worker, &job, &record).await;
+    if let Some(held) = job.take() {
+        match conclude(&job, held, end, worker.client.now(), rand::random()) {
+            Some(settlement) => worker.settle(settlement),
+            None => tracing::warn!(target: "job", "ended without its lease; nothing is settled"),
+        }
+    }
+    drop(slot);
+}
+
+async fn run(worker: &Worker, job: &Running, record: &[u8]) -> End {
+    let ctx = JobContext {
+        id: job.id,
+        attempt: job.run.attempt,
+        token: job.token.clone(),
+        deadline: job.deadline,
+        cancellation: job.stop.clone(),
+        worker: worker.me.id,
+    };
+    let unreadable = |why: String| {
+        let reason = format!("{why}; the job is kept as it was stored");
+        End::Returned(Err(JobError::Permanent(anyhow::Error::msg(reason))))
+    };
+    let record = match atode_queue::Record::decode(record) {
+        Ok(record) => record,
+        Err(error) => return unreadable(error.to_string()),
+    };
+    // A handler may panic before its first await, too.
+    let started = std::panic::catch_unwind(AssertUnwindSafe(|| job.kind.start(record.payload.get(), ctx)));
+    let handler = match started {
+        Ok(Ok(handler)) => handler,
+        Ok(Err(invalid)) => return unreadable(format!("the payload is not one of this kind: {invalid}")),
+        Err(panic) => return End::Panicked(panic_text(&*panic)),
+    };
+    let mut handler = AssertUnwindSafe(handler).catch_unwind();
+    let ended = tokio::select! {
+        biased;
+        ended = &mut handler => Some(ended),
+        () = job.stop.cancelled() => tokio::time::timeout(GRACE, &mut handler).await.ok(),
+    };
+    match ended {
+        Some(Ok(result)) => End::Returned(result),
+        Some(Err(panic)) => End::Panicked(panic_text(&*panic)),
+        None => {
+            let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
+            dropped.map_or_else(|panic| End::Panicked(panic_text(&*panic)), |()| End::Dropped)
+        }
+    }
+}
+
+/// What an end means for the job. None: the lease is lost, so there is nothing to say.
+fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Option<Settlement> {
+    let Held { lease, history } = held;
+    let stopped = job.stopped().map(|(why, _)| why);
+    if stopped == Some(Stop::LeaseLost) {
+        return None;
+    }
+    let (cause, error) = match end {
+        End::Returned(Ok(())) => {
+            tracing::debug!(target: "job", "completed");
+            return Some(lease.complete(job.kind.retention, history.finished_with(job.run.clone())));
+        }
+        End::Returned(Err(JobError::Snooze(delay))) => {
+            let delay = delay.min(LONGEST_SNOOZE);
+            tracing::info!(target: "job", ?delay, "snoozed");
+            return Some(lease.release(delay));
+        }
+        _ if stopped == Some(Stop::Shutdown) => {
+            tracing::info!(target: "job", "released unspent: the worker stops");
+            return Some(lease.release(Duration::ZERO));
+        }
+        _ if stopped == Some(Stop::Timeout) => {
+            (FailureCause::Timeout, format!("timed out after {:?}", job.kind.timeout))
+        }
+        End::Returned(Err(JobError::Retry(error))) => (FailureCause::Error, format!("{error:#}")),
+        End::Returned(Err(JobError::Permanent(error))) => (FailureCause::Permanent, format!("{error:#}")),
+        End::Panicked(text) => (FailureCause::Panic, format!("the handler panicked: {text}")),
+        End::Dropped => (FailureCause::Error, "the handler was dropped before it ended".to_owned()),
+    };
+    Some(fail(job, Held { lease, history }, cause, &error, now, random))
+}
+
+/// A failed attempt: due again after its backoff, or dead where no retry is left or can help.
+pub(crate) fn fail(
+    job: &Running,
+    held: Held,
+    cause: FailureCause,
+    error: &str,
+    now: i64,
+    random: f64,
+) -> Settlement {
+    let Held { lease, history } = held;
+    let history = history.with_failure(Failure::new(cause, error, job.run.clone(), now));
+    if cause == FailureCause::Permanent || history.failed > job.max_retries {
+        tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");
+        return lease.bury(history.finished_with(job.run.clone()));
+    }
+    let backoff = job.kind.backoff.delay(history.failed, random);
+    tracing::warn!(target: "job", ?cause, error, ?backoff, max_retries = job.max_retries, "failed; retry follows");
+    lease.retry(backoff, history)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_owned())
+}

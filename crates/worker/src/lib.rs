@@ -1,0 +1,22 @@
+//! The worker: claims what is due, runs it, settles it.
+//!
+//! One job's way: `claimer` takes it from the queue and gives it a slot → `execute` runs it on the
+//! handlers' runtime → `settler` writes what became of it. Beside them, `heartbeat` keeps the
+//! registration and the leases alive, `monitor` ends what runs too long, `sweeper` recovers what
+//! other workers left behind, `probe` answers health checks. Handlers have a runtime of their own,
+//! so that none of these can be starved by one.
+
+mod claimer;
+mod execute;
+mod heartbeat;
+mod monitor;
+mod probe;
+mod running;
+mod settings;
+mod settler;
+mod shutdown;
+mod sweeper;
+mod worker;
+
+pub use settings::Settings;
+pub use worker::{Worker, run};

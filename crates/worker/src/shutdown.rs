@@ -1,0 +1,51 @@
+//! The orderly end of a worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::execute::GRACE;
+use crate::running::Stop;
+use crate::worker::Worker;
+
+/// How long results may take to be stored at the end.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Lets running jobs end until the timeout, tells the rest to, and waits for what can be stopped.
+/// What cannot be keeps its lease until it runs out.
+pub(crate) async fn drain(worker: &Arc<Worker>) {
+    let timeout = worker.settings.shutdown_timeout;
+    tracing::info!(running = worker.slots.taken(), ?timeout, "stopping: no more claims, jobs may end");
+    if !all_ended(worker, timeout).await {
+        tracing::warn!(running = worker.slots.taken(), "the shutdown timeout is over; telling the rest to end");
+        worker.slots.all().iter().for_each(|job| job.stop(Stop::Shutdown));
+        // The grace is for handlers that end by themselves; behind it they are dropped.
+        all_ended(worker, 2 * GRACE).await;
+    }
+    for job in worker.slots.all() {
+        tracing::error!(
+            job.id = %job.id, kind = %job.kind.name,
+            "does not end; it runs again elsewhere when its lease has run out"
+        );
+    }
+    let flushed = Instant::now() + FLUSH;
+    while worker.unsettled() > 0 && Instant::now() < flushed {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    if worker.unsettled() > 0 {
+        tracing::error!(results = worker.unsettled(), "could not be stored; these jobs run again when their lease has run out");
+    }
+    if let Err(error) = worker.client.unregister(worker.me.id).await {
+        tracing::warn!(%error, "the registration could not be taken back; it goes by itself");
+    }
+    tracing::info!("stopped");
+}
+
+async fn all_ended(worker: &Worker, timeout: Duration) -> bool {
+    let until = Instant::now() + timeout;
+    while worker.slots.taken() > 0 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    worker.slots.taken() == 0
+}

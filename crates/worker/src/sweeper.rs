@@ -1,0 +1,147 @@
+//! Recovers jobs whose lease ran out, and removes finished ones whose retention is over: for all
+//! kinds of this worker's queues, known here or not. Every worker does; doing it twice is harmless.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atode_jobs::Backoff;
+use atode_queue::{Error, Expired, Failure, FailureCause, Reaped, Verdict, WorkerId};
+
+use crate::worker::Worker;
+
+/// Between two sweeps, ± 20 %.
+const INTERVAL: Duration = Duration::from_millis(2_500);
+
+/// A job that this many workers died with is buried.
+const MAX_CRASHES: u32 = 5;
+
+/// Redis' clock stepped when it moved by this much more or less than ours did.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
+/// Leases run out all at once when Redis was away or its clock was set forward; their holders are
+/// alive and extend them within a heartbeat. So a sweeper waits that long after either.
+struct Caution {
+    connect: u64,
+    seen: Option<(i64, Instant)>,
+    until: Instant,
+}
+
+pub(crate) async fn run(worker: Arc<Worker>) {
+    let connects = worker.client.connection().connects();
+    let mut caution = Caution { connect: 0, seen: None, until: Instant::now() };
+    loop {
+        tokio::time::sleep(INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
+        if !worker.client.connection().is_up() {
+            continue;
+        }
+        if *connects.borrow() != caution.connect {
+            caution.connect = *connects.borrow();
+            caution.wait(&worker, "connected to Redis");
+        }
+        for queue in worker.settings.queues.keys() {
+            if let Err(error) = sweep(&worker, queue, &mut caution).await {
+                tracing::debug!(%queue, %error, "no sweep now");
+            }
+        }
+    }
+}
+
+async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Result<(), Error> {
+    let removed = worker.client.trim(queue).await?;
+    if removed > 0 {
+        tracing::debug!(%queue, removed, "trimmed finished jobs");
+    }
+    caution.look_at(worker, worker.client.now());
+    if Instant::now() < caution.until {
+        return Ok(());
+    }
+    let expired = worker.client.expired(queue, worker.settings.lease).await?;
+    if expired.is_empty() {
+        return Ok(());
+    }
+    let holders: HashSet<WorkerId> = expired.iter().map(|job| job.run.worker.id).collect();
+    let holders: Vec<WorkerId> = holders.into_iter().collect();
+    let alive = worker.client.alive(&holders).await?;
+    let jobs: Vec<Reaped> = expired
+        .into_iter()
+        .map(|job| {
+            let holder = job.run.worker.id;
+            decide(job, if alive.contains(&holder) { Holder::Alive } else { Holder::Gone }, rand::random())
+        })
+        .collect();
+    let verdicts = worker.client.reap(queue, &jobs).await?;
+    for (job, verdict) in jobs.iter().zip(verdicts) {
+        if verdict == Verdict::Done {
+            report(job);
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Alive,
+    Gone,
+}
+
+/// It crashed only if its holder's registration is gone; otherwise the lease was lost. Neither
+/// spends a retry.
+fn decide(expired: Expired, holder: Holder, random: f64) -> Reaped {
+    let Expired { lease, history, run, now } = expired;
+    let who = format!("{} (pid {} on {})", run.worker.id, run.worker.pid, run.worker.host);
+    let (cause, error) = match holder {
+        Holder::Alive => (FailureCause::LeaseLost, format!("worker {who} lives, but could not extend its lease")),
+        Holder::Gone => (FailureCause::Crash, format!("worker {who} is gone")),
+    };
+    let history = history.with_failure(Failure::new(cause, &error, run.clone(), now));
+    match holder {
+        Holder::Alive => Reaped { lease, history, due_after: Some(Duration::ZERO) },
+        Holder::Gone if history.crashes < MAX_CRASHES => {
+            let due_after = Some(Backoff::CRASH.delay(history.crashes, random));
+            Reaped { lease, history, due_after }
+        }
+        Holder::Gone => Reaped { lease, history: history.finished_with(run), due_after: None },
+    }
+}
+
+fn report(job: &Reaped) {
+    let (id, kind) = (job.lease.id(), job.lease.kind());
+    let error = job.history.failures.last().map(|failure| failure.error.as_str());
+    match job.due_after {
+        Some(due_after) => {
+            tracing::warn!(job.id = %id, %kind, error, ?due_after, "recovered a job whose lease ran out; it runs again");
+        }
+        None => {
+            tracing::error!(job.id = %id, %kind, error, crashes = job.history.crashes, "took its worker down each time; the job is dead");
+        }
+    }
+}
+
+impl Caution {
+    fn look_at(&mut self, worker: &Worker, redis_now: i64) {
+        let now = Instant::now();
+        if let Some((redis_then, then)) = self.seen.replace((redis_now, now)) {
+            let ours = now.duration_since(then).as_millis() as i64;
+            let step = (redis_now - redis_then - ours).unsigned_abs();
+            if step > CLOCK_STEP.as_millis() as u64 {
+                tracing::warn!(step_ms = redis_now - redis_then - ours, "Redis' clock was set; due times move with it");
+                self.wait(worker, "Redis' clock was set");
+            }
+        }
+    }
+
+    fn wait(&mut self, worker: &Worker, why: &str) {
+        tracing::debug!(why, "no recovery for one heartbeat");
+        self.until = Instant::now() + worker.settings.heartbeat();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sweeps_and_the_first_backoff_keep_recovery_within_lease_plus_five_seconds() {
+        let slowest = super::INTERVAL.mul_f64(1.2) + atode_jobs::Backoff::CRASH.delay(1, 1.0);
+        assert!(slowest.as_secs() < 5);
+    }
+}

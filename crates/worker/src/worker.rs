@@ -1,0 +1,153 @@
+//! The parts of a worker and what they share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use anyhow::Context;
+use atode_jobs::Registry;
+use atode_queue::{Client, Error, Settlement, WorkerId, WorkerRef};
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::running::Slots;
+use crate::settings::Settings;
+use crate::{claimer, heartbeat, monitor, probe, settler, shutdown, sweeper};
+
+pub struct Worker {
+    pub(crate) settings: Settings,
+    pub(crate) registry: Registry,
+    pub(crate) kind_names: Vec<Arc<str>>,
+    pub(crate) client: Client,
+    pub(crate) slots: Arc<Slots>,
+    /// Handlers run here and nothing else does.
+    pub(crate) handlers: Handle,
+    pub(crate) me: WorkerRef,
+    /// `me` as JSON, which goes with each claim.
+    pub(crate) holder: String,
+    pub(crate) http: String,
+    pub(crate) started_at: Timestamp,
+    /// Cancelled: claim no more.
+    pub(crate) stopping: CancellationToken,
+    settlements: mpsc::UnboundedSender<Settlement>,
+    pub(crate) unsettled: AtomicUsize,
+    /// Told when results were stored.
+    pub(crate) settled: Notify,
+    failing: AtomicBool,
+}
+
+/// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start
+/// and at any time: it waits.
+pub async fn run(settings: Settings, registry: Registry, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = probe::bind(&settings)?;
+    let address = listener.local_addr().context("the probe's address")?;
+    let handlers = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("handler")
+        .enable_all()
+        .build()
+        .context("the handlers' runtime")?;
+    let me = WorkerRef {
+        id: WorkerId::new(Timestamp::now().as_millisecond()),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        build: settings.build.clone(),
+    };
+    let (settlements, results) = mpsc::unbounded_channel();
+    let worker = Arc::new(Worker {
+        kind_names: registry.kinds().map(|kind| kind.name.clone()).collect(),
+        slots: Slots::new(settings.concurrency),
+        handlers: handlers.handle().clone(),
+        holder: serde_json::to_string(&me)?,
+        http: format!("http://{address}"),
+        started_at: Timestamp::now(),
+        stopping: stop,
+        settlements,
+        unsettled: AtomicUsize::new(0),
+        settled: Notify::new(),
+        failing: AtomicBool::new(false),
+        me,
+        settings,
+        registry,
+        client,
+    });
+    tracing::info!(
+        worker = %worker.me.id, pid = worker.me.pid, build = %worker.me.build, redis = worker.client.connection().address(),
+        queues = ?worker.settings.queues, kinds = ?worker.kind_names, slots = worker.slots.size(),
+        "worker starts"
+    );
+    tracing::info!("listening on {}", worker.http);
+
+    let background = [
+        tokio::spawn(settler::run(worker.clone(), results)),
+        tokio::spawn(heartbeat::run(worker.clone())),
+        tokio::spawn(monitor::run(worker.clone())),
+        tokio::spawn(sweeper::run(worker.clone())),
+        tokio::spawn(introduce(worker.clone())),
+    ];
+    let probe = tokio::spawn(probe::serve(worker.clone(), listener)?);
+    claimer::run(worker.clone()).await;
+    shutdown::drain(&worker).await;
+    probe.abort();
+    background.iter().for_each(tokio::task::JoinHandle::abort);
+    handlers.shutdown_background();
+    Ok(())
+}
+
+/// Says, once Redis is there, which other workers are at these queues and what endangers jobs.
+async fn introduce(worker: Arc<Worker>) {
+    let mut connects = worker.client.connection().connects();
+    if *connects.borrow_and_update() == 0 {
+        let _ = connects.changed().await;
+    }
+    match worker.client.workers().await {
+        Ok(others) => {
+            for other in others.iter().filter(|other| other.worker.id != worker.me.id) {
+                if !other.queues.keys().any(|queue| worker.settings.queues.contains_key(queue.as_str())) {
+                    continue;
+                }
+                let (id, host, pid, build) =
+                    (&other.worker.id, &other.worker.host, other.worker.pid, &other.worker.build);
+                if *build == worker.me.build {
+                    tracing::info!(%id, %host, pid, %build, "another worker is at these queues");
+                } else {
+                    tracing::warn!(%id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot tell which other workers live"),
+    }
+    if let Ok(facts) = worker.client.connection().server_facts().await {
+        facts.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    }
+}
+
+impl Worker {
+    pub(crate) fn settle(&self, settlement: Settlement) {
+        self.unsettled.fetch_add(1, Ordering::AcqRel);
+        // The receiver lives until the jobs have ended.
+        let _ = self.settlements.send(settlement);
+    }
+
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled.load(Ordering::Acquire)
+    }
+
+    /// Results that wait to be stored must not pile up: a claim adds to them.
+    pub(crate) fn has_settle_backlog(&self) -> bool {
+        self.unsettled() > atode_queue::MAX_BATCH.max(4 * self.slots.size())
+    }
+
+    /// Says once that claims fail, and once that they work again.
+    pub(crate) fn claims_fail(&self, error: &Error) {
+        if !self.failing.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "cannot claim jobs; trying again until Redis answers");
+        }
+    }
+
+    pub(crate) fn claims_work(&self) {
+        if self.failing.swap(false, Ordering::AcqRel) {
+            tracing::info!("claiming jobs again");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Holds the layering of docs/architecture.md: imports go one way,
+#
+#   config ← queue ← jobs ← {api-gateway, worker, cli}      config ← ratelimit ← api-gateway
+#
+# fred, actix-web and figment stay in the crates that hide them, and testkit is for tests only.
+# Prints each breach; exit code 1 if there is one.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Which of the workspace's own crates a crate may import.
+may_import() { # CRATE
+  case $1 in
+  atode-config | atode-testkit) ;;
+  atode-queue | atode-ratelimit) echo atode-config ;;
+  atode-jobs) echo atode-config atode-queue ;;
+  worker | atode) echo atode-config atode-queue atode-jobs ;;
+  api-gateway) echo atode-config atode-queue atode-jobs atode-ratelimit ;;
+  *) return 1 ;;
+  esac
+}
+
+# Which crates may import a package that only some may.
+importers_of() { # PACKAGE
+  case $1 in
+  fred) echo atode-config atode-queue atode-ratelimit ;;
+  actix-* | actix) echo api-gateway worker ;;
+  figment) echo atode-config ;;
+  *) return 1 ;;
+  esac
+}
+
+contains() { # LIST WORD
+  case " $1 " in *" $2 "*) true ;; *) false ;; esac
+}
+
+# Lines "KIND CRATE PACKAGE [own]", one a direct dependency.
+dependencies() {
+  local kind
+  for kind in normal build dev; do
+    cargo tree --quiet --workspace --edges "$kind" --target all --all-features \
+      --depth 1 --no-dedupe --prefix depth --format ' {p}' |
+      awk -v kind="$kind" '$1 == "0" { crate = $2 } $1 == "1" { print kind, crate, $2, (/\(\/|\([A-Z]:/ ? "own" : "") }'
+  done
+}
+
+breaches() {
+  local kind crate package own allowed
+  while read -r kind crate package own; do
+    if ! allowed=$(may_import "$crate"); then
+      echo "$crate: which crates may it import? Add it to scripts/check-imports.sh"
+    elif [ "$package" = atode-testkit ]; then
+      [ "$kind" = dev ] || echo "$crate imports atode-testkit, which is for tests only: move it to [dev-dependencies]"
+    elif [ -n "$own" ]; then
+      contains "$allowed" "$package" || echo "$crate imports $package; of our own it may import: ${allowed:-nothing}"
+    elif allowed=$(importers_of "$package"); then
+      contains "$allowed" "$crate" || echo "$crate imports $package, which only these may: $allowed"
+    fi
+  done <<<"$all"
+  # The worker's probe module alone knows that it is actix-web which answers.
+  grep -rnE '^[^/]*\bactix(_[a-z]+)?::' crates/worker/src --include='*.rs' --exclude=probe.rs |
+    sed 's/$/   ← in the worker, actix-web stays in src\/probe.rs/' || true
+}
+
+all=$(dependencies)
+[ -n "$all" ] || {
+  echo "cargo tree names no dependency: nothing was checked" >&2
+  exit 1
+}
+found=$(breaches | sort -u)
+if [ -n "$found" ]; then
+  echo "$found"
+  exit 1
+fi

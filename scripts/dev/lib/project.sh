@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# Where things lie and how ./dev speaks. Sourced by every command.
+# shellcheck disable=SC2034 # variables are for those who source this file
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
+cd "$root" || exit 1
+export APP_ENV=${APP_ENV:-develop}
+
+logs=$root/logs
+run=$root/logs/run # pid files
+
+say() {
+  echo "==> $*"
+}
+
+warn() {
+  echo "==> WARNING: $*" >&2
+}
+
+die() { # MESSAGE [STATUS]
+  echo "==> $1" >&2
+  exit "${2:-1}"
+}
+
+# Without a terminal nobody can be asked; a CI machine is there to be filled.
+may_install() { # QUESTION; honours $assume_yes
+  [ "${assume_yes:-}" = yes ] && return 0
+  [ "${CI:-}" = true ] && return 0
+  [ -t 0 ] || return 1
+  local answer
+  read -r -p "==> $1 [Y/n] " answer || return 1
+  case $answer in '' | y | Y | yes) return 0 ;; *) return 1 ;; esac
+}
+
+require_cargo() {
+  if ! command -v cargo >/dev/null 2>&1 && [ -r "$HOME/.cargo/env" ]; then
+    # shellcheck disable=SC1091 # made by rustup
+    . "$HOME/.cargo/env"
+  fi
+  command -v cargo >/dev/null 2>&1 ||
+    die "cargo is not installed. Install Rust: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+}
+
+# The folder that cargo builds PROFILE (debug or release) into.
+built() { # PROFILE
+  case ${CARGO_TARGET_DIR:-target} in
+  /*) echo "$CARGO_TARGET_DIR/$1" ;;
+  *) echo "$root/${CARGO_TARGET_DIR:-target}/$1" ;;
+  esac
+}

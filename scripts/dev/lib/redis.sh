@@ -1,0 +1,156 @@
+# shellcheck shell=bash
+# The job queue's Redis: where it is, whether it answers, how ./dev starts and stops one.
+
+# shellcheck source=scripts/compose.sh
+. "$root/scripts/compose.sh"
+# shellcheck source=scripts/dev/lib/install.sh
+. "$root/scripts/dev/lib/install.sh"
+
+redis_address=$(setting cacheserver cache_server.redis.jobqueue.addr "")
+redis_elsewhere= # sentinel or cluster, where that is what the configuration names
+for way in sentinel cluster; do
+  [ -n "$(yaml_value "${APP_CONFIG_DIR:-config}/$APP_ENV/cacheserver.yaml" "cache_server.redis.jobqueue.$way")" ] &&
+    redis_elsewhere=$way
+done
+[ -n "$redis_address$redis_elsewhere" ] || redis_address=localhost:6379
+redis_host=${redis_address%:*}
+redis_host=${redis_host#[}
+redis_host=${redis_host%]}
+redis_port=${redis_address##*:}
+
+# Left while a Redis runs in Docker that ./dev started.
+redis_in_docker=$run/redis.in-docker
+
+# ask_redis COMMAND…: prints what Redis replies, a line at a time, without redis-cli.
+ask_redis() {
+  (
+    exec 3<>"/dev/tcp/$redis_host/$redis_port" || exit 1
+    printf '%s\r\n' "$@" QUIT >&3
+    while IFS= read -r -t 2 line <&3; do echo "${line%$'\r'}"; done
+  ) 2>/dev/null
+}
+
+redis_state() { # ready | loading | locked (wants a password) | away
+  case $(ask_redis PING) in
+  +PONG*) echo ready ;;
+  -LOADING*) echo loading ;;
+  -NOAUTH*) echo locked ;;
+  *) echo away ;;
+  esac
+}
+
+wait_for_redis() { # COMMAND ARG…: as long as that succeeds
+  local told=
+  while :; do
+    case $(redis_state) in
+    ready | locked) return 0 ;;
+    loading) [ -n "$told" ] || say "Redis is loading its data …" && told=yes ;;
+    esac
+    if [ "${asked_to_stop:-0}" -ne 0 ] || ! "$@"; then return 1; fi
+    nap 0.2
+  done
+}
+
+# Finds the Redis of the configured address, or starts one there: in Docker, else redis-server.
+find_or_start_redis() {
+  if [ -n "$redis_elsewhere" ]; then
+    say "Redis: config/$APP_ENV names a $redis_elsewhere; it is not looked after by ./dev."
+    return 0
+  fi
+  if [ "$(redis_state)" != away ]; then
+    wait_for_redis true
+    return
+  fi
+  case $redis_host in
+  localhost | 127.* | ::1) ;;
+  *)
+    warn "no Redis answers at $redis_address, which is not this machine: start it there, or set" \
+      "APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR=localhost:6379"
+    return 1
+    ;;
+  esac
+  say "No Redis answers at $redis_address."
+  start_redis_in_docker && return
+  [ "${asked_to_stop:-0}" -eq 0 ] && start_redis_server
+}
+
+start_redis_in_docker() {
+  [ "$redis_port" = 6379 ] || return 1
+  find_compose 2>/dev/null || return 1
+  say "Starting Redis in Docker (scripts/start-redis.sh start) …"
+  : >"$redis_in_docker"
+  if "$root/scripts/start-redis.sh" start; then
+    return 0
+  fi
+  if [ "${asked_to_stop:-0}" -eq 0 ]; then
+    rm -f "$redis_in_docker"
+    say "Docker cannot start Redis: using redis-server."
+  fi
+  return 1
+}
+
+start_redis_server() {
+  find_or_install_redis_server || return 1
+  local data=$root/redis/data/local
+  mkdir -p "$data"
+  say "Starting $redis_server on 127.0.0.1:$redis_port, data in redis/data/local …"
+  start_process redis "-server" "$redis_server" --port "$redis_port" --bind 127.0.0.1 --dir "$data" \
+    --appendonly yes --appendfsync everysec --save '' --maxmemory-policy noeviction --daemonize no
+  record redis "$started" -server "$redis_port"
+  if ! wait_for_redis pid_of redis >/dev/null; then
+    warn "redis-server did not start. It printed last:"
+    tail -n 5 "$logs/redis.out.log" "$logs/redis.err.log" >&2
+    return 1
+  fi
+}
+
+# Stops the Redis that ./dev started, now or in an earlier run whose ./dev has died.
+stop_redis() {
+  if pid_of redis >/dev/null; then
+    say "Stopping redis-server …"
+    stop_processes redis
+  fi
+  if [ -e "$redis_in_docker" ]; then
+    "$root/scripts/start-redis.sh" stop
+    rm -f "$redis_in_docker"
+  fi
+}
+
+# Says which Redis is used, and warns of what would lose jobs.
+describe_redis() { # INDENT
+  if [ -n "$redis_elsewhere" ]; then
+    echo "$1$redis_elsewhere, see config/$APP_ENV/cacheserver.yaml"
+    return
+  fi
+  case $(redis_state) in
+  away) echo "${1}none answers at $redis_address" && return ;;
+  locked) echo "$1$redis_address, wants a password: not looked into" && return ;;
+  esac
+  local reply version folder policy by
+  reply=$(ask_redis INFO 'CONFIG GET dir')
+  version=$(echo "$reply" | sed -n 's/^redis_version:/Redis /p')
+  [ -z "$(echo "$reply" | sed -n 's/^valkey_version://p')" ] ||
+    version=$(echo "$reply" | sed -n 's/^valkey_version:/Valkey /p')
+  folder=$(echo "$reply" | awk '$0 == "dir" { getline; getline; print }')
+  policy=$(echo "$reply" | sed -n 's/^maxmemory_policy://p')
+  if pid_of redis >/dev/null; then
+    by=", started by ./dev"
+  elif [ "$folder" = /data ] && docker inspect redis >/dev/null 2>&1; then
+    folder=$(docker inspect -f '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}' redis)
+    by=", in Docker"
+  else
+    by=", found running"
+  fi
+  case $reply in
+  *aof_enabled:1*) echo "$1$redis_address: $version, data in ${folder:-an unknown folder}, AOF on$by" ;;
+  *)
+    echo "$1$redis_address: $version, data in ${folder:-an unknown folder}, AOF OFF$by"
+    warn "this Redis keeps no AOF: when it dies, the jobs of the last minutes are lost. Fix:" \
+      "redis-cli -h $redis_host -p $redis_port CONFIG SET appendonly yes" \
+      "(and in its configuration: appendonly yes)"
+    ;;
+  esac
+  [ "$policy" = noeviction ] ||
+    warn "this Redis throws jobs away when its memory is full (maxmemory-policy $policy). Fix:" \
+      "redis-cli -h $redis_host -p $redis_port CONFIG SET maxmemory-policy noeviction"
+}

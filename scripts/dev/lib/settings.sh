@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# What the configuration tells the processes: the addresses of api-gateway and worker, and whether they answer.
+# shellcheck disable=SC2034 # variables are for those who source this file
+
+# setting FILE KEY DEFAULT: what the processes will find under KEY (a.b.c), as they look for it: the
+# environment variable APP__A__B__C, else config/<env>/FILE.yaml, else the default.
+setting() {
+  local variable value
+  variable=APP__$(echo "$2" | sed 's/\./__/g' | tr '[:lower:]' '[:upper:]')
+  value=${!variable:-}
+  [ -n "$value" ] || value=$(yaml_value "${APP_CONFIG_DIR:-config}/$APP_ENV/$1.yaml" "$2")
+  echo "${value:-$3}"
+}
+
+# The scalar under KEY, "-" for a block of keys, nothing where the key is missing. Knows what our files
+# are written in: blocks by indentation, and maps in braces on one line.
+yaml_value() { # FILE KEY
+  [ -r "$1" ] || return 0
+  awk -v want="$2" '
+    function plain(text) { gsub(/^[ "\047]+|[ "\047]+$/, "", text); return text }
+    { sub(/^#.*/, ""); sub(/[ \t]#.*/, ""); sub(/[ \t\r]+$/, "") }
+    !/^ *[A-Za-z_]+:/ { next }
+    {
+      match($0, /^ */); indent = RLENGTH
+      colon = index($0, ":")
+      key = substr($0, indent + 1, colon - indent - 1)
+      rest = substr($0, colon + 1); sub(/^ +/, "", rest)
+      while (depth && indents[depth] >= indent) depth--
+      path = depth ? paths[depth] "." key : key
+      depth++; indents[depth] = indent; paths[depth] = path
+      if (path == want) { print rest == "" ? "-" : plain(rest); exit }
+      if (rest ~ /^\{/ && index(want, path ".") == 1) {
+        name = substr(want, length(path) + 2)
+        rest = substr(rest, 2); gsub(/\{[^{}]*\}/, "-", rest)
+        count = split(rest, pairs, /[,}]/)
+        for (i = 1; i <= count; i++) {
+          colon = index(pairs[i], ":")
+          if (plain(substr(pairs[i], 1, colon - 1)) == name) { print plain(substr(pairs[i], colon + 1)); exit }
+        }
+      }
+    }' "$1"
+}
+
+# Where a client on this machine reaches a server that listens on HOST.
+reachable() { # HOST
+  case $1 in
+  0.0.0.0 | '' | '*') echo 127.0.0.1 ;;
+  '::' | '[::]') echo ::1 ;;
+  *) echo "$1" ;;
+  esac
+}
+
+gateway_host=$(reachable "$(setting config server.host 127.0.0.1)")
+gateway_port=$(setting config server.port 8080)
+worker_host=$(reachable "$(setting config worker.host 127.0.0.1)")
+worker_port=$(setting config worker.port 8082)
+
+listens() { # HOST PORT
+  (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null
+}
+
+answers_healthz() { # HOST PORT
+  (
+    exec 3<>"/dev/tcp/$1/$2" || exit 1
+    printf 'GET /healthz HTTP/1.0\r\nHost: %s\r\n\r\n' "$1" >&3
+    IFS= read -r -t 2 line <&3 || exit 1
+    case $line in HTTP/1.?' 200'*) exit 0 ;; *) exit 1 ;; esac
+  ) 2>/dev/null
+}

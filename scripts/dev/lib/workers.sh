@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# Which workers live, of this project's queues, on whatever machine: asked of the atode CLI.
+
+# A line a live worker: id, host, pid, build, state. Nothing where the CLI cannot tell.
+live_workers() { # PROFILE
+  local cli
+  cli=$(built "$1")/atode
+  [ -x "$cli" ] || return 0
+  "$cli" workers --json 2>/dev/null | scalars_of_objects id host pid build state
+}
+
+# scalars_of_objects FIELD…: reads a JSON array of objects, prints a line an object: its FIELDs.
+scalars_of_objects() {
+  awk -v fields="$*" '
+    function keep() { if (key != "") value[key] = text; key = ""; text = "" }
+    { json = json $0 }
+    END {
+      count = split(fields, field, " ")
+      for (at = 1; at <= length(json); at++) {
+        c = substr(json, at, 1)
+        if (quoted) {
+          if (c == "\\") { at++; text = text substr(json, at, 1) }
+          else if (c == "\"") quoted = 0
+          else text = text c
+        } else if (c == "\"") { quoted = 1; text = "" }
+        else if (c == "{" || c == "[") { depth++; key = "" }
+        else if (c == ":" && depth == 2) { key = text; text = "" }
+        else if (c == "," && depth == 2) keep()
+        else if (c == "}" || c == "]") {
+          if (depth == 2) {
+            keep()
+            line = ""
+            for (i = 1; i <= count; i++) line = line (i > 1 ? " " : "") (field[i] in value ? value[field[i]] : "?")
+            print line
+            for (name in value) delete value[name]
+          }
+          depth--
+        } else if (c !~ /[ \t\r]/) text = text c
+      }
+    }'
+}

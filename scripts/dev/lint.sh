@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# ./dev lint: format, clippy, layering, shell scripts. Runs all checks, then fails if one did.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=scripts/dev/lib/project.sh
+. "$here/lib/project.sh"
+
+[ $# -eq 0 ] || die "usage: ./dev lint" 2
+require_cargo
+failed=()
+
+check() { # COMMAND ARG…
+  say "$*"
+  "$@" || failed+=("$1 ${2:-}")
+}
+
+check cargo fmt --all --check
+check cargo clippy --workspace --all-targets -- -D warnings
+check scripts/check-imports.sh
+if command -v shellcheck >/dev/null 2>&1; then
+  # What is sourced is checked with those that source it.
+  check shellcheck --external-sources --check-sourced dev .ci/run scripts/start-*.sh scripts/check-*.sh scripts/dev/*.sh
+else
+  say "shellcheck is not installed: shell scripts not checked."
+fi
+[ ${#failed[@]} -eq 0 ] || die "failed: $(printf '%s; ' "${failed[@]}")"

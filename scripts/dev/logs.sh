@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# ./dev logs [PROCESS]: follows what all processes, or one, print, until Ctrl-C.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=scripts/dev/lib/project.sh
+. "$here/lib/project.sh"
+
+[ $# -le 1 ] || die "usage: ./dev logs [PROCESS]" 2
+files=()
+for file in "$logs/${1:-*}".out.log "$logs/${1:-*}".err.log; do
+  [ -e "$file" ] && files+=("${file#"$root/"}")
+done
+if [ ${#files[@]} -eq 0 ]; then
+  known=
+  for file in "$logs"/*.out.log; do
+    [ ! -e "$file" ] || known="$known $(basename "$file" .out.log)"
+  done
+  die "no logs${1:+ of $1} in logs/. There are logs of:${known:- nothing yet; run ./dev up}"
+fi
+exec tail -n 50 -f "${files[@]}"

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# ./dev status: what runs here. Exit code 1 unless ./dev up, its api-gateway and its worker run.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=scripts/dev/lib/project.sh
+. "$here/lib/project.sh"
+# shellcheck source=scripts/dev/lib/settings.sh
+. "$here/lib/settings.sh"
+# shellcheck source=scripts/dev/lib/processes.sh
+. "$here/lib/processes.sh"
+# shellcheck source=scripts/dev/lib/redis.sh
+. "$here/lib/redis.sh"
+
+[ $# -eq 0 ] || die "usage: ./dev status" 2
+
+show() { # NAME [NOTE]
+  local pid
+  if pid=$(pid_of "$1"); then
+    printf '%-11s  pid %-7s  since %s  %s\n' "$1" "$pid" "$(started_at "$1")" "${2:-}"
+  else
+    printf '%-11s  does not run\n' "$1"
+    status=1
+  fi
+}
+
+health() { # HOST PORT
+  if answers_healthz "$1" "$2"; then echo "http://$1:$2/ answers"; else echo "http://$1:$2/ does not answer"; fi
+}
+
+status=0
+show up
+show api-gateway "$(health "$gateway_host" "$gateway_port")"
+show worker
+for name in $(living); do
+  case $name in
+  *.tail) ;;
+  worker-*) show "$name" ;;
+  esac
+done
+describe_redis "$(printf '%-11s  ' redis)"
+
+cli=$(built "$(cat "$run/profile" 2>/dev/null || echo debug)")/atode
+if [ -x "$cli" ] && [ "$(redis_state)" != away ]; then
+  echo
+  echo "All live workers of these queues, on every machine (atode workers):"
+  "$cli" workers
+fi
+exit "$status"

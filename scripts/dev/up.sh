@@ -1,0 +1,220 @@
+#!/usr/bin/env bash
+# ./dev up: finds or starts Redis, builds, runs api-gateway and worker, until Ctrl-C or ./dev down.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=scripts/dev/lib/project.sh
+. "$here/lib/project.sh"
+# shellcheck source=scripts/dev/lib/settings.sh
+. "$here/lib/settings.sh"
+# shellcheck source=scripts/dev/lib/processes.sh
+. "$here/lib/processes.sh"
+# shellcheck source=scripts/dev/lib/redis.sh
+. "$here/lib/redis.sh"
+# shellcheck source=scripts/dev/lib/workers.sh
+. "$here/lib/workers.sh"
+
+profile=debug
+release= # yes
+asked_to_stop=0 # how often
+asked_to_restart=
+
+main() {
+  local argument
+  for argument; do
+    case $argument in
+    --yes) assume_yes=yes ;;
+    --release) profile=release release=yes ;;
+    *) die "usage: ./dev up [--release] [--yes]" 2 ;;
+    esac
+  done
+  require_cargo
+  mkdir -p "$run"
+  claim_place
+  trap 'asked_to_stop=$((asked_to_stop + 1))' INT TERM HUP PIPE
+  trap 'asked_to_restart=yes' USR1
+  stop_leftovers
+
+  find_or_start_redis || finish 1
+  say "Building …"
+  interruptible cargo build --workspace ${release:+--release} || finish 1
+  if ! ports_are_free; then finish 1; fi
+  start_and_wait || finish 1
+  announce
+  supervise
+}
+
+# Only one ./dev up runs in a clone.
+claim_place() {
+  local other
+  if other=$(pid_of up); then
+    die "./dev up already runs (pid $other, since $(started_at up)). See ./dev status; end it with ./dev down."
+  fi
+  record up "$$" "$root/scripts/dev/up.sh"
+  echo "$profile" >"$run/profile"
+}
+
+# An earlier ./dev up that was killed leaves its processes behind. Its Redis is simply used, and stopped
+# at the end of this run.
+stop_leftovers() {
+  local left
+  left=$(living_of api-gateway worker)
+  if [ -n "$left" ]; then
+    say "Left over from an earlier ./dev up: ${left}… stopping."
+    stop_processes api-gateway worker
+  fi
+  unfollow api-gateway worker
+}
+
+# A signal ends the command too, and at once.
+interruptible() { # COMMAND ARG…
+  [ "$asked_to_stop" -eq 0 ] || return 1
+  local pid status
+  "$@" &
+  pid=$!
+  while :; do
+    wait "$pid"
+    status=$?
+    [ "$asked_to_stop" -eq 0 ] || break
+    kill -0 "$pid" 2>/dev/null || return "$status" # else it was another signal
+  done
+  kill "$pid" 2>/dev/null
+  wait "$pid"
+  return 1
+}
+
+ports_are_free() {
+  local status=0
+  if listens "$gateway_host" "$gateway_port"; then
+    warn "port $gateway_port is taken by $(listener "$gateway_port"): end that, or choose another:" \
+      "APP__SERVER__PORT=9090 ./dev up"
+    status=1
+  fi
+  if [ "$worker_port" != 0 ] && listens "$worker_host" "$worker_port"; then
+    warn "port $worker_port is taken by $(listener "$worker_port"): end that, or choose another:" \
+      "APP__WORKER__PORT=0 ./dev up"
+    status=1
+  fi
+  return "$status"
+}
+
+listener() { # PORT: what listens there, as far as this user may know
+  local pid
+  pid=$(lsof -nP -t -iTCP:"$1" -sTCP:LISTEN 2>/dev/null | head -n 1)
+  [ -n "$pid" ] || pid=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
+  if [ -n "$pid" ]; then echo "pid $pid ($(command_of "$pid"))"; else echo "another process"; fi
+}
+
+start_and_wait() {
+  local bin
+  bin=$(built "$profile")
+  follow api-gateway
+  follow worker
+  start_process api-gateway "$bin/api-gateway" "$bin/api-gateway"
+  gateway_pid=$started
+  start_process worker "$bin/worker" "$bin/worker"
+  worker_pid=$started
+  wait_until_answers api-gateway "$gateway_host" "$gateway_port" || return 1
+  [ "$worker_port" = 0 ] || wait_until_answers worker "$worker_host" "$worker_port"
+}
+
+wait_until_answers() { # NAME HOST PORT
+  local deadline=$((SECONDS + 60))
+  until answers_healthz "$2" "$3"; do
+    both_live || return 1
+    [ "$asked_to_stop" -eq 0 ] || return 1
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      warn "$1 does not answer at http://$2:$3/healthz. See logs/$1.err.log"
+      return 1
+    fi
+    nap 0.2
+  done
+}
+
+both_live() {
+  lives api-gateway "$gateway_pid" && lives worker "$worker_pid"
+}
+
+lives() { # NAME PID
+  local status
+  kill -0 "$2" 2>/dev/null && return 0
+  wait "$2"
+  status=$?
+  sleep 0.3 # its last lines first
+  if [ "$status" -gt 128 ]; then
+    warn "$1 (pid $2) was ended by signal $((status - 128)). See logs/$1.err.log"
+  else
+    warn "$1 (pid $2) ended by itself, exit code $status. See logs/$1.err.log"
+  fi
+  rm -f "$run/$1.pid"
+  return 1
+}
+
+announce() {
+  local url="http://$gateway_host:$gateway_port"
+  say "atode is up: APP_ENV=$APP_ENV, $profile build."
+  echo "    console  $url/"
+  echo "    Redis"
+  describe_redis "             "
+  echo "    workers"
+  describe_workers "             "
+  echo "    logs     logs/api-gateway.{out,err}.log, logs/worker.{out,err}.log; what jobs print: logs/worker.out.log"
+  echo "    try      curl $url/v1/jobs -H 'content-type: application/json' \\"
+  echo "               -d '{\"kind\":\"demo:delay_print\",\"payload\":{\"message\":\"Hello\"},\"delay\":\"2s\"}'"
+  echo "    Ctrl-C   stops all of this"
+}
+
+describe_workers() { # INDENT
+  local id host pid build state others=0
+  while read -r id host pid build state; do
+    [ "$pid" = "$worker_pid" ] && continue
+    others=$((others + 1))
+    echo "${1}other: pid $pid on $host, build $build, $state, id $id"
+  done <<TEXT
+$(live_workers "$profile" | grep . || true)
+TEXT
+  echo "${1}started here: pid $worker_pid"
+  [ "$others" -eq 0 ] || warn "jobs are shared with the other workers above. One that you do not know, of another build:" \
+    "$(built "$profile")/atode worker stop ID"
+}
+
+supervise() {
+  local redis_watched=
+  pid_of redis >/dev/null && redis_watched=yes
+  while [ "$asked_to_stop" -eq 0 ]; do
+    both_live || finish 1
+    if [ -n "$redis_watched" ] && ! pid_of redis >/dev/null; then
+      warn "redis-server ended. Gateway and worker wait for it: Ctrl-C, then ./dev up, starts it again."
+      tail -n 5 "$logs/redis.out.log" >&2
+      redis_watched=
+    fi
+    if [ -n "$asked_to_restart" ]; then
+      asked_to_restart=
+      say "Restarting …"
+      stop_processes api-gateway worker
+      sleep 0.3 # for their last lines to be shown
+      unfollow api-gateway worker
+      start_and_wait || finish 1
+      say "Restarted."
+    fi
+    nap 0.5
+  done
+  finish 0
+}
+
+finish() { # STATUS
+  local status=$1
+  [ "$asked_to_stop" -eq 0 ] || status=0
+  asked_to_stop=1 # another Ctrl-C counts anew
+  if [ -n "$(living_of api-gateway worker)" ]; then
+    say "Stopping api-gateway and worker (Ctrl-C again: at once) …"
+    stop_processes api-gateway worker
+    sleep 0.3 # for their last lines to be shown
+  fi
+  unfollow api-gateway worker
+  stop_redis
+  rm -f "$run/up.pid" "$run/profile"
+  [ "$status" -eq 0 ] && say "Stopped."
+  exit "$status"
+}
+
+main "$@"

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# ./dev worker: runs one more worker, on a port of its own, until Ctrl-C or ./dev down.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=scripts/dev/lib/project.sh
+. "$here/lib/project.sh"
+# shellcheck source=scripts/dev/lib/processes.sh
+. "$here/lib/processes.sh"
+
+profile=$(cat "$run/profile" 2>/dev/null || echo debug) # as ./dev up runs
+if [ "${1:-}" = --release ]; then
+  profile=release
+  shift
+fi
+release=
+[ "$profile" = debug ] || release=yes
+asked_to_stop=0
+
+require_cargo
+mkdir -p "$run"
+say "Building …"
+cargo build --workspace ${release:+--release} || exit 1
+
+number=2 # ./dev up runs the first
+while pid_of "worker-$number" >/dev/null; do number=$((number + 1)); done
+name=worker-$number
+trap 'asked_to_stop=$((asked_to_stop + 1))' INT TERM HUP PIPE
+unfollow "$name" # of an earlier run that was killed
+follow "$name"
+bin=$(built "$profile")/worker
+start_process "$name" "$bin" "$bin" --port 0 "$@"
+pid=$started
+say "$name runs (pid $pid); its output is also in logs/$name.{out,err}.log. Ctrl-C stops it."
+while [ "$asked_to_stop" -eq 0 ] && kill -0 "$pid" 2>/dev/null; do nap 0.5; done
+
+status=0
+if [ "$asked_to_stop" -gt 0 ]; then
+  asked_to_stop=1
+  say "Stopping $name (Ctrl-C again: at once) …"
+  stop_processes "$name"
+else
+  wait "$pid"
+  status=$?
+  warn "$name ended by itself, exit code $status. See logs/$name.err.log"
+fi
+sleep 0.3 # for its last lines to be shown
+unfollow "$name"
+rm -f "$run/$name.pid"
+exit "$status"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Starts or stops Redis Insight in Docker, on a developer's machine. Start Redis first.
+#
+#   scripts/start-redis-insight.sh {start|stop}
+#
+# This script is for development only. Redis Insight itself is used in staging and production too: there
+# it is started by whatever runs that server, with docker-compose.redis-insight.yml or without.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=scripts/compose.sh
+. "$root/scripts/compose.sh"
+file=$root/docker-compose.redis-insight.yml
+
+start() {
+  if ! docker network inspect redis-network >/dev/null 2>&1 || ! container_is redis healthy; then
+    echo "Redis does not run in Docker: start Redis first: scripts/start-redis.sh start" >&2
+    exit 1
+  fi
+  if ! container_is redis-insight healthy && ! container_is redis-insight starting && port_is_taken 8001; then
+    echo "Port 8001 is taken on this machine: stop what listens there first." >&2
+    exit 1
+  fi
+  if ! "${compose[@]}" -f "$file" up --detach; then
+    echo "Docker could not start Redis Insight: the reason stands above." >&2
+    exit 1
+  fi
+  wait_until_healthy redis-insight 120
+  echo "Redis Insight runs at http://127.0.0.1:8001 (accept its terms there once; the connection"
+  echo "\"atode job queue\" then appears by itself)."
+}
+
+stop() {
+  "${compose[@]}" -f "$file" down
+  echo "Redis Insight is stopped; its settings stay in the volume redis-insight-data."
+}
+
+usage() {
+  echo "usage: scripts/start-redis-insight.sh {start|stop}" >&2
+  exit 2
+}
+
+[ $# -eq 1 ] || usage
+case $1 in start | stop) ;; *) usage ;; esac
+find_compose || exit 1
+refuse_foreign_container redis-insight "$root"
+"$1"

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Starts or stops the job queue's Redis in Docker, on a developer's machine.
+#
+#   scripts/start-redis.sh {start|stop}
+#
+# This script is for development only. Redis itself is used in staging and production too: there it is
+# started by whatever runs those servers, with docker-compose.redis.yml or without.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+# shellcheck source=scripts/compose.sh
+. "$root/scripts/compose.sh"
+file=$root/docker-compose.redis.yml
+
+start() {
+  if ! container_is redis healthy && ! container_is redis starting && port_is_taken 6379; then
+    echo "Port 6379 is taken on this machine, perhaps by another Redis: stop that one first." >&2
+    exit 1
+  fi
+  # Made here, or Docker would make it as root. The image hands it to its own user (uid 999).
+  mkdir -p "$root/redis/data/jobqueue"
+  if ! "${compose[@]}" -f "$file" up --detach; then
+    echo "Docker could not start Redis; the reason stands above." >&2
+    exit 1
+  fi
+  wait_until_healthy redis 120
+  echo "Redis runs at 127.0.0.1:6379; its data lies in redis/data/jobqueue."
+}
+
+stop() {
+  "${compose[@]}" -f "$file" down
+  echo "Redis is stopped; its data stays in redis/data/jobqueue."
+}
+
+usage() {
+  echo "usage: scripts/start-redis.sh {start|stop}" >&2
+  exit 2
+}
+
+[ $# -eq 1 ] || usage
+case $1 in start | stop) ;; *) usage ;; esac
+find_compose || exit 1
+refuse_foreign_container redis "$root"
+"$1"
