@@ -153,28 +153,26 @@ announce() {
   local url="http://$gateway_host:$gateway_port"
   say "atode is up: APP_ENV=$APP_ENV, $profile build."
   echo "    console  $url/"
-  echo "    Redis"
-  describe_redis "             "
-  echo "    workers"
-  describe_workers "             "
+  describe_redis "    Redis    "
+  describe_workers
   echo "    logs     logs/api-gateway.{out,err}.log, logs/worker.{out,err}.log; what jobs print: logs/worker.out.log"
   echo "    try      curl $url/v1/jobs -H 'content-type: application/json' \\"
   echo "               -d '{\"kind\":\"demo:delay_print\",\"payload\":{\"message\":\"Hello\"},\"delay\":\"2s\"}'"
   echo "    Ctrl-C   stops all of this"
 }
 
-describe_workers() { # INDENT
-  local id host pid build state others=0
-  while read -r id host pid build state; do
-    [ "$pid" = "$worker_pid" ] && continue
-    others=$((others + 1))
-    echo "${1}other: pid $pid on $host, build $build, $state, id $id"
+describe_workers() {
+  local id host pid build state others=
+  echo "    workers  pid $worker_pid, started here"
+  while IFS=$'\t' read -r id host pid build state; do
+    [ -n "$id" ] && [ "$pid" != "$worker_pid" ] || continue
+    others=yes
+    echo "             pid $pid on $host, started elsewhere: build $build, $state, id $id"
   done <<TEXT
-$(live_workers "$profile" | grep . || true)
+$(live_workers "$profile")
 TEXT
-  echo "${1}started here: pid $worker_pid"
-  [ "$others" -eq 0 ] || warn "jobs are shared with the other workers above. One that you do not know, of another build:" \
-    "$(built "$profile")/atode worker stop ID"
+  [ -z "$others" ] ||
+    warn "workers started elsewhere take jobs too. Is one of them old? $(built "$profile")/atode worker stop ID"
 }
 
 supervise() {
@@ -213,7 +211,7 @@ finish() { # STATUS
   unfollow api-gateway worker
   stop_redis
   rm -f "$run/up.pid" "$run/profile"
-  [ "$status" -eq 0 ] && say "Stopped."
+  if [ "$status" -eq 0 ]; then say "Stopped."; else say "Stopped, for the reason above."; fi
   exit "$status"
 }
 

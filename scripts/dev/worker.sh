@@ -41,7 +41,7 @@ if [ "$asked_to_stop" -gt 0 ]; then
 else
   wait "$pid"
   status=$?
-  warn "$name ended by itself, exit code $status. See logs/$name.err.log"
+  say "$name ended, exit code $status. See logs/$name.err.log"
 fi
 sleep 0.3 # for its last lines to be shown
 unfollow "$name"

@@ -1,1 +1,90 @@
-fn main() {}
+//! `atode`: the queue on the command line. It talks to Redis itself, so it works while no gateway
+//! runs.
+
+mod enqueue;
+mod job;
+mod print;
+mod queues;
+mod session;
+mod workers;
+
+use std::process::ExitCode;
+
+use atode_config::ConfigArgs;
+use atode_queue::JobId;
+use clap::{Args, Parser, Subcommand};
+
+use crate::session::Session;
+
+/// Looks at the queue and works on it.
+///
+/// Exits with 0, with 1 when something was refused or failed, with 2 when the command was wrong.
+#[derive(Parser)]
+#[command(name = "atode", version = env!("ATODE_BUILD"))]
+struct Command {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Store a job.
+    Enqueue(EnqueueArgs),
+    /// Look at one job.
+    #[command(subcommand)]
+    Job(JobAction),
+    /// Count jobs by queue and state.
+    Queues,
+    /// List the live workers.
+    Workers,
+}
+
+#[derive(Args)]
+struct EnqueueArgs {
+    /// Such as demo:delay_print.
+    kind: String,
+    /// A JSON object, as the kind takes it.
+    #[arg(long, default_value = "{}")]
+    payload: String,
+    /// Such as 250ms, 10s, 3m; without it the kind's own.
+    #[arg(long, value_parser = atode_jobs::parse_delay)]
+    delay: Option<std::time::Duration>,
+}
+
+#[derive(Subcommand)]
+enum JobAction {
+    /// Its state, its attempts, and which worker ran it.
+    Show {
+        /// A UUID, or the 22 characters that stand in Redis.
+        id: JobId,
+    },
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(command)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    let session = Session::open(&command.config).await?;
+    let form = if command.json { print::Form::Json } else { print::Form::Text };
+    match command.action {
+        Action::Enqueue(args) => enqueue::run(&session, form, args).await,
+        Action::Job(JobAction::Show { id }) => job::show(&session, form, id).await,
+        Action::Queues => queues::list(&session, form).await,
+        Action::Workers => workers::list(&session, form).await,
+    }
+}

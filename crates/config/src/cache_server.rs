@@ -31,12 +31,12 @@ pub struct Redis {
 
 /// Also reads the files that the keys name.
 pub(crate) fn read(source: &Source) -> Result<CacheServer, ConfigError> {
-    let RedisKeys { jobqueue, default } = source.extract::<FileKeys>()?.cache_server.redis;
     for key in ["addr", "sentinel", "db", "pool_size"].map(|key| format!("{DEFAULT}.{key}")) {
         if source.sets(&key) {
             return Err(source.refuse(&[&key], "only jobqueue has this key; default has cluster.addrs"));
         }
     }
+    let RedisKeys { jobqueue, default } = source.extract::<FileKeys>()?.cache_server.redis;
     let redis = Redis {
         jobqueue: JobqueueRedis {
             connection: jobqueue.connection(source, JOBQUEUE)?,

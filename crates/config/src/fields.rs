@@ -26,7 +26,7 @@ where
     D: Deserializer<'de>,
 {
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-    text(deserializer, &names.join(" or "), |found| {
+    text(deserializer, &format!("one of {}", names.join(", ")), |found| {
         let known = words.iter().find(|(name, _)| *name == found);
         known.map(|(_, value)| *value).ok_or(Unexpected::Str(found))
     })
@@ -58,6 +58,7 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     deserializer.deserialize_bool(FlagVisitor)
 }
 
+/// Reads a list; a key without a value is an empty one.
 pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -220,6 +221,14 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
             list.push(item);
         }
         Ok(list)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
     }
 }
 

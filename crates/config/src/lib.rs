@@ -14,6 +14,7 @@ mod error;
 mod fields;
 mod load;
 pub mod logging;
+mod overrides;
 pub mod redis;
 mod sections;
 mod source;

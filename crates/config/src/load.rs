@@ -9,8 +9,9 @@ use crate::{
     api::{Api, StorageType},
     cache_server,
     fields::{self, Section},
+    overrides::Override,
     sections::{Logging, Queue, Server, Worker},
-    source::{Override, Source},
+    source::Source,
 };
 
 const CACHE_SERVER: &str = "cache_server";

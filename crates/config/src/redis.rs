@@ -53,38 +53,6 @@ pub struct DefaultRedis {
     pub connection: Connection,
 }
 
-impl Default for JobqueueRedis {
-    fn default() -> Self {
-        Self {
-            endpoint: Endpoint::Server { host: "localhost".to_owned(), port: 6379 },
-            db: 0,
-            key_prefix: "atode:".to_owned(),
-            pool_size: 1,
-            connection: Connection::default(),
-        }
-    }
-}
-
-impl Default for DefaultRedis {
-    fn default() -> Self {
-        Self { addrs: Vec::new(), key_prefix: "atode:".to_owned(), connection: Connection::default() }
-    }
-}
-
-impl Default for Connection {
-    fn default() -> Self {
-        Self {
-            username: None,
-            password: None,
-            tls: false,
-            connect_timeout: Duration::from_secs(1),
-            command_timeout: Duration::from_millis(800),
-            reconnect_min_delay: Duration::from_millis(50),
-            reconnect_max_delay: Duration::from_secs(1),
-        }
-    }
-}
-
 /// Which server to talk to, and how to find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
@@ -125,6 +93,38 @@ impl DefaultRedis {
     /// good, so ask one of them first, as [`Endpoint::from`] its address, with `INFO cluster`.
     pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
         self.connection.builder(endpoint)
+    }
+}
+
+impl Default for JobqueueRedis {
+    fn default() -> Self {
+        Self {
+            endpoint: Endpoint::Server { host: "localhost".to_owned(), port: 6379 },
+            db: 0,
+            key_prefix: "atode:".to_owned(),
+            pool_size: 1,
+            connection: Connection::default(),
+        }
+    }
+}
+
+impl Default for DefaultRedis {
+    fn default() -> Self {
+        Self { addrs: Vec::new(), key_prefix: "atode:".to_owned(), connection: Connection::default() }
+    }
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            username: None,
+            password: None,
+            tls: false,
+            connect_timeout: Duration::from_secs(1),
+            command_timeout: Duration::from_millis(800),
+            reconnect_min_delay: Duration::from_millis(50),
+            reconnect_max_delay: Duration::from_secs(1),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ pub struct Worker {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logging {
-    /// `info` and the like, or any filter of tracing such as `info,fred=debug`.
+    /// `info` and the like, or any filter of tracing such as `info,atode_queue=debug`.
     #[serde(deserialize_with = "level")]
     pub level: EnvFilter,
     #[serde(deserialize_with = "log_format")]
@@ -143,7 +143,7 @@ where
 }
 
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EnvFilter, D::Error> {
-    let expected = "off, error, warn, info, debug, trace, or a filter such as \"info,fred=debug\"";
+    let expected = "off, error, warn, info, debug, trace, or a filter such as \"info,atode_queue=debug\"";
     fields::text(deserializer, expected, |text| {
         let filter = EnvFilter::try_new(text).ok().filter(|_| names_levels(text));
         filter.ok_or(serde::de::Unexpected::Str(text))

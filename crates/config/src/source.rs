@@ -1,29 +1,20 @@
 //! One YAML file with environment variables laid over it. Figment keeps in mind which of them each value is
 //! from, so that an error can name it.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
     error::{Actual, Kind},
-    value::{Dict, Empty, Map, Tag, Value},
+    value::{Dict, Map},
 };
 use serde::de::DeserializeOwned;
 
-use crate::ConfigError;
-
-const PREFIX: &str = "APP__";
+use crate::{ConfigError, overrides::Override};
 
 pub(crate) struct Source {
     path: PathBuf,
     figment: Figment,
-}
-
-/// An environment variable `APP__SECTION__KEY`.
-pub(crate) struct Override {
-    name: String,
-    keys: Vec<String>,
-    value: Value,
 }
 
 impl Source {
@@ -37,7 +28,10 @@ impl Source {
         let dict =
             parse_yaml(&text).map_err(|problem| ConfigError::Syntax { path: path.clone(), problem })?;
         let file = Layer { metadata: Metadata::from("file", path.as_path()), dict };
-        let figment = overrides.fold(Figment::from(file), |figment, over| figment.merge(over.layer()));
+        let figment = overrides.fold(Figment::from(file), |figment, over| {
+            let metadata = Metadata::from("environment variable", over.name());
+            figment.merge(Layer { metadata, dict: over.dict() })
+        });
         Ok(Self { path, figment })
     }
 
@@ -65,17 +59,25 @@ impl Source {
         }
     }
 
+    /// Where a key stands: its section, or the file if it is of the top level.
+    fn parent(&self, path: &[String]) -> String {
+        match path {
+            [section @ .., _] if !section.is_empty() => dotted(section),
+            _ => self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
     fn one_line(&self, mut error: Error) -> ConfigError {
         let origin = self.origin(error.metadata.as_ref());
         let problem = match &error.kind {
             Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
                 let secret = error.path.last().is_some_and(|key| key.contains("password"));
-                format!(
-                    "expected {expected}, found {}",
-                    if secret { sort_of(found) } else { describe(found) }
-                )
+                let found = if secret { sort_of(found) } else { describe(found) };
+                format!("expected {expected}, found {found}")
             }
-            Kind::UnknownField(_, known) => format!("unknown key, known are {}", known.join(", ")),
+            Kind::UnknownField(_, known) => {
+                format!("unknown key, {} has {}", self.parent(&error.path), known.join(", "))
+            }
             Kind::MissingField(key) => {
                 error.path.push(key.clone().into_owned());
                 "this key is missing".to_owned()
@@ -83,51 +85,6 @@ impl Source {
             other => other.to_string(),
         };
         ConfigError::Key { origin, key: dotted(&error.path), problem }
-    }
-}
-
-impl Override {
-    /// The overrides among a process's variables. Sorted by name, so that what they do depends on nothing else.
-    pub(crate) fn among(
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Vec<Self>, ConfigError> {
-        let mut overrides = Vec::new();
-        for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-            overrides.push(Self::new(name, &value)?);
-        }
-        overrides.sort_by(|a: &Self, b: &Self| a.name.cmp(&b.name));
-        Ok(overrides)
-    }
-
-    /// Whether the key is in this section, which is one of the top level.
-    pub(crate) fn is_in(&self, section: &str) -> bool {
-        self.keys.first().is_some_and(|key| key == section)
-    }
-
-    fn new(name: &str, value: &OsString) -> Result<Self, ConfigError> {
-        let keys: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
-        let Some(text) = value.to_str() else {
-            let (origin, problem) = (format!("environment variable {name}"), "expected UTF-8".to_owned());
-            return Err(ConfigError::Key { origin, key: dotted(&keys), problem });
-        };
-        let is_secret = keys.last().is_some_and(|key| key == "password");
-        let value = match text {
-            "" => Value::Empty(Tag::Default, Empty::None),
-            list if list.starts_with('[') && !is_secret => {
-                yaml_serde::from_str(list).unwrap_or_else(|_| Value::from(list))
-            }
-            text => Value::from(text),
-        };
-        Ok(Self { name: name.to_owned(), keys, value })
-    }
-
-    fn layer(&self) -> Layer {
-        let nest = |value, key: &String| Value::from(Dict::from([(key.clone(), value)]));
-        let (first, rest) = self.keys.split_first().map_or((String::new(), &[][..]), |(f, r)| (f.clone(), r));
-        let value = rest.iter().rev().fold(self.value.clone(), nest);
-        let metadata = Metadata::from("environment variable", self.name.as_str());
-        Layer { metadata, dict: Dict::from([(first, value)]) }
     }
 }
 
@@ -158,13 +115,14 @@ fn parse_yaml(text: &str) -> Result<Dict, String> {
 }
 
 /// `cluster.addrs[1]`
-fn dotted(path: &[String]) -> String {
+pub(crate) fn dotted(path: &[String]) -> String {
     let mut key = String::new();
     for part in path {
-        if part.parse::<usize>().is_ok() {
+        if !key.is_empty() && part.parse::<usize>().is_ok() {
             key.extend(["[", part, "]"]);
         } else {
-            key.extend([if key.is_empty() { "" } else { "." }, part]);
+            key.push_str(if key.is_empty() { "" } else { "." });
+            key.push_str(if part.is_empty() { "\"\"" } else { part });
         }
     }
     key

@@ -32,6 +32,6 @@ fn a_build_names_its_commit_and_whether_there_are_changes() {
 }
 
 fn git(dir: &Path, arguments: &[&str]) {
-    let status = Command::new("git").current_dir(dir).args(arguments).status().unwrap();
-    assert!(status.success(), "git {arguments:?}");
+    let status = Command::new("git").current_dir(dir).args(arguments).status();
+    assert!(status.is_ok_and(|status| status.success()), "git {arguments:?}");
 }

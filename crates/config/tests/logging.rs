@@ -54,7 +54,7 @@ fn a_full_disk_behind_stderr_does_not_end_the_process() {
 }
 
 fn run(format: &str, stderr: Stdio) -> Output {
-    let program = env::current_exe().unwrap();
+    let program = env::current_exe().expect("this program is a file");
     let arguments = ["--exact", "child", "--nocapture"];
-    Command::new(program).args(arguments).env(FORMAT, format).stderr(stderr).output().unwrap()
+    Command::new(program).args(arguments).env(FORMAT, format).stderr(stderr).output().expect("it runs again")
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
 use fred::types::{Key, Value};
+use tokio::runtime::Handle;
 
 use crate::clock::RedisClock;
 use crate::coalesce::Lane;
@@ -31,6 +32,8 @@ struct Shared {
     /// Queues written to the catalogue, and the connect since which: a Redis that comes back may
     /// be empty.
     announced: Mutex<(u64, Vec<String>)>,
+    /// Where the client was opened; its tasks run there, whatever thread calls it.
+    runtime: Handle,
 }
 
 impl Client {
@@ -44,6 +47,7 @@ impl Client {
             clock: RedisClock::default(),
             lanes: Mutex::default(),
             announced: Mutex::default(),
+            runtime: Handle::current(),
         };
         Ok(Client { shared: Arc::new(shared) })
     }
@@ -64,6 +68,10 @@ impl Client {
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.shared.keys
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.shared.runtime
     }
 
     pub(crate) fn subscriptions(&self) -> &Subscriptions {

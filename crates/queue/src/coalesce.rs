@@ -32,7 +32,7 @@ struct Waiting {
 impl Lane {
     pub(crate) fn open(client: &Client, queue: &Arc<str>) -> Self {
         let (jobs, incoming) = mpsc::unbounded_channel();
-        tokio::spawn(drive(client.clone(), queue.clone(), incoming));
+        client.runtime().spawn(drive(client.clone(), queue.clone(), incoming));
         Lane { jobs, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }
     }
 

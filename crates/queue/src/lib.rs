@@ -31,7 +31,7 @@ pub use enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
 pub use error::Error;
 pub use id::{InvalidId, JobId, WorkerId};
 pub use lease::{Lease, Settled, Settlement, Verdict};
-pub use read::{Counts, JobView, KindCounts, QueueView, State};
+pub use read::{AttemptView, Counts, JobView, KindCounts, QueueView, State};
 pub use reap::{Expired, Reaped};
 pub use record::{Failure, FailureCause, History, Record, Run, WorkerRef};
 pub use subscribe::{Finished, Wakeups};

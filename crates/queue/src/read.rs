@@ -28,6 +28,19 @@ pub enum State {
     Cancelled,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            State::Scheduled => "scheduled",
+            State::Ready => "ready",
+            State::Active => "active",
+            State::Completed => "completed",
+            State::Dead => "dead",
+            State::Cancelled => "cancelled",
+        })
+    }
+}
+
 /// A job as it stands.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobView {

@@ -41,6 +41,15 @@ pub enum WorkerState {
     Stopping,
 }
 
+impl std::fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            WorkerState::Running => "running",
+            WorkerState::Stopping => "stopping",
+        })
+    }
+}
+
 impl Client {
     /// Renews a registration; it lives for `ttl` unless renewed.
     pub async fn heartbeat(&self, registration: &Registration, ttl: Duration) -> Result<(), Error> {

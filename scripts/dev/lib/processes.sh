@@ -107,7 +107,7 @@ stop_processes() {
   [ "$1" = redis ] && patience=60
   signal TERM "$@"
   gone_within "$patience" "$@" && return
-  warn "still running: $(living_of "$@"). Ending at once."
+  warn "still running: $(living_of "$@")… ending at once."
   signal TERM "$@"
   asked_to_stop=1 # another Ctrl-C counts anew
   gone_within 5 "$@" && return

@@ -110,6 +110,7 @@ stop_redis() {
     say "Stopping redis-server …"
     stop_processes redis
   fi
+  rm -f "$run/redis.pid"
   if [ -e "$redis_in_docker" ]; then
     "$root/scripts/start-redis.sh" stop
     rm -f "$redis_in_docker"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Which workers live, of this project's queues, on whatever machine: asked of the atode CLI.
 
-# A line a live worker: id, host, pid, build, state. Nothing where the CLI cannot tell.
+# A line a live worker: id, host, pid, build, state, with tabs between. Nothing where the CLI cannot tell.
 live_workers() { # PROFILE
   local cli
   cli=$(built "$1")/atode
@@ -9,7 +9,8 @@ live_workers() { # PROFILE
   "$cli" workers --json 2>/dev/null | scalars_of_objects id host pid build state
 }
 
-# scalars_of_objects FIELD…: reads a JSON array of objects, prints a line an object: its FIELDs.
+# scalars_of_objects FIELD…: reads a JSON array of objects, prints a line an object: its FIELDs,
+# with tabs between, - for one that is missing.
 scalars_of_objects() {
   awk -v fields="$*" '
     function keep() { if (key != "") value[key] = text; key = ""; text = "" }
@@ -30,7 +31,7 @@ scalars_of_objects() {
           if (depth == 2) {
             keep()
             line = ""
-            for (i = 1; i <= count; i++) line = line (i > 1 ? " " : "") (field[i] in value ? value[field[i]] : "?")
+            for (i = 1; i <= count; i++) line = line (i > 1 ? "\t" : "") (value[field[i]] == "" ? "-" : value[field[i]])
             print line
             for (name in value) delete value[name]
           }

@@ -27,6 +27,7 @@ fn jobqueue(keys: &str, variables: &[&str]) -> Result<Config, String> {
 }
 
 mod errors;
+mod shipped;
 
 #[test]
 fn variables_override_every_kind_of_value() {
@@ -36,7 +37,7 @@ fn variables_override_every_kind_of_value() {
         "APP__QUEUES__DEFAULT__PARTITIONS=1",
         "APP__QUEUES__MAIL__PARTITIONS=1",
         "APP__WORKER__QUEUES__MAIL=3",
-        "APP__LOGGING__LEVEL=info,fred=debug",
+        "APP__LOGGING__LEVEL=info,atode_queue=debug",
         "APP__LOGGING__FORMAT=json",
         "APP__API__RATE_LIMIT__ENABLED=false",
         "APP__API__RATE_LIMIT__ON_ERROR=deny",
@@ -50,7 +51,7 @@ fn variables_override_every_kind_of_value() {
     assert_eq!(config.server.shutdown_timeout, Duration::from_secs(180));
     assert_eq!(config.queues.keys().collect::<Vec<_>>(), ["default", "mail"]);
     assert_eq!(config.worker.queues, Some(BTreeMap::from([("mail".to_owned(), 3)])));
-    assert_eq!(config.logging.level.to_string(), "fred=debug,info");
+    assert_eq!(config.logging.level.to_string(), "atode_queue=debug,info");
     assert_eq!(config.logging.format, LogFormat::Json);
     assert!(!config.api.rate_limit.enabled);
     assert_eq!(config.api.rate_limit.on_error, OnError::Deny);

@@ -1,49 +1,318 @@
 //! Each way to get the configuration wrong, with the line that it prints.
 
+use std::os::unix::ffi::OsStringExt;
+
 use super::*;
 
-#[allow(dead_code)]
+const NUMBER: &str = "expected a whole number from 0 to 65535, found";
+const ADDRESS: &str =
+    r#"expected an address such as "redis:6379" or "[::1]:6379", with a port from 1 to 65535, found"#;
+const TEXT: &str = "expected a text that is not empty, in quotes if it is a number, found";
+const UNIT: &str = r#"with its unit as in "25s" or "250ms", found"#;
+const SERVER: &str = "server has host, port, shutdown_timeout, max_body_bytes, max_batch_bytes";
+
+/// The line without the place that it starts with, which is checked here.
 #[track_caller]
-fn line(result: Result<Config, String>) -> String {
-    let line = result.expect_err("this configuration was accepted");
+fn line(place: &str, result: Result<Config, String>) -> String {
+    let line = result.map(|_| ()).expect_err("this configuration was accepted");
     assert_eq!(line.lines().count(), 1, "{line}");
-    line
+    let rest = line.strip_prefix(place).and_then(|rest| rest.strip_prefix(": "));
+    rest.unwrap_or_else(|| panic!("{place:?} does not begin {line:?}")).to_owned()
 }
 
-fn say(r: Result<Config,String>) -> String { match r { Ok(_) => "OK!!!".to_string(), Err(e) => e } }
+#[track_caller]
+fn in_config(text: &str) -> String {
+    line("develop/config.yaml", load_files(text, "", &[]))
+}
+
+#[track_caller]
+fn in_jobqueue(keys: &str) -> String {
+    let line = line("develop/cacheserver.yaml", jobqueue(keys, &[]));
+    line.strip_prefix("cache_server.redis.jobqueue.").unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+#[track_caller]
+fn in_default(keys: &str) -> String {
+    let file = format!("cache_server: {{ redis: {{ default: {{ {keys} }} }} }}");
+    let line = line("develop/cacheserver.yaml", load_files("", &file, &[]));
+    line.strip_prefix("cache_server.redis.default.").unwrap_or_else(|| panic!("{line}")).to_owned()
+}
+
+#[track_caller]
+fn in_variable(variable: &str) -> String {
+    let name = variable.split_once('=').unwrap().0;
+    line(&format!("environment variable {name}"), with_variables(&[variable]))
+}
+
 #[test]
-fn explore() {
-    let c = |text: &str| say(load_files(text, "", &[]));
-    let j = |text: &str| say(jobqueue(text, &[]));
-    let v = |text: &str| say(with_variables(&[text]));
-    let d = |text: &str| load_files("", &format!("cache_server: {{ redis: {{ default: {{ {text} }} }} }}"), &[]).map_or_else(|e| e, |_| "OK!!!".to_string());
-    let J = |text: &str| with_variables(&[&format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{text}")]).map_or_else(|e| e, |_| "OK!!!".to_string());
-    for result in [
-        c("server: { prot: 1 }"), c("sevrer: {}"), c("cache_server: {}"), v("APP__SERVER__PROT=1"), v("APP__SEVRER__PORT=1"), v("APP__SERVER__PROT="),
-        c("server:\n  host: [\n"), c("server:\n\tport: 1\n"), c("server: { port: 1, port: 2 }"), c("just text"), c("- a"), c("a: 1\n---\nb: 2"), c("1: 2"), c("? [a]: 2"),
-        c("server: { port: 70000 }"), c("server: { port: -1 }"), c("server: { port: eighty }"), c("server: { port: 80.5 }"), c("server: { port: }"), c("server: { port: [1] }"), c("server: { port: {} }"),
-        c("server: 8080"), c("server: [127.0.0.1]"), c("server: { host: 1 }"), c("server: { host: \"\" }"), c("server: { max_body_bytes: 0 }"),
-        c("server: { max_body_bytes: 99999999999999999999999999 }"),
-        v("APP__SERVER__PORT=70000"), v("APP__SERVER__PORT=x"), v("APP__SERVER__PORT="), v("APP__SERVER=x"), v("APP__SERVER__PORT__X=1"), v("APP__SERVER__=1"), v("APP__=1"), v("APP__SERVER____PORT=1"),
-        c("server: { shutdown_timeout: 25 }"), c("server: { shutdown_timeout: -25s }"), c("server: { shutdown_timeout: 2h }"), v("APP__SERVER__SHUTDOWN_TIMEOUT=25"), c("worker: { lease: 4s }"), c("worker: { lease: 61m }"), c("worker: { lease: soon }"),
-        c("worker: { concurrency: 0 }"), c("worker: { concurrency: 10001 }"), c("worker: { queues: { mail: 1 } }"), c("worker: { queues: { default: 0 } }"), c("worker: { queues: {} }"), c("worker: { queues: [default] }"), v("APP__WORKER__QUEUES__MAIL=3"),
-        c("queues: { Mail: {} }"), c("queues: {}"), c("queues: { a: { partitions: 2 } }"), c("queues: { a: { partitions: 0 } }"), c("queues: [a]"), c("queues: { a: 1 }"), c("queues: { a: { size: 1 } }"), v("APP__QUEUES__A__PARTITIONS=4"),
-        c("logging: { level: loud }"), c("logging: { level: \"info,fred=loud\" }"), c("logging: { format: xml }"), c("logging: { format: 1 }"), c("logging: { level: 3 }"),
-        c("api: { auth: { enabled: true } }"), v("APP__API__AUTH__ENABLED=true"), c("api: { auth: { enabled: yes } }"), c("api: { cors: { allowed_origins: [\"https://a\"] } }"),
-        c("api: { auth: { keys: [{ name: a, sha256: abc, scopes: [read] }] } }"), c("api: { auth: { keys: [{ name: a }] } }"), c("api: { auth: { keys: [{ nam: a }] } }"), c("api: { auth: { keys: [a] } }"),
-        c(&format!("api: {{ auth: {{ keys: [{{ name: a, sha256: \"{}\", scopes: [read, write] }}] }} }}", "0".repeat(64))),
-        c("api: { rate_limit: { storage_type: redis } }"), c("api: { rate_limit: { storage_type: disk } }"), c("api: { rate_limit: { on_error: panic } }"), c("api: { rate_limit: { deadline: 50 } }"), c("api: { rate_limit: { requests_per_minute: -1 } }"),
-        v("APP__API__RATE_LIMIT__STORAGE_TYPE=redis"),
-        j("addr: localhost"), j("addr: \"localhost:70000\""), j("addr: \"redis://:hunter2@localhost:6379\""), j("addr: 6379"), j("addr: \"::1:6379\""),
-        j("addr: \"a:1\", sentinel: { master: m, addrs: [\"s:1\"] }"), j("sentinel: { master: m, addrs: [] }"), j("sentinel: { addrs: [\"s:1\"] }"), j("sentinel: { master: m }"), j("sentinel: { master: m, addrs: \"s:1\" }"), j("sentinel: { master: m, addrs: [\"s:1\", \"s\"] }"),
-        j("cluster: { addrs: [\"c:1\"] }"), j("password: 12345"), j("password: [hunter2]"), j("password: { hunter2: 1 }"), j("password: \"\""), j("password: true"), j("password: a, password_file: b"), j("password_file: /nowhere/secret"), j("password_file: /dev/null"), j("password_file: 1"), j("pasword: hunter2"),
-        j("db: 256"), j("tls: 1"), j("key_prefix: \"a b\""), j("key_prefix: \"{a}\""), j("key_prefix: 5"), j("pool_size: 0"), j("connect_timeout: 0s"), j("command_timeout: 2m"), j("reconnect_min_delay: 2s"), j("reconnect_max_delay: 1ms"),
-        J("ADDR=redis"), J("RECONNECT_MAX_DELAY=1ms"), J("PASSWORD_FILE=/nowhere/secret"), J("SENTINEL__MASTER=m"), J("TLS=maybe"), J("CLUSTER__ADDRS=[\"c:1\"]"), J("PASWORD=hunter2"), J("PASSWORD__X=hunter2"),
-        d("addr: \"a:1\""), d("cluster: { addrs: [\"h:1\", \"h:70000\"] }"), d("cluster: { addrs: \"h:1\" }"), d("cluster: [\"h:1\"]"), d("sentinel: {}"), d("password_file: /nowhere"),
-        v("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=h:1,h:2"), v("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=[\"h:1\",\"h\"]"), v("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=[\"h:1\""), v("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=[h:1]"), v("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS="),
-        v("APP__CACHE_SERVER__REDIS__DEFALT__X=1"), v("APP__CACHE_SERVER=1"),
-        say(load_files("", "queues: {}", &[])),
+fn an_absent_or_unreadable_file_is_named_with_the_ways_to_find_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = || {
+        let error = load_with(Environment::Staging, dir.path(), []).map(|_| ()).unwrap_err().to_string();
+        error.replace(&format!("{}/", dir.path().display()), "")
+    };
+    let hint = "APP_CONFIG_DIR or --config-dir names the folder that holds the environments, \
+                APP_ENV or --env the environment";
+    let absent = "No such file or directory (os error 2)";
+    assert_eq!(load(), format!("staging/config.yaml: {absent}; {hint}"));
+    fs::create_dir(dir.path().join("staging")).unwrap();
+    fs::write(dir.path().join("staging/config.yaml"), "").unwrap();
+    assert_eq!(load(), format!("staging/cacheserver.yaml: {absent}; {hint}"));
+    fs::write(dir.path().join("staging/cacheserver.yaml"), b"\xff").unwrap();
+    assert_eq!(load(), format!("staging/cacheserver.yaml: stream did not contain valid UTF-8; {hint}"));
+}
+
+#[test]
+fn a_file_that_is_no_yaml_is_named_with_its_line() {
+    for (text, problem) in [
+        (
+            "server:\n  host: [\n",
+            "not valid YAML: did not find expected node content at line 3 column 1, while parsing a flow node",
+        ),
+        (
+            "server:\n\tport: 1\n",
+            "not valid YAML: found character that cannot start any token at line 2 column 1, \
+             while scanning for the next token",
+        ),
+        (
+            "server: { port: 1, port: 2 }",
+            "not valid YAML: server: duplicate entry with key \"port\" at line 1 column 9",
+        ),
+        (
+            "a: 1\n---\nb: 2",
+            "not valid YAML: deserializing from YAML containing more than one document is not supported",
+        ),
+        ("hunter2", "expected keys with their values, as in `server: { port: 8080 }`"),
     ] {
-        println!("{result}")
+        assert_eq!(in_config(text), problem);
     }
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_the_known_ones() {
+    let top = "config.yaml has queues, server, worker, logging, api";
+    assert_eq!(in_config("server: { prot: 1 }"), format!("server.prot: unknown key, {SERVER}"));
+    assert_eq!(in_config("sevrer: {}"), format!("sevrer: unknown key, {top}"));
+    assert_eq!(in_config("1: 2"), format!("1: unknown key, {top}"));
+    assert_eq!(in_config("cache_server: {}"), format!("cache_server: unknown key, {top}"));
+    assert_eq!(
+        in_config("queues: { a: { size: 1 } }"),
+        "queues.a.size: unknown key, queues.a has partitions"
+    );
+    assert_eq!(
+        in_jobqueue("pasword: hunter2"),
+        "pasword: unknown key, cache_server.redis.jobqueue has addr, sentinel, cluster, db, pool_size, username, \
+         password, password_file, tls, key_prefix, connect_timeout, command_timeout, reconnect_min_delay, \
+         reconnect_max_delay"
+    );
+    for key in ["addr: \"a:1\"", "sentinel: {}", "db: 1", "pool_size: 2"] {
+        let name = key.split_once(':').unwrap().0;
+        assert_eq!(in_default(key), format!("{name}: only jobqueue has this key; default has cluster.addrs"));
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_answered_with_the_known_keys() {
+    let top = "config.yaml has queues, server, worker, logging, api";
+    assert_eq!(in_variable("APP__SERVER__PROT=1"), format!("server.prot: unknown key, {SERVER}"));
+    assert_eq!(in_variable("APP__SERVER__PROT="), format!("server.prot: unknown key, {SERVER}"));
+    assert_eq!(in_variable("APP__SERVER____PORT=1"), format!("server.\"\": unknown key, {SERVER}"));
+    assert_eq!(in_variable("APP__SEVRER__PORT=1"), format!("sevrer: unknown key, {top}"));
+    assert_eq!(
+        in_variable("APP__CACHE_SERVER__REDIS__DEFALT__TLS=true"),
+        "cache_server.redis.defalt: unknown key, cache_server.redis has jobqueue, default"
+    );
+}
+
+#[test]
+fn a_wrong_type_is_answered_with_the_right_one() {
+    for (text, problem) in [
+        ("server: { port: eighty }", format!("server.port: {NUMBER} \"eighty\"")),
+        ("server: { port: 80.5 }", format!("server.port: {NUMBER} 80.5")),
+        ("server: { port: }", format!("server.port: {NUMBER} nothing")),
+        ("server: { port: [1] }", format!("server.port: {NUMBER} a list")),
+        ("server: { host: 1 }", format!("server.host: {TEXT} 1")),
+        ("server: 8080", "server: expected a section of keys, found 8080".to_owned()),
+        ("server: [127.0.0.1]", "server: expected a section of keys, found a list".to_owned()),
+        (
+            "api: { auth: { enabled: yes } }",
+            "api.auth.enabled: expected true or false, found \"yes\"".to_owned(),
+        ),
+        ("logging: { format: xml }", "logging.format: expected one of text, json, found \"xml\"".to_owned()),
+        ("logging: { format: 1 }", "logging.format: expected one of text, json, found 1".to_owned()),
+    ] {
+        assert_eq!(in_config(text), problem);
+    }
+    assert_eq!(in_variable("APP__SERVER__PORT=x"), format!("server.port: {NUMBER} \"x\""));
+    assert_eq!(in_variable("APP__SERVER__PORT="), format!("server.port: {NUMBER} nothing"));
+    assert_eq!(in_variable("APP__SERVER__PORT__X=1"), format!("server.port: {NUMBER} a section of keys"));
+    assert_eq!(in_variable("APP__SERVER=x"), "server: expected a section of keys, found \"x\"");
+    assert_eq!(
+        in_variable("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=h:1,h:2"),
+        "cache_server.redis.default.cluster.addrs: expected a list such as [\"a\", \"b\"], found \"h:1,h:2\""
+    );
+}
+
+#[test]
+fn a_value_out_of_range_is_answered_with_the_range() {
+    for (text, problem) in [
+        ("server: { port: 70000 }", format!("server.port: {NUMBER} 70000")),
+        ("server: { port: -1 }", format!("server.port: {NUMBER} -1")),
+        (
+            "worker: { concurrency: 10001 }",
+            "worker.concurrency: expected a whole number from 1 to 10000, found 10001".to_owned(),
+        ),
+        ("worker: { lease: 4s }", format!("worker.lease: expected a duration from 5s to 1h, {UNIT} \"4s\"")),
+        (
+            "worker: { lease: 61m }",
+            format!("worker.lease: expected a duration from 5s to 1h, {UNIT} \"61m\""),
+        ),
+        (
+            "queues: { a: { partitions: 2 } }",
+            "queues.a.partitions: expected 1 (partitions above 1 are not available in this version), found 2"
+                .to_owned(),
+        ),
+        (
+            "queues: { Mail: {} }",
+            "queues.Mail: expected a queue name of 1 to 64 characters from a-z, 0-9, _ and -, found \"Mail\""
+                .to_owned(),
+        ),
+        ("queues: {}", "queues: expected at least one queue, found none".to_owned()),
+        (
+            "logging: { level: loud }",
+            "logging.level: expected off, error, warn, info, debug, trace, or a filter such as \
+             \"info,atode_queue=debug\", found \"loud\""
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(in_config(text), problem);
+    }
+    assert_eq!(in_variable("APP__SERVER__PORT=70000"), format!("server.port: {NUMBER} 70000"));
+}
+
+#[test]
+fn a_duration_without_a_unit_is_answered_with_a_duration_that_has_one() {
+    let problem = format!("server.shutdown_timeout: expected a duration from 0s to 1h, {UNIT}");
+    assert_eq!(in_config("server: { shutdown_timeout: 25 }"), format!("{problem} 25"));
+    assert_eq!(in_config("server: { shutdown_timeout: -25s }"), format!("{problem} \"-25s\""));
+    assert_eq!(in_variable("APP__SERVER__SHUTDOWN_TIMEOUT=25"), format!("{problem} \"25\""));
+}
+
+#[test]
+fn a_worker_can_only_work_on_queues_that_there_are() {
+    let problem = "worker.queues.mail: this queue is not named in `queues`, which has default";
+    assert_eq!(in_config("worker: { queues: { mail: 1 } }"), problem);
+    assert_eq!(in_variable("APP__WORKER__QUEUES__MAIL=3"), problem);
+    let weight = "worker.queues.default: expected a whole number from 1 to 1000000, found 0";
+    assert_eq!(in_config("worker: { queues: { default: 0 } }"), weight);
+    assert_eq!(in_config("worker: { queues: {} }"), "worker.queues: expected at least one queue, found none");
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused() {
+    let auth = "api.auth.enabled: not available in this version: API keys are not checked yet";
+    assert_eq!(in_config("api: { auth: { enabled: true } }"), auth);
+    assert_eq!(in_variable("APP__API__AUTH__ENABLED=true"), auth);
+    assert_eq!(
+        in_config("api: { cors: { allowed_origins: [\"https://a\"] } }"),
+        "api.cors.allowed_origins: not available in this version: no other origin can be allowed yet"
+    );
+    assert_eq!(
+        in_jobqueue("cluster: { addrs: [\"c:1\"] }"),
+        "cluster: not available in this version: jobs live on one Redis"
+    );
+}
+
+#[test]
+fn rate_limits_in_redis_need_a_redis() {
+    let problem = "api.rate_limit.storage_type: redis needs an address in \
+                   cache_server.redis.default.cluster.addrs, which is empty";
+    assert_eq!(in_config("api: { rate_limit: { storage_type: redis } }"), problem);
+    assert_eq!(in_variable("APP__API__RATE_LIMIT__STORAGE_TYPE=redis"), problem);
+    let addrs = "APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=[\"h:1\"]";
+    with_variables(&["APP__API__RATE_LIMIT__STORAGE_TYPE=redis", addrs]).unwrap();
+}
+
+#[test]
+fn an_api_key_names_what_is_wrong_with_it() {
+    let key = |fields: &str| in_config(&format!("api: {{ auth: {{ keys: [{{ {fields} }}] }} }}"));
+    let hash = "0".repeat(64);
+    assert_eq!(key("name: a"), "api.auth.keys[0].sha256: this key is missing");
+    assert_eq!(
+        key("name: a, sha256: hunter2, scopes: []"),
+        "api.auth.keys[0].sha256: expected 64 hexadecimal digits in quotes, found another text"
+    );
+    assert_eq!(
+        key(&format!("name: a, sha256: \"{hash}\", scopes: [read, write]")),
+        "api.auth.keys[0].scopes[1]: expected one of enqueue, read, admin, found \"write\""
+    );
+}
+
+#[test]
+fn a_wrong_address_is_answered_with_right_ones() {
+    assert_eq!(in_jobqueue("addr: localhost"), format!("addr: {ADDRESS} \"localhost\""));
+    assert_eq!(in_jobqueue("addr: \"localhost:70000\""), format!("addr: {ADDRESS} \"localhost:70000\""));
+    assert_eq!(in_jobqueue("addr: 6379"), format!("addr: {ADDRESS} 6379"));
+    assert_eq!(
+        in_default("cluster: { addrs: [\"h:1\", \"h\"] }"),
+        format!("cluster.addrs[1]: {ADDRESS} \"h\"")
+    );
+    assert_eq!(
+        in_variable("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=[\"h:1\",\"h\"]"),
+        format!("cache_server.redis.default.cluster.addrs[1]: {ADDRESS} \"h\"")
+    );
+}
+
+#[test]
+fn jobs_live_at_one_address_or_behind_sentinels_but_not_both() {
+    let sentinel = "sentinel: { master: m, addrs: [\"s:1\"] }";
+    assert_eq!(
+        in_jobqueue(&format!("addr: \"a:1\", {sentinel}")),
+        "sentinel: give exactly one of addr, sentinel and cluster"
+    );
+    let no_addrs = "sentinel.addrs: expected at least one address, found none";
+    assert_eq!(in_jobqueue("sentinel: { master: m, addrs: [] }"), no_addrs);
+    assert_eq!(in_jobqueue("sentinel: { addrs: [\"s:1\"] }"), "sentinel.master: this key is missing");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let delays = "reconnect_min_delay is above reconnect_max_delay";
+    assert_eq!(in_jobqueue("reconnect_min_delay: 2s"), format!("reconnect_min_delay: {delays}"));
+    assert_eq!(in_jobqueue("reconnect_max_delay: 1ms"), format!("reconnect_max_delay: {delays}"));
+    let both = "password_file: give password or password_file, not both";
+    assert_eq!(in_jobqueue("password: hunter2, password_file: secret"), both);
+}
+
+#[test]
+fn a_password_file_that_gives_no_password_is_named() {
+    let absent = "cannot read /nowhere/secret: No such file or directory (os error 2)";
+    assert_eq!(in_jobqueue("password_file: /nowhere/secret"), format!("password_file: {absent}"));
+    assert_eq!(in_jobqueue("password_file: /dev/null"), "password_file: /dev/null is empty");
+    assert_eq!(
+        in_variable("APP__CACHE_SERVER__REDIS__DEFAULT__PASSWORD_FILE=/nowhere/secret"),
+        format!("cache_server.redis.default.password_file: {absent}")
+    );
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    assert_eq!(in_jobqueue("password: 12345"), format!("password: {TEXT} a number"));
+    assert_eq!(in_jobqueue("password: true"), format!("password: {TEXT} true or false"));
+    assert_eq!(in_jobqueue("password: [hunter2]"), format!("password: {TEXT} a list"));
+    assert_eq!(in_jobqueue("password: { hunter2: 1 }"), format!("password: {TEXT} a section of keys"));
+    assert_eq!(in_jobqueue("password: \"\""), format!("password: {TEXT} an empty text"));
+    assert_eq!(
+        in_jobqueue("addr: \"redis://:hunter2@localhost:6379\""),
+        format!("addr: {ADDRESS} a text with \"@\" in it")
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let variable = ("APP__SERVER__HOST".into(), OsString::from_vec(vec![0xff]));
+    let error = load_with(Environment::Test, dir.path(), [variable]).map(|_| ()).unwrap_err();
+    let line = "environment variable APP__SERVER__HOST: server.host: expected UTF-8, found other bytes";
+    assert_eq!(error.to_string(), line);
 }

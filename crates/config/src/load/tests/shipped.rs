@@ -1,8 +1,6 @@
 //! The files under `config/` as they are shipped.
 
-use std::{fs, path::Path};
-
-use atode_config::{Config, Environment, LogFormat, load, redis::Endpoint};
+use super::*;
 
 #[test]
 fn every_environment_loads() {
@@ -12,7 +10,32 @@ fn every_environment_loads() {
     }
 }
 
-/// `develop` is the reference: its values are the defaults, and it names every key.
+/// An unknown key is answered with those that the section has.
+#[test]
+fn develop_names_every_key() {
+    let develop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/develop");
+    for (file, section) in [
+        ("config.yaml", vec!["server"]),
+        ("config.yaml", vec!["worker"]),
+        ("config.yaml", vec!["logging"]),
+        ("config.yaml", vec!["queues", "default"]),
+        ("config.yaml", vec!["api"]),
+        ("config.yaml", vec!["api", "auth"]),
+        ("config.yaml", vec!["api", "cors"]),
+        ("config.yaml", vec!["api", "rate_limit"]),
+        ("cacheserver.yaml", vec!["cache_server", "redis", "jobqueue"]),
+    ] {
+        let variable = format!("APP__{}__NO_SUCH_KEY=1", section.join("__").to_uppercase());
+        let line = with_variables(&[&variable]).map(|_| ()).unwrap_err();
+        let (_, keys) = line.split_once(" has ").unwrap();
+        let text = fs::read_to_string(develop.join(file)).unwrap();
+        for key in keys.split(", ") {
+            assert!(text.contains(&format!("{key}:")), "{key} of {} is not in {file}", section.join("."));
+        }
+    }
+}
+
+/// `develop` is the reference, so its values are the defaults.
 #[test]
 fn develop_says_what_holds_without_it() {
     let empty = tempfile::tempdir().unwrap();
@@ -20,7 +43,7 @@ fn develop_says_what_holds_without_it() {
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("config.yaml"), "").unwrap();
     fs::write(dir.join("cacheserver.yaml"), "# nothing but a comment\n").unwrap();
-    let defaults = load(Environment::Develop, empty.path()).unwrap();
+    let defaults = load_with(Environment::Develop, empty.path(), []).unwrap();
 
     assert_eq!(format!("{:#?}", shipped(Environment::Develop)), format!("{defaults:#?}"));
     assert_eq!(format!("{:#?}", Config::default()), format!("{defaults:#?}"));
@@ -47,5 +70,5 @@ fn tests_are_not_limited_and_share_no_port() {
 
 fn shipped(environment: Environment) -> Config {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    load(environment, &dir).unwrap_or_else(|error| panic!("{error}"))
+    load_with(environment, &dir, []).unwrap_or_else(|error| panic!("{error}"))
 }

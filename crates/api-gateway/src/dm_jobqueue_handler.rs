@@ -1,0 +1,48 @@
+//! `POST /api/dm-jobqueue/register`: the old service's call, for clients that still make it.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use atode_jobs::delay_print::DelayPrint;
+use atode_jobs::{Job, MAX_DELAY, MAX_RETRIES};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::body;
+use crate::gateway::Gateway;
+use crate::new_job::{JobRequest, KeySource};
+use crate::problem::{FieldError, Problem};
+
+/// Unknown fields are ignored, as they were.
+#[derive(Deserialize)]
+struct Register {
+    message: Option<String>,
+    delay_seconds: Option<i64>,
+    max_retry: Option<i64>,
+}
+
+pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    let body = body::read(&request, payload, gateway.max_body_bytes).await?;
+    let register: Register = body::object(body::text(&body)?)?;
+    let longest = MAX_DELAY.as_secs() as i64;
+    let delay = in_range(register.delay_seconds, longest, "delay_seconds")?;
+    let max_retries = in_range(register.max_retry, MAX_RETRIES.into(), "max_retry")?;
+
+    let payload = serde_json::value::to_raw_value(&DelayPrint { message: register.message })
+        .map_err(|error| Problem::malformed(error.to_string()))?;
+    let mut request = JobRequest::new(DelayPrint::KIND, &payload);
+    request.delay = delay.map(|seconds| format!("{seconds}s"));
+    request.max_retries = max_retries.map(|retries| retries as u32);
+    let (_, job) = gateway.enqueue_one(gateway.prepare(request, "", KeySource::Header(None), "")?).await?;
+    Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
+}
+
+/// Zero and less have always meant the default.
+fn in_range(value: Option<i64>, most: i64, field: &str) -> Result<Option<i64>, Problem> {
+    match value.filter(|value| *value > 0) {
+        Some(value) if value > most => {
+            let detail = format!("{most} at most");
+            Err(Problem::invalid(vec![FieldError { pointer: format!("/{field}"), detail }]))
+        }
+        value => Ok(value),
+    }
+}

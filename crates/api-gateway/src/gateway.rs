@@ -1,0 +1,57 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+
+use atode_config::Config;
+use atode_jobs::Registry;
+use atode_queue::{Client, JobId, JobView};
+use tokio_util::sync::CancellationToken;
+
+use crate::problem::Problem;
+
+pub(crate) struct Gateway {
+    pub(crate) client: Client,
+    pub(crate) registry: Registry,
+    /// Configured queues; a request for another is refused.
+    pub(crate) queues: Vec<Arc<str>>,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_batch_bytes: usize,
+    /// Cancelled when the gateway stops: long waits end.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Gateway {
+    pub(crate) fn new(config: &Config, registry: Registry, client: Client, stopping: CancellationToken) -> Self {
+        Gateway {
+            client,
+            registry,
+            queues: config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect(),
+            max_body_bytes: config.server.max_body_bytes,
+            max_batch_bytes: config.server.max_batch_bytes,
+            stopping,
+        }
+    }
+
+    /// Looks in the configured queues, then in all that ever were: a job does not become invisible
+    /// because its queue left the configuration.
+    pub(crate) async fn find(&self, id: JobId) -> Result<Option<JobView>, Problem> {
+        let mut found = self.client.job(&self.queues, id).await?;
+        if found.is_none() {
+            found = self.client.job(&self.unconfigured_queues().await?, id).await?;
+        }
+        Ok(found.map(|job| self.with_defaults(job)))
+    }
+
+    pub(crate) async fn unconfigured_queues(&self) -> Result<Vec<Arc<str>>, Problem> {
+        let names = self.client.queue_names().await?;
+        Ok(names.into_iter().map(Arc::from).filter(|name| !self.queues.contains(name)).collect())
+    }
+
+    /// Fills in what the job leaves to its kind.
+    pub(crate) fn with_defaults(&self, mut job: JobView) -> JobView {
+        if job.max_retries.is_none() {
+            job.max_retries = self.registry.get(&job.kind).map(|kind| kind.max_retries);
+        }
+        job
+    }
+}

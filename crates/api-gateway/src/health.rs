@@ -1,0 +1,31 @@
+//! Is the gateway alive, and can it take jobs.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde_json::json;
+
+use crate::gateway::Gateway;
+
+pub(crate) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// The old service's health check.
+pub(crate) async fn health() -> &'static str {
+    "OK"
+}
+
+/// Ready: Redis answers. What endangers jobs there (no AOF, eviction) does not stop the gateway
+/// from taking them; it is named, and the status is `degraded`.
+pub(crate) async fn readyz(gateway: Data<Gateway>) -> HttpResponse {
+    match gateway.client.connection().server_facts().await {
+        Ok(facts) => {
+            let warnings = facts.warnings();
+            let status = if warnings.is_empty() { "ready" } else { "degraded" };
+            HttpResponse::Ok().json(json!({ "status": status, "redis": facts.version, "warnings": warnings }))
+        }
+        Err(error) => HttpResponse::ServiceUnavailable()
+            .insert_header(("retry-after", "1"))
+            .json(json!({ "status": "unavailable", "detail": error.to_string() })),
+    }
+}

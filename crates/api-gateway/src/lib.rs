@@ -1,0 +1,22 @@
+//! The gateway: HTTP in front of the queue.
+//!
+//! A request's way: `envelope` (request id, errors as problem documents) → a handler (`jobs`,
+//! `queues`, `pages`, …) → `body` and `new_job` (what may be enqueued) → the queue. Whatever goes
+//! wrong is a `Problem`, and `problem` alone says how it looks in HTTP.
+
+mod body;
+mod dm_jobqueue_handler;
+mod envelope;
+mod gateway;
+mod health;
+mod jobs;
+mod kinds;
+mod new_job;
+mod pages;
+mod problem;
+mod queues;
+mod routes;
+mod serve;
+mod workers;
+
+pub use serve::serve;

@@ -1,0 +1,253 @@
+//! From a request to a job: every rule of what may be enqueued.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use atode_jobs::{Kind, MAX_DELAY, MAX_RETRIES, parse_delay};
+use atode_queue::{Due, Idempotency, JobView, NewJob, Record, State};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::gateway::Gateway;
+use crate::problem::{FieldError, Problem};
+
+/// How long ago a `run_at` may be: a late request runs now, a typo is refused.
+const MAX_PAST: Duration = Duration::from_hours(24);
+const MAX_KEY: usize = 255;
+
+/// The body of `POST /v1/jobs`, or an item of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobRequest<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    payload: Option<&'a RawValue>,
+    pub(crate) delay: Option<String>,
+    run_at: Option<String>,
+    pub(crate) max_retries: Option<u32>,
+    queue: Option<String>,
+    durability: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+/// A job ready to be stored, and what the client is told of it once it is.
+pub(crate) struct Prepared {
+    pub(crate) job: NewJob,
+    kind: Arc<Kind>,
+    payload: Box<RawValue>,
+    max_retries: u32,
+}
+
+/// Where an idempotency key may come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeySource<'a> {
+    Header(Option<&'a str>),
+    /// The item's own, else this one.
+    Item(Option<&'a str>),
+}
+
+impl<'a> JobRequest<'a> {
+    /// A request made by the gateway's own pages and by the old service's call.
+    pub(crate) fn new(kind: &'a str, payload: &'a RawValue) -> Self {
+        JobRequest {
+            kind: kind.into(),
+            payload: Some(payload),
+            delay: None,
+            run_at: None,
+            max_retries: None,
+            queue: None,
+            durability: None,
+            idempotency_key: None,
+        }
+    }
+}
+
+impl Gateway {
+    /// `body` is what the idempotency key stands for. Errors are collected, so that a client can
+    /// mend all of them at once; pointers start with `at`.
+    pub(crate) fn prepare(
+        &self,
+        request: JobRequest<'_>,
+        body: &str,
+        key: KeySource<'_>,
+        at: &str,
+    ) -> Result<Prepared, Problem> {
+        let mut errors = Vec::new();
+        let mut wrong = |field: &str, detail: String| errors.push(FieldError { pointer: format!("{at}/{field}"), detail });
+
+        let payload = request.payload.unwrap_or_else(|| empty_payload());
+        let kind = self.registry.get(&request.kind);
+        match kind {
+            None => {
+                let known: Vec<&str> = self.registry.kinds().map(|kind| &*kind.name).collect();
+                wrong("kind", format!("unknown kind; there are: {}", known.join(", ")));
+            }
+            Some(kind) => {
+                if let Err(invalid) = kind.check(payload.get()) {
+                    wrong(&format!("payload{}", invalid.pointer), invalid.detail);
+                }
+            }
+        }
+        let default_queue = kind.map(|kind| kind.queue.clone());
+        let queue = request.queue.as_deref().map(Arc::from).or(default_queue).unwrap_or_default();
+        let queue = self.queues.iter().find(|known| **known == queue);
+        if queue.is_none() && (kind.is_some() || request.queue.is_some()) {
+            wrong("queue", format!("unknown queue; there are: {}", self.queues.join(", ")));
+        }
+        let due = due(request.delay.as_deref(), request.run_at.as_deref(), self.client.now());
+        let own_due = due.unwrap_or_else(|(field, detail)| {
+            wrong(field, detail);
+            None
+        });
+        if request.max_retries.is_some_and(|retries| retries > MAX_RETRIES) {
+            wrong("max_retries", format!("0 to {MAX_RETRIES}"));
+        }
+        if request.durability.is_some() {
+            wrong("durability", "not available in this version; leave it out".to_owned());
+        }
+        let own_key = request.idempotency_key.as_deref();
+        let key = match key {
+            KeySource::Header(key) => {
+                if own_key.is_some() {
+                    wrong("idempotency_key", "send it as the header Idempotency-Key".to_owned());
+                }
+                key
+            }
+            KeySource::Item(key) => own_key.or(key),
+        };
+        if let Some(Err(detail)) = own_key.map(check_key) {
+            wrong("idempotency_key", detail);
+        }
+
+        let (Some(kind), Some(queue), true) = (kind, queue, errors.is_empty()) else {
+            return Err(Problem::invalid(errors));
+        };
+        let record = Record {
+            kind: Cow::Borrowed(&*kind.name),
+            payload: Cow::Borrowed(payload),
+            delay: match own_due {
+                Some(Due::After(delay)) => Some(delay.as_millis() as u64),
+                _ => None,
+            },
+            run_at: match own_due {
+                Some(Due::At(at)) => Some(at),
+                _ => None,
+            },
+            max_retries: request.max_retries,
+        };
+        let due = own_due.unwrap_or(Due::After(kind.delay));
+        let mut job = NewJob::new(self.client.new_id(), queue, &kind.name, &record, due);
+        job.idempotency = key.map(|key| Idempotency::new("", key, body.as_bytes()));
+        Ok(Prepared {
+            job,
+            payload: payload.to_owned(),
+            max_retries: request.max_retries.unwrap_or(kind.max_retries),
+            kind: kind.clone(),
+        })
+    }
+}
+
+impl Prepared {
+    /// The job as it was stored at `now` (Redis' clock).
+    pub(crate) fn stored(self, now: i64) -> JobView {
+        let due = match self.job.due {
+            Due::After(delay) => now + delay.as_millis() as i64,
+            Due::At(at) => at,
+        };
+        let state = if due <= now { State::Ready } else { State::Scheduled };
+        JobView { due_at: Timestamp::from_millisecond(due).ok(), ..self.view(self.job.id, Some(state)) }
+    }
+
+    /// A job that was stored before under the same key, and is no longer kept.
+    pub(crate) fn gone(self, id: atode_queue::JobId) -> JobView {
+        self.view(id, None)
+    }
+
+    fn view(&self, id: atode_queue::JobId, state: Option<State>) -> JobView {
+        JobView {
+            id,
+            kind: self.kind.name.to_string(),
+            queue: self.job.queue.to_string(),
+            state,
+            payload: self.payload.clone(),
+            attempt: 0,
+            max_retries: Some(self.max_retries),
+            enqueued_at: id.made_at().and_then(|at| Timestamp::from_millisecond(at).ok()),
+            due_at: None,
+            started_at: None,
+            finished_at: None,
+            last_error: None,
+            attempts: Vec::new(),
+            worker: None,
+            durability: None,
+            enqueued_by: None,
+        }
+    }
+}
+
+/// What the request says of the due time, or the field that is wrong and why.
+fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due>, (&'static str, String)> {
+    match (delay, run_at) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(("run_at", "either delay or run_at, not both".to_owned())),
+        (Some(delay), None) => {
+            parse_delay(delay).map(|delay| Some(Due::After(delay))).map_err(|why| ("delay", why))
+        }
+        (None, Some(run_at)) => {
+            let at: Timestamp = run_at
+                .parse()
+                .map_err(|_| ("run_at", "an instant as in RFC 3339, with its zone: 2030-01-31T09:30:00Z".to_owned()))?;
+            let at = at.as_millisecond();
+            if at > now.saturating_add(MAX_DELAY.as_millis() as i64) {
+                Err(("run_at", "365 days ahead at most".to_owned()))
+            } else if at < now.saturating_sub(MAX_PAST.as_millis() as i64) {
+                Err(("run_at", "more than a day ago".to_owned()))
+            } else {
+                Ok(Some(Due::At(at)))
+            }
+        }
+    }
+}
+
+/// 1 to 255 printable ASCII characters.
+pub(crate) fn check_key(key: &str) -> Result<(), String> {
+    if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        Ok(())
+    } else {
+        Err(format!("1 to {MAX_KEY} printable ASCII characters"))
+    }
+}
+
+/// An absent payload is an empty one; `null` is not, and is refused as any other non-object.
+fn empty_payload() -> &'static RawValue {
+    static EMPTY: std::sync::LazyLock<Box<RawValue>> =
+        std::sync::LazyLock::new(|| serde_json::from_str("{}").expect("an empty object is JSON"));
+    &EMPTY
+}
+
+/// `Some` for `null` too.
+fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_due_time_is_a_duration_or_an_instant_within_a_year() {
+        let now = 1_800_000_000_000;
+        assert_eq!(due(None, None, now), Ok(None));
+        assert_eq!(due(Some("250ms"), None, now), Ok(Some(Due::After(Duration::from_millis(250)))));
+        assert_eq!(due(Some("-1s"), None, now).unwrap_err().0, "delay");
+        let at = Timestamp::from_millisecond(now + 5).unwrap();
+        assert_eq!(due(None, Some(&at.to_string()), now), Ok(Some(Due::At(now + 5))));
+        for wrong in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2027-01-16T08:00:00", "tomorrow", ""] {
+            assert_eq!(due(None, Some(wrong), now).unwrap_err().0, "run_at", "{wrong}");
+        }
+        assert_eq!(due(Some("1s"), Some("2027-01-16T08:00:00Z"), now).unwrap_err().0, "run_at");
+    }
+}

@@ -1,0 +1,45 @@
+//! `atode enqueue`
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use atode_queue::{Due, Enqueued, NewJob, Record};
+use serde_json::value::RawValue;
+
+use crate::EnqueueArgs;
+use crate::print::{self, Form};
+use crate::session::Session;
+
+pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> anyhow::Result<()> {
+    let Some(kind) = session.registry.get(&args.kind) else {
+        let known: Vec<&str> = session.registry.kinds().map(|kind| &*kind.name).collect();
+        bail!("unknown kind {:?}; there are: {}", args.kind, known.join(", "));
+    };
+    if !session.config.queues.contains_key(&*kind.queue) {
+        bail!("the queue {:?} of this kind is not configured; config.yaml names queues", kind.queue);
+    }
+    kind.check(&args.payload).context("--payload")?;
+    let payload: &RawValue = serde_json::from_str(args.payload.trim()).context("--payload")?;
+    let record = Record {
+        kind: Cow::Borrowed(&*kind.name),
+        payload: Cow::Borrowed(payload),
+        delay: args.delay.map(|delay| delay.as_millis() as u64),
+        run_at: None,
+        max_retries: None,
+    };
+    let due = Due::After(args.delay.unwrap_or(kind.delay));
+    let queue: Arc<str> = kind.queue.clone();
+    let id = session.client.new_id();
+    match session.client.enqueue(NewJob::new(id, &queue, &kind.name, &record, due)).await? {
+        Enqueued::Created => {}
+        other => bail!("the job was not stored: {other:?}"),
+    }
+    match form {
+        Form::Json => print::json(&session.client.job(&[queue], id).await?),
+        Form::Text => {
+            print::line(&id.to_string());
+            Ok(())
+        }
+    }
+}

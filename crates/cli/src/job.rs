@@ -1,0 +1,62 @@
+//! `atode job …`
+
+use anyhow::bail;
+use atode_queue::{AttemptView, JobId, JobView};
+
+use crate::print::{self, Form};
+use crate::session::Session;
+
+pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Result<()> {
+    let Some(mut job) = session.client.job(&session.queues().await?, id).await? else {
+        bail!("there is no job {id}; a finished job is kept for its kind's retention, then removed");
+    };
+    if let (None, Some(kind)) = (job.max_retries, session.registry.get(&job.kind)) {
+        job.max_retries = Some(kind.max_retries);
+    }
+    match form {
+        Form::Json => print::json(&job)?,
+        Form::Text => {
+            print::table(&[], rows(&job));
+            if !job.attempts.is_empty() {
+                print::line("");
+                print::table(&["attempt", "finished", "cause", "error", "worker"], job.attempts.iter().map(attempt));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rows(job: &JobView) -> Vec<Vec<String>> {
+    let time = |at: Option<_>| at.map(|at: jiff::Timestamp| at.to_string());
+    let retries = job.max_retries.map_or_else(String::new, |retries| format!(" of {}", retries + 1));
+    let worker = job.worker.as_ref().map(|worker| {
+        format!("{} (pid {} on {}, build {})", worker.id, worker.pid, worker.host, worker.build)
+    });
+    [
+        ("id", Some(format!("{} (in Redis {})", job.id, job.id.short()))),
+        ("kind", Some(job.kind.clone())),
+        ("queue", Some(job.queue.clone())),
+        ("state", Some(job.state.map_or_else(|| "gone".to_owned(), |state| state.to_string()))),
+        ("payload", Some(job.payload.get().to_owned())),
+        ("attempt", Some(format!("{}{retries}", job.attempt))),
+        ("enqueued", time(job.enqueued_at)),
+        ("due", time(job.due_at)),
+        ("started", time(job.started_at)),
+        ("finished", time(job.finished_at)),
+        ("worker", worker),
+        ("last error", job.last_error.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.map(|value| vec![name.to_owned(), value]))
+    .collect()
+}
+
+fn attempt(attempt: &AttemptView) -> Vec<String> {
+    vec![
+        attempt.attempt.to_string(),
+        attempt.finished_at.map_or_else(String::new, |at| at.to_string()),
+        format!("{:?}", attempt.cause),
+        attempt.error.clone(),
+        attempt.worker.id.to_string(),
+    ]
+}
