@@ -7,7 +7,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 
 [ $# -le 1 ] || die "usage: ./dev logs [PROCESS]" 2
 files=()
-for file in "$logs/${1:-*}".out.log "$logs/${1:-*}".err.log; do
+# shellcheck disable=SC2231 # * is a pattern
+for file in "$logs"/${1:-*}.out.log "$logs"/${1:-*}.err.log; do
   [ -e "$file" ] && files+=("${file#"$root/"}")
 done
 if [ ${#files[@]} -eq 0 ]; then

@@ -97,13 +97,6 @@ ports_are_free() {
   return "$status"
 }
 
-listener() { # PORT: what listens there, as far as this user may know
-  local pid
-  pid=$(lsof -nP -t -iTCP:"$1" -sTCP:LISTEN 2>/dev/null | head -n 1)
-  [ -n "$pid" ] || pid=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
-  if [ -n "$pid" ]; then echo "pid $pid ($(command_of "$pid"))"; else echo "another process"; fi
-}
-
 start_and_wait() {
   local bin
   bin=$(built "$profile")
@@ -165,7 +158,7 @@ describe_workers() {
   local id host pid build state others=
   echo "    workers  pid $worker_pid, started here"
   while IFS=$'\t' read -r id host pid build state; do
-    [ -n "$id" ] && [ "$pid" != "$worker_pid" ] || continue
+    if [ -z "$id" ] || [ "$pid" = "$worker_pid" ]; then continue; fi
     others=yes
     echo "             pid $pid on $host, started elsewhere: build $build, $state, id $id"
   done <<TEXT

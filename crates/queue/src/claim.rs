@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::types::{Key, Value};
 
+use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::lease::{Lease, millis};
 use crate::record::History;
 use crate::scripts::CLAIM;
-use crate::MAX_BATCH;
 
 /// A job that two or more workers died with is run by a worker one at a time. When it is not its
 /// turn it is put off by this much, so that it does not stand in the others' way.
@@ -77,11 +77,11 @@ impl Client {
             millis(SUSPECT_PUT_OFF),
         ];
         let reply = self.call(&CLAIM, script_keys, args).await?;
-        decode(reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))
+        decode(&reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))
     }
 }
 
-fn decode(reply: Vec<Value>, options: &ClaimOptions<'_>) -> Option<Claim> {
+fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
     let [now, next_due, token, without_record] = reply.get(..4)? else { return None };
     let token: Arc<str> = token.as_str()?.as_ref().into();
     let mut claim = Claim {
@@ -93,13 +93,7 @@ fn decode(reply: Vec<Value>, options: &ClaimOptions<'_>) -> Option<Claim> {
     for job in reply[4..].chunks_exact(5) {
         let kind = options.kinds.get(usize::try_from(job[0].as_i64()? - 1).ok()?)?;
         let id = job[1].as_str()?.parse().ok()?;
-        let history = match History::decode(&job[4].as_str()?) {
-            Ok((_, history)) => history,
-            Err(error) => {
-                tracing::error!(job.id = %id, %error, "the job's history cannot be read; it starts a new one");
-                History::default()
-            }
-        };
+        let history = History::decode_or_start_anew(id, &job[4].as_str()?);
         claim.jobs.push(Claimed {
             lease: Lease { queue: options.queue.clone(), kind: kind.clone(), id, token: token.clone() },
             due: job[2].as_f64()? as i64,

@@ -79,7 +79,12 @@ impl Client {
     }
 
     /// Runs a script; its reply is a list that starts with Redis' time.
-    pub(crate) async fn call(&self, script: &Script, keys: Vec<Key>, args: Vec<Value>) -> Result<Vec<Value>, Error> {
+    pub(crate) async fn call(
+        &self,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Vec<Value>, Error> {
         let reply = self.shared.connection.call(script, keys, args).await?;
         match reply {
             Value::Array(list) if let Some(now) = list.first().and_then(Value::as_i64) => {

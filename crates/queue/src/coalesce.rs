@@ -26,7 +26,7 @@ struct Waiting {
     job: NewJob,
     since: Instant,
     answer: oneshot::Sender<Result<Enqueued, Error>>,
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 impl Lane {
@@ -41,7 +41,7 @@ impl Lane {
         let room = self.room.clone().try_acquire_many_owned(weight).map_err(|_| Error::Overloaded)?;
         let (answer, answered) = oneshot::channel();
         let stopped = || Error::NotSent("the process is stopping".to_owned());
-        let waiting = Waiting { job, since: Instant::now(), answer, _room: room };
+        let waiting = Waiting { job, since: Instant::now(), answer, room };
         self.jobs.send(waiting).map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
@@ -74,7 +74,7 @@ async fn drive(client: Client, queue: Arc<str>, mut incoming: mpsc::UnboundedRec
 
         let fitting = fitting(waiting.iter().map(|next| next.job.weight()));
         let (jobs, answers): (Vec<_>, Vec<_>) =
-            waiting.drain(..fitting).map(|next| (next.job, (next.answer, next._room))).unzip();
+            waiting.drain(..fitting).map(|next| (next.job, (next.answer, next.room))).unzip();
         match client.enqueue_call(&queue, &jobs, Atomicity::Each).await {
             Ok(stored) => {
                 for ((answer, _room), stored) in answers.into_iter().zip(stored) {
@@ -84,6 +84,15 @@ async fn drive(client: Client, queue: Arc<str>, mut incoming: mpsc::UnboundedRec
             Err(error) => {
                 for (answer, _room) in answers {
                     let _ = answer.send(Err(error.clone()));
+                }
+                // Whoever came during a call without an answer would wait as long again.
+                if matches!(error, Error::Unknown(_)) {
+                    while let Ok(next) = incoming.try_recv() {
+                        waiting.push_back(next);
+                    }
+                    for next in waiting.drain(..) {
+                        let _ = next.answer.send(Err(Error::NotSent("Redis does not answer".to_owned())));
+                    }
                 }
             }
         }

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use fred::clients::{Client as FredClient, Pool, SubscriberClient};
+use fred::error::Error as FredError;
 use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
-use fred::types::config::Options;
+use fred::types::config::{Options, Server};
 use fred::types::{Key, Value};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
 use crate::error::{Error, is_noscript};
@@ -42,9 +45,11 @@ impl Connection {
         let subscriber = builder.build_subscriber_client()?;
         let (counter, connects) = watch::channel(0);
         let address: Arc<str> = address(&redis.endpoint).into();
-        tokio::spawn(report(pool.clients()[0].clone(), counter, address.clone()));
-        let _ = pool.connect_pool();
-        let _ = subscriber.connect();
+        // Listens before the first connect, so that it misses none.
+        let (errors, connected) = (pool.clients()[0].error_rx(), pool.clients()[0].reconnect_rx());
+        tokio::spawn(report(errors, connected, counter, address.clone()));
+        drop(pool.connect_pool());
+        drop(subscriber.connect());
         let once_and_fast = Options {
             max_attempts: Some(1),
             fail_fast: true,
@@ -56,7 +61,12 @@ impl Connection {
 
     /// Runs a script once. Redis having forgotten it is the only case in which it is sent again:
     /// it did not run then.
-    pub(crate) async fn call(&self, script: &Script, keys: Vec<Key>, args: Vec<Value>) -> Result<Value, Error> {
+    pub(crate) async fn call(
+        &self,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
         let client = self.ready()?.with_options(&self.once_and_fast);
         match client.evalsha(script.sha1.as_str(), keys.clone(), args.clone()).await {
             Err(error) if is_noscript(&error) => {
@@ -152,27 +162,30 @@ fn address(endpoint: &Endpoint) -> String {
 }
 
 /// Says when the connection is lost and when it is back, once each.
-async fn report(client: FredClient, connects: watch::Sender<u64>, address: Arc<str>) {
-    let mut errors = client.error_rx();
-    let mut connected = client.reconnect_rx();
+async fn report(
+    mut errors: Receiver<(FredError, Option<Server>)>,
+    mut connected: Receiver<Server>,
+    connects: watch::Sender<u64>,
+    address: Arc<str>,
+) {
     let mut lost = false;
     loop {
         tokio::select! {
             event = connected.recv() => match event {
-                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+                Ok(_) | Err(RecvError::Lagged(_)) => {
                     lost = false;
                     connects.send_modify(|n| *n += 1);
                     tracing::info!(redis = %address, "connected to Redis");
                 }
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                Err(RecvError::Closed) => return,
             },
             event = errors.recv() => match event {
                 Ok((error, _)) if !lost => {
                     lost = true;
                     tracing::error!(redis = %address, %error, "no connection to Redis; trying again until it is there");
                 }
-                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
             },
         }
     }

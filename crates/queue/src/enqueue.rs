@@ -8,17 +8,17 @@ use data_encoding::BASE64URL_NOPAD;
 use fred::types::{Key, Value};
 use sha2::{Digest, Sha256};
 
+use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::keys::Set;
 use crate::lease::{KindPlaces, millis};
-use crate::MAX_BATCH;
 use crate::record::Record;
 use crate::scripts::ENQUEUE;
 
 /// How long an idempotency key is remembered.
-const IDEMPOTENCY_TTL: Duration = Duration::from_hours(24);
+const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Payload bytes that one call carries at most, so that no call holds Redis up for long.
 const MAX_CALL_BYTES: usize = 1 << 20;
@@ -132,8 +132,7 @@ impl Client {
         let mut kinds = KindPlaces::default();
         let places: Vec<Value> = jobs.iter().map(|job| kinds.place(&job.kind)).collect();
 
-        let mut script_keys: Vec<Key> =
-            vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
+        let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
         script_keys.extend(kinds.keys(&keys, &[Set::Due]));
         let mut args: Vec<Value> = Vec::with_capacity(4 + kinds.names().len() + 6 * jobs.len());
         args.push(i64::from(atomicity == Atomicity::AllOrNothing).into());
@@ -163,7 +162,7 @@ impl Client {
 
         self.announce(queue).await?;
         let reply = self.call(&ENQUEUE, script_keys, args).await?;
-        decode(reply, jobs.len()).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
+        decode(&reply, jobs.len()).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
     }
 }
 
@@ -179,7 +178,7 @@ pub(crate) fn fitting(weights: impl ExactSizeIterator<Item = usize>) -> usize {
 }
 
 /// Place and holder of each job that was not stored; all others were.
-fn decode(reply: Vec<Value>, jobs: usize) -> Option<Vec<Enqueued>> {
+fn decode(reply: &[Value], jobs: usize) -> Option<Vec<Enqueued>> {
     let mut results = vec![Enqueued::Created; jobs];
     for exception in reply[1..].chunks_exact(2) {
         let place = usize::try_from(exception[0].as_i64()?).ok()?;

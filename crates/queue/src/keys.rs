@@ -74,7 +74,8 @@ impl QueueKeys {
         self.name("active")
     }
 
-    /// HASH id → `time token crashes json`: what is known of a job that failed, crashed or finished.
+    /// HASH id → `time token crashes json`: what is known of a job that failed, crashed, was
+    /// handed back or finished.
     pub(crate) fn state(&self) -> String {
         self.name("state")
     }

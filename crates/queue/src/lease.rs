@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fred::types::{Key, Value};
 
+use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
 use crate::id::JobId;
@@ -13,11 +14,11 @@ use crate::keys::{QueueKeys, Set};
 use crate::record::History;
 use crate::scripts::{BURY, COMPLETE, EXTEND, RELEASE, RETRY, Script};
 use crate::trim::MAX_FINISHED;
-use crate::MAX_BATCH;
 
 /// The hold that a worker has on a job for a limited time. Settling takes it by value: what was
 /// settled cannot be settled again.
 #[derive(Debug, PartialEq, Eq)]
+#[must_use = "a job that is not settled comes back when its lease runs out"]
 pub struct Lease {
     pub(crate) queue: Arc<str>,
     pub(crate) kind: Arc<str>,
@@ -27,6 +28,7 @@ pub struct Lease {
 
 /// What became of a run, to be written under its lease.
 #[derive(Debug)]
+#[must_use = "written by `Client::settle`"]
 pub struct Settlement {
     lease: Lease,
     outcome: Outcome,
@@ -210,18 +212,19 @@ impl Client {
     }
 
     /// Prolongs leases of one queue to `lease` from now.
-    pub async fn extend(&self, queue: &str, leases: &[Lease], lease: Duration) -> Result<Vec<Verdict>, Error> {
+    pub async fn extend(
+        &self,
+        queue: &str,
+        leases: &[Lease],
+        lease: Duration,
+    ) -> Result<Vec<Verdict>, Error> {
         let keys = self.keys().queue(queue);
         let mut verdicts = Vec::with_capacity(leases.len());
         for chunk in leases.chunks(MAX_BATCH) {
             let mut kinds = KindPlaces::default();
             let mut args = vec![millis(lease)];
             for lease in chunk {
-                args.extend([
-                    kinds.place(&lease.kind),
-                    lease.id.short().into(),
-                    (&*lease.token).into(),
-                ]);
+                args.extend([kinds.place(&lease.kind), lease.id.short().into(), (&*lease.token).into()]);
             }
             let mut script_keys = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
             script_keys.extend(kinds.keys(&keys, &[Set::Lease]));

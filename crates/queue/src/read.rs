@@ -131,7 +131,8 @@ impl Client {
         for queue in queues {
             let _: () = pipeline.hget(self.keys().queue(queue).jobs(), &short).await?;
         }
-        let records: Vec<Option<bytes::Bytes>> = if queues.is_empty() { Vec::new() } else { pipeline.all().await? };
+        let records: Vec<Option<bytes::Bytes>> =
+            if queues.is_empty() { Vec::new() } else { pipeline.all().await? };
         for (queue, record) in queues.iter().zip(records) {
             if let Some(record) = record {
                 return self.inspect(queue, id, &record).await;

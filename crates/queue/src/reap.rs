@@ -15,6 +15,10 @@ use crate::scripts::{EXPIRED, REAP};
 /// Jobs looked at of a kind in one call.
 const LOOKED_AT: i64 = 500;
 
+/// Stands in state where a settlement has its token: the lease that ran out settled nothing, and its
+/// holder has to be told so.
+const REAPED: &str = "0";
+
 /// An active job whose lease ran out, as it stood when it was looked at.
 #[derive(Debug)]
 pub struct Expired {
@@ -46,9 +50,10 @@ impl Client {
         let now = reply[0].as_i64().unwrap_or_default();
         let mut expired = Vec::new();
         for job in reply[1..].chunks_exact(4) {
-            match decode(job, &kinds, queue, now) {
-                Some(job) => expired.push(job),
-                None => tracing::error!(%queue, entry = ?job, "an active job cannot be read; it stays as it is"),
+            if let Some(job) = decode(job, &kinds, queue, now) {
+                expired.push(job);
+            } else {
+                tracing::error!(%queue, entry = ?job, "an active job cannot be read; it stays as it is");
             }
         }
         Ok(expired)
@@ -67,7 +72,7 @@ impl Client {
                     job.lease.id.short().into(),
                     (&*job.lease.token).into(),
                     job.due_after.map_or(Value::Integer(-1), millis),
-                    job.history.encode(&job.lease.token).into(),
+                    job.history.encode(REAPED).into(),
                 ]);
             }
             let mut script_keys =
@@ -86,7 +91,7 @@ fn decode(job: &[Value], kinds: &[Arc<str>], queue: &Arc<str>, now: i64) -> Opti
     let id = job[1].as_str()?.parse().ok()?;
     let entry = job[2].as_str()?;
     let (token, started) = Started::decode(&entry)?;
-    let (_, history) = History::decode(&job[3].as_str()?).ok()?;
+    let history = History::decode_or_start_anew(id, &job[3].as_str()?);
     let lease = Lease { queue: queue.clone(), kind: kind.clone(), id, token: token.into() };
     let run = started.into_run(&history);
     Some(Expired { lease, history, run, now })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::id::WorkerId;
+use crate::id::{JobId, WorkerId};
 
 /// The job as it was enqueued. What the kind decides anyway is left out: it costs memory for each
 /// waiting job.
@@ -47,7 +47,7 @@ pub struct WorkerRef {
     pub build: String,
 }
 
-/// What is known of a job's past. A job that never failed, crashed or finished has none in Redis.
+/// What is known of a job's past. A job that was never settled or reaped has none in Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// Attempts spent: runs that ended in an error, a panic or a timeout.
@@ -110,6 +110,7 @@ impl History {
         self.failed.saturating_add(1)
     }
 
+    #[must_use]
     pub fn with_failure(mut self, failure: Failure) -> Self {
         match failure.cause {
             FailureCause::Crash => self.crashes = self.crashes.saturating_add(1),
@@ -146,6 +147,17 @@ impl History {
         let json = parts.nth(2).ok_or_else(corrupt)?;
         serde_json::from_str(json).map(|history| (Some(at), history)).map_err(|_| corrupt())
     }
+
+    /// [`History::decode`] for whoever has to go on with the job all the same.
+    pub(crate) fn decode_or_start_anew(id: JobId, entry: &str) -> Self {
+        match Self::decode(entry) {
+            Ok((_, history)) => history,
+            Err(error) => {
+                tracing::error!(job.id = %id, %error, "the job's history cannot be read; it starts a new one");
+                History::default()
+            }
+        }
+    }
 }
 
 impl Failure {
@@ -169,8 +181,7 @@ mod tests {
     use super::*;
 
     fn run(attempt: u32) -> Run {
-        let worker =
-            WorkerRef { id: WorkerId::new(1), host: "h".into(), pid: 7, build: "0.1.0+abc".into() };
+        let worker = WorkerRef { id: WorkerId::new(1), host: "h".into(), pid: 7, build: "0.1.0+abc".into() };
         Run { attempt, due: 1, started: 2, worker }
     }
 

@@ -204,7 +204,9 @@ impl Desk {
         let channel: &str = &message.channel;
         if let Some(wakes) = self.wakes.get(channel) {
             let due = message.value.as_i64().unwrap_or(AT_ONCE);
-            wakes.iter().for_each(|wake| wake.tell(due));
+            for wake in wakes {
+                wake.tell(due);
+            }
         } else if let Some(ids) = self.watches.get(channel) {
             let finished = message.value.as_str().unwrap_or_default();
             for id in finished.split(' ') {

@@ -20,7 +20,7 @@ const SLOWEST_RETRY: Duration = Duration::from_secs(1);
 
 /// The result of asking all queues once.
 struct Round {
-    /// None: slots are used up, or nothing waits.
+    /// None: nothing waits.
     next_due: Option<i64>,
     failed: bool,
 }
@@ -30,6 +30,12 @@ pub(crate) async fn run(worker: Arc<Worker>) {
     let queues: Vec<Arc<str>> = worker.settings.queues.keys().cloned().collect();
     let wakeups = worker.client.wakeups(&queues);
     let mut retry = FASTEST_RETRY;
+    // That there is no connection yet is said where it is made.
+    let mut connects = worker.client.connection().connects();
+    tokio::select! {
+        _ = connects.wait_for(|connects| *connects > 0) => {}
+        () = worker.stopping.cancelled() => return,
+    }
     while !worker.stopping.is_cancelled() {
         if worker.slots.free() == 0 || worker.has_settle_backlog() {
             tokio::select! {
@@ -48,6 +54,7 @@ pub(crate) async fn run(worker: Arc<Worker>) {
             retry = (retry * 2).min(SLOWEST_RETRY);
         } else {
             retry = FASTEST_RETRY;
+            worker.claims_work();
             if worker.slots.free() > 0 {
                 sleep(&worker, &wakeups, round.next_due).await;
             }
@@ -61,6 +68,7 @@ async fn ask_all(worker: &Arc<Worker>) -> Round {
     for queue in weighted_order(worker) {
         let limit = worker.slots.free().min(MAX_BATCH);
         if limit == 0 || worker.stopping.is_cancelled() {
+            round.next_due = Some(i64::MIN); // for all that is known of the queues not asked
             break;
         }
         let mut kinds = worker.kind_names.clone();
@@ -75,7 +83,6 @@ async fn ask_all(worker: &Arc<Worker>) -> Round {
         };
         match worker.client.claim(&options).await {
             Ok(claim) => {
-                worker.claims_work();
                 if claim.without_record > 0 {
                     tracing::error!(%queue, ids = claim.without_record, "removed waiting ids that had no record: jobs were lost; was Redis edited by hand?");
                 }

@@ -20,17 +20,21 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// The longest that a job can be put off, by snooze too.
 const LONGEST_SNOOZE: Duration = Duration::from_hours(24 * 365);
 
+/// A job that got no thread is due again after this long.
+const NO_THREAD_PUT_OFF: Duration = Duration::from_secs(1);
+
 /// How a run ended.
 enum End {
-    Returned(Result<(), JobError>),
-    Panicked(String),
-    /// It did not end by itself after it was told to.
+    Completed,
+    Snoozed(Duration),
+    Failed(FailureCause, String),
+    /// It never started, or did not end by itself, when it was told to end.
     Dropped,
 }
 
 /// Starts a job in its slot and returns at once.
 pub(crate) fn spawn(worker: &Arc<Worker>, slot: Slot, record: Bytes) {
-    let job = &slot.job;
+    let job = slot.job.clone();
     let span = tracing::info_span!(
         "job",
         id = %job.id,
@@ -38,26 +42,32 @@ pub(crate) fn spawn(worker: &Arc<Worker>, slot: Slot, record: Bytes) {
         attempt = job.run.attempt,
         worker = %job.run.worker.id,
     );
-    let blocking = job.kind.execution == Execution::Blocking;
-    let name = job.kind.name.clone();
     let run = in_slot(worker.clone(), slot, record).instrument(span);
-    if blocking {
-        let runtime = worker.handlers.clone();
-        let thread = std::thread::Builder::new().name(name.to_string());
-        if let Err(error) = thread.spawn(move || runtime.block_on(run)) {
-            // The lease is gone with the closure; the job comes back when it runs out.
-            tracing::error!(kind = %name, %error, "no thread for a blocking job; it runs when its lease has run out");
-        }
-    } else {
+    if job.kind.execution == Execution::Async {
         worker.handlers.spawn(run);
+        return;
+    }
+    let runtime = worker.handlers.clone();
+    let thread = std::thread::Builder::new().name(job.kind.name.to_string());
+    if let Err(error) = thread.spawn(move || runtime.block_on(run)) {
+        // The slot is gone with the closure, but what settles the job is not.
+        if let Some(Held { lease, .. }) = job.take() {
+            tracing::error!(job.id = %job.id, kind = %job.kind.name, %error, "no thread for a blocking job; it is put off");
+            worker.settle(lease.release(NO_THREAD_PUT_OFF));
+        }
     }
 }
 
 async fn in_slot(worker: Arc<Worker>, slot: Slot, record: Bytes) {
     let job = slot.job.clone();
-    let lateness = job.run.started - job.run.due;
+    let lateness = job.run.started.saturating_sub(job.run.due);
     tracing::debug!(target: "job", late_ms = lateness, "started");
-    let end = run(&worker, &job, &record).await;
+    // All code of the kind is inside: it may panic before its first await, in a drop, and where its
+    // error is made into text, too.
+    let end = AssertUnwindSafe(run(&worker, &job, &record)).catch_unwind().await;
+    let end = end.unwrap_or_else(|panic| {
+        End::Failed(FailureCause::Panic, format!("the handler panicked: {}", panic_text(&*panic)))
+    });
     if let Some(held) = job.take() {
         match conclude(&job, held, end, worker.client.now(), rand::random()) {
             Some(settlement) => worker.settle(settlement),
@@ -76,34 +86,30 @@ async fn run(worker: &Worker, job: &Running, record: &[u8]) -> End {
         cancellation: job.stop.clone(),
         worker: worker.me.id,
     };
-    let unreadable = |why: String| {
-        let reason = format!("{why}; the job is kept as it was stored");
-        End::Returned(Err(JobError::Permanent(anyhow::Error::msg(reason))))
-    };
+    let unreadable =
+        |why: String| End::Failed(FailureCause::Permanent, format!("{why}; the job is kept as it was stored"));
+    if job.stop.is_cancelled() {
+        return End::Dropped; // while it waited for a thread of the runtime
+    }
     let record = match atode_queue::Record::decode(record) {
         Ok(record) => record,
         Err(error) => return unreadable(error.to_string()),
     };
-    // A handler may panic before its first await, too.
-    let started = std::panic::catch_unwind(AssertUnwindSafe(|| job.kind.start(record.payload.get(), ctx)));
-    let handler = match started {
-        Ok(Ok(handler)) => handler,
-        Ok(Err(invalid)) => return unreadable(format!("the payload is not one of this kind: {invalid}")),
-        Err(panic) => return End::Panicked(panic_text(&*panic)),
+    let mut handler = match job.kind.start(record.payload.get(), ctx) {
+        Ok(handler) => handler,
+        Err(invalid) => return unreadable(format!("the payload is not one of this kind: {invalid}")),
     };
-    let mut handler = AssertUnwindSafe(handler).catch_unwind();
     let ended = tokio::select! {
         biased;
-        ended = &mut handler => Some(ended),
+        result = &mut handler => Some(result),
         () = job.stop.cancelled() => tokio::time::timeout(GRACE, &mut handler).await.ok(),
     };
     match ended {
-        Some(Ok(result)) => End::Returned(result),
-        Some(Err(panic)) => End::Panicked(panic_text(&*panic)),
-        None => {
-            let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| drop(handler)));
-            dropped.map_or_else(|panic| End::Panicked(panic_text(&*panic)), |()| End::Dropped)
-        }
+        Some(Ok(())) => End::Completed,
+        Some(Err(JobError::Snooze(delay))) => End::Snoozed(delay),
+        Some(Err(JobError::Retry(error))) => End::Failed(FailureCause::Error, format!("{error:#}")),
+        Some(Err(JobError::Permanent(error))) => End::Failed(FailureCause::Permanent, format!("{error:#}")),
+        None => End::Dropped,
     }
 }
 
@@ -115,11 +121,11 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
         return None;
     }
     let (cause, error) = match end {
-        End::Returned(Ok(())) => {
+        End::Completed => {
             tracing::debug!(target: "job", "completed");
             return Some(lease.complete(job.kind.retention, history.finished_with(job.run.clone())));
         }
-        End::Returned(Err(JobError::Snooze(delay))) => {
+        End::Snoozed(delay) => {
             let delay = delay.min(LONGEST_SNOOZE);
             tracing::info!(target: "job", ?delay, "snoozed");
             return Some(lease.release(delay));
@@ -131,9 +137,7 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
         _ if stopped == Some(Stop::Timeout) => {
             (FailureCause::Timeout, format!("timed out after {:?}", job.kind.timeout))
         }
-        End::Returned(Err(JobError::Retry(error))) => (FailureCause::Error, format!("{error:#}")),
-        End::Returned(Err(JobError::Permanent(error))) => (FailureCause::Permanent, format!("{error:#}")),
-        End::Panicked(text) => (FailureCause::Panic, format!("the handler panicked: {text}")),
+        End::Failed(cause, error) => (cause, error),
         End::Dropped => (FailureCause::Error, "the handler was dropped before it ended".to_owned()),
     };
     Some(fail(job, Held { lease, history }, cause, &error, now, random))

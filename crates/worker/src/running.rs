@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atode_jobs::Kind;
 use atode_queue::{History, JobId, Lease, Run};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// A longer timeout is none: so far away, `Instant` might end.
+const LONGEST_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// All jobs that occupy a slot.
 pub(crate) struct Slots {
@@ -92,7 +95,7 @@ impl Slots {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             id: held.lease.id(),
             token: held.lease.token().clone(),
-            deadline: Instant::now() + kind.timeout,
+            deadline: Instant::now() + kind.timeout.min(LONGEST_TIMEOUT),
             kind,
             run,
             max_retries,

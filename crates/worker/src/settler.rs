@@ -21,6 +21,10 @@ pub(crate) async fn run(worker: Arc<Worker>, mut incoming: mpsc::UnboundedReceiv
         if batch.is_empty() && incoming.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return;
         }
+        // What cannot be stored does not hold up the rest. Claims stop before this gets too much.
+        while let Ok(next) = incoming.try_recv() {
+            batch.push(next);
+        }
         let settled = worker.client.settle(std::mem::take(&mut batch)).await;
         worker.unsettled.fetch_sub(settled.answered.len(), Ordering::AcqRel);
         worker.settled.notify_one();

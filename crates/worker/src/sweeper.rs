@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Backoff;
 use atode_queue::{Error, Expired, Failure, FailureCause, Reaped, Verdict, WorkerId};
+use tokio::sync::watch;
 
 use crate::worker::Worker;
 
@@ -19,9 +20,14 @@ const MAX_CRASHES: u32 = 5;
 /// Redis' clock stepped when it moved by this much more or less than ours did.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
 
+/// What a holder may need to reconnect (1 s between attempts at most, unless configured), and more
+/// than the heartbeat of a short lease.
+const RECONNECT: Duration = Duration::from_secs(2);
+
 /// Leases run out all at once when Redis was away or its clock was set forward; their holders are
 /// alive and extend them within a heartbeat. So a sweeper waits that long after either.
 struct Caution {
+    connects: watch::Receiver<u64>,
     connect: u64,
     seen: Option<(i64, Instant)>,
     until: Instant,
@@ -29,15 +35,11 @@ struct Caution {
 
 pub(crate) async fn run(worker: Arc<Worker>) {
     let connects = worker.client.connection().connects();
-    let mut caution = Caution { connect: 0, seen: None, until: Instant::now() };
+    let mut caution = Caution { connects, connect: 0, seen: None, until: Instant::now() };
     loop {
         tokio::time::sleep(INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
         if !worker.client.connection().is_up() {
             continue;
-        }
-        if *connects.borrow() != caution.connect {
-            caution.connect = *connects.borrow();
-            caution.wait(&worker, "connected to Redis");
         }
         for queue in worker.settings.queues.keys() {
             if let Err(error) = sweep(&worker, queue, &mut caution).await {
@@ -56,9 +58,15 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Resu
     if Instant::now() < caution.until {
         return Ok(());
     }
+    while recover(worker, queue).await? == Recovered::Some {}
+    Ok(())
+}
+
+/// A call looks at some hundred jobs at most.
+async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<Recovered, Error> {
     let expired = worker.client.expired(queue, worker.settings.lease).await?;
     if expired.is_empty() {
-        return Ok(());
+        return Ok(Recovered::None);
     }
     let holders: HashSet<WorkerId> = expired.iter().map(|job| job.run.worker.id).collect();
     let holders: Vec<WorkerId> = holders.into_iter().collect();
@@ -71,12 +79,20 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Resu
         })
         .collect();
     let verdicts = worker.client.reap(queue, &jobs).await?;
+    let mut recovered = Recovered::None;
     for (job, verdict) in jobs.iter().zip(verdicts) {
         if verdict == Verdict::Done {
             report(job);
+            recovered = Recovered::Some;
         }
     }
-    Ok(())
+    Ok(recovered)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recovered {
+    Some,
+    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +136,11 @@ fn report(job: &Reaped) {
 
 impl Caution {
     fn look_at(&mut self, worker: &Worker, redis_now: i64) {
+        let connect = *self.connects.borrow();
+        if connect != self.connect {
+            self.connect = connect;
+            self.wait(worker, "connected to Redis");
+        }
         let now = Instant::now();
         if let Some((redis_then, then)) = self.seen.replace((redis_now, now)) {
             let ours = now.duration_since(then).as_millis() as i64;
@@ -133,7 +154,7 @@ impl Caution {
 
     fn wait(&mut self, worker: &Worker, why: &str) {
         tracing::debug!(why, "no recovery for one heartbeat");
-        self.until = Instant::now() + worker.settings.heartbeat();
+        self.until = Instant::now() + worker.settings.heartbeat().max(RECONNECT);
     }
 }
 

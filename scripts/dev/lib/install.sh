@@ -31,7 +31,7 @@ find_or_install_redis_server() {
   fi
   say "redis-server is not installed. It would be by: $install (it is not left running as a service)"
   if ! may_install "Install it?"; then
-    warn "not installed. Run it yourself, or run this with --yes."
+    warn "not installed. Run that yourself, or this again with --yes."
     return 1
   fi
   case $install in

@@ -69,6 +69,11 @@ find_or_start_redis() {
     return 1
     ;;
   esac
+  if listens "$redis_host" "$redis_port"; then
+    warn "$(listener "$redis_port") listens at $redis_address, but does not answer PING as Redis would: end it, or set" \
+      "another address: APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR=localhost:6380"
+    return 1
+  fi
   say "No Redis answers at $redis_address."
   start_redis_in_docker && return
   [ "${asked_to_stop:-0}" -eq 0 ] && start_redis_server
@@ -99,7 +104,9 @@ start_redis_server() {
   record redis "$started" -server "$redis_port"
   if ! wait_for_redis pid_of redis >/dev/null; then
     warn "redis-server did not start. It printed last:"
-    tail -n 5 "$logs/redis.out.log" "$logs/redis.err.log" >&2
+    tail -n 3 "$logs/redis.out.log" >&2
+    tail -n 3 "$logs/redis.err.log" >&2
+    warn "if it cannot read its data, another version may have written it: move redis/data/local away."
     return 1
   fi
 }

@@ -3,12 +3,13 @@
 # shellcheck disable=SC2034 # variables are for those who source this file
 
 # setting FILE KEY DEFAULT: what the processes will find under KEY (a.b.c), as they look for it: the
-# environment variable APP__A__B__C, else config/<env>/FILE.yaml, else the default.
+# environment variable APP__A__B__C (an empty one takes the key away), else config/<env>/FILE.yaml, else
+# the default.
 setting() {
   local variable value
   variable=APP__$(echo "$2" | sed 's/\./__/g' | tr '[:lower:]' '[:upper:]')
-  value=${!variable:-}
-  [ -n "$value" ] || value=$(yaml_value "${APP_CONFIG_DIR:-config}/$APP_ENV/$1.yaml" "$2")
+  value=${!variable-unset}
+  [ "$value" != unset ] || value=$(yaml_value "${APP_CONFIG_DIR:-config}/$APP_ENV/$1.yaml" "$2")
   echo "${value:-$3}"
 }
 
@@ -63,7 +64,15 @@ answers_healthz() { # HOST PORT
   (
     exec 3<>"/dev/tcp/$1/$2" || exit 1
     printf 'GET /healthz HTTP/1.0\r\nHost: %s\r\n\r\n' "$1" >&3
-    IFS= read -r -t 2 line <&3 || exit 1
-    case $line in HTTP/1.?' 200'*) exit 0 ;; *) exit 1 ;; esac
+    IFS= read -r -t 2 status <&3 || exit 1
+    while IFS= read -r -t 2 _ <&3; do :; done # so as not to cut the reply off
+    case $status in HTTP/1.?' 200'*) exit 0 ;; *) exit 1 ;; esac
   ) 2>/dev/null
+}
+
+listener() { # PORT: what listens there, as far as this user may know
+  local pid
+  pid=$(lsof -nP -t -iTCP:"$1" -sTCP:LISTEN 2>/dev/null | head -n 1)
+  [ -n "$pid" ] || pid=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)
+  if [ -n "$pid" ]; then echo "pid $pid ($(ps -o command= -p "$pid"))"; else echo "another process"; fi
 }

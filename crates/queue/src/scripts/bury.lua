@@ -9,6 +9,8 @@ local reply, places, held = judge(now, 2, 4)
 if #held == 0 then
   return reply
 end
+expect('HLEN', 1, 4)
+expect('ZCARD', 5, #KEYS)
 local leases, dead, states = {}, {}, {}
 for _, at in ipairs(places) do
   local kind, id = 3 + 2 * tonumber(ARGV[at]), ARGV[at + 1]

@@ -10,7 +10,9 @@ local reply, places, held = judge(now, 3, 5)
 if #held == 0 then
   return reply
 end
-local leases, done, states, gone = {}, {}, {}, {}
+expect('HLEN', 1, 4)
+expect('ZCARD', 5, #KEYS)
+local leases, done, states, gone, room = {}, {}, {}, {}, 1000
 for _, at in ipairs(places) do
   local kind, id, retention = 3 + 2 * tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 3])
   push(leases, KEYS[kind], id)
@@ -27,8 +29,9 @@ each('ZREM', leases)
 each('ZADD', done)
 each('HSET', states)
 for key in pairs(done) do -- the oldest make room, as many a call as a script may touch
-  local over = math.min(redis.call('ZCARD', key) - tonumber(ARGV[2]), 1000)
+  local over = math.min(redis.call('ZCARD', key) - tonumber(ARGV[2]), room)
   if over > 0 then
+    room = room - over
     for _, id in ipairs(redis.call('ZRANGE', key, 0, over - 1)) do
       gone[#gone + 1] = id
     end

@@ -40,6 +40,10 @@ if #records == 0 or (atomic and refused) then
   return reply
 end
 
+expect('HLEN', 1, 1)
+expect('SCARD', 2, 2)
+expect('HLEN', 3, 3)
+expect('ZCARD', 4, 3 + kinds)
 redis.call('HSET', KEYS[1], unpack(records))
 for _, key in ipairs(keys) do
   redis.call('SET', key, holders[key], 'PX', ttl)

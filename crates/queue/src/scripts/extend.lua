@@ -7,6 +7,7 @@
 -- reply  now ms, then a verdict for each job (1 held, 0 stale, 2 already settled)
 local now = clock()
 local reply, places = judge(now, 2, 3)
+expect('ZCARD', 4, #KEYS)
 local leases = {}
 for _, at in ipairs(places) do
   push(leases, KEYS[3 + tonumber(ARGV[at])], now + tonumber(ARGV[1]), ARGV[at + 1])

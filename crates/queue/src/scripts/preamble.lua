@@ -9,9 +9,17 @@ local function clock()
   return t[1] * 1000 + math.floor(t[2] / 1000), t[1] * 1000000 + t[2]
 end
 
+-- An error does not undo what a script has written before it. So before its first write a script
+-- asks the size (HLEN, ZCARD, …) of keys that it has not read: one of a wrong type ends it there.
+local function expect(size, first, last)
+  for k = first, last do
+    redis.call(size, KEYS[k])
+  end
+end
+
 -- For scripts whose first KEYS are jobs, active, state, and whose ARGV have, from `first` on,
 -- `stride` for each job: kind, id, token, …  An entry of active is "token due start lease holder",
--- one of state "time token crashes json".
+-- one of state "time token crashes json", its token that of the settle that wrote it (0: reap did).
 -- Returns the reply (now, then a verdict for each job), the places in ARGV of the jobs whose lease
 -- the caller holds, and their ids. A job that it does not hold is ALREADY where this very token
 -- settled it before (or it is finished and gone), STALE where the lease went to somebody else.
@@ -24,11 +32,11 @@ local function judge(now, first, stride)
   for n, id in ipairs(ids) do
     local at = first + (n - 1) * stride
     local token, verdict = ARGV[at + 2], STALE
-    if seen[id] then
-      verdict = ALREADY
-    elseif entries[n] and string.match(entries[n], '^%d+') == token then
-      verdict, seen[id] = HELD, true
-      places[#places + 1], held[#held + 1] = at, id
+    if entries[n] and string.match(entries[n], '^%d+') == token then
+      verdict = seen[id] and ALREADY or HELD
+      if verdict == HELD then
+        seen[id], places[#places + 1], held[#held + 1] = true, at, id
+      end
     else
       local known = redis.call('HGET', KEYS[3], id)
       if known and string.match(known, '^%d+ (%d+)') == token then

@@ -7,6 +7,8 @@
 -- reply  now ms, number of jobs removed
 local now = clock()
 local left, removed = tonumber(ARGV[1]), 0
+expect('HLEN', 1, 3)
+expect('ZCARD', 4, #KEYS)
 
 local function remove(key, ids)
   if #ids > 0 then
@@ -29,7 +31,7 @@ end
 
 local old = math.floor(now / 60000) - tonumber(ARGV[3])
 for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
-  if tonumber(string.match(field, '^%d+')) < old then
+  if (tonumber(string.match(field, '^%d+')) or 0) < old then
     redis.call('HDEL', KEYS[3], field)
   end
 end

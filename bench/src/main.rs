@@ -1,0 +1,52 @@
+//! Measures the queue on a redis-server of its own (AOF `everysec`), and checks each run: every
+//! job ran once and nothing is left. A run that fails the check prints no figure.
+#![expect(clippy::print_stdout, reason = "printing figures is what this is for")]
+
+mod lateness;
+mod stand;
+mod throughput;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the queue on a redis-server of its own.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// How much later than due jobs start, with an idle worker.
+    Lateness {
+        #[arg(long, default_value_t = 2_000)]
+        jobs: usize,
+        /// The jobs are due at random instants within this many seconds.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
+    /// Single enqueues by concurrent producers, then how fast one worker drains them.
+    Throughput {
+        #[arg(long, default_value_t = 200_000)]
+        jobs: usize,
+        #[arg(long, default_value_t = 64)]
+        producers: usize,
+        #[arg(long, default_value_t = 64)]
+        concurrency: usize,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let measured = runtime.block_on(async {
+        match args.what {
+            What::Lateness { jobs, seconds } => lateness::measure(jobs, seconds).await,
+            What::Throughput { jobs, producers, concurrency } => {
+                throughput::measure(jobs, producers, concurrency).await
+            }
+        }
+    });
+    runtime.shutdown_background();
+    measured
+}

@@ -1,0 +1,144 @@
+//! What each measurement stands on: a Redis, a client, no-op kinds, a worker.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use atode_config::redis::{Endpoint, JobqueueRedis};
+use atode_jobs::{Job, JobContext, JobError, Registry};
+use atode_queue::{Client, Due, NewJob, Record};
+use atode_testkit::RedisServer;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use worker::Settings;
+
+/// The payload that all queues are measured with.
+pub(crate) const PAYLOAD: &str = r#"{"message":"hello world 00000001","t":1700000000000}"#;
+
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Payload {
+    message: String,
+    t: u64,
+}
+
+/// A kind whose handler does nothing but count.
+macro_rules! noop {
+    ($kind:ident, $name:literal, $retention:expr) => {
+        #[derive(Serialize, Deserialize, JsonSchema)]
+        struct $kind(Payload);
+
+        impl Job for $kind {
+            const KIND: &'static str = $name;
+            const RETENTION: Duration = $retention;
+
+            async fn run(self, _: JobContext) -> Result<(), JobError> {
+                RUNS.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    };
+}
+
+noop!(Removed, "bench:removed", Duration::ZERO);
+noop!(Kept, "bench:kept", atode_jobs::DEFAULT_RETENTION);
+
+/// Whether finished jobs are kept for the default retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retention {
+    None,
+    Default,
+}
+
+pub(crate) struct Stand {
+    pub(crate) redis: RedisServer,
+    pub(crate) client: Client,
+    pub(crate) queue: Arc<str>,
+}
+
+impl Stand {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        let redis = RedisServer::start();
+        let client = Client::open(&settings_of(&redis))?;
+        client.connection().connects().wait_for(|connects| *connects > 0).await?;
+        RUNS.store(0, Ordering::Relaxed);
+        Ok(Stand { redis, client, queue: "default".into() })
+    }
+
+    pub(crate) fn job(&self, retention: Retention, due: Due) -> anyhow::Result<NewJob> {
+        let kind: Arc<str> = match retention {
+            Retention::None => Removed::KIND.into(),
+            Retention::Default => Kept::KIND.into(),
+        };
+        let payload: &RawValue = serde_json::from_str(PAYLOAD)?;
+        let record = Record {
+            kind: Cow::Borrowed(&kind),
+            payload: Cow::Borrowed(payload),
+            delay: None,
+            run_at: None,
+            max_retries: None,
+        };
+        Ok(NewJob::new(self.client.new_id(), &self.queue, &kind, &record, due))
+    }
+
+    /// A worker with a client of its own, until the token is cancelled.
+    pub(crate) fn worker(
+        &self,
+        concurrency: usize,
+    ) -> anyhow::Result<(CancellationToken, JoinHandle<anyhow::Result<()>>)> {
+        let mut registry = Registry::default();
+        registry.register::<Removed>()?;
+        registry.register::<Kept>()?;
+        let settings = Settings {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            concurrency,
+            queues: BTreeMap::from([(self.queue.clone(), 1)]),
+            lease: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(25),
+            build: "bench".to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let client = Client::open(&settings_of(&self.redis))?;
+        Ok((stop.clone(), tokio::spawn(worker::run(settings, registry, client, stop))))
+    }
+
+    pub(crate) fn runs() -> usize {
+        RUNS.load(Ordering::Relaxed)
+    }
+
+    /// CPU that Redis' main thread has used, µs.
+    pub(crate) fn redis_cpu(&self) -> f64 {
+        let info = self.redis.command(&["INFO", "cpu"]).text();
+        let seconds = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        1e6 * (seconds("used_cpu_sys_main_thread") + seconds("used_cpu_user_main_thread"))
+    }
+
+    pub(crate) fn redis_memory(&self) -> i64 {
+        let info = self.redis.command(&["INFO", "memory"]).text();
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+    }
+
+    /// Every job ran once, and none waits or is active.
+    pub(crate) async fn check(&self, jobs: usize) -> anyhow::Result<()> {
+        let counts = self.client.queue(&self.queue).await?.counts;
+        anyhow::ensure!(Stand::runs() == jobs, "{} runs of {jobs} jobs", Stand::runs());
+        anyhow::ensure!(counts.scheduled + counts.ready + counts.active + counts.dead == 0, "left: {counts:?}");
+        Ok(())
+    }
+}
+
+fn settings_of(redis: &RedisServer) -> JobqueueRedis {
+    let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port: redis.port() };
+    JobqueueRedis { endpoint, ..JobqueueRedis::default() }
+}

@@ -1,0 +1,314 @@
+//! A queue on a `redis-server` of a test's own, what tests do to it, and the check of its invariants.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use atode_config::redis::{Endpoint, JobqueueRedis};
+use atode_queue::{
+    Claim, ClaimOptions, Claimed, Client, Due, Enqueued, Expired, Failure, FailureCause, History, JobId,
+    JobView, NewJob, Reaped, Record, Run, Settlement, State, Verdict, WorkerId, WorkerRef,
+};
+use atode_testkit::{RedisServer, Reply, eventually_async};
+use serde_json::value::RawValue;
+
+pub(crate) const KIND: &str = "test:print";
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+/// So short that it has run out by the next look.
+pub(crate) const INSTANT: Duration = Duration::from_millis(1);
+/// For whatever has to happen, on a machine that has a lot to do.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) struct TestQueue {
+    pub(crate) client: Client,
+    pub(crate) queue: Arc<str>,
+    pub(crate) kinds: Vec<Arc<str>>,
+    pub(crate) worker: WorkerRef,
+    holder: String,
+    pub(crate) redis: Arc<RedisServer>,
+}
+
+impl TestQueue {
+    pub(crate) async fn start() -> Self {
+        Self::on(RedisServer::start()).await
+    }
+
+    pub(crate) async fn on(redis: RedisServer) -> Self {
+        let redis = Arc::new(redis);
+        let queue = Self::open(&redis, "default");
+        queue.connected().await;
+        queue
+    }
+
+    /// Another queue on the same server, by a client of its own.
+    pub(crate) async fn beside(&self, queue: &str) -> Self {
+        let queue = Self::open(&self.redis, queue);
+        queue.connected().await;
+        queue
+    }
+
+    /// Without waiting for a connection.
+    pub(crate) fn open(redis: &Arc<RedisServer>, queue: &str) -> Self {
+        let client = Client::open(&settings(redis.port())).expect("its settings are valid");
+        let worker = worker(&client, 1);
+        TestQueue {
+            client,
+            queue: queue.into(),
+            kinds: vec![KIND.into()],
+            holder: serde_json::to_string(&worker).expect("a worker serialises"),
+            worker,
+            redis: redis.clone(),
+        }
+    }
+
+    pub(crate) fn with_kinds(mut self, kinds: &[&str]) -> Self {
+        self.kinds = kinds.iter().map(|kind| Arc::from(*kind)).collect();
+        self
+    }
+
+    async fn connected(&self) {
+        eventually_async("a connection", DEADLINE, async || self.client.connection().is_up().then_some(()))
+            .await;
+    }
+
+    // Jobs
+
+    pub(crate) fn new_job(&self, due: Due) -> NewJob {
+        self.new_job_of(&self.kinds[0], due)
+    }
+
+    pub(crate) fn new_job_of(&self, kind: &str, due: Due) -> NewJob {
+        NewJob::new(self.client.new_id(), &self.queue, &kind.into(), &record(kind, "{}"), due)
+    }
+
+    pub(crate) async fn enqueue(&self, due: Due) -> JobId {
+        self.enqueue_of(KIND, due).await
+    }
+
+    pub(crate) async fn enqueue_of(&self, kind: &str, due: Due) -> JobId {
+        let job = self.new_job_of(kind, due);
+        let id = job.id;
+        assert_eq!(self.client.enqueue(job).await.expect("stored"), Enqueued::Created);
+        id
+    }
+
+    pub(crate) async fn enqueue_now(&self) -> JobId {
+        self.enqueue(Due::After(Duration::ZERO)).await
+    }
+
+    /// In the order of the result, which is the order of their ids too.
+    pub(crate) async fn enqueue_many(&self, n: usize, due: Due) -> Vec<JobId> {
+        let jobs: Vec<NewJob> = (0..n).map(|_| self.new_job(due)).collect();
+        for stored in self.client.enqueue_each(&self.queue, &jobs).await {
+            assert_eq!(stored.expect("stored"), Enqueued::Created);
+        }
+        jobs.iter().map(|job| job.id).collect()
+    }
+
+    // Claims
+
+    pub(crate) fn options(&self, limit: usize) -> ClaimOptions<'_> {
+        ClaimOptions {
+            queue: &self.queue,
+            kinds: &self.kinds,
+            limit,
+            lease: LEASE,
+            holder: &self.holder,
+            suspects: 1,
+        }
+    }
+
+    pub(crate) async fn claim(&self, limit: usize) -> Claim {
+        self.client.claim(&self.options(limit)).await.expect("claimed")
+    }
+
+    pub(crate) async fn claim_for(&self, limit: usize, lease: Duration) -> Claim {
+        self.client.claim(&ClaimOptions { lease, ..self.options(limit) }).await.expect("claimed")
+    }
+
+    /// The one job that is due.
+    pub(crate) async fn claim_one(&self) -> Claimed {
+        one(self.claim(10).await)
+    }
+
+    /// The one job that is due, under a lease that runs out at once.
+    pub(crate) async fn claim_one_for_an_instant(&self) -> Claimed {
+        one(self.claim_for(10, INSTANT).await)
+    }
+
+    // What follows a claim
+
+    pub(crate) async fn settle(&self, settlement: Settlement) -> (Settlement, Verdict) {
+        let mut settled = self.client.settle(vec![settlement]).await;
+        assert!(settled.error.is_none(), "{:?}", settled.error);
+        assert!(settled.unanswered.is_empty());
+        assert_eq!(settled.answered.len(), 1);
+        settled.answered.remove(0)
+    }
+
+    /// Settles, and is Done with it.
+    pub(crate) async fn done(&self, settlement: Settlement) -> Settlement {
+        let (settlement, verdict) = self.settle(settlement).await;
+        assert_eq!(verdict, Verdict::Done);
+        settlement
+    }
+
+    pub(crate) async fn expired(&self) -> Vec<Expired> {
+        self.client.expired(&self.queue, LEASE).await.expect("looked")
+    }
+
+    /// Waits until `n` leases have run out.
+    pub(crate) async fn until_expired(&self, n: usize) -> Vec<Expired> {
+        eventually_async("leases run out", DEADLINE, async || {
+            Some(self.expired().await).filter(|expired| expired.len() == n)
+        })
+        .await
+    }
+
+    pub(crate) async fn reap(&self, job: Reaped) -> Verdict {
+        self.client.reap(&self.queue, &[job]).await.expect("answered").remove(0)
+    }
+
+    pub(crate) fn run(&self, claimed: &Claimed, started: i64) -> Run {
+        Run {
+            attempt: claimed.history.next_attempt(),
+            due: claimed.due,
+            started,
+            worker: self.worker.clone(),
+        }
+    }
+
+    // Looks
+
+    pub(crate) async fn job(&self, id: JobId) -> JobView {
+        self.find(id).await.expect("the job is known")
+    }
+
+    pub(crate) async fn find(&self, id: JobId) -> Option<JobView> {
+        self.client.job(std::slice::from_ref(&self.queue), id).await.expect("looked")
+    }
+
+    pub(crate) async fn state(&self, id: JobId) -> State {
+        self.job(id).await.state.expect("the job is in a set")
+    }
+
+    /// `jobs`, `active`, `fence`, …
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("atode:{{{}}}:{name}", self.queue)
+    }
+
+    /// `due`, `lease`, `done`, …
+    pub(crate) fn set(&self, set: &str) -> String {
+        self.set_of(KIND, set)
+    }
+
+    pub(crate) fn set_of(&self, kind: &str, set: &str) -> String {
+        self.key(&format!("{kind}:{set}"))
+    }
+
+    pub(crate) fn command(&self, words: &[&str]) -> Reply {
+        self.redis.command(words)
+    }
+
+    pub(crate) fn count(&self, command: &str, key: &str) -> i64 {
+        self.command(&[command, key]).int()
+    }
+
+    pub(crate) fn score(&self, set: &str, id: JobId) -> Option<i64> {
+        let score = self.command(&["ZSCORE", &self.set(set), &id.short()]);
+        (!score.is_null()).then(|| score.text().parse().expect("whole milliseconds"))
+    }
+
+    /// Redis' clock, Unix ms.
+    pub(crate) fn now(&self) -> i64 {
+        let time = self.command(&["TIME"]).texts();
+        let number = |n: usize| time[n].parse::<i64>().expect("a number");
+        number(0) * 1_000 + number(1) / 1_000
+    }
+
+    /// Everything that is stored, to be compared.
+    pub(crate) fn snapshot(&self) -> BTreeMap<String, Vec<u8>> {
+        let keys = self.command(&["KEYS", "*"]).texts();
+        let dump = |key: String| match self.command(&["DUMP", &key]) {
+            Reply::Bulk(Some(bytes)) => (key, bytes),
+            other => panic!("no dump of {key}: {other:?}"),
+        };
+        keys.into_iter().map(dump).collect()
+    }
+
+    /// Invariant 1 of the design, and what hangs on it. Only while nothing else uses the queue.
+    #[track_caller]
+    pub(crate) fn check_invariants(&self) {
+        let base = self.key("");
+        let mut sets: BTreeMap<String, &str> = BTreeMap::new();
+        let mut kinds = BTreeSet::new();
+        for key in self.command(&["KEYS", &format!("{base}*")]).texts() {
+            let name = key.strip_prefix(&base).expect("asked for it");
+            let Some((kind, set)) = name.rsplit_once(':') else { continue };
+            let Some(set) = ["due", "lease", "done", "cancelled", "dead"].into_iter().find(|s| *s == set)
+            else {
+                assert_eq!(kind, "idem", "an unknown key: {key}");
+                assert!(self.count("PTTL", &key) > 0, "{key} never expires");
+                continue;
+            };
+            kinds.insert(kind.to_owned());
+            for id in self.command(&["ZRANGE", &key, "0", "-1"]).texts() {
+                if let Some(other) = sets.insert(id.clone(), set) {
+                    panic!("{id} is in {other} and in {set}");
+                }
+            }
+        }
+        let fields = |name| self.command(&["HKEYS", &self.key(name)]).texts().into_iter();
+        let jobs: BTreeSet<String> = fields("jobs").collect();
+        let in_sets: BTreeSet<String> = sets.keys().cloned().collect();
+        assert_eq!(jobs, in_sets, "records and sets differ");
+        let active: BTreeSet<String> = fields("active").collect();
+        let leased: BTreeSet<String> =
+            sets.iter().filter(|(_, set)| **set == "lease").map(|(id, _)| id.clone()).collect();
+        assert_eq!(active, leased, "entries of active and leases differ");
+        let without_job: Vec<String> = fields("state").filter(|id| !jobs.contains(id)).collect();
+        assert!(without_job.is_empty(), "state without a job: {without_job:?}");
+        let known: BTreeSet<String> =
+            self.command(&["SMEMBERS", &self.key("kinds")]).texts().into_iter().collect();
+        assert!(kinds.is_subset(&known), "{kinds:?} have sets, but {known:?} are known");
+    }
+}
+
+fn one(mut claim: Claim) -> Claimed {
+    assert_eq!(claim.jobs.len(), 1, "{claim:?}");
+    claim.jobs.remove(0)
+}
+
+pub(crate) fn settings(port: u16) -> JobqueueRedis {
+    let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port };
+    JobqueueRedis { endpoint, ..JobqueueRedis::default() }
+}
+
+pub(crate) fn worker(client: &Client, pid: u32) -> WorkerRef {
+    let id: WorkerId = client.new_id();
+    WorkerRef { id, host: "a host".to_owned(), pid, build: "0.1.0+test".to_owned() }
+}
+
+pub(crate) fn record(kind: &str, payload: &str) -> Record<'static> {
+    Record {
+        kind: Cow::Owned(kind.to_owned()),
+        payload: Cow::Owned(RawValue::from_string(payload.to_owned()).expect("JSON")),
+        delay: None,
+        run_at: None,
+        max_retries: None,
+    }
+}
+
+/// The history with one failure more.
+pub(crate) fn failed(history: &History, cause: FailureCause, error: &str, run: Run) -> History {
+    let finished = run.started + 5;
+    history.clone().with_failure(Failure::new(cause, error, run, finished))
+}
+
+pub(crate) fn ids(jobs: &[Claimed]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.lease.id()).collect()
+}
