@@ -19,6 +19,7 @@ mod port;
 mod process;
 mod redis;
 mod redis_builder;
+mod redis_cluster;
 mod resp;
 mod service;
 
@@ -29,5 +30,6 @@ pub use nix::sys::signal::Signal;
 pub use process::{Process, ProcessBuilder};
 pub use redis::RedisServer;
 pub use redis_builder::RedisBuilder;
+pub use redis_cluster::RedisCluster;
 pub use resp::{Connection, Reply};
 pub use service::{Binary, Gateway, GatewayBinary, Service, ServiceBuilder, Worker, WorkerBinary};

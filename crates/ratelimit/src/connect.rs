@@ -1,0 +1,48 @@
+//! Finding out what is at the configured addresses: a single server or a cluster is asked of the
+//! server, not counted.
+
+use std::time::Duration;
+
+use atode_config::redis::{DefaultRedis, Endpoint};
+use fred::clients::Client;
+use fred::interfaces::ClientLike;
+use fred::types::InfoKind;
+
+use crate::limiter::StartError;
+
+/// None: nobody answers at any of the addresses.
+pub(crate) async fn connect(redis: &DefaultRedis) -> Result<Option<Client>, StartError> {
+    for address in &redis.addrs {
+        let endpoint = Endpoint::from(address.clone());
+        let Some(client) = open(redis, &endpoint).await? else { continue };
+        let Ok(info) = client.info::<String>(Some(InfoKind::Cluster)).await else {
+            let _ = client.quit().await;
+            continue;
+        };
+        if info.contains("cluster_enabled:1") {
+            let _ = client.quit().await;
+            let cluster = Endpoint::Cluster { addrs: redis.addrs.clone() };
+            return open(redis, &cluster).await;
+        }
+        if redis.addrs.len() > 1 {
+            let _ = client.quit().await;
+            return Err(StartError::Addresses(format!(
+                "{address} is a single server, not a node of a cluster; give one address, or the nodes of one cluster"
+            )));
+        }
+        return Ok(Some(client));
+    }
+    Ok(None)
+}
+
+async fn open(redis: &DefaultRedis, endpoint: &Endpoint) -> Result<Option<Client>, StartError> {
+    let client = redis.builder(endpoint)?.build().map_err(|error| StartError::Addresses(error.to_string()))?;
+    let task = client.connect();
+    let patience = redis.connection.connect_timeout + Duration::from_millis(500);
+    if matches!(tokio::time::timeout(patience, client.wait_for_connect()).await, Ok(Ok(()))) {
+        return Ok(Some(client));
+    }
+    task.abort();
+    let _ = client.quit().await;
+    Ok(None)
+}

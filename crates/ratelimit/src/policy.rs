@@ -1,0 +1,67 @@
+//! What is allowed: windows, each a GCRA (generic cell rate algorithm, ITU-T I.371) of its own.
+//!
+//! A window of `limit` per `period` lets a burst of `limit` through at once and then one more
+//! every `period / limit`. All arithmetic is in whole microseconds, so that each backend decides
+//! alike.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// A limit over a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The policy's name in headers and problems.
+    pub name: &'static str,
+    pub limit: NonZeroU32,
+    pub period: Duration,
+}
+
+/// The windows that one kind of thing is counted in, strictest period first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Keeps its counts apart from those of other policies.
+    pub(crate) id: &'static str,
+    pub(crate) windows: Vec<Window>,
+}
+
+/// Limits of one client; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub requests_per_minute: u32,
+    pub requests_per_hour: u32,
+    pub jobs_per_minute: u32,
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+impl Window {
+    fn new(name: &'static str, limit: u32, period: Duration) -> Option<Self> {
+        NonZeroU32::new(limit).map(|limit| Window { name, limit, period })
+    }
+
+    /// The time after which one more is allowed, rounded up: never more than the limit.
+    pub(crate) fn emission(&self) -> Duration {
+        Duration::from_micros((self.period.as_micros() as u64).div_ceil(self.limit.get().into()))
+    }
+}
+
+impl Policy {
+    pub(crate) fn requests(limits: &Limits) -> Self {
+        let windows = [
+            Window::new("minute", limits.requests_per_minute, MINUTE),
+            Window::new("hour", limits.requests_per_hour, HOUR),
+        ];
+        Policy { id: "requests", windows: windows.into_iter().flatten().collect() }
+    }
+
+    pub(crate) fn jobs(limits: &Limits) -> Self {
+        let window = Window::new("jobs-per-minute", limits.jobs_per_minute, MINUTE);
+        Policy { id: "jobs", windows: window.into_iter().collect() }
+    }
+
+    /// The greatest cost that can ever be allowed; none where nothing is limited.
+    pub(crate) fn largest_cost(&self) -> Option<NonZeroU32> {
+        self.windows.iter().map(|window| window.limit).min()
+    }
+}

@@ -1,0 +1,79 @@
+//! Limits shared by all gateways: one script call a decision, on a single Redis or a cluster.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use fred::clients::Client;
+use fred::error::Error;
+use fred::interfaces::LuaInterface;
+use fred::types::{Key, Value};
+use fred::util::sha1_hash;
+use sha2::{Digest, Sha256};
+
+use crate::decision::{Decision, Denial, Quota};
+use crate::policy::Policy;
+
+const SCRIPT: &str = include_str!("gcra.lua");
+
+pub(crate) struct Remote {
+    client: Client,
+    prefix: String,
+    sha1: String,
+}
+
+impl Remote {
+    pub(crate) fn new(client: Client, prefix: &str) -> Self {
+        Remote { client, prefix: prefix.to_owned(), sha1: sha1_hash(SCRIPT) }
+    }
+
+    /// One key, hash-tagged. A client's name is hashed: it may be long, and keys are no secret.
+    pub(crate) fn key(&self, policy: &Policy, client: &str) -> String {
+        let hash = Sha256::digest(client.as_bytes());
+        format!("{}ratelimit:{}:{{{}}}", self.prefix, policy.id, BASE64URL_NOPAD.encode(&hash[..16]))
+    }
+
+    pub(crate) async fn check(&self, policy: &Policy, key: &str, cost: NonZeroU32) -> Result<Decision, Error> {
+        let reply = self.run(policy, key, cost.get()).await?;
+        decode(policy, &reply)
+            .ok_or_else(|| Error::new(fred::error::ErrorKind::Protocol, format!("unexpected reply {reply:?}")))
+    }
+
+    /// Whether the server that has this key answers. Spends nothing.
+    pub(crate) async fn probe(&self, policy: &Policy, key: &str) -> Result<(), Error> {
+        self.run(policy, key, 0).await.map(drop)
+    }
+
+    async fn run(&self, policy: &Policy, key: &str, cost: u32) -> Result<Vec<Value>, Error> {
+        let mut args: Vec<Value> = vec![cost.into()];
+        for window in &policy.windows {
+            args.push((window.emission().as_micros() as i64).into());
+            args.push(window.limit.get().into());
+        }
+        let keys = vec![Key::from(key)];
+        match self.client.evalsha(self.sha1.as_str(), keys.clone(), args.clone()).await {
+            // EVAL, not SCRIPT LOAD: of a cluster, it reaches the node that has the key.
+            Err(error) if error.details().starts_with("NOSCRIPT") => self.client.eval(SCRIPT, keys, args).await,
+            other => other,
+        }
+    }
+}
+
+/// number of the refusing window, µs to wait, then what remains in each window
+fn decode(policy: &Policy, reply: &[Value]) -> Option<Decision> {
+    let [refused, wait, remaining @ ..] = reply else { return None };
+    let quotas: Vec<Quota> = policy
+        .windows
+        .iter()
+        .zip(remaining)
+        .map(|(window, remaining)| Some(Quota::new(*window, u32::try_from(remaining.as_i64()?).unwrap_or(0))))
+        .collect::<Option<_>>()?;
+    Some(match usize::try_from(refused.as_i64()?).ok()?.checked_sub(1) {
+        None => Decision::Allowed(quotas),
+        Some(place) => Decision::Denied(Denial {
+            violated: *policy.windows.get(place)?,
+            retry_after: Duration::from_micros(wait.as_u64()?),
+            quotas,
+        }),
+    })
+}

@@ -1,0 +1,91 @@
+//! Whose requests are counted together.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// A client: its API key where it has one, else its address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// The key's name.
+    Key(String),
+    Address(IpAddr),
+}
+
+impl Subject {
+    /// The address of whoever sent a request that came from `peer` through `trusted_proxies`
+    /// proxies of ours, each of which appended to X-Forwarded-For (`forwarded`, all values in
+    /// order) whom it got the request from. What stands left of these a client can make up, so it
+    /// is not looked at. Without trusted proxies the header is ignored.
+    pub fn of_address<'a>(
+        peer: IpAddr,
+        forwarded: impl DoubleEndedIterator<Item = &'a str>,
+        trusted_proxies: usize,
+    ) -> Self {
+        let hop = trusted_proxies.checked_sub(1).and_then(|hop| {
+            let mut hops = forwarded.rev().flat_map(|value| value.rsplit(','));
+            hops.nth(hop)
+        });
+        Subject::Address(prefix(hop.and_then(parse).unwrap_or(peer)))
+    }
+
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Subject::Key(name) => format!("key {name}"),
+            Subject::Address(address) => address.to_string(),
+        }
+    }
+}
+
+/// An address as proxies write it: also with a port, in brackets, with a zone.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    if let Ok(address) = hop.parse::<SocketAddr>() {
+        return Some(address.ip());
+    }
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    let without_zone = bare.split_once('%').map_or(bare, |(address, _)| address);
+    without_zone.parse().ok()
+}
+
+/// IPv6 clients have a /64 each, at least: they are counted by it.
+fn prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let mut segments = v6.segments();
+            segments[4..].fill(0);
+            IpAddr::V6(Ipv6Addr::from(segments))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(peer: &str, forwarded: &[&str], trusted: usize) -> String {
+        Subject::of_address(peer.parse().unwrap(), forwarded.iter().copied(), trusted).name()
+    }
+
+    #[test]
+    fn a_forwarded_address_counts_only_as_far_as_proxies_are_trusted() {
+        let spoofed = ["6.6.6.6, 1.1.1.1", "2.2.2.2"];
+        assert_eq!(of("9.9.9.9", &spoofed, 0), "9.9.9.9");
+        assert_eq!(of("9.9.9.9", &spoofed, 1), "2.2.2.2");
+        assert_eq!(of("9.9.9.9", &spoofed, 2), "1.1.1.1");
+        assert_eq!(of("9.9.9.9", &[], 1), "9.9.9.9");
+        assert_eq!(of("9.9.9.9", &spoofed, 9), "9.9.9.9");
+    }
+
+    #[test]
+    fn garbage_is_the_peer_and_every_way_of_writing_an_address_is_the_same_one() {
+        for garbage in ["", "unknown", "_hidden", "1.2.3", "::g", "[", "1.1.1.1:99999", ",,,"] {
+            assert_eq!(of("9.9.9.9", &[garbage], 1), "9.9.9.9", "{garbage}");
+        }
+        for same in ["1.2.3.4", " 1.2.3.4 ", "1.2.3.4:567", "::ffff:1.2.3.4", "[::ffff:1.2.3.4]:1"] {
+            assert_eq!(of("9.9.9.9", &[same], 1), "1.2.3.4", "{same}");
+        }
+        for same in ["2001:db8::1", "2001:db8::2", "[2001:db8::3]:80", "[2001:db8::4]", "2001:db8::5%eth0"] {
+            assert_eq!(of("9.9.9.9", &[same], 1), "2001:db8::", "{same}");
+        }
+    }
+}
