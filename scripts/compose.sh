@@ -7,12 +7,16 @@ find_compose() {
     echo "Docker is not installed. Install Docker Desktop or Docker Engine: https://docs.docker.com/get-docker/" >&2
     return 1
   fi
-  if ! docker info >/dev/null 2>&1; then
-    if docker info 2>&1 | grep -qi 'permission denied'; then
+  local answer
+  if ! answer=$(docker info 2>&1); then
+    case $answer in
+    *'permission denied'*)
       echo "Docker refuses this user. Join its group, then log in again: sudo usermod -aG docker $(id -un)" >&2
-    else
+      ;;
+    *)
       echo "Docker is installed, but its daemon does not run. Start Docker Desktop, or: sudo systemctl start docker" >&2
-    fi
+      ;;
+    esac
     return 1
   fi
   if docker compose version >/dev/null 2>&1; then

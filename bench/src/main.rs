@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what this is for")]
 
 mod lateness;
+mod limiter;
 mod stand;
 mod throughput;
 
@@ -34,10 +35,22 @@ enum What {
         #[arg(long, default_value_t = 64)]
         concurrency: usize,
     },
+    /// What a rate limit decision costs, in memory and on Redis.
+    Decisions,
+    /// `POST /v1/jobs` with and without the limiter, in turns. Needs wrk and a built api-gateway.
+    Limiter {
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let What::Limiter { rounds, seconds } = args.what {
+        return limiter::gateway(rounds, seconds);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let measured = runtime.block_on(async {
         match args.what {
@@ -45,6 +58,7 @@ fn main() -> anyhow::Result<()> {
             What::Throughput { jobs, producers, concurrency } => {
                 throughput::measure(jobs, producers, concurrency).await
             }
+            What::Decisions | What::Limiter { .. } => limiter::decisions().await,
         }
     });
     runtime.shutdown_background();

@@ -14,6 +14,17 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 [ $# -eq 0 ] || die "usage: ./dev down" 2
 
 found=
+
+# Redis is stopped last, by ./dev up or here: workers settle their jobs in it.
+stop_all() { # NAME…
+  [ $# -gt 0 ] || return 0
+  found=yes
+  say "Stopping $(living_of "$@")…"
+  stop_processes "$@"
+}
+
+# shellcheck disable=SC2046 # names of our own making
+stop_all $(extra_workers)
 if up=$(pid_of up); then
   found=yes
   say "Stopping ./dev up (pid $up) …"
@@ -21,21 +32,11 @@ if up=$(pid_of up); then
   # It waits for running jobs, then for Redis to write.
   gone_within 120 up || warn "./dev up (pid $up) does not end; its processes are stopped instead."
 fi
-
-processes=() followers=()
-for name in $(living); do
-  case $name in
-  up | redis) ;;
-  *.tail) followers+=("${name%.*.tail}") ;;
-  *) processes+=("$name") ;;
-  esac
-done
-if [ ${#processes[@]} -gt 0 ]; then
-  found=yes
-  say "Stopping $(living_of "${processes[@]}")…"
-  stop_processes "${processes[@]}"
-fi
-[ ${#followers[@]} -eq 0 ] || unfollow "${followers[@]}"
+# shellcheck disable=SC2046
+stop_all $(living | grep -v -e '\.tail$' -e '^up$' -e '^redis$')
+[ -z "$found" ] || sleep 1 # a ./dev worker shows the last lines of its worker, then ends by itself
+# shellcheck disable=SC2046
+unfollow $(living | sed -n 's/\.[a-z]*\.tail$//p')
 if pid_of redis >/dev/null || [ -e "$redis_in_docker" ]; then
   found=yes
   stop_redis

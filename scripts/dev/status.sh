@@ -31,12 +31,7 @@ status=0
 show up
 show api-gateway "$(health "$gateway_host" "$gateway_port")"
 show worker
-for name in $(living); do
-  case $name in
-  *.tail) ;;
-  worker-*) show "$name" ;;
-  esac
-done
+for name in $(extra_workers); do show "$name"; done
 describe_redis "$(printf '%-11s  ' redis)"
 
 cli=$(built "$(cat "$run/profile" 2>/dev/null || echo debug)")/atode

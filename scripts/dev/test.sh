@@ -17,4 +17,4 @@ export REDIS_SERVER=$redis_server
 
 # Tests run the binaries, and cargo builds those only for tests of their own crate.
 cargo build --workspace --bins
-exec cargo test --workspace "$@"
+exec cargo test --workspace --no-fail-fast "$@"

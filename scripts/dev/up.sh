@@ -155,17 +155,29 @@ announce() {
 }
 
 describe_workers() {
-  local id host pid build state others=
+  local id host pid build state name others=
   echo "    workers  pid $worker_pid, started here"
   while IFS=$'\t' read -r id host pid build state; do
     if [ -z "$id" ] || [ "$pid" = "$worker_pid" ]; then continue; fi
-    others=yes
-    echo "             pid $pid on $host, started elsewhere: build $build, $state, id $id"
+    if name=$(extra_worker "$pid"); then
+      echo "             pid $pid, $name of ./dev worker: build $build, $state"
+    else
+      others=yes
+      echo "             pid $pid on $host, started elsewhere: build $build, $state, id $id"
+    fi
   done <<TEXT
 $(live_workers "$profile")
 TEXT
   [ -z "$others" ] ||
     warn "workers started elsewhere take jobs too. Is one of them old? $(built "$profile")/atode worker stop ID"
+}
+
+extra_worker() { # PID: the name of that worker, if ./dev worker started it
+  local name
+  for name in $(extra_workers); do
+    [ "$(pid_of "$name")" = "$1" ] && echo "$name" && return
+  done
+  return 1
 }
 
 supervise() {
@@ -202,6 +214,12 @@ finish() { # STATUS
     sleep 0.3 # for their last lines to be shown
   fi
   unfollow api-gateway worker
+  if pid_of redis >/dev/null || [ -e "$redis_in_docker" ]; then
+    local name
+    for name in $(extra_workers); do
+      warn "$name (pid $(pid_of "$name")) goes on, and waits for Redis to come back; ./dev down ends it."
+    done
+  fi
   stop_redis
   rm -f "$run/up.pid" "$run/profile"
   if [ "$status" -eq 0 ]; then say "Stopped."; else say "Stopped, for the reason above."; fi

@@ -14,29 +14,41 @@ use crate::problem::{FieldError, Problem, Slug};
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a JSON body of at most `limit` bytes.
-pub(crate) async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Result<Bytes, Problem> {
-    if !request.content_type().eq_ignore_ascii_case("application/json")
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Reads a body of this type and at most `limit` bytes.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    content_type: &str,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    if !request.content_type().eq_ignore_ascii_case(content_type)
         || request.headers().get_all(CONTENT_TYPE).count() > 1
     {
-        let detail = "send the body with `Content-Type: application/json`";
+        let detail = format!("send the body with one header `Content-Type: {content_type}`");
         return Err(Problem::new(Slug::UnsupportedMediaType, detail));
     }
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(Problem::new(Slug::UnsupportedMediaType, "send the body without Content-Encoding"));
     }
-    let too_large = || Problem::new(Slug::TooLarge, format!("the body may have {limit} bytes"));
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || Problem::new(Slug::TooLarge, format!("the body may have {limit} bytes at most"));
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let body = tokio::time::timeout(TIMEOUT, payload.to_bytes_limited(limit));
     match body.await {
-        Err(_) => {
-            Err(Problem::new(Slug::RequestTimeout, format!("the body did not arrive within {} s", TIMEOUT.as_secs())))
-        }
+        Err(_) => Err(Problem::new(
+            Slug::RequestTimeout,
+            format!("the body did not arrive within {} s", TIMEOUT.as_secs()),
+        )),
         Ok(Err(_)) => Err(too_large()),
-        Ok(Ok(Err(error))) => Err(Problem::malformed(format!("the body could not be read: {error}"))),
+        Ok(Ok(Err(_))) => {
+            Err(Problem::malformed("the body broke off before its end, or its chunks are no chunks"))
+        }
         Ok(Ok(Ok(bytes))) => Ok(bytes),
     }
 }
@@ -65,7 +77,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem
                 let pointer = pointer(error.path());
                 let error = error.into_inner();
                 if error.is_data() {
-                    Problem::invalid(vec![FieldError { pointer, detail: error.to_string() }])
+                    Problem::invalid(vec![FieldError { pointer, detail: without_position(&error) }])
                 } else {
                     Problem::malformed(format!("not JSON: {error}"))
                 }
@@ -75,6 +87,13 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem
                 Err(error) => Err(Problem::malformed(format!("not JSON: {error}"))),
             })
     })
+}
+
+/// The pointer says where.
+fn without_position(error: &serde_json::Error) -> String {
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let detail = error.to_string();
+    detail.strip_suffix(&position).map_or_else(|| detail.clone(), str::to_owned)
 }
 
 /// A JSON pointer (RFC 6901).

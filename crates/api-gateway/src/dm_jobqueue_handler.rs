@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::delay_print::DelayPrint;
 use atode_jobs::{Job, MAX_DELAY, MAX_RETRIES};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::body;
 use crate::gateway::Gateway;
 use crate::new_job::{JobRequest, KeySource};
-use crate::problem::{FieldError, Problem};
+use crate::problem::Problem;
 
 /// Unknown fields are ignored, as they were.
 #[derive(Deserialize)]
@@ -20,18 +20,23 @@ struct Register {
     max_retry: Option<i64>,
 }
 
-pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, gateway.max_body_bytes).await?;
+pub(crate) async fn register(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(&request, payload, body::JSON, gateway.max_body_bytes).await?;
     let register: Register = body::object(body::text(&body)?)?;
     let longest = MAX_DELAY.as_secs() as i64;
     let delay = in_range(register.delay_seconds, longest, "delay_seconds")?;
     let max_retries = in_range(register.max_retry, MAX_RETRIES.into(), "max_retry")?;
+    gateway.limit_jobs(&request, 1).await?;
 
     let payload = serde_json::value::to_raw_value(&DelayPrint { message: register.message })
         .map_err(|error| Problem::malformed(error.to_string()))?;
     let mut request = JobRequest::new(DelayPrint::KIND, &payload);
-    request.delay = delay.map(|seconds| format!("{seconds}s"));
-    request.max_retries = max_retries.map(|retries| retries as u32);
+    request.delay = delay.map(|seconds| format!("{seconds}s").into());
+    request.max_retries = max_retries.map(Value::from);
     let (_, job) = gateway.enqueue_one(gateway.prepare(request, "", KeySource::Header(None), "")?).await?;
     Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
 }
@@ -40,8 +45,7 @@ pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, paylo
 fn in_range(value: Option<i64>, most: i64, field: &str) -> Result<Option<i64>, Problem> {
     match value.filter(|value| *value > 0) {
         Some(value) if value > most => {
-            let detail = format!("{most} at most");
-            Err(Problem::invalid(vec![FieldError { pointer: format!("/{field}"), detail }]))
+            Err(Problem::invalid_field(&format!("/{field}"), format!("{most} at most")))
         }
         value => Ok(value),
     }

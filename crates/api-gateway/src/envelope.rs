@@ -3,14 +3,22 @@
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
+use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::JobId;
 
 use crate::gateway::Gateway;
+use crate::limit;
+use crate::pages;
 use crate::problem::Problem;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Seconds after which to try again when Redis is away.
+const TRY_AGAIN: HeaderValue = HeaderValue::from_static("1");
 
 pub(crate) async fn envelope<B: MessageBody + 'static>(
     request: ServiceRequest,
@@ -38,25 +46,52 @@ pub(crate) async fn envelope<B: MessageBody + 'static>(
                 "{}", problem.detail()
             );
         }
-        response.into_response(problem.response(&id)).map_into_right_body()
+        let document = document(response.request(), &problem, &id);
+        response.into_response(document).map_into_right_body()
     } else {
         response.map_into_left_body()
     };
+    let quotas = limit::quotas(response.request());
+    let headers = response.headers_mut();
+    limit::add_headers(headers, &quotas);
     if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(X_REQUEST_ID, id);
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, TRY_AGAIN);
     }
     Ok(response)
+}
+
+/// A page for whoever looks at pages, else problem+json.
+fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let is_api = ["/v1/", "/api/"].iter().any(|api| request.path().starts_with(api));
+    let mut response = if accept.contains("text/html") && !is_api {
+        pages::of_problem(problem, id)
+    } else {
+        HttpResponse::build(problem.status()).content_type(PROBLEM_JSON).body(problem.json(id))
+    };
+    if let Some(seconds) = problem.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(allow) = problem.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
 }
 
 /// The client's own id where it is harmless to repeat, else a fresh one.
 fn request_id(request: &ServiceRequest) -> String {
     let own = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let harmless = |id: &&str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        (1..=64).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
     own.filter(harmless).map_or_else(
         || {
-            let now = request.app_data::<actix_web::web::Data<Gateway>>().map_or(0, |gateway| gateway.client.now());
+            let now =
+                request.app_data::<actix_web::web::Data<Gateway>>().map_or(0, |gateway| gateway.client.now());
             JobId::new(now).to_string()
         },
         str::to_owned,

@@ -7,6 +7,7 @@ use atode_jobs::Registry;
 use atode_queue::{Client, JobId, JobView};
 use tokio_util::sync::CancellationToken;
 
+use crate::limit::Limit;
 use crate::problem::Problem;
 
 pub(crate) struct Gateway {
@@ -14,6 +15,8 @@ pub(crate) struct Gateway {
     pub(crate) registry: Registry,
     /// Configured queues; a request for another is refused.
     pub(crate) queues: Vec<Arc<str>>,
+    /// None: nobody is limited.
+    pub(crate) limit: Option<Limit>,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_batch_bytes: usize,
     /// Cancelled when the gateway stops: long waits end.
@@ -21,11 +24,18 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(config: &Config, registry: Registry, client: Client, stopping: CancellationToken) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        registry: Registry,
+        client: Client,
+        limit: Option<Limit>,
+        stopping: CancellationToken,
+    ) -> Self {
         Gateway {
             client,
             registry,
             queues: config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect(),
+            limit,
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,
             stopping,

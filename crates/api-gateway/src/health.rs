@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use serde_json::json;
 
 use crate::gateway::Gateway;
+use crate::problem::Problem;
 
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
@@ -17,15 +18,9 @@ pub(crate) async fn health() -> &'static str {
 
 /// Ready: Redis answers. What endangers jobs there (no AOF, eviction) does not stop the gateway
 /// from taking them; it is named, and the status is `degraded`.
-pub(crate) async fn readyz(gateway: Data<Gateway>) -> HttpResponse {
-    match gateway.client.connection().server_facts().await {
-        Ok(facts) => {
-            let warnings = facts.warnings();
-            let status = if warnings.is_empty() { "ready" } else { "degraded" };
-            HttpResponse::Ok().json(json!({ "status": status, "redis": facts.version, "warnings": warnings }))
-        }
-        Err(error) => HttpResponse::ServiceUnavailable()
-            .insert_header(("retry-after", "1"))
-            .json(json!({ "status": "unavailable", "detail": error.to_string() })),
-    }
+pub(crate) async fn readyz(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
+    let facts = gateway.client.connection().server_facts().await?;
+    let warnings = facts.warnings();
+    let status = if warnings.is_empty() { "ready" } else { "degraded" };
+    Ok(HttpResponse::Ok().json(json!({ "status": status, "redis": facts.version, "warnings": warnings })))
 }

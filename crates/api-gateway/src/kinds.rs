@@ -37,5 +37,6 @@ fn describe(kind: &Kind) -> Value {
 
 /// As a request would write it: `3m`.
 pub(crate) fn text(duration: std::time::Duration) -> String {
-    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
+    SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
 }

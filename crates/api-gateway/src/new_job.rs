@@ -8,16 +8,18 @@ use atode_jobs::{Kind, MAX_DELAY, MAX_RETRIES, parse_delay};
 use atode_queue::{Due, Idempotency, JobView, NewJob, Record, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::gateway::Gateway;
 use crate::problem::{FieldError, Problem};
 
 /// How long ago a `run_at` may be: a late request runs now, a typo is refused.
-const MAX_PAST: Duration = Duration::from_hours(24);
+const MAX_PAST: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_KEY: usize = 255;
 
-/// The body of `POST /v1/jobs`, or an item of a batch.
+/// The body of `POST /v1/jobs`, or an item of a batch. Fields of any type are those that are often sent
+/// in another one: [`Gateway::prepare`] says better than serde what is expected.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobRequest<'a> {
@@ -25,9 +27,9 @@ pub(crate) struct JobRequest<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "raw")]
     payload: Option<&'a RawValue>,
-    pub(crate) delay: Option<String>,
-    run_at: Option<String>,
-    pub(crate) max_retries: Option<u32>,
+    pub(crate) delay: Option<Value>,
+    run_at: Option<Value>,
+    pub(crate) max_retries: Option<Value>,
     queue: Option<String>,
     durability: Option<String>,
     idempotency_key: Option<String>,
@@ -76,7 +78,9 @@ impl Gateway {
         at: &str,
     ) -> Result<Prepared, Problem> {
         let mut errors = Vec::new();
-        let mut wrong = |field: &str, detail: String| errors.push(FieldError { pointer: format!("{at}/{field}"), detail });
+        let mut wrong = |field: &str, detail: String| {
+            errors.push(FieldError { pointer: format!("{at}/{field}"), detail })
+        };
 
         let payload = request.payload.unwrap_or_else(|| empty_payload());
         let kind = self.registry.get(&request.kind);
@@ -97,14 +101,19 @@ impl Gateway {
         if queue.is_none() && (kind.is_some() || request.queue.is_some()) {
             wrong("queue", format!("unknown queue; there are: {}", self.queues.join(", ")));
         }
-        let due = due(request.delay.as_deref(), request.run_at.as_deref(), self.client.now());
+        let due = due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), self.client.now());
         let own_due = due.unwrap_or_else(|(field, detail)| {
             wrong(field, detail);
             None
         });
-        if request.max_retries.is_some_and(|retries| retries > MAX_RETRIES) {
-            wrong("max_retries", format!("0 to {MAX_RETRIES}"));
-        }
+        let own_retries = request.max_retries.as_ref().and_then(|retries| {
+            let retries = retries.as_u64().and_then(|retries| u32::try_from(retries).ok());
+            let retries = retries.filter(|retries| *retries <= MAX_RETRIES);
+            if retries.is_none() {
+                wrong("max_retries", format!("a whole number, 0 to {MAX_RETRIES}"));
+            }
+            retries
+        });
         if request.durability.is_some() {
             wrong("durability", "not available in this version; leave it out".to_owned());
         }
@@ -136,7 +145,7 @@ impl Gateway {
                 Some(Due::At(at)) => Some(at),
                 _ => None,
             },
-            max_retries: request.max_retries,
+            max_retries: own_retries,
         };
         let due = own_due.unwrap_or(Due::After(kind.delay));
         let mut job = NewJob::new(self.client.new_id(), queue, &kind.name, &record, due);
@@ -144,7 +153,7 @@ impl Gateway {
         Ok(Prepared {
             job,
             payload: payload.to_owned(),
-            max_retries: request.max_retries.unwrap_or(kind.max_retries),
+            max_retries: own_retries.unwrap_or(kind.max_retries),
             kind: kind.clone(),
         })
     }
@@ -188,6 +197,11 @@ impl Prepared {
     }
 }
 
+/// What is no text is refused as an empty one is: with what is expected.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
 /// What the request says of the due time, or the field that is wrong and why.
 fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due>, (&'static str, String)> {
     match (delay, run_at) {
@@ -197,9 +211,9 @@ fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due
             parse_delay(delay).map(|delay| Some(Due::After(delay))).map_err(|why| ("delay", why))
         }
         (None, Some(run_at)) => {
-            let at: Timestamp = run_at
-                .parse()
-                .map_err(|_| ("run_at", "an instant as in RFC 3339, with its zone: 2030-01-31T09:30:00Z".to_owned()))?;
+            let at: Timestamp = run_at.parse().map_err(|_| {
+                ("run_at", "an instant as in RFC 3339, with its zone: 2030-01-31T09:30:00Z".to_owned())
+            })?;
             let at = at.as_millisecond();
             if at > now.saturating_add(MAX_DELAY.as_millis() as i64) {
                 Err(("run_at", "365 days ahead at most".to_owned()))

@@ -1,32 +1,41 @@
 //! Pages for people: start, register a job, watch a job, what a problem means. Plain HTML made on
 //! the server.
 
-use actix_web::http::header::{LOCATION, ContentType};
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
-use actix_web::HttpResponse;
+use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
-use atode_queue::{JobId, JobView, QueueView, Registration};
+use atode_queue::{JobId, JobView, QueueView, Registration, State};
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::body;
 use crate::gateway::Gateway;
 use crate::kinds;
 use crate::new_job::{JobRequest, KeySource};
 use crate::problem::{About, FieldError, Problem, Slug};
 
+/// Pages have no scripts, and nothing from elsewhere.
+const POLICY: (&str, &str) = (
+    "content-security-policy",
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
-    queues: Result<Vec<QueueView>, String>,
-    workers: Result<Vec<Registration>, String>,
+    /// Or why they cannot be seen now.
+    seen: Result<(Vec<QueueView>, Vec<Registration>), String>,
 }
 
 /// `GET /`
 pub(crate) async fn home(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    let queues = gateway.all_queues().await.map_err(|problem| problem.detail().to_owned());
-    let workers = gateway.client.workers().await.map_err(|error| error.to_string());
-    page(StatusCode::OK, &Home { queues, workers })
+    let workers = async { Ok(gateway.client.workers().await?) };
+    let seen = futures_util::future::try_join(gateway.all_queues(), workers).await;
+    page(StatusCode::OK, &Home { seen: seen.map_err(|problem: Problem| problem.detail().to_owned()) })
 }
 
 #[derive(Template)]
@@ -64,9 +73,19 @@ pub(crate) async fn register_form(gateway: Data<Gateway>) -> Result<HttpResponse
 }
 
 /// `POST /register`
-pub(crate) async fn register(gateway: Data<Gateway>, form: Form<RegisterForm>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn register(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(&request, payload, body::FORM, gateway.max_body_bytes).await?;
+    // Forms are written as queries are.
+    let form = Query::<RegisterForm>::from_query(body::text(&body)?);
+    let form = form.map_err(|error| Problem::malformed(format!("the form: {error}")))?;
     match gateway.register(&form).await {
-        Ok(job) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/jobs/{}", job.id))).finish()),
+        Ok(job) => {
+            Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/jobs/{}", job.id))).finish())
+        }
         Err(problem) => {
             let status = problem.status();
             let errors = problem.into_errors("");
@@ -77,14 +96,17 @@ pub(crate) async fn register(gateway: Data<Gateway>, form: Form<RegisterForm>) -
 
 impl Gateway {
     async fn register(&self, form: &RegisterForm) -> Result<JobView, Problem> {
-        let payload: &RawValue = serde_json::from_str(form.payload.trim())
+        let payload = match form.payload.trim() {
+            "" => "{}",
+            payload => payload,
+        };
+        let payload: &RawValue = serde_json::from_str(payload)
             .map_err(|error| Problem::invalid_field("/payload", format!("not JSON: {error}")))?;
         let mut request = JobRequest::new(&form.kind, payload);
         let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        request.delay = filled(&form.delay);
-        request.max_retries = filled(&form.max_retries)
-            .map(|text| text.parse().map_err(|_| Problem::invalid_field("/max_retries", "a whole number, 0 to 1000")))
-            .transpose()?;
+        request.delay = filled(&form.delay).map(Value::from);
+        request.max_retries =
+            filled(&form.max_retries).map(|text| text.parse::<u64>().map_or(Value::from(text), Value::from));
         let prepared = self.prepare(request, "", KeySource::Header(None), "")?;
         Ok(self.enqueue_one(prepared).await?.1)
     }
@@ -120,16 +142,21 @@ struct JobPage {
     job: JobView,
     /// `scheduled`, `ready`, …
     state: String,
+    /// The wait of a scheduled job, such as `4.2 s`.
+    due_in: Option<String>,
 }
 
 /// `GET /jobs/{id}`: reloads itself until the job has finished.
 pub(crate) async fn job(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let id: JobId = id.parse().map_err(|_| Problem::not_found("there is no such job"))?;
-    let job = gateway.find(id).await?.ok_or_else(|| {
-        Problem::not_found(format!("there is no job {id}; finished jobs are kept for a while, then removed"))
-    })?;
+    let id: JobId =
+        id.parse().map_err(|error| Problem::not_found(format!("there is no such job: {error}")))?;
+    let job = gateway.job(id).await?;
     let state = job.state.map_or_else(|| "gone".to_owned(), |state| state.to_string());
-    page(StatusCode::OK, &JobPage { job, state })
+    let now = gateway.client.now();
+    let wait =
+        job.due_at.filter(|_| job.state == Some(State::Scheduled)).map(|due| due.as_millisecond() - now);
+    let due_in = wait.map(|wait| format!("{:.1} s", wait.max(0) as f64 / 1_000.0));
+    page(StatusCode::OK, &JobPage { job, state, due_in })
 }
 
 #[derive(Template)]
@@ -145,7 +172,26 @@ pub(crate) async fn problem(slug: Path<String>) -> Result<HttpResponse, Problem>
     page(StatusCode::OK, &ProblemPage { about })
 }
 
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    problem: &'a Problem,
+    about: About,
+    request_id: &'a str,
+}
+
+/// A problem that a page has run into.
+pub(crate) fn of_problem(problem: &Problem, request_id: &str) -> HttpResponse {
+    let error = ErrorPage { problem, about: problem.slug.about(), request_id };
+    page(problem.status(), &error).unwrap_or_else(|problem| problem.error_response())
+}
+
+/// An instant, for people.
+fn at(instant: &Timestamp) -> String {
+    instant.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string()
+}
+
 fn page(status: StatusCode, template: &impl Template) -> Result<HttpResponse, Problem> {
     let html = template.render().map_err(|error| Problem::new(Slug::Internal, format!("a page: {error}")))?;
-    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(html))
+    Ok(HttpResponse::build(status).content_type(ContentType::html()).insert_header(POLICY).body(html))
 }

@@ -17,6 +17,9 @@ pub(crate) enum Slug {
     UnsupportedMediaType,
     Invalid,
     IdempotencyKeyReused,
+    HeadTooLarge,
+    RateLimited,
+    LimiterAway,
     Internal,
     Unavailable,
     OutcomeUnknown,
@@ -47,7 +50,9 @@ pub(crate) struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     /// Methods for the `Allow` header of a 405.
-    allow: Option<&'static str>,
+    allow: Option<String>,
+    /// The limit that refused, and the seconds after which it would not.
+    violated: Option<(&'static str, u64)>,
 }
 
 /// The body.
@@ -59,15 +64,14 @@ pub(crate) struct ProblemDocument<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
 
-/// Seconds after which to try again when Redis is away.
-const RETRY_AFTER: &str = "1";
-
 impl Slug {
-    pub(crate) const ALL: [Slug; 12] = [
+    pub(crate) const ALL: [Slug; 15] = [
         Slug::Malformed,
         Slug::NotFound,
         Slug::MethodNotAllowed,
@@ -76,6 +80,9 @@ impl Slug {
         Slug::UnsupportedMediaType,
         Slug::Invalid,
         Slug::IdempotencyKeyReused,
+        Slug::HeadTooLarge,
+        Slug::RateLimited,
+        Slug::LimiterAway,
         Slug::Internal,
         Slug::Unavailable,
         Slug::OutcomeUnknown,
@@ -91,22 +98,28 @@ impl Slug {
                 "Nothing is at this address. A job that has finished is kept for the retention of its kind and then removed; a job whose id is unknown was never stored here, or is gone."),
             Slug::MethodNotAllowed => ("method-not-allowed", "The method is not allowed here", 405,
                 "The address exists, but not for this method. The header Allow lists the methods that it takes."),
-            Slug::RequestTimeout => ("request-timeout", "The body took too long", 408,
-                "The body did not arrive in time. Nothing was stored: send it again."),
+            Slug::RequestTimeout => ("request-timeout", "The request took too long", 408,
+                "The request did not arrive in time. Nothing was stored: send it again."),
             Slug::TooLarge => ("payload-too-large", "The body is too large", 413,
                 "The body is larger than server.max_body_bytes, or for a batch server.max_batch_bytes, allows. Store large data elsewhere and put its address into the payload; split a batch."),
-            Slug::UnsupportedMediaType => ("unsupported-media-type", "The body has to be JSON", 415,
-                "The body has to be sent with the header Content-Type: application/json, without a Content-Encoding."),
+            Slug::UnsupportedMediaType => ("unsupported-media-type", "The body is not of the type that is taken here", 415,
+                "The body has to be sent with the header Content-Type that the detail names, in general application/json, and without a Content-Encoding."),
             Slug::Invalid => ("invalid-request", "The request is not valid", 422,
                 "The request could be read, but it says something that cannot be done: an unknown kind or queue, a payload that its kind does not take, a value out of range, an unknown field. The list errors points at each. Nothing was stored. GET /v1/kinds shows every kind with the JSON Schema of its payload."),
             Slug::IdempotencyKeyReused => ("idempotency-key-reused", "The idempotency key was used for another request", 422,
                 "An idempotency key stands for one request for 24 hours. This one came before with another body, so it was not taken for a repetition. Use a new key for a new job."),
+            Slug::HeadTooLarge => ("request-head-too-large", "The head of the request is too large", 431,
+                "The address and the headers of the request are larger, or more, than the gateway reads. Nothing was stored. An Idempotency-Key has 255 characters at most; what belongs to the job belongs into its payload."),
+            Slug::RateLimited => ("rate-limited", "Too many requests", 429,
+                "You have sent more than the rate limit allows. violated-policies names the limit; the headers RateLimit-Policy and RateLimit tell all limits and what is left of each. Nothing was stored. Send the request again after the time in Retry-After."),
+            Slug::LimiterAway => ("rate-limiter-unavailable", "The rate limiter is not available", 503,
+                "The store of the rate limits is away, and this service is configured to refuse requests until it is back (api.rate_limit.on_error: deny). Nothing was stored. Send the request again after the time in Retry-After."),
             Slug::Internal => ("internal-error", "Something broke", 500,
                 "This is an error of the service, or its data in Redis was changed by hand. The log of the gateway has a line with the same request_id."),
             Slug::Unavailable => ("unavailable", "The queue is not available", 503,
                 "Redis cannot be reached, does not accept jobs now, or too much is waiting for it. Nothing was stored. Send the request again after the time in Retry-After."),
             Slug::OutcomeUnknown => ("outcome-unknown", "It is not known whether the job was stored", 503,
-                "The job was sent to Redis, but no answer came in time: it may have been stored. Send the request again with the same Idempotency-Key, so that it is stored once."),
+                "The job was sent to Redis, but no answer came in time: it may have been stored. Send the request again with the same Idempotency-Key, and it is stored once; without a key it might be stored twice."),
             Slug::Other => ("other", "The request failed", 400,
                 "The request failed for a reason that has no page of its own; status and detail say why."),
         };
@@ -117,7 +130,7 @@ impl Slug {
 impl Problem {
     pub(crate) fn new(slug: Slug, detail: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(slug.about().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem { slug, status, detail: detail.into(), errors: Vec::new(), allow: None }
+        Problem { slug, status, detail: detail.into(), errors: Vec::new(), allow: None, violated: None }
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
@@ -128,14 +141,20 @@ impl Problem {
         Problem::new(Slug::NotFound, detail)
     }
 
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(crate) fn method_not_allowed(allow: String) -> Self {
         let problem = Problem::new(Slug::MethodNotAllowed, format!("this address takes {allow}"));
         Problem { allow: Some(allow), ..problem }
     }
 
+    /// `policy` refuses for `retry_after` seconds more.
+    pub(crate) fn rate_limited(policy: &'static str, retry_after: u64) -> Self {
+        let detail = format!("the limit {policy:?} is reached; try again in {retry_after} s");
+        Problem { violated: Some((policy, retry_after)), ..Problem::new(Slug::RateLimited, detail) }
+    }
+
     /// 422 with its fields; there is at least one.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
-        let first = errors.first().map_or_else(String::new, |first| format!("{}: {}", first.pointer, first.detail));
+        let first = errors.first().map_or_else(String::new, ToString::to_string);
         let detail = match errors.len() {
             0 | 1 => first,
             n => format!("{first} (and {} more)", n - 1),
@@ -155,6 +174,7 @@ impl Problem {
             408 => Slug::RequestTimeout,
             413 => Slug::TooLarge,
             415 => Slug::UnsupportedMediaType,
+            431 => Slug::HeadTooLarge,
             500 => Slug::Internal,
             503 => Slug::Unavailable,
             400 => Slug::Malformed,
@@ -189,6 +209,20 @@ impl Problem {
         &self.detail
     }
 
+    /// Whether the same request may succeed a little later.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// Seconds after which to try again, where that makes sense.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.violated.map(|(_, seconds)| seconds)
+    }
+
+    pub(crate) fn allow(&self) -> Option<&str> {
+        self.allow.as_deref()
+    }
+
     pub(crate) fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
         let about = self.slug.about();
         ProblemDocument {
@@ -197,34 +231,56 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
+            violated_policies: self.violated.map(|(policy, _)| [policy]),
             request_id,
         }
     }
 
-    pub(crate) fn response(&self, request_id: &str) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
-        response.content_type("application/problem+json");
-        if let Some(allow) = self.allow {
-            response.insert_header(("allow", allow));
-        }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("retry-after", RETRY_AFTER));
-        }
-        response.body(serde_json::to_string(&self.document(Some(request_id))).unwrap_or_default())
+    pub(crate) fn json(&self, request_id: &str) -> String {
+        serde_json::to_string(&self.document(Some(request_id))).unwrap_or_default()
     }
-}
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        match &error {
+    /// Of an enqueue that failed: its client has to know whether it may send the job again.
+    pub(crate) fn of_enqueue(error: &Error) -> Self {
+        let why = error.to_string();
+        let why = why.trim_end_matches('.');
+        match error {
             Error::NotSent(_) | Error::Refused { .. } | Error::Overloaded => {
-                Problem::new(Slug::Unavailable, format!("{error}; nothing was stored"))
+                Problem::new(Slug::Unavailable, format!("{why}. Nothing was stored: send the request again"))
             }
             Error::Unknown(_) => Problem::new(
                 Slug::OutcomeUnknown,
-                format!("{error}. Send the request again with the same Idempotency-Key"),
+                format!(
+                    "{why}. Send the request again with the same Idempotency-Key; without one the job might be \
+                     stored twice"
+                ),
+            ),
+            Error::Corrupt(_) => Problem::new(Slug::Internal, why),
+        }
+    }
+}
+
+/// Of a look at what is stored: to look again does no harm.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotSent(_) | Error::Refused { .. } | Error::Overloaded => {
+                Problem::new(Slug::Unavailable, error.to_string())
+            }
+            Error::Unknown(why) => Problem::new(
+                Slug::Unavailable,
+                format!("Redis did not answer: {}", why.trim_end_matches('.')),
             ),
             Error::Corrupt(_) => Problem::new(Slug::Internal, error.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for FieldError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.detail),
+            pointer => write!(f, "{pointer}: {}", self.detail),
         }
     }
 }

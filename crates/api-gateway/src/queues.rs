@@ -15,7 +15,7 @@ pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem
 pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
     let is_configured = gateway.queues.iter().any(|queue| **queue == **name);
     if !is_configured && !gateway.client.queue_names().await?.contains(&*name) {
-        return Err(Problem::not_found(format!("there is no queue {name:?}")));
+        return Err(Problem::not_found(format!("there is no queue {:?}; GET /v1/queues lists them", *name)));
     }
     Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
 }

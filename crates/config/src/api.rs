@@ -42,6 +42,21 @@ pub struct ApiKey {
     pub sha256: [u8; 32],
     #[serde(deserialize_with = "fields::list")]
     pub scopes: Vec<Scope>,
+    /// Limits of its own; what is left out is as in `api.rate_limit`.
+    #[serde(default, deserialize_with = "fields::section")]
+    pub rate_limit: KeyRateLimit,
+}
+
+/// `rate_limit` of an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyRateLimit {
+    #[serde(deserialize_with = "own_limit")]
+    pub requests_per_minute: Option<u32>,
+    #[serde(deserialize_with = "own_limit")]
+    pub requests_per_hour: Option<u32>,
+    #[serde(deserialize_with = "own_limit")]
+    pub jobs_per_minute: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +152,10 @@ impl<'de> Deserialize<'de> for Scope {
         let scopes = [("enqueue", Self::Enqueue), ("read", Self::Read), ("admin", Self::Admin)];
         fields::word(deserializer, &scopes)
     }
+}
+
+fn own_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    number::<_, _, 0, 1_000_000_000>(deserializer).map(Some)
 }
 
 fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey>, D::Error> {

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 pub use crate::{
     address::{Address, InvalidAddress},
-    api::{Api, ApiKey, Auth, Cors, OnError, RateLimit, Scope, StorageType},
+    api::{Api, ApiKey, Auth, Cors, KeyRateLimit, OnError, RateLimit, Scope, StorageType},
     args::ConfigArgs,
     cache_server::{CacheServer, Redis},
     environment::{Environment, UnknownEnvironment},

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 
 /// Wait before the first run, unless a kind or a request says otherwise.
-pub const DEFAULT_DELAY: Duration = Duration::from_mins(3);
+pub const DEFAULT_DELAY: Duration = Duration::from_secs(3 * 60);
 /// Retries after the first attempt, unless a kind or a request says otherwise.
 pub const DEFAULT_MAX_RETRIES: u32 = 10;
 /// How long a run may take.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// How long a completed job stays visible.
-pub const DEFAULT_RETENTION: Duration = Duration::from_hours(1);
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// A kind of job: its payload is the type itself, a JSON object.
 pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {

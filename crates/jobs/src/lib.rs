@@ -12,7 +12,8 @@ mod registry;
 
 pub use backoff::Backoff;
 pub use job::{
-    DEFAULT_DELAY, DEFAULT_MAX_RETRIES, DEFAULT_RETENTION, DEFAULT_TIMEOUT, Execution, Job, JobContext, JobError,
+    DEFAULT_DELAY, DEFAULT_MAX_RETRIES, DEFAULT_RETENTION, DEFAULT_TIMEOUT, Execution, Job, JobContext,
+    JobError,
 };
 pub use limits::{MAX_DELAY, MAX_RETRIES, parse_delay};
 pub use registry::{DuplicateKind, InvalidPayload, Kind, Registry, Run};

@@ -59,11 +59,13 @@ impl Registry {
         Ok(())
     }
 
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(name)
     }
 
     /// In order of their names.
+    #[must_use]
     pub fn kinds(&self) -> impl ExactSizeIterator<Item = &Arc<Kind>> {
         self.kinds.values()
     }
@@ -110,7 +112,9 @@ fn parse<T: DeserializeOwned>(payload: &str) -> Result<T, InvalidPayload> {
                 use serde_path_to_error::Segment;
                 match segment {
                     Segment::Seq { index } => format!("{pointer}/{index}"),
-                    Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    Segment::Map { key } => {
+                        format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+                    }
                     Segment::Enum { variant } => format!("{pointer}/{variant}"),
                     Segment::Unknown => pointer,
                 }

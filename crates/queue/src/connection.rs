@@ -70,8 +70,8 @@ impl Connection {
         let client = self.ready()?.with_options(&self.once_and_fast);
         match client.evalsha(script.sha1.as_str(), keys.clone(), args.clone()).await {
             Err(error) if is_noscript(&error) => {
-                let _: Value = client.script_load(script.source.as_str()).await?;
-                Ok(client.evalsha(script.sha1.as_str(), keys, args).await?)
+                // Not SCRIPT LOAD: behind that it could be forgotten again before it runs.
+                Ok(client.eval(script.source.as_str(), keys, args).await?)
             }
             other => Ok(other?),
         }

@@ -30,7 +30,7 @@ pub use claim::{Claim, ClaimOptions, Claimed};
 pub use client::Client;
 pub use connection::{Connection, ServerFacts};
 pub use enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
-pub use error::Error;
+pub use error::{Error, RefusalCode};
 pub use id::{InvalidId, JobId, WorkerId};
 pub use lease::{Lease, Settled, Settlement, Verdict};
 pub use read::{AttemptView, Counts, JobView, KindCounts, QueueView, State};

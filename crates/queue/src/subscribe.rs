@@ -138,6 +138,15 @@ impl Desk {
         let mut connects = self.subscriber.reconnect_rx();
         loop {
             tokio::select! {
+                biased; // a connect comes before what is heard over it
+                connected = connects.recv() => match connected {
+                    Ok(_) | Err(RecvError::Lagged(_)) => {
+                        let channels = self.wakes.keys().chain(self.watches.keys()).cloned().collect();
+                        self.subscribe(channels).await;
+                        self.tell_everybody();
+                    }
+                    Err(RecvError::Closed) => return,
+                },
                 request = incoming.recv() => match request {
                     Some(request) => self.take(request).await,
                     None => return,
@@ -145,14 +154,6 @@ impl Desk {
                 message = messages.recv() => match message {
                     Ok(message) => self.pass_on(&message),
                     Err(RecvError::Lagged(_)) => self.tell_everybody(),
-                    Err(RecvError::Closed) => return,
-                },
-                connected = connects.recv() => match connected {
-                    Ok(_) | Err(RecvError::Lagged(_)) => {
-                        let channels = self.wakes.keys().chain(self.watches.keys()).cloned().collect();
-                        self.subscribe(channels).await;
-                        self.tell_everybody();
-                    }
                     Err(RecvError::Closed) => return,
                 },
             }

@@ -1,5 +1,7 @@
 //! From enqueue to the end: what is visible of a job at each step, and how long.
 
+#![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
+
 mod support;
 
 use std::time::Duration;

@@ -32,8 +32,8 @@ pub struct Limits {
     pub jobs_per_minute: u32,
 }
 
-const MINUTE: Duration = Duration::from_mins(1);
-const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Window {
     fn new(name: &'static str, limit: u32, period: Duration) -> Option<Self> {

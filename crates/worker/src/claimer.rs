@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Claim, ClaimOptions, Claimed, MAX_BATCH, Record, Run, Wakeups};
+use atode_queue::{Claim, ClaimOptions, Claimed, Error, MAX_BATCH, Record, Run, Wakeups};
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
@@ -47,11 +47,7 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         }
         let round = ask_all(&worker).await;
         if round.failed {
-            tokio::select! {
-                () = tokio::time::sleep(retry) => {}
-                () = worker.stopping.cancelled() => return,
-            }
-            retry = (retry * 2).min(SLOWEST_RETRY);
+            until_redis_answers(&worker, &mut retry).await;
         } else {
             retry = FASTEST_RETRY;
             worker.claims_work();
@@ -92,10 +88,28 @@ async fn ask_all(worker: &Arc<Worker>) -> Round {
             Err(error) => {
                 worker.claims_fail(&error);
                 round.failed = true;
+                if matches!(error, Error::Unknown(_)) {
+                    break;
+                }
             }
         }
     }
     round
+}
+
+/// A claim without an answer may be carried out all the same, and nobody runs its jobs until their
+/// lease has run out. So the next claim waits until Redis answers something harmless.
+async fn until_redis_answers(worker: &Worker, retry: &mut Duration) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(*retry) => {}
+            () = worker.stopping.cancelled() => return,
+        }
+        *retry = (*retry * 2).min(SLOWEST_RETRY);
+        if worker.client.alive(&[worker.me.id]).await.is_ok() {
+            return;
+        }
+    }
 }
 
 fn start(worker: &Arc<Worker>, claim: Claim) {

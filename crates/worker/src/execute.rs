@@ -18,7 +18,7 @@ use crate::worker::Worker;
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// The longest that a job can be put off, by snooze too.
-const LONGEST_SNOOZE: Duration = Duration::from_hours(24 * 365);
+const LONGEST_SNOOZE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A job that got no thread is due again after this long.
 const NO_THREAD_PUT_OFF: Duration = Duration::from_secs(1);
@@ -69,9 +69,10 @@ async fn in_slot(worker: Arc<Worker>, slot: Slot, record: Bytes) {
         End::Failed(FailureCause::Panic, format!("the handler panicked: {}", panic_text(&*panic)))
     });
     if let Some(held) = job.take() {
-        match conclude(&job, held, end, worker.client.now(), rand::random()) {
-            Some(settlement) => worker.settle(settlement),
-            None => tracing::warn!(target: "job", "ended without its lease; nothing is settled"),
+        if let Some(settlement) = conclude(&job, held, end, worker.client.now(), rand::random()) {
+            worker.settle(settlement);
+        } else {
+            tracing::warn!(target: "job", "ended without its lease; nothing is settled");
         }
     }
     drop(slot);
@@ -86,8 +87,9 @@ async fn run(worker: &Worker, job: &Running, record: &[u8]) -> End {
         cancellation: job.stop.clone(),
         worker: worker.me.id,
     };
-    let unreadable =
-        |why: String| End::Failed(FailureCause::Permanent, format!("{why}; the job is kept as it was stored"));
+    let unreadable = |why: String| {
+        End::Failed(FailureCause::Permanent, format!("{why}; the job is kept as it was stored"))
+    };
     if job.stop.is_cancelled() {
         return End::Dropped; // while it waited for a thread of the runtime
     }

@@ -26,15 +26,14 @@ async fn beat(worker: &Worker) {
     if let Err(error) = worker.client.heartbeat(&registration, worker.settings.registration_ttl()).await {
         tracing::debug!(%error, "the registration cannot be renewed now");
     }
-    let mut queues: HashMap<Arc<str>, (Vec<Arc<Running>>, Vec<Lease>)> = HashMap::new();
+    let mut queues: HashMap<Arc<str>, Vec<(Arc<Running>, Lease)>> = HashMap::new();
     for job in worker.slots.all() {
         if let Some(lease) = job.lease() {
-            let (jobs, leases) = queues.entry(lease.queue().clone()).or_default();
-            jobs.push(job);
-            leases.push(lease);
+            queues.entry(lease.queue().clone()).or_default().push((job, lease));
         }
     }
-    for (queue, (jobs, leases)) in queues {
+    for (queue, held) in queues {
+        let (jobs, leases): (Vec<_>, Vec<_>) = held.into_iter().unzip();
         match worker.client.extend(&queue, &leases, worker.settings.lease).await {
             Ok(verdicts) => {
                 for (job, verdict) in jobs.iter().zip(verdicts) {
@@ -43,7 +42,9 @@ async fn beat(worker: &Worker) {
                     }
                 }
             }
-            Err(error) => tracing::warn!(%queue, %error, jobs = leases.len(), "leases cannot be extended now"),
+            Err(error) => {
+                tracing::warn!(%queue, %error, jobs = leases.len(), "leases cannot be extended now");
+            }
         }
     }
 }

@@ -15,8 +15,10 @@ mod running;
 mod settings;
 mod settler;
 mod shutdown;
+mod signals;
 mod sweeper;
 mod worker;
 
 pub use settings::Settings;
+pub use signals::stop_on_signal;
 pub use worker::{Worker, run};

@@ -7,7 +7,6 @@ use anyhow::Context;
 use atode_config::ConfigArgs;
 use atode_queue::Client;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::Settings;
 
@@ -85,23 +84,9 @@ fn start(args: Args) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
+        tokio::spawn(worker::stop_on_signal(stop.clone()));
         worker::run(settings, registry, client, stop).await
     });
     runtime.shutdown_background();
     ended
-}
-
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("cannot listen to signals");
-        return;
-    };
-    let mut next = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
-    next().await;
-    stop.cancel();
-    next().await;
-    tracing::error!("second signal: exiting at once; running jobs run again when their lease has run out");
-    std::process::exit(1);
 }

@@ -39,7 +39,8 @@ fn give_up(worker: &Worker, job: &Running) {
     let (id, kind) = (job.id, &job.kind.name);
     let span = tracing::info_span!("job", %id, %kind, attempt = job.run.attempt, worker = %job.run.worker.id);
     let _in_span = span.enter();
-    let error = format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
+    let error =
+        format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
     tracing::error!(target: "job", "the handler ignores its cancellation; its slot stays taken until it ends");
     worker.settle(fail(job, held, FailureCause::Timeout, &error, worker.client.now(), rand::random()));
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A longer timeout is none: so far away, `Instant` might end.
-const LONGEST_TIMEOUT: Duration = Duration::from_hours(24 * 365);
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// All jobs that occupy a slot.
 pub(crate) struct Slots {

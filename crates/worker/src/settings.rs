@@ -23,13 +23,13 @@ pub struct Settings {
 
 impl Settings {
     /// Of the configuration. Without `worker.queues`: every queue that a registered kind names.
+    #[must_use]
     pub fn new(config: &atode_config::Worker, registry: &Registry, build: &str) -> Self {
-        let queues = match &config.queues {
-            Some(weights) => weights.iter().map(|(queue, weight)| (queue.as_str().into(), *weight)).collect(),
-            None => {
-                let named: BTreeSet<Arc<str>> = registry.kinds().map(|kind| kind.queue.clone()).collect();
-                named.into_iter().map(|queue| (queue, 1)).collect()
-            }
+        let queues = if let Some(weights) = &config.queues {
+            weights.iter().map(|(queue, weight)| (queue.as_str().into(), *weight)).collect()
+        } else {
+            let named: BTreeSet<Arc<str>> = registry.kinds().map(|kind| kind.queue.clone()).collect();
+            named.into_iter().map(|queue| (queue, 1)).collect()
         };
         Settings {
             host: config.host.clone(),

@@ -18,12 +18,15 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
     let timeout = worker.settings.shutdown_timeout;
     tracing::info!(running = worker.slots.taken(), ?timeout, "stopping: no more claims, jobs may end");
     if !all_ended(worker, timeout).await {
-        tracing::warn!(running = worker.slots.taken(), "the shutdown timeout is over; telling the rest to end");
+        tracing::warn!(
+            running = worker.slots.taken(),
+            "the shutdown timeout is over; telling the rest to end"
+        );
         worker.slots.all().iter().for_each(|job| job.stop(Stop::Shutdown));
         // The grace is for handlers that end by themselves; behind it they are dropped.
         all_ended(worker, 2 * GRACE).await;
     }
-    for job in worker.slots.all() {
+    for job in worker.slots.all().iter().filter(|job| job.lease().is_some()) {
         tracing::error!(
             job.id = %job.id, kind = %job.kind.name,
             "does not end; it runs again elsewhere when its lease has run out"
@@ -34,8 +37,15 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     if worker.unsettled() > 0 {
-        tracing::error!(results = worker.unsettled(), "could not be stored; these jobs run again when their lease has run out");
+        tracing::error!(
+            results = worker.unsettled(),
+            "could not be stored; these jobs run again when their lease has run out"
+        );
     }
+}
+
+/// The last act: no heartbeat may come behind it.
+pub(crate) async fn unregister(worker: &Worker) {
     if let Err(error) = worker.client.unregister(worker.me.id).await {
         tracing::warn!(%error, "the registration could not be taken back; it goes by itself");
     }

@@ -25,17 +25,17 @@ const CLOCK_STEP: Duration = Duration::from_secs(2);
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// Leases run out all at once when Redis was away or its clock was set forward; their holders are
-/// alive and extend them within a heartbeat. So a sweeper waits that long after either.
+/// alive and extend them within a heartbeat. So a sweeper waits that long after either, and after
+/// its own first connect.
 struct Caution {
     connects: watch::Receiver<u64>,
-    connect: u64,
     seen: Option<(i64, Instant)>,
     until: Instant,
 }
 
 pub(crate) async fn run(worker: Arc<Worker>) {
     let connects = worker.client.connection().connects();
-    let mut caution = Caution { connects, connect: 0, seen: None, until: Instant::now() };
+    let mut caution = Caution { connects, seen: None, until: Instant::now() };
     loop {
         tokio::time::sleep(INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
         if !worker.client.connection().is_up() {
@@ -44,6 +44,10 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         for queue in worker.settings.queues.keys() {
             if let Err(error) = sweep(&worker, queue, &mut caution).await {
                 tracing::debug!(%queue, %error, "no sweep now");
+                // A frozen Redis, or one that refuses writes, is away without a new connect.
+                if !matches!(error, Error::Corrupt(_)) {
+                    caution.wait(&worker, "Redis was away");
+                }
             }
         }
     }
@@ -58,15 +62,15 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Resu
     if Instant::now() < caution.until {
         return Ok(());
     }
-    while recover(worker, queue).await? == Recovered::Some {}
+    while recover(worker, queue).await? > 0 {}
     Ok(())
 }
 
-/// A call looks at some hundred jobs at most.
-async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<Recovered, Error> {
+/// The number of jobs recovered. One call looks at some hundred at most.
+async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<usize, Error> {
     let expired = worker.client.expired(queue, worker.settings.lease).await?;
     if expired.is_empty() {
-        return Ok(Recovered::None);
+        return Ok(0);
     }
     let holders: HashSet<WorkerId> = expired.iter().map(|job| job.run.worker.id).collect();
     let holders: Vec<WorkerId> = holders.into_iter().collect();
@@ -79,20 +83,14 @@ async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<Recovered, Error> 
         })
         .collect();
     let verdicts = worker.client.reap(queue, &jobs).await?;
-    let mut recovered = Recovered::None;
+    let mut recovered = 0;
     for (job, verdict) in jobs.iter().zip(verdicts) {
         if verdict == Verdict::Done {
             report(job);
-            recovered = Recovered::Some;
+            recovered += 1;
         }
     }
     Ok(recovered)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recovered {
-    Some,
-    None,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +105,9 @@ fn decide(expired: Expired, holder: Holder, random: f64) -> Reaped {
     let Expired { lease, history, run, now } = expired;
     let who = format!("{} (pid {} on {})", run.worker.id, run.worker.pid, run.worker.host);
     let (cause, error) = match holder {
-        Holder::Alive => (FailureCause::LeaseLost, format!("worker {who} lives, but could not extend its lease")),
+        Holder::Alive => {
+            (FailureCause::LeaseLost, format!("worker {who} lives, but could not extend its lease"))
+        }
         Holder::Gone => (FailureCause::Crash, format!("worker {who} is gone")),
     };
     let history = history.with_failure(Failure::new(cause, &error, run.clone(), now));
@@ -136,9 +136,8 @@ fn report(job: &Reaped) {
 
 impl Caution {
     fn look_at(&mut self, worker: &Worker, redis_now: i64) {
-        let connect = *self.connects.borrow();
-        if connect != self.connect {
-            self.connect = connect;
+        if self.connects.has_changed().is_ok_and(|changed| changed) {
+            self.connects.mark_unchanged();
             self.wait(worker, "connected to Redis");
         }
         let now = Instant::now();
@@ -146,14 +145,17 @@ impl Caution {
             let ours = now.duration_since(then).as_millis() as i64;
             let step = (redis_now - redis_then - ours).unsigned_abs();
             if step > CLOCK_STEP.as_millis() as u64 {
-                tracing::warn!(step_ms = redis_now - redis_then - ours, "Redis' clock was set; due times move with it");
+                tracing::warn!(
+                    step_ms = redis_now - redis_then - ours,
+                    "Redis' clock was set; due times move with it"
+                );
                 self.wait(worker, "Redis' clock was set");
             }
         }
     }
 
     fn wait(&mut self, worker: &Worker, why: &str) {
-        tracing::debug!(why, "no recovery for one heartbeat");
+        tracing::debug!(why, "no recovery until all holders had time for a heartbeat");
         self.until = Instant::now() + worker.settings.heartbeat().max(RECONNECT);
     }
 }

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use atode_jobs::Registry;
 use atode_queue::{Client, Error, Settlement, WorkerId, WorkerRef};
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::running::Slots;
 use crate::settings::Settings;
 use crate::{claimer, heartbeat, monitor, probe, settler, shutdown, sweeper};
+
+/// Waits between looks for other workers that fail.
+const INTRODUCTION_RETRY: Duration = Duration::from_secs(2);
 
 pub struct Worker {
     pub(crate) settings: Settings,
@@ -39,7 +45,12 @@ pub struct Worker {
 
 /// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start
 /// and at any time: it waits.
-pub async fn run(settings: Settings, registry: Registry, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Settings,
+    registry: Registry,
+    client: Client,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let listener = probe::bind(&settings)?;
     let address = listener.local_addr().context("the probe's address")?;
     let handlers = tokio::runtime::Builder::new_multi_thread()
@@ -78,20 +89,29 @@ pub async fn run(settings: Settings, registry: Registry, client: Client, stop: C
     );
     tracing::info!("listening on {}", worker.http);
 
-    let background = [
-        tokio::spawn(settler::run(worker.clone(), results)),
-        tokio::spawn(heartbeat::run(worker.clone())),
-        tokio::spawn(monitor::run(worker.clone())),
-        tokio::spawn(sweeper::run(worker.clone())),
-        tokio::spawn(introduce(worker.clone())),
-    ];
-    let probe = tokio::spawn(probe::serve(worker.clone(), listener)?);
-    claimer::run(worker.clone()).await;
-    shutdown::drain(&worker).await;
-    probe.abort();
-    background.iter().for_each(tokio::task::JoinHandle::abort);
+    let server = probe::serve(worker.clone(), listener)?;
+    let probe = server.handle();
+    let introduction = tokio::spawn(introduce(worker.clone()));
+    let mut parts = JoinSet::new();
+    parts.spawn(server.map(|_| "the health checks"));
+    parts.spawn(settler::run(worker.clone(), results).map(|()| "the settler"));
+    parts.spawn(heartbeat::run(worker.clone()).map(|()| "the heartbeat"));
+    parts.spawn(monitor::run(worker.clone()).map(|()| "the monitor"));
+    parts.spawn(sweeper::run(worker.clone()).map(|()| "the sweeper"));
+    let ended = tokio::select! {
+        () = claimer::run(worker.clone()) => {
+            shutdown::drain(&worker).await;
+            Ok(())
+        }
+        // None of them does but by a panic. Without one of them jobs would be stuck or run twice.
+        Some(part) = parts.join_next() => Err(anyhow!("a part of the worker ended: {part:?}")),
+    };
+    introduction.abort();
+    probe.stop(false).await;
+    parts.shutdown().await;
+    shutdown::unregister(&worker).await;
     handlers.shutdown_background();
-    Ok(())
+    ended
 }
 
 /// Says, once Redis is there, which other workers are at these queues and what endangers jobs.
@@ -100,22 +120,24 @@ async fn introduce(worker: Arc<Worker>) {
     if *connects.borrow_and_update() == 0 {
         let _ = connects.changed().await;
     }
-    match worker.client.workers().await {
-        Ok(others) => {
-            for other in others.iter().filter(|other| other.worker.id != worker.me.id) {
-                if !other.queues.keys().any(|queue| worker.settings.queues.contains_key(queue.as_str())) {
-                    continue;
-                }
-                let (id, host, pid, build) =
-                    (&other.worker.id, &other.worker.host, other.worker.pid, &other.worker.build);
-                if *build == worker.me.build {
-                    tracing::info!(%id, %host, pid, %build, "another worker is at these queues");
-                } else {
-                    tracing::warn!(%id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
-                }
-            }
+    let others = loop {
+        match worker.client.workers().await {
+            Ok(others) => break others,
+            Err(error) => tracing::warn!(%error, "cannot tell yet which other workers live"),
         }
-        Err(error) => tracing::warn!(%error, "cannot tell which other workers live"),
+        tokio::time::sleep(INTRODUCTION_RETRY).await;
+    };
+    for other in others.iter().filter(|other| other.worker.id != worker.me.id) {
+        if !other.queues.keys().any(|queue| worker.settings.queues.contains_key(queue.as_str())) {
+            continue;
+        }
+        let (id, host, pid, build) =
+            (&other.worker.id, &other.worker.host, other.worker.pid, &other.worker.build);
+        if *build == worker.me.build {
+            tracing::info!(%id, %host, pid, %build, "another worker is at these queues");
+        } else {
+            tracing::warn!(%id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
+        }
     }
     if let Ok(facts) = worker.client.connection().server_facts().await {
         facts.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -49,6 +49,11 @@ living() {
   return 0
 }
 
+# Those of them that ./dev worker started.
+extra_workers() {
+  living | grep '^worker-[0-9]*$'
+}
+
 # background COMMAND ARG…: in a process group of its own, so that Ctrl-C on the terminal reaches only
 # ./dev, which then ends things in order.
 background() {

@@ -8,9 +8,11 @@
 
 redis_address=$(setting cacheserver cache_server.redis.jobqueue.addr "")
 redis_elsewhere= # sentinel or cluster, where that is what the configuration names
-for way in sentinel cluster; do
-  [ -n "$(yaml_value "${APP_CONFIG_DIR:-config}/$APP_ENV/cacheserver.yaml" "cache_server.redis.jobqueue.$way")" ] &&
-    redis_elsewhere=$way
+for key in sentinel.master cluster.addrs; do
+  case $(setting cacheserver "cache_server.redis.jobqueue.$key" '') in
+  '' | '[]') ;;
+  *) redis_elsewhere=${key%.*} ;;
+  esac
 done
 [ -n "$redis_address$redis_elsewhere" ] || redis_address=localhost:6379
 redis_host=${redis_address%:*}

@@ -23,6 +23,8 @@ pub(crate) const INSTANT: Duration = Duration::from_millis(1);
 /// For whatever has to happen, on a machine that has a lot to do.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+pub(crate) type Snapshot = BTreeMap<String, BTreeMap<String, String>>;
+
 pub(crate) struct TestQueue {
     pub(crate) client: Client,
     pub(crate) queue: Arc<str>,
@@ -151,10 +153,8 @@ impl TestQueue {
     }
 
     /// Settles, and is Done with it.
-    pub(crate) async fn done(&self, settlement: Settlement) -> Settlement {
-        let (settlement, verdict) = self.settle(settlement).await;
-        assert_eq!(verdict, Verdict::Done);
-        settlement
+    pub(crate) async fn done(&self, settlement: Settlement) {
+        assert_eq!(self.settle(settlement).await.1, Verdict::Done);
     }
 
     pub(crate) async fn expired(&self) -> Vec<Expired> {
@@ -230,14 +230,29 @@ impl TestQueue {
         number(0) * 1_000 + number(1) / 1_000
     }
 
-    /// Everything that is stored, to be compared.
-    pub(crate) fn snapshot(&self) -> BTreeMap<String, Vec<u8>> {
-        let keys = self.command(&["KEYS", "*"]).texts();
-        let dump = |key: String| match self.command(&["DUMP", &key]) {
-            Reply::Bulk(Some(bytes)) => (key, bytes),
-            other => panic!("no dump of {key}: {other:?}"),
+    /// Everything that is stored: key → member or field → score or value.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let content = |key: &str| match &*self.command(&["TYPE", key]).text() {
+            "hash" => pairs(self.command(&["HGETALL", key])),
+            "zset" => pairs(self.command(&["ZRANGE", key, "0", "-1", "WITHSCORES"])),
+            "set" => self
+                .command(&["SMEMBERS", key])
+                .texts()
+                .into_iter()
+                .map(|member| (member, String::new()))
+                .collect(),
+            _ => BTreeMap::from([(String::new(), self.command(&["GET", key]).text())]),
         };
-        keys.into_iter().map(dump).collect()
+        let keys = self.command(&["KEYS", "*"]).texts();
+        keys.into_iter().map(|key| (key.clone(), content(&key))).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn check_unchanged(&self, since: &Snapshot) {
+        let now = self.snapshot();
+        for key in since.keys().chain(now.keys()) {
+            assert_eq!(since.get(key), now.get(key), "{key} has changed");
+        }
     }
 
     /// Invariant 1 of the design, and what hangs on it. Only while nothing else uses the queue.
@@ -276,6 +291,11 @@ impl TestQueue {
             self.command(&["SMEMBERS", &self.key("kinds")]).texts().into_iter().collect();
         assert!(kinds.is_subset(&known), "{kinds:?} have sets, but {known:?} are known");
     }
+}
+
+fn pairs(reply: Reply) -> BTreeMap<String, String> {
+    let words = reply.texts();
+    words.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }
 
 fn one(mut claim: Claim) -> Claimed {

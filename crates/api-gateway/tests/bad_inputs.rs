@@ -1,0 +1,240 @@
+//! What a client may get wrong in a job: each a 4xx that says where and what is expected.
+
+mod support;
+
+use atode_testkit::{Gateway, Response};
+use serde_json::Value;
+use support::{pointers, problem, start, stored, text};
+
+fn post(gateway: &Gateway, body: impl Into<Vec<u8>>) -> Response {
+    gateway.request("POST", "/v1/jobs").header("Content-Type", "application/json").body(body).send()
+}
+
+/// `{"kind": …, <rest>}`
+fn with(rest: &str) -> String {
+    format!(r#"{{"kind":"demo:delay_print",{rest}}}"#)
+}
+
+/// That nothing was stored, nothing panicked and nothing was the gateway's own fault.
+fn unharmed(gateway: &Gateway) {
+    assert_eq!(stored(gateway, "default"), 0);
+    let log = gateway.stderr();
+    assert!(!log.contains("panicked") && !log.contains(" 500 ") && !log.contains("status=5"), "{log}");
+}
+
+#[test]
+fn a_body_that_is_no_json_object_is_malformed() {
+    let (_redis, gateway) = start();
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    let cases: [(&str, &[u8]); 22] = [
+        ("empty", b""),
+        ("blank", b" \r\n\t "),
+        ("broken", b"{"),
+        ("truncated", br#"{"kind":"demo:del"#),
+        ("truncated payload", br#"{"kind":"demo:delay_print","payload":{"message":"#),
+        ("not UTF-8", b"{\"kind\":\"demo:delay_print\",\"payload\":{\"message\":\"\xff\"}}"),
+        ("UTF-16", b"{\0\"\0k\0"),
+        ("byte order mark", b"\xef\xbb\xbf{\"kind\":\"demo:delay_print\"}"),
+        ("lone surrogate in a name", br#"{"kind":"\ud800"}"#),
+        ("lone surrogate in a delay", br#"{"kind":"demo:delay_print","delay":"\udfff"}"#),
+        ("null", b"null"),
+        ("array", b"[]"),
+        ("array of the right values", br#"["demo:delay_print",{}]"#),
+        ("string", br#""demo:delay_print""#),
+        ("number", b"1e400"),
+        ("nested 10,000 deep", deep.as_bytes()),
+        ("trailing comma", br#"{"kind":"demo:delay_print",}"#),
+        ("trailing text", br#"{"kind":"demo:delay_print"} x"#),
+        ("two documents", br#"{"kind":"demo:delay_print"}{"kind":"demo:delay_print"}"#),
+        ("comment", br#"{"kind":"demo:delay_print"/**/}"#),
+        ("not a number", br#"{"kind":"demo:delay_print","max_retries":NaN}"#),
+        ("number out of range", br#"{"kind":"demo:delay_print","max_retries":1e400}"#),
+    ];
+    for (name, body) in cases {
+        eprintln!("{name}");
+        let problem = problem(&post(&gateway, body), 400, "malformed-request");
+        assert!(problem.get("errors").is_none(), "{problem}");
+    }
+    unharmed(&gateway);
+}
+
+#[test]
+fn a_wrong_field_is_pointed_at() {
+    let (_redis, gateway) = start();
+    let deep = r#"{"a":"#.repeat(10_000) + "1" + &"}".repeat(10_000);
+    let long = "9".repeat(10_000);
+    let field =
+        |pointer: &'static str, value: &str| (with(&format!(r#""{}":{value}"#, &pointer[1..])), pointer);
+    let mut cases = vec![
+        (r"{}".to_owned(), ""),
+        (r#"{"payload":{}}"#.to_owned(), ""),
+        (r#"{"kind":null}"#.to_owned(), "/kind"),
+        (r#"{"kind":1}"#.to_owned(), "/kind"),
+        (r#"{"kind":["demo:delay_print"]}"#.to_owned(), "/kind"),
+        (with(r#""kind":"demo:delay_print""#), ""),
+        (with(r#""delay":"1s","d\u0065lay":"2s""#), ""),
+        (with(r#""payload":{},"payload":{}"#), ""),
+        (with(r#""dleay":"1s""#), "/dleay"),
+        (with(r#""a/b~c":1"#), "/a~1b~0c"),
+        (with(&format!(r#""x":{deep}"#)), "/x"),
+        (with(r#""payload":null"#), "/payload"),
+        (with(r#""payload":[]"#), "/payload"),
+        (with(r#""payload":"Hello""#), "/payload"),
+        (with(&format!(r#""payload":{deep}"#)), "/payload/a"),
+        (with(&format!(r#""payload":{{"message":{deep}}}"#)), "/payload/message"),
+        (with(r#""payload":{"mesage":"x"}"#), "/payload/mesage"),
+        (with(r#""payload":{"message":9007199254740993}"#), "/payload/message"),
+        (with(r#""payload":{"message":"\ud800"}"#), "/payload/message"),
+        (with(r#""payload":{"message":"a","message":"b"}"#), "/payload"),
+        (with(r#""delay":"1s","run_at":"2030-01-31T09:30:00Z""#), "/run_at"),
+        (with(r#""idempotency_key":"k""#), "/idempotency_key"),
+        (with(r#""durability":"relaxed""#), "/durability"),
+    ];
+    for kind in [
+        "",
+        "a:b",
+        "demo:DELAY_PRINT",
+        "demo:delay_print ",
+        "a\\u0000b",
+        "a\\r\\nb",
+        "<script>alert(1)</script>",
+        &long,
+    ] {
+        cases.push((format!(r#"{{"kind":"{kind}"}}"#), "/kind"));
+    }
+    for queue in ["", "{}", "a:b", "*", "Default", "a\\u0000", "a\\r\\nb", "../x", &long] {
+        cases.push(field("/queue", &format!(r#""{queue}""#)));
+    }
+    for delay in [
+        "-1",
+        "0",
+        "1.5",
+        "9223372036854775808",
+        "true",
+        "[]",
+        "{}",
+        r#""""#,
+        r#""1""#,
+        r#""-1""#,
+        r#""-1s""#,
+        r#""8760h 1ms""#,
+        r#""1e400s""#,
+        r#""9223372036854775808s""#,
+        r#""3 parsecs""#,
+        r#""P1Y""#,
+        r#""1s\u0000""#,
+        &format!("\"{long}s\""),
+    ] {
+        cases.push(field("/delay", delay));
+    }
+    for run_at in [
+        "1",
+        "[]",
+        r#""""#,
+        r#""tomorrow""#,
+        r#""2030-01-31""#,
+        r#""2030-01-31T09:30:00""#,
+        r#""2030-13-01T00:00:00Z""#,
+        r#""0001-01-01T00:00:00Z""#,
+        r#""9999-12-31T23:59:59Z""#,
+        r#""+010000-01-01T00:00:00Z""#,
+        r#""1970-01-01T00:00:00Z""#,
+    ] {
+        cases.push(field("/run_at", run_at));
+    }
+    for retries in ["-1", "1001", "4294967296", "9223372036854775808", "1.5", r#""1""#, "true", "[]"] {
+        cases.push(field("/max_retries", retries));
+    }
+    for (body, pointer) in cases {
+        let shown = &body[..body.len().min(100)];
+        eprintln!("{shown}");
+        let problem = problem(&post(&gateway, body.as_str()), 422, "invalid-request");
+        assert_eq!(pointers(&problem), [pointer], "{shown}");
+        let detail = text(&problem["detail"]);
+        assert!(!detail.starts_with(':') && !detail.contains("u32"), "{shown}: {detail}");
+    }
+    unharmed(&gateway);
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let (_redis, gateway) = start();
+    let body = with(r#""payload":{"message":1},"queue":"?","delay":10,"max_retries":-1,"durability":"x""#);
+    let problem = problem(&post(&gateway, body), 422, "invalid-request");
+    assert_eq!(pointers(&problem), ["/payload/message", "/queue", "/delay", "/max_retries", "/durability"]);
+    let said = |pointer: &str| {
+        let errors = problem["errors"].as_array().expect("a list");
+        let error = errors.iter().find(|error| error["pointer"] == pointer).expect("pointed at");
+        text(&error["detail"]).to_owned()
+    };
+    assert!(said("/queue").contains("default"));
+    assert!(said("/delay").contains("10s"));
+    assert!(said("/max_retries").contains("0 to 1000"));
+    assert!(text(&problem["detail"]).contains("4 more"), "{problem}");
+}
+
+#[test]
+fn what_is_just_within_the_limits_is_taken() {
+    let (_redis, gateway) = start();
+    for body in [
+        with(r#""delay":"8760h""#),
+        with(r#""delay":"PT0S""#),
+        with(r#""max_retries":0"#),
+        with(r#""max_retries":1000,"queue":"default""#),
+        with(r#""payload":{"message":null}"#),
+        with(r#""payload":{"message":"<script>alert(1)</script> redis.call('FLUSHALL') \u0000"}"#),
+        format!("\r\n\t {} \r\n", with(r#""payload":{}"#)),
+    ] {
+        assert_eq!(post(&gateway, body.as_str()).status, 201, "{body}");
+    }
+    for content_type in ["APPLICATION/JSON", "application/json; charset=utf-8"] {
+        let request = gateway.request("POST", "/v1/jobs").header("Content-Type", content_type);
+        assert_eq!(request.body(with(r#""payload":{}"#)).send().status, 201, "{content_type}");
+    }
+}
+
+#[test]
+fn a_body_of_another_type_is_not_read() {
+    let (_redis, gateway) = start();
+    let send = |headers: &[(&str, &str)]| {
+        let request = gateway.request("POST", "/v1/jobs").body(with(r#""payload":{}"#));
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    let json = ("Content-Type", "application/json");
+    for headers in [
+        &[][..],
+        &[("Content-Type", "")],
+        &[("Content-Type", "text/plain")],
+        &[("Content-Type", "application/x-www-form-urlencoded")],
+        &[("Content-Type", "application/jsonx")],
+        &[("Content-Type", "application/json, text/plain")],
+        &[("Content-Type", "garbage")],
+        &[json, json],
+        &[json, ("Content-Encoding", "gzip")],
+    ] {
+        let problem = problem(&send(headers), 415, "unsupported-media-type");
+        assert!(text(&problem["detail"]).contains("Content-"), "{problem}");
+    }
+    unharmed(&gateway);
+}
+
+#[test]
+fn a_body_one_byte_over_the_limit_is_too_large() {
+    let (_redis, gateway) = start();
+    const LIMIT: usize = 262_144;
+    let of_length = |length: usize| {
+        let empty = with(r#""delay":"1h","payload":{"message":""}"#);
+        empty.replace(r#""message":"""#, &format!(r#""message":"{}""#, "x".repeat(length - empty.len())))
+    };
+    let refused = |body: String| {
+        let problem = problem(&post(&gateway, body), 413, "payload-too-large");
+        assert!(text(&problem["detail"]).contains("262144"), "{problem}");
+    };
+    refused(of_length(LIMIT + 1));
+    refused(of_length(20 * LIMIT));
+    unharmed(&gateway);
+    let taken = post(&gateway, of_length(LIMIT));
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    let read: Value = gateway.get(taken.header("location").expect("its address")).json();
+    assert_eq!(read["payload"], taken.json()["payload"]);
+}

@@ -1,0 +1,150 @@
+//! What there is: kinds, queues, workers, and the gateway's own health.
+
+mod support;
+
+use atode_testkit::{Worker, eventually};
+use serde_json::{Value, json};
+use support::{
+    DEADLINE, KIND, Stored, enqueued, finished, gateway_with_mail, keys, later, problem, start, text,
+};
+
+const COUNTS: [&str; 6] = ["active", "cancelled", "completed", "dead", "ready", "scheduled"];
+
+fn items(list: &Value) -> Vec<Value> {
+    assert_eq!(keys(list), ["items"]);
+    list["items"].as_array().expect("a list").clone()
+}
+
+#[test]
+fn a_kind_shows_its_constants_and_the_schema_of_its_payload() {
+    let (_redis, gateway) = start();
+    let kinds = items(&gateway.get("/v1/kinds").json());
+    let kind = kinds.iter().find(|kind| kind["kind"] == KIND).expect("the first kind");
+    let expected = json!({
+        "kind": KIND, "queue": "default", "delay": "3m", "max_retries": 10, "timeout": "5m", "retention": "1h",
+        "execution": "async", "backoff": {"first": "5s", "factor": 2.0, "ceiling": "1h", "jitter": 0.2},
+    });
+    for (field, value) in expected.as_object().expect("an object") {
+        assert_eq!(kind[field], *value, "{field}");
+    }
+    let schema = &kind["payload"];
+    assert_eq!(keys(kind).len(), 9);
+    assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)));
+    assert_eq!(schema["properties"]["message"]["type"], json!(["string", "null"]));
+}
+
+#[test]
+fn a_queue_shows_its_counts_those_of_each_kind_and_how_long_the_oldest_waits() {
+    let (redis, _) = start();
+    let gateway = gateway_with_mail(&redis);
+    enqueued(&gateway, &later());
+    enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
+    enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
+    let _claimed = Stored::on(&redis).claim("a host");
+    enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
+
+    let queues = items(&gateway.get("/v1/queues").json());
+    assert_eq!(queues.iter().map(|queue| text(&queue["name"])).collect::<Vec<_>>(), ["default", "mail"]);
+    for queue in &queues {
+        assert_eq!(keys(queue), ["counts", "kinds", "name", "oldest_ready_age", "paused", "rates"]);
+        assert_eq!(keys(&queue["counts"]), COUNTS);
+        assert_eq!(keys(&queue["rates"]), ["buried", "completed", "enqueued", "failed", "reaped"]);
+        assert_eq!(queue["paused"], false);
+    }
+    let (default, mail) = (&queues[0], &queues[1]);
+    let waiting = default["counts"]["ready"].as_u64().expect("a count")
+        + default["counts"]["active"].as_u64().expect("a count");
+    assert_eq!((&default["counts"]["scheduled"], waiting), (&json!(1), 3));
+    assert_eq!(default["kinds"][0]["kind"], KIND);
+    assert_eq!(default["kinds"][0]["scheduled"], 1);
+    assert_eq!((&mail["kinds"], &mail["oldest_ready_age"]), (&json!([]), &Value::Null));
+    assert_eq!(
+        mail["counts"],
+        json!({"active": 0, "cancelled": 0, "completed": 0, "dead": 0, "ready": 0, "scheduled": 0})
+    );
+    assert_eq!(gateway.get("/v1/queues/mail").json(), *mail);
+    problem(&gateway.get("/v1/queues/nowhere"), 404, "not-found");
+}
+
+#[test]
+fn a_ready_job_has_an_age() {
+    let (_redis, gateway) = start();
+    enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
+    let age = eventually("it has waited a little", DEADLINE, || {
+        let age = gateway.get("/v1/queues/default").json()["oldest_ready_age"].clone();
+        let age: jiff::SignedDuration = text(&age).parse().expect("a duration");
+        (age.as_millis() >= 50).then_some(age)
+    });
+    assert!(age.as_secs() < 30);
+}
+
+#[test]
+fn a_queue_that_left_the_configuration_is_listed_while_it_is_known() {
+    let (redis, gateway) = start();
+    Stored::on(&redis).enqueue("dropped", KIND, "{}");
+    let queues = items(&gateway.get("/v1/queues").json());
+    assert_eq!(queues.iter().map(|queue| text(&queue["name"])).collect::<Vec<_>>(), ["default", "dropped"]);
+    assert_eq!(gateway.get("/v1/queues/dropped").json()["counts"]["scheduled"], 1);
+}
+
+#[test]
+fn live_workers_are_listed_with_all_that_tells_one_from_another() {
+    let (redis, gateway) = start();
+    assert_eq!(items(&gateway.get("/v1/workers").json()), Vec::<Value>::new());
+    let workers =
+        [Worker::start(&redis), Worker::builder(&redis.addr()).args(["--concurrency", "3"]).start()];
+    let listed = eventually("both are registered", DEADLINE, || {
+        Some(items(&gateway.get("/v1/workers").json())).filter(|workers| workers.len() == 2)
+    });
+    for worker in &listed {
+        assert_eq!(
+            keys(worker),
+            [
+                "active",
+                "build",
+                "host",
+                "http",
+                "id",
+                "kinds",
+                "pid",
+                "queues",
+                "seen_at",
+                "slots",
+                "started_at",
+                "state"
+            ]
+        );
+        let process = workers.iter().find(|process| worker["pid"] == process.pid()).expect("one of these");
+        assert!(text(&worker["http"]).ends_with(&format!(":{}", process.port())), "{worker}");
+        assert_eq!((&worker["kinds"], &worker["queues"]), (&json!([KIND]), &json!({"default": 1})));
+        assert_eq!((&worker["state"], &worker["active"]), (&json!("running"), &json!(0)));
+        assert!(text(&worker["build"]).starts_with("0."), "{worker}");
+    }
+    assert_eq!(listed.iter().filter(|worker| worker["slots"] == 3).count(), 1);
+
+    workers[0].terminate();
+    workers[0].wait(DEADLINE);
+    let left = items(&gateway.get("/v1/workers").json());
+    assert_eq!(left.iter().map(|worker| &worker["pid"]).collect::<Vec<_>>(), [&json!(workers[1].pid())]);
+}
+
+#[test]
+fn completed_jobs_are_counted() {
+    let (redis, gateway) = start();
+    let _worker = Worker::start(&redis);
+    for _ in 0..3 {
+        let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
+        finished(&gateway, &job["id"]);
+    }
+    assert_eq!(gateway.get("/v1/queues/default").json()["counts"]["completed"], 3);
+}
+
+#[test]
+fn the_gateway_says_how_it_is() {
+    let (_redis, gateway) = start();
+    assert_eq!(gateway.get("/healthz").json(), json!({"status": "ok"}));
+    assert_eq!(gateway.get("/health").text(), "OK");
+    let ready = gateway.get("/readyz").json();
+    assert_eq!(keys(&ready), ["redis", "status", "warnings"]);
+    assert_eq!((&ready["status"], &ready["warnings"]), (&json!("ready"), &json!([])));
+}

@@ -1,0 +1,240 @@
+//! Errors of HTTP itself, whoever finds them: actix' own are problem documents as well.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use atode_testkit::Gateway;
+use support::{DEADLINE, UNKNOWN, problem, request, start, talk, talk_until_it_ends};
+
+#[test]
+fn an_address_that_does_not_exist_is_not_found() {
+    let (_redis, gateway) = start();
+    let long = format!("/{}", "a".repeat(10_000));
+    for path in [
+        "/nope",
+        "//v1/jobs",
+        "/v1/jobs/",
+        "/v1//jobs",
+        "/V1/jobs",
+        "/v1/jobs/a/b",
+        "/%00",
+        "/%ff",
+        "/../../etc/passwd",
+        "*",
+        "/healthz/",
+        "/v1/queues/",
+        "/dm-jobqueue/x",
+        "/v1/queues/nope",
+        "/v1/queues/%ff",
+        "/v1/queues/a%2Fb",
+        "/problems/nope",
+        "/jobs/x",
+        &long,
+    ] {
+        problem(&talk(gateway.port(), &request(&format!("GET {path}"), &[], b"")), 404, "not-found");
+    }
+}
+
+#[test]
+fn an_id_that_is_none_is_malformed() {
+    let (_redis, gateway) = start();
+    let bare = UNKNOWN.replace('-', "");
+    let long = "a".repeat(10_000);
+    for id in ["x", "%00", "%ff", "%zz", "..", "{}", "a%0d%0aSet-Cookie:a=b", "%2e%2e%2f", &bare, &long] {
+        let reply = talk(gateway.port(), &request(&format!("GET /v1/jobs/{id}"), &[], b""));
+        problem(&reply, 400, "malformed-request");
+        assert_eq!(reply.header("set-cookie"), None);
+    }
+}
+
+#[test]
+fn another_method_is_refused_with_those_that_are_allowed() {
+    let (_redis, gateway) = start();
+    let job = format!("/v1/jobs/{UNKNOWN}");
+    for (path, allowed) in [
+        ("/v1/jobs", "POST"),
+        ("/v1/jobs/batch", "POST"),
+        (&job, "GET, HEAD"),
+        ("/v1/kinds", "GET, HEAD"),
+        ("/v1/queues", "GET, HEAD"),
+        ("/v1/queues/default", "GET, HEAD"),
+        ("/v1/workers", "GET, HEAD"),
+        ("/api/dm-jobqueue/register", "POST"),
+        ("/healthz", "GET, HEAD"),
+        ("/readyz", "GET, HEAD"),
+        ("/health", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+        ("/register", "GET, HEAD, POST"),
+        ("/jobs/x", "GET, HEAD"),
+        ("/problems/not-found", "GET, HEAD"),
+    ] {
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+            if allowed.contains(method) {
+                continue;
+            }
+            let reply = gateway.request(method, path).send();
+            problem(&reply, 405, "method-not-allowed");
+            assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_head_request_is_a_get_without_the_body() {
+    let (_redis, gateway) = start();
+    for (path, status) in
+        [("/v1/kinds", 200), ("/health", 200), ("/", 200), ("/nope", 404), ("/v1/jobs", 405)]
+    {
+        let reply = gateway.request("HEAD", path).send();
+        assert_eq!((reply.status, reply.body.len()), (status, 0), "{path}");
+        assert!(reply.header("x-request-id").is_some(), "{path}");
+    }
+}
+
+#[test]
+fn every_reply_has_a_request_id_and_a_harmless_one_of_the_client_is_kept() {
+    let (_redis, gateway) = start();
+    let id = |own: &str| {
+        let reply = gateway.request("GET", "/healthz").header("X-Request-Id", own).send();
+        reply.header("x-request-id").expect("an id").to_owned()
+    };
+    assert_eq!(id("trace-1.A_b"), "trace-1.A_b");
+    let long = "a".repeat(65);
+    for harmful in ["", "a b", "<script>", "é", &long] {
+        assert_eq!(id(harmful).len(), 36, "{harmful}");
+    }
+    let reply = gateway.request("GET", "/nope").header("X-Request-Id", "mine").send();
+    assert_eq!(problem(&reply, 404, "not-found")["request_id"], "mine");
+}
+
+#[test]
+fn what_is_no_http_is_malformed() {
+    let (_redis, gateway) = start();
+    let post = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let framed = |headers: &str, body: &str| format!("{post}{headers}\r\n{body}").into_bytes();
+    for bytes in [
+        b"hello\r\n\r\n".to_vec(),
+        b"\x00\x01\x02\r\n\r\n".to_vec(),
+        [&b"\x16\x03\x01\x00\xf5\x01\x00\x00\xf1"[..], &[0; 200]].concat(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        b"GET /healthz HTTP/3.0\r\nHost: x\r\n\r\n".to_vec(),
+        b"GET /healthz HTTP/1.1\r\n\r\n".to_vec(),
+        b"GET /v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        request("GET /healthz", &[("X A", "b")], b""),
+        request("GET /healthz", &[("X-A", "a\0b")], b""),
+        framed("Content-Length: -1\r\n", "{}"),
+        framed("Content-Length: two\r\n", "{}"),
+        framed("Content-Length: 99999999999999999999999\r\n", "{}"),
+        framed("Content-Length: 2\r\nContent-Length: 3\r\n", "{} "),
+        framed("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        framed("Transfer-Encoding: foo\r\n", "{}"),
+        framed("Transfer-Encoding: chunked\r\nConnection: close\r\n", "zz\r\n{}\r\n0\r\n\r\n"),
+    ] {
+        eprintln!("{}", String::from_utf8_lossy(&bytes));
+        problem(&talk(gateway.port(), &bytes), 400, "malformed-request");
+    }
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let (_redis, gateway) = start();
+    for length in [131_072, 1_000_000] {
+        let reply = talk(gateway.port(), &request("GET /healthz", &[("X-A", &"a".repeat(length))], b""));
+        problem(&reply, 431, "request-head-too-large");
+    }
+    let many = vec![("X-A", "a"); 200];
+    problem(&talk(gateway.port(), &request("GET /healthz", &many, b"")), 431, "request-head-too-large");
+    let reply = talk(gateway.port(), &request("GET /healthz", &[("X-A", &"a".repeat(50_000))], b""));
+    assert_eq!(reply.status, 200);
+}
+
+#[test]
+fn a_chunked_body_over_the_limit_is_too_large() {
+    let (_redis, gateway) = start();
+    let headers = [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")];
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(65_536));
+    let reply = talk(gateway.port(), &request("POST /v1/jobs", &headers, chunk.repeat(5).as_bytes()));
+    problem(&reply, 413, "payload-too-large");
+    let announced = [("Content-Type", "application/json"), ("Content-Length", "9223372036854775808")];
+    problem(&talk(gateway.port(), &request("POST /v1/jobs", &announced, b"{}")), 413, "payload-too-large");
+}
+
+#[test]
+fn requests_on_one_connection_are_answered_in_order_up_to_the_one_that_is_broken() {
+    let (_redis, gateway) = start();
+    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let statuses = |replies: &str| -> Vec<String> {
+        let starts = replies.split("HTTP/1.1 ").skip(1);
+        starts.map(|reply| reply[..3].to_owned()).collect()
+    };
+    let text = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
+    let replies = talk_until_it_ends(
+        gateway.port(),
+        format!("{get}{text}{get}GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+    );
+    assert_eq!(statuses(&replies), ["200", "415", "200", "404"]);
+    let replies = talk_until_it_ends(gateway.port(), format!("{get}GET broken\r\n\r\n{get}").as_bytes());
+    assert_eq!(statuses(&replies), ["200", "400"]);
+    assert!(replies.ends_with('}') && replies.contains("/problems/malformed-request"), "{replies}");
+}
+
+#[test]
+fn a_request_that_does_not_come_in_time_is_cut_off() {
+    let (_redis, gateway) = start();
+    let job =
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    let batch = job.replace("/v1/jobs", "/v1/jobs/batch");
+    let old = job.replace("/v1/jobs", "/api/dm-jobqueue/register");
+    let form = job.replace("/v1/jobs", "/register").replace("json", "x-www-form-urlencoded");
+    let slow = ["GET /v1/ki", "GET /v1/kinds HTTP/1.1\r\nHost: x\r\nX-", job, &batch, &old, &form];
+    thread::scope(|scope| {
+        for start in slow {
+            let port = gateway.port();
+            scope.spawn(move || {
+                let asked = Instant::now();
+                problem(&talk(port, start.as_bytes()), 408, "request-timeout");
+                assert!(asked.elapsed() < Duration::from_secs(15), "{start}: {:?}", asked.elapsed());
+            });
+        }
+        scope.spawn(|| a_byte_a_second(&gateway, job));
+    });
+}
+
+/// A body that comes, but so slowly that it never ends.
+fn a_byte_a_second(gateway: &Gateway, start: &str) {
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
+    let asked = Instant::now();
+    socket.write_all(start.as_bytes()).expect("sent");
+    let mut reader = socket.try_clone().expect("a second handle");
+    let reading = thread::spawn(move || {
+        let mut reply = String::new();
+        let _ = reader.read_to_string(&mut reply);
+        reply
+    });
+    while asked.elapsed() < DEADLINE && !reading.is_finished() && socket.write_all(b" ").is_ok() {
+        thread::sleep(Duration::from_secs(1));
+    }
+    assert!(asked.elapsed() < Duration::from_secs(16), "{:?}", asked.elapsed());
+    let reply = reading.join().expect("read");
+    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("/problems/request-timeout"), "{reply}");
+}
+
+#[test]
+fn a_client_that_breaks_off_does_no_harm() {
+    let (_redis, gateway) = start();
+    let body =
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    for start in ["", "GET /v1/ki", "GET /v1/kinds HTTP/1.1\r\n", body] {
+        for _ in 0..20 {
+            let mut socket =
+                TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
+            socket.write_all(start.as_bytes()).expect("sent");
+        }
+    }
+    assert_eq!(support::enqueue(&gateway, &support::later()).status, 201);
+    assert_eq!(support::stored(&gateway, "default"), 1);
+}

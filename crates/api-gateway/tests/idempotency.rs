@@ -1,0 +1,114 @@
+//! `Idempotency-Key`: a request that is sent again is stored once.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use serde_json::json;
+use support::{
+    KIND, Stored, address, enqueue_with_key, gateway, gateway_with_mail, job, later, problem, start, stored,
+    text,
+};
+
+#[test]
+fn the_same_key_and_body_give_the_same_job() {
+    let (_redis, gateway) = start();
+    let first = enqueue_with_key(&gateway, "order 7", &later());
+    assert_eq!((first.status, first.header("idempotent-replayed")), (201, None));
+    let again = enqueue_with_key(&gateway, "order 7", &later());
+    assert_eq!((again.status, again.header("idempotent-replayed")), (200, Some("true")));
+    assert_eq!(again.header("location"), first.header("location"));
+    assert_eq!(again.json(), job(&gateway, &first.json()["id"]));
+    assert_eq!(stored(&gateway, "default"), 1);
+}
+
+#[test]
+fn the_same_key_with_another_body_is_refused_and_names_the_job_that_has_it() {
+    let (_redis, gateway) = start();
+    let first = enqueue_with_key(&gateway, "k", &later()).json();
+    let other = enqueue_with_key(&gateway, "k", &json!({"kind": KIND, "delay": "2h"}));
+    let problem = problem(&other, 422, "idempotency-key-reused");
+    assert!(text(&problem["detail"]).contains(text(&first["id"])), "{problem}");
+    assert_eq!(stored(&gateway, "default"), 1);
+}
+
+#[test]
+fn a_refused_request_does_not_use_its_key_up() {
+    let (_redis, gateway) = start();
+    let refused = enqueue_with_key(&gateway, "k", &json!({"kind": KIND, "delay": "soon"}));
+    problem(&refused, 422, "invalid-request");
+    assert_eq!(enqueue_with_key(&gateway, "k", &later()).status, 201);
+}
+
+#[test]
+fn a_key_is_remembered_when_its_job_is_gone() {
+    let (redis, gateway) = start();
+    let request = json!({"kind": KIND, "delay": "0s", "payload": {"message": "once"}});
+    let first = enqueue_with_key(&gateway, "k", &request).json();
+    let stored = Stored::on(&redis);
+    stored.complete_and_forget(stored.claim("a host"));
+    assert_eq!(gateway.get(&address(&first["id"])).status, 404);
+
+    let again = enqueue_with_key(&gateway, "k", &request);
+    assert_eq!((again.status, again.header("idempotent-replayed")), (200, Some("true")));
+    let gone = again.json();
+    assert!(gone["state"].is_null(), "{gone}");
+    for same in ["id", "kind", "queue", "payload", "enqueued_at", "max_retries"] {
+        assert_eq!(gone[same], first[same], "{same}");
+    }
+}
+
+#[test]
+fn a_key_belongs_to_a_queue() {
+    let (redis, _) = start();
+    let gateway = gateway_with_mail(&redis);
+    assert_eq!(enqueue_with_key(&gateway, "k", &later()).status, 201);
+    let mail = json!({"kind": KIND, "delay": "1h", "queue": "mail"});
+    assert_eq!(enqueue_with_key(&gateway, "k", &mail).status, 201);
+    assert_eq!(enqueue_with_key(&gateway, "k", &mail).status, 200);
+}
+
+#[test]
+fn of_twenty_requests_at_once_with_one_key_on_two_gateways_one_is_stored() {
+    let (redis, first) = start();
+    let second = gateway(&redis);
+    let replies = thread::scope(|scope| {
+        let asks = (0..20).map(|n| {
+            let gateway = if n % 2 == 0 { &first } else { &second };
+            scope.spawn(move || enqueue_with_key(gateway, "the same", &later()))
+        });
+        let asks: Vec<_> = asks.collect();
+        asks.into_iter().map(|ask| ask.join().expect("a reply")).collect::<Vec<_>>()
+    });
+    let ids: BTreeSet<String> = replies.iter().map(|reply| text(&reply.json()["id"]).to_owned()).collect();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1);
+    assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), 19);
+    assert_eq!(stored(&first, "default"), 1);
+}
+
+#[test]
+fn a_key_has_1_to_255_printable_ascii_characters() {
+    let (_redis, gateway) = start();
+    let longest = "k".repeat(255);
+    for key in ["k", "\"quoted\"", "a, b", "~", longest.as_str()] {
+        assert_eq!(enqueue_with_key(&gateway, key, &later()).status, 201, "{key}");
+    }
+    let too_long = "k".repeat(256);
+    for key in ["", "a\tb", "é", "キー", too_long.as_str()] {
+        let detail =
+            problem(&enqueue_with_key(&gateway, key, &later()), 400, "malformed-request")["detail"].clone();
+        assert!(text(&detail).contains("Idempotency-Key"), "{key}: {detail}");
+    }
+    let huge = "k".repeat(1_000_000);
+    problem(&enqueue_with_key(&gateway, &huge, &later()), 431, "request-head-too-large");
+    let two =
+        gateway.request("POST", "/v1/jobs").header("Idempotency-Key", "a").header("Idempotency-Key", "b");
+    problem(&two.json(&later()).send(), 400, "malformed-request");
+    // Only a batch has keys in its items.
+    let inside = json!({"kind": KIND, "delay": "1h", "idempotency_key": "k"});
+    let refused = problem(&support::enqueue(&gateway, &inside), 422, "invalid-request");
+    assert_eq!(support::pointers(&refused), ["/idempotency_key"]);
+    assert_eq!(stored(&gateway, "default"), 5);
+}

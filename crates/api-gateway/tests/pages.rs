@@ -1,0 +1,205 @@
+//! Pages: what somebody with a browser sees.
+
+mod support;
+
+use atode_testkit::{Gateway, Response, Worker, eventually};
+use serde_json::json;
+use support::{DEADLINE, KIND, Stored, UNKNOWN, enqueued, finished, problem, start, stored, text};
+
+#[track_caller]
+fn page(reply: &Response, status: u16) -> String {
+    let html = reply.text();
+    assert_eq!(reply.status, status, "{html}");
+    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"), "{html}");
+    assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"), "{html}");
+    assert!(
+        reply
+            .header("content-security-policy")
+            .is_some_and(|policy| policy.starts_with("default-src 'none'"))
+    );
+    html
+}
+
+/// As a browser asks.
+fn browse(gateway: &Gateway, path: &str) -> Response {
+    let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    gateway.request("GET", path).header("Accept", accept).send()
+}
+
+/// As a browser sends it.
+fn submit(gateway: &Gateway, fields: &[(&str, &str)]) -> Response {
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let form =
+        gateway.request("POST", "/register").header("Content-Type", "application/x-www-form-urlencoded");
+    form.header("Accept", "text/html").body(body.join("&")).send()
+}
+
+fn form<'a>(payload: &'a str, delay: &'a str, max_retries: &'a str) -> [(&'static str, &'a str); 4] {
+    [("kind", KIND), ("payload", payload), ("delay", delay), ("max_retries", max_retries)]
+}
+
+const RELOADS: &str = "http-equiv=\"refresh\"";
+
+#[test]
+fn the_first_page_leads_to_the_page_that_registers_a_job() {
+    let (redis, gateway) = start();
+    let home = page(&browse(&gateway, "/"), 200);
+    assert!(home.contains(r#"href="/register""#) && home.contains("No worker is running"), "{home}");
+    let worker = Worker::start(&redis);
+    let pid = worker.pid().to_string();
+    eventually("the worker is shown", DEADLINE, || browse(&gateway, "/").text().contains(&pid).then_some(()));
+
+    let register = page(&browse(&gateway, "/register"), 200);
+    for part in [r#"<form method="post" action="/register">"#, KIND, "payload", "delay", "max_retries"] {
+        assert!(register.contains(part), "{part}: {register}");
+    }
+    let old = gateway.get("/dm-jobqueue");
+    assert_eq!((old.status, old.header("location")), (302, Some("/register")));
+}
+
+#[test]
+fn a_job_is_registered_and_watched_to_its_end() {
+    let (redis, gateway) = start();
+    let submitted = submit(&gateway, &form(r#"{"message": "from a page"}"#, "2s", "5"));
+    assert_eq!(submitted.status, 303, "{}", submitted.text());
+    let path = submitted.header("location").expect("the job's page").to_owned();
+    let waiting = page(&browse(&gateway, &path), 200);
+    assert!(
+        waiting.contains("scheduled") && waiting.contains("from a page") && waiting.contains(RELOADS),
+        "{waiting}"
+    );
+    assert!(waiting.contains("0 of 6"), "{waiting}");
+
+    let worker = Worker::start(&redis);
+    let id = json!(path.trim_start_matches("/jobs/"));
+    finished(&gateway, &id);
+    let done = page(&browse(&gateway, &path), 200);
+    assert!(done.contains("completed") && !done.contains(RELOADS), "{done}");
+    assert!(done.contains(&format!("pid {}", worker.pid())), "{done}");
+}
+
+#[test]
+fn a_job_that_runs_is_shown_with_its_worker() {
+    let (redis, gateway) = start();
+    let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
+    let _claimed = Stored::on(&redis).claim("<b>a host</b>");
+    let shown = page(&browse(&gateway, &format!("/jobs/{}", text(&job["id"]))), 200);
+    assert!(shown.contains("active") && shown.contains("1 of 11") && shown.contains(RELOADS), "{shown}");
+    assert!(shown.contains("a host") && !shown.contains("<b>"), "{shown}");
+}
+
+#[test]
+fn a_wrong_form_comes_back_as_it_was_with_what_is_wrong() {
+    let (_redis, gateway) = start();
+    let refused = page(&submit(&gateway, &form(r#"{"mesage": "<i>x</i>"}"#, "1", "many")), 422);
+    for part in ["/payload/mesage", "/delay", "/max_retries", "0 to 1000", r#"value="many""#, "&#60;i&#62;"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    for (payload, delay, retries, part) in [
+        ("{", "1s", "", "not JSON"),
+        ("[]", "1s", "", "a payload is a JSON object"),
+        ("{}", "-1s", "", "0s or more"),
+        ("{}", "1s", "-1", "0 to 1000"),
+        ("{}", "1s", "4294967296", "0 to 1000"),
+    ] {
+        let refused = page(&submit(&gateway, &form(payload, delay, retries)), 422);
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    assert!(
+        page(
+            &submit(&gateway, &[("kind", "no:such"), ("payload", "{}"), ("delay", ""), ("max_retries", "")]),
+            422
+        )
+        .contains("/kind")
+    );
+    page(&submit(&gateway, &[("kind", KIND)]), 400);
+    page(&submit(&gateway, &[("kind", KIND), ("payload", &"x".repeat(300_000))]), 413);
+    let as_json =
+        gateway.request("POST", "/register").header("Content-Type", "application/json").body("{}").send();
+    problem(&as_json, 415, "unsupported-media-type");
+    assert_eq!(stored(&gateway, "default"), 0);
+
+    let empty = submit(&gateway, &form("", "", ""));
+    assert_eq!(empty.status, 303, "what is left empty is the kind's own");
+}
+
+#[test]
+fn what_clients_send_is_shown_and_never_executed() {
+    let (_redis, gateway) = start();
+    let payload = r#"{"message":"</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"}"#;
+    let job = submit(&gateway, &form(payload, "1h", ""));
+    let shown = [
+        browse(&gateway, job.header("location").expect("the job's page")),
+        submit(&gateway, &form(r#"{"<script>":1}"#, "\"><script>alert(1)</script>", "<script>")),
+        browse(&gateway, "/problems/<script>alert(1)</script>"),
+        browse(&gateway, "/jobs/<script>alert(1)</script>"),
+        browse(&gateway, "/<script>alert(1)</script>"),
+    ];
+    for reply in shown {
+        let html = page(&reply, reply.status);
+        assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("\"><"), "{html}");
+    }
+}
+
+#[test]
+fn an_error_is_a_page_for_browsers_and_a_problem_for_programs() {
+    let (_redis, gateway) = start();
+    let job = format!("/jobs/{UNKNOWN}");
+    for path in ["/nope", &job, "/problems/nope"] {
+        let reply = browse(&gateway, path);
+        let html = page(&reply, 404);
+        assert!(html.contains(reply.header("x-request-id").expect("an id")), "{html}");
+        assert!(html.contains("/problems/not-found"), "{html}");
+        problem(&gateway.get(path), 404, "not-found");
+    }
+    let refused = gateway.request("PUT", "/").header("Accept", "text/html").send();
+    assert!(page(&refused, 405).contains("GET, HEAD"));
+    assert_eq!(refused.header("allow"), Some("GET, HEAD"));
+    // Of the API, also where a browser asks.
+    problem(&browse(&gateway, &format!("/v1/jobs/{UNKNOWN}")), 404, "not-found");
+    problem(&browse(&gateway, "/v1/jobs"), 405, "method-not-allowed");
+}
+
+#[test]
+fn every_type_of_problem_has_a_page() {
+    let (_redis, gateway) = start();
+    for slug in [
+        "malformed-request",
+        "not-found",
+        "method-not-allowed",
+        "request-timeout",
+        "payload-too-large",
+        "unsupported-media-type",
+        "invalid-request",
+        "idempotency-key-reused",
+        "request-head-too-large",
+        "internal-error",
+        "unavailable",
+        "outcome-unknown",
+    ] {
+        let html = page(&browse(&gateway, &format!("/problems/{slug}")), 200);
+        assert!(html.contains(slug), "{html}");
+    }
+}
+
+#[test]
+fn pages_are_of_use_while_redis_is_away() {
+    let (redis, gateway) = start();
+    let job = enqueued(&gateway, &support::later());
+    let job = format!("/jobs/{}", text(&job["id"]));
+    redis.stop();
+    eventually("the loss is noticed", DEADLINE, || (gateway.get("/readyz").status == 503).then_some(()));
+    let home = page(&browse(&gateway, "/"), 200);
+    assert!(home.contains("cannot be seen now") && home.contains(r#"href="/register""#), "{home}");
+    page(&browse(&gateway, "/register"), 200);
+    let submitted = submit(&gateway, &form(r#"{"message": "kept"}"#, "7s", ""));
+    let html = page(&submitted, 503);
+    assert!(html.contains("Nothing was stored") && html.contains("kept") && html.contains("7s"), "{html}");
+    assert!(submitted.header("retry-after").is_some());
+    let watched = page(&browse(&gateway, &job), 503);
+    assert!(watched.contains(RELOADS), "it shows the job again once it can: {watched}");
+
+    redis.restart();
+    eventually("the job is shown again", DEADLINE, || (browse(&gateway, &job).status == 200).then_some(()));
+}

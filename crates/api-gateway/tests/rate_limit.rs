@@ -1,0 +1,192 @@
+//! Rate limits over HTTP: who is limited, what the replies say, and that a limiter whose Redis is
+//! away hurts nobody.
+
+use std::time::Duration;
+
+use atode_testkit::{Gateway, RedisCluster, RedisServer, Response, ServiceBuilder, GatewayBinary, eventually};
+use serde_json::{Value, json};
+
+fn limited(redis: &RedisServer, per_minute: u32) -> ServiceBuilder<GatewayBinary> {
+    Gateway::builder(&redis.addr())
+        .env("APP__API__RATE_LIMIT__ENABLED", "true")
+        .env("APP__API__RATE_LIMIT__REQUESTS_PER_MINUTE", per_minute.to_string())
+        .env("APP__API__RATE_LIMIT__REQUESTS_PER_HOUR", "1000")
+        // Busy test machines: what is tested here are decisions, not speed.
+        .env("APP__API__RATE_LIMIT__DEADLINE", "2s")
+}
+
+fn kinds(gateway: &Gateway, header: &str, value: &str) -> Response {
+    gateway.request("GET", "/v1/kinds").header(header, value).send()
+}
+
+fn statuses(replies: impl Iterator<Item = Response>) -> Vec<u16> {
+    replies.map(|reply| reply.status).collect()
+}
+
+#[test]
+fn every_limited_reply_tells_what_is_left_and_a_refusal_names_the_limit() {
+    let redis = RedisServer::start();
+    let gateway = limited(&redis, 3).start();
+    let first = gateway.get("/v1/kinds");
+    assert_eq!(first.status, 200);
+    assert_eq!(first.header("ratelimit-policy"), Some("\"minute\";q=3;w=60, \"hour\";q=1000;w=3600"));
+    assert_eq!(first.header("ratelimit"), Some("\"minute\";r=2;t=20, \"hour\";r=999;t=4"));
+    assert_eq!((first.header("x-ratelimit-limit"), first.header("x-ratelimit-remaining")), (Some("3"), Some("2")));
+    assert_eq!(first.header("x-ratelimit-hour-limit"), Some("1000"));
+    assert_eq!(first.header("x-ratelimit-hour-remaining"), Some("999"));
+    let reset = |name| first.header(name).and_then(|reset| reset.parse::<u64>().ok()).expect("Unix seconds");
+    assert!(reset("x-ratelimit-reset") > 1_700_000_000 && reset("x-ratelimit-hour-reset") > 1_700_000_000);
+
+    // An error counts, and tells as well.
+    let missing = gateway.get("/v1/nothing");
+    assert_eq!((missing.status, missing.header("x-ratelimit-remaining")), (404, Some("1")));
+    gateway.get("/v1/kinds");
+    let refused = gateway.get("/v1/kinds");
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
+    let retry: u64 = refused.header("retry-after").and_then(|after| after.parse().ok()).expect("seconds");
+    assert!((1..=20).contains(&retry), "{retry}");
+    let problem = refused.json();
+    assert_eq!(problem["type"], "/problems/rate-limited");
+    assert_eq!(problem["violated-policies"], json!(["minute"]));
+    assert!(problem["request_id"].is_string());
+    assert_eq!(gateway.get("/problems/rate-limited").status, 200);
+}
+
+#[test]
+fn health_and_pages_are_not_limited_and_the_old_call_is() {
+    let redis = RedisServer::start();
+    let gateway = limited(&redis, 1).start();
+    assert_eq!(gateway.post("/api/dm-jobqueue/register", &json!({})).status, 201);
+    assert_eq!(gateway.post("/api/dm-jobqueue/register", &json!({})).status, 429);
+    for path in ["/healthz", "/readyz", "/health", "/", "/register"] {
+        for _ in 0..3 {
+            let reply = gateway.get(path);
+            assert_eq!((reply.status, reply.header("ratelimit")), (200, None), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_spoofed_forwarded_for_changes_nothing_unless_proxies_are_trusted() {
+    let redis = RedisServer::start();
+    let garbage = ["1.1.1.1", "2.2.2.2, 3.3.3.3", "::1%eth0", "[2001:db8::1]:80", "1.2.3.4:5", "garbage", ",,,", ""];
+    let direct = limited(&redis, 4).start();
+    let replies = garbage.iter().map(|value| kinds(&direct, "x-forwarded-for", value));
+    assert_eq!(statuses(replies), [200, 200, 200, 200, 429, 429, 429, 429]);
+
+    let behind_one = limited(&redis, 1).env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1").start();
+    let from = |value: &str| kinds(&behind_one, "x-forwarded-for", value).status;
+    assert_eq!((from("9.9.9.9, 1.1.1.1"), from("8.8.8.8, 1.1.1.1")), (200, 429), "left of it a client writes");
+    assert_eq!((from("2.2.2.2"), from("2.2.2.2:80")), (200, 429));
+    assert_eq!((from("2001:db8:1:2::1"), from("2001:db8:1:2:ffff::9"), from("2001:db8:1:3::1")), (200, 429, 200));
+}
+
+#[test]
+fn jobs_have_a_limit_of_their_own_and_a_batch_counts_with_all_of_them() {
+    let redis = RedisServer::start();
+    let gateway = limited(&redis, 100).env("APP__API__RATE_LIMIT__JOBS_PER_MINUTE", "10").start();
+    let batch = |jobs: usize| {
+        let jobs: Vec<Value> = (0..jobs).map(|_| json!({"kind": "demo:delay_print"})).collect();
+        gateway.post("/v1/jobs/batch", &json!({ "jobs": jobs }))
+    };
+    let first = batch(6);
+    assert_eq!(first.status, 200);
+    assert!(first.header("ratelimit").is_some_and(|left| left.contains("\"jobs-per-minute\";r=4")), "{:?}", first.headers);
+    let refused = batch(6);
+    assert_eq!((refused.status, &refused.json()["violated-policies"]), (429, &json!(["jobs-per-minute"])));
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(gateway.post("/v1/jobs", &json!({"kind": "demo:delay_print"})).status, 201);
+    let never = batch(11);
+    assert_eq!((never.status, never.header("retry-after")), (422, None));
+    assert!(never.json()["detail"].as_str().is_some_and(|detail| detail.contains("10 jobs at most")));
+    assert_eq!(gateway.get("/v1/queues").json()["items"][0]["counts"]["scheduled"], 7);
+}
+
+#[test]
+fn an_api_key_is_counted_by_itself_and_may_have_limits_of_its_own() {
+    // The first is the SHA-256 of "secret-a".
+    let keys = json!([
+        {"name": "a", "scopes": ["enqueue"], "rate_limit": {"requests_per_minute": 5},
+         "sha256": "8766b9cb08e6040b704f1e3ee1e186efccf2635b1d2634d6525333007e6aeae1"},
+    ]);
+    let redis = RedisServer::start();
+    let gateway = limited(&redis, 2).env("APP__API__AUTH__KEYS", keys.to_string()).start();
+    let with_key = |key: &str| kinds(&gateway, "authorization", &format!("Bearer {key}")).status;
+    assert_eq!([0; 6].map(|_| with_key("secret-a")), [200, 200, 200, 200, 200, 429]);
+    // An unknown key is no identity: else a new one in each request would never be limited.
+    assert_eq!((with_key("x"), with_key("y"), with_key("z")), (200, 200, 429));
+}
+
+#[test]
+fn four_gateways_share_one_limit_through_redis_and_through_a_cluster() {
+    let jobs = RedisServer::start();
+    let one = RedisServer::builder().no_aof().start();
+    let cluster = RedisCluster::start();
+    for addrs in [vec![one.addr()], cluster.addrs()] {
+        let addrs = json!(addrs).to_string();
+        let gateways: Vec<Gateway> = (0..4)
+            .map(|_| {
+                limited(&jobs, 40).env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", &addrs).start()
+            })
+            .collect();
+        let replies = std::thread::scope(|scope| {
+            let calls: Vec<_> =
+                (0..80).map(|n| scope.spawn({ let gateway = &gateways[n % 4]; move || gateway.get("/v1/kinds").status })).collect();
+            calls.into_iter().map(|call| call.join().expect("a reply")).collect::<Vec<u16>>()
+        });
+        let allowed = replies.iter().filter(|status| **status == 200).count();
+        assert!(replies.iter().all(|status| [200, 429].contains(status)));
+        // One more every 1.5 s.
+        assert!((40..=44).contains(&allowed), "{allowed} of 80 allowed: {addrs}");
+    }
+}
+
+#[test]
+fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
+    let jobs = RedisServer::start();
+    let limits = RedisServer::builder().no_aof().start();
+    let gateway = limited(&jobs, 1_000)
+        .env("APP__API__RATE_LIMIT__DEADLINE", "200ms")
+        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([limits.addr()]).to_string())
+        .start();
+    assert_eq!(gateway.get("/v1/kinds").status, 200);
+    limits.kill();
+    for _ in 0..50 {
+        let reply = gateway.get("/v1/kinds");
+        assert_eq!(reply.status, 200);
+        assert!(reply.header("ratelimit").is_some(), "the local limiter tells as well");
+    }
+    gateway.wait_for_stderr(|log| log.contains("rate limiter's Redis is away"), Duration::from_secs(5));
+    assert_eq!(gateway.stderr().matches("rate limiter's Redis is away").count(), 1, "said once");
+    limits.restart();
+    eventually("limits are kept in Redis again", Duration::from_secs(5), || {
+        gateway.get("/v1/kinds");
+        (limits.command(&["DBSIZE"]).int() > 0).then_some(())
+    });
+}
+
+#[test]
+fn deny_refuses_while_the_limits_are_away() {
+    let jobs = RedisServer::start();
+    let nobody = RedisServer::builder().prepare();
+    let gateway = limited(&jobs, 10)
+        .env("APP__API__RATE_LIMIT__ON_ERROR", "deny")
+        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([nobody.addr()]).to_string())
+        .start();
+    let refused = gateway.get("/v1/kinds");
+    assert_eq!((refused.status, &refused.json()["type"]), (503, &json!("/problems/rate-limiter-unavailable")));
+    assert_eq!(gateway.get("/healthz").status, 200);
+}
+
+#[test]
+fn addresses_of_several_single_servers_end_the_start() {
+    let (jobs, one, two) = (RedisServer::start(), RedisServer::start(), RedisServer::start());
+    let process = limited(&jobs, 10)
+        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([one.addr(), two.addr()]).to_string())
+        .spawn();
+    let status = process.wait(Duration::from_secs(20));
+    assert!(!status.success());
+    assert!(process.stderr().contains("cache_server.redis.default.cluster.addrs"), "{}", process.stderr());
+}

@@ -1,0 +1,184 @@
+//! Redis is not there, is silent, or takes nothing: the gateway says so within a second, stays up, and
+//! goes on unaided when Redis is back.
+
+mod support;
+
+use std::thread;
+use std::time::Duration;
+
+use atode_testkit::{Gateway, RedisServer, Response, Worker, eventually};
+use serde_json::{Value, json};
+use support::{
+    DEADLINE, UNKNOWN, address, connected, enqueue, enqueue_with_key, enqueued, finished, job, later,
+    problem, start, stored, text, within_a_second,
+};
+
+/// Until an enqueue works again; returns its job.
+fn recovered(gateway: &Gateway) -> Value {
+    eventually("an enqueue works again", DEADLINE, || {
+        Some(enqueue(gateway, &later())).filter(|reply| reply.status == 201)
+    })
+    .json()
+}
+
+/// That it is a 503, of either kind, that tells what to do.
+#[track_caller]
+fn unavailable(reply: &Response) -> String {
+    let slug = if reply.text().contains("outcome-unknown") { "outcome-unknown" } else { "unavailable" };
+    let problem = problem(reply, 503, slug);
+    let advice = if slug == "unavailable" { "Nothing was stored" } else { "Idempotency-Key" };
+    assert!(text(&problem["detail"]).contains(advice), "{problem}");
+    slug.to_owned()
+}
+
+/// What enqueues and what looks, each within a second.
+fn says_that_redis_is_away(gateway: &Gateway) {
+    let batch = json!({"jobs": [{"kind": "no:such"}, later()]});
+    let atomic = json!({"jobs": [later()], "atomic": true});
+    for (path, body) in [
+        ("/v1/jobs", &later()),
+        ("/v1/jobs/batch", &batch),
+        ("/v1/jobs/batch", &atomic),
+        ("/api/dm-jobqueue/register", &json!({})),
+    ] {
+        unavailable(&within_a_second(|| gateway.post(path, body)));
+    }
+    let job = format!("/v1/jobs/{UNKNOWN}");
+    let waiting = format!("{job}?wait=30s");
+    for path in [&job, &waiting, "/v1/queues", "/v1/queues/default", "/v1/workers", "/readyz"] {
+        let problem = problem(&within_a_second(|| gateway.get(path)), 503, "unavailable");
+        assert!(!text(&problem["detail"]).contains("outcome"), "a look has none: {problem}");
+    }
+    // What is wrong with a request is said all the same, and what needs no Redis works.
+    let wrong = within_a_second(|| enqueue(gateway, &json!({"kind": "no:such"})));
+    problem(&wrong, 422, "invalid-request");
+    for path in ["/healthz", "/health", "/v1/kinds"] {
+        assert_eq!(within_a_second(|| gateway.get(path)).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_redis_that_refuses_connections_is_said_to_be_away_and_is_found_again() {
+    let (redis, gateway) = start();
+    let before = enqueued(&gateway, &later());
+    redis.stop();
+    eventually("the loss is noticed", DEADLINE, || (gateway.get("/readyz").status == 503).then_some(()));
+    says_that_redis_is_away(&gateway);
+    redis.restart();
+    recovered(&gateway);
+    assert_eq!(job(&gateway, &before["id"])["state"], "scheduled");
+    assert_eq!(gateway.get("/readyz").status, 200);
+}
+
+#[test]
+fn a_redis_that_is_silent_is_said_to_be_away_and_is_found_again() {
+    let (redis, gateway) = start();
+    enqueued(&gateway, &later());
+    redis.pause();
+    assert_eq!(unavailable(&within_a_second(|| enqueue(&gateway, &later()))), "outcome-unknown");
+    says_that_redis_is_away(&gateway);
+    redis.resume();
+    recovered(&gateway);
+}
+
+#[test]
+fn two_hundred_requests_at_once_do_not_wait_longer_for_a_silent_redis() {
+    let (redis, gateway) = start();
+    enqueued(&gateway, &later());
+    redis.pause();
+    thread::scope(|scope| {
+        for n in 0..200 {
+            let gateway = &gateway;
+            scope.spawn(move || match n % 4 {
+                0 => drop(problem(&within_a_second(|| gateway.get("/v1/queues")), 503, "unavailable")),
+                _ => drop(unavailable(&within_a_second(|| enqueue(gateway, &later())))),
+            });
+        }
+    });
+    redis.resume();
+    recovered(&gateway);
+}
+
+#[test]
+fn a_request_of_unknown_outcome_is_stored_once_when_it_is_sent_again_with_its_key() {
+    let (redis, gateway) = start();
+    redis.pause();
+    let unknown = enqueue_with_key(&gateway, "k", &later());
+    assert_eq!(unavailable(&unknown), "outcome-unknown");
+    redis.resume();
+    let again = eventually("it is answered", DEADLINE, || {
+        Some(enqueue_with_key(&gateway, "k", &later())).filter(|reply| reply.status != 503)
+    });
+    assert!([200, 201].contains(&again.status), "{}", again.text());
+    assert_eq!(enqueue_with_key(&gateway, "k", &later()).status, 200);
+    assert_eq!(stored(&gateway, "default"), 1);
+}
+
+#[test]
+fn a_gateway_starts_before_its_redis_says_so_and_works_once_it_is_there() {
+    let redis = RedisServer::builder().prepare();
+    let gateway = Gateway::builder(&redis.addr()).start();
+    says_that_redis_is_away(&gateway);
+    let log = gateway.wait_for_stderr(|log| log.contains("no connection to Redis"), DEADLINE);
+    assert!(log.contains(&redis.addr()), "{log}");
+    assert_eq!(gateway.try_exit(), None);
+
+    redis.restart();
+    let _worker = Worker::start(&redis);
+    recovered(&gateway);
+    let job = enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
+    assert_eq!(finished(&gateway, &job["id"])["state"], "completed");
+}
+
+#[test]
+fn a_redis_that_takes_nothing_refuses_jobs_but_shows_them() {
+    let (redis, gateway) = start();
+    let before = enqueued(&gateway, &later());
+    for (refuse, accept, code) in [
+        (vec!["CONFIG", "SET", "maxmemory", "1"], vec!["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+        (
+            vec!["CONFIG", "SET", "min-replicas-to-write", "1"],
+            vec!["CONFIG", "SET", "min-replicas-to-write", "0"],
+            "NOREPLICAS",
+        ),
+        (vec!["REPLICAOF", "127.0.0.1", "1"], vec!["REPLICAOF", "NO", "ONE"], "READONLY"),
+    ] {
+        redis.command(&refuse);
+        eventually("it is refused for this reason", DEADLINE, || {
+            let reply = within_a_second(|| enqueue(&gateway, &later()));
+            assert_eq!(unavailable(&reply), "unavailable");
+            reply.text().contains(code).then_some(())
+        });
+        // A connection that was given up over it is soon back.
+        eventually("looks work", DEADLINE, || {
+            (gateway.get(&address(&before["id"])).status == 200).then_some(())
+        });
+        assert_eq!(stored(&gateway, "default"), 1 + u64::from(code != "OOM") + u64::from(code == "READONLY"));
+        redis.command(&accept);
+        recovered(&gateway);
+    }
+}
+
+#[test]
+fn who_waits_for_a_job_hears_that_redis_went_away() {
+    let (redis, gateway) = start();
+    let id = enqueued(&gateway, &later())["id"].clone();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| gateway.get(&format!("{}?wait=60s", address(&id))));
+        thread::sleep(Duration::from_millis(300));
+        redis.kill();
+        problem(&waiting.join().expect("a reply"), 503, "unavailable");
+    });
+}
+
+#[test]
+fn a_redis_that_would_lose_jobs_is_named_but_taken() {
+    let redis = RedisServer::builder().no_aof().arg("maxmemory-policy", "allkeys-lru").start();
+    let gateway = connected(Gateway::start(&redis));
+    let ready = gateway.get("/readyz").json();
+    assert_eq!(ready["status"], "degraded");
+    let warnings = ready["warnings"].to_string();
+    assert!(warnings.contains("AOF is off") && warnings.contains("allkeys-lru"), "{warnings}");
+    gateway.wait_for_stderr(|log| log.contains("WARN") && log.contains("AOF is off"), DEADLINE);
+    enqueued(&gateway, &later());
+}

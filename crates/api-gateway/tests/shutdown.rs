@@ -1,0 +1,89 @@
+//! SIGTERM: running requests end with what is known by then, and the gateway exits with 0.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use atode_testkit::{Gateway, eventually};
+use serde_json::json;
+use support::{DEADLINE, KIND, address, connected, enqueued, start};
+
+const HALF: &str =
+    "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+
+fn send(gateway: &Gateway, bytes: &str) -> TcpStream {
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
+    socket.write_all(bytes.as_bytes()).expect("sent");
+    socket
+}
+
+/// That it exits well, and soon.
+#[track_caller]
+fn ends(gateway: &Gateway, soon: Duration) {
+    let asked = Instant::now();
+    let exit = gateway.wait(DEADLINE);
+    assert_eq!(exit.code(), Some(0), "{}", gateway.stderr());
+    assert!(asked.elapsed() < soon, "{:?}", asked.elapsed());
+}
+
+#[test]
+fn who_waits_for_a_job_is_told_its_current_state() {
+    let (_redis, gateway) = start();
+    let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "400ms"}));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| gateway.get(&format!("{}?wait=60s", address(&job["id"]))));
+        // It becomes ready without an event that the gateway would hear of.
+        eventually("it is ready", DEADLINE, || {
+            (gateway.get(&address(&job["id"])).json()["state"] == "ready").then_some(())
+        });
+        gateway.terminate();
+        ends(&gateway, Duration::from_secs(10));
+        let reply = waiting.join().expect("a reply");
+        assert_eq!((reply.status, &reply.json()["state"]), (200, &json!("ready")));
+    });
+}
+
+#[test]
+fn connections_without_a_request_do_not_hold_it_up() {
+    let (_redis, gateway) = start();
+    let mut idle = send(&gateway, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    let silent = send(&gateway, "");
+    assert!(idle.read(&mut [0; 1024]).expect("a reply") > 0);
+    gateway.terminate();
+    ends(&gateway, Duration::from_secs(10));
+    drop((idle, silent));
+    assert!(gateway.stderr().contains("stopped"));
+}
+
+#[test]
+fn a_request_that_does_not_end_is_cut_off_at_the_timeout() {
+    let (redis, _) = start();
+    let gateway = Gateway::builder(&redis.addr()).env("APP__SERVER__SHUTDOWN_TIMEOUT", "1s").start();
+    let gateway = connected(gateway);
+    let _half = send(&gateway, HALF);
+    gateway.terminate();
+    ends(&gateway, Duration::from_secs(8));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (_redis, gateway) = start();
+    let _half = send(&gateway, HALF);
+    gateway.terminate();
+    gateway.wait_for_stderr(|log| log.contains("stopping"), DEADLINE);
+    gateway.terminate();
+    let exit = gateway.wait(Duration::from_secs(5));
+    assert_ne!(exit.code(), Some(0));
+}
+
+#[test]
+fn a_port_that_is_taken_ends_the_start_and_names_the_way_out() {
+    let (redis, first) = start();
+    let second = Gateway::builder(&redis.addr()).port(first.port()).spawn();
+    let exit = second.wait(DEADLINE);
+    assert_eq!(exit.code(), Some(1));
+    assert!(second.stderr().contains("--port"), "{}", second.stderr());
+}

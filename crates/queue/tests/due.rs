@@ -1,0 +1,166 @@
+//! Which jobs a claim gives, in which order, and when the next one is due.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use atode_queue::{ClaimOptions, Due, Enqueued, NewJob, State};
+use atode_testkit::eventually_async;
+use support::{DEADLINE, HOUR, KIND, TestQueue, ids};
+
+const NOW: Due = Due::After(Duration::ZERO);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_claimed_at_its_due_time_and_not_before() {
+    let test = TestQueue::start().await;
+    let id = test.enqueue(Due::After(Duration::from_millis(300))).await;
+    let due = test.score("due", id).unwrap();
+    let mut early = 0;
+    let claimed = eventually_async("the job is due", DEADLINE, async || {
+        let mut claim = test.claim(10).await;
+        if claim.jobs.is_empty() {
+            assert!(claim.now < due, "due at {due} and not claimed at {}", claim.now);
+            assert_eq!(claim.next_due, Some(due));
+            early += 1;
+            return None;
+        }
+        assert!(claim.now >= due, "due at {due} and claimed at {}", claim.now);
+        assert_eq!(claim.next_due, None);
+        Some(claim.jobs.remove(0))
+    })
+    .await;
+    assert!(early > 0, "never asked before its due time");
+    assert_eq!((claimed.lease.id(), claimed.due), (id, due));
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_due_time_is_the_earliest_that_is_left_of_the_kinds_asked_for() {
+    let test = TestQueue::start().await.with_kinds(&["test:a", "test:b"]);
+    let base = test.now() + 1_000_000;
+    assert_eq!(test.claim(10).await.next_due, None);
+    test.enqueue_of("test:a", Due::At(base + 7)).await;
+    test.enqueue_of("test:b", Due::At(base + 3)).await;
+    test.enqueue_of("test:unknown", Due::At(base)).await;
+    test.enqueue_of("test:a", Due::At(base + 5)).await;
+    let claim = test.claim(10).await;
+    assert_eq!((claim.jobs.len(), claim.next_due), (0, Some(base + 3)));
+
+    // What was claimed no longer counts; what did not fit in still does.
+    test.enqueue_of("test:a", Due::At(1)).await;
+    test.enqueue_of("test:b", Due::At(2)).await;
+    let claim = test.claim(1).await;
+    assert_eq!((claim.jobs.len(), claim.next_due), (1, Some(2)));
+    let claim = test.claim(0).await;
+    assert_eq!((claim.jobs.len(), claim.next_due), (0, Some(2)));
+    let claim = test.claim(1).await;
+    assert_eq!((claim.jobs.len(), claim.next_due), (1, Some(base + 3)));
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_kind_are_claimed_in_order_of_their_due_times() {
+    let test = TestQueue::start().await;
+    let past = test.now() - 100_000;
+    let mut expected = Vec::new();
+    // 7 and 101 share no divisor: each offset once, far from in order.
+    for n in 0..101 {
+        let due = past + (n * 7) % 101;
+        expected.push((due, test.enqueue(Due::At(due)).await));
+    }
+    expected.sort_unstable();
+    let mut claimed = Vec::new();
+    for _ in 0..5 {
+        claimed.extend(test.claim(25).await.jobs);
+    }
+    let claimed: Vec<_> = claimed.iter().map(|job| (job.due, job.lease.id())).collect();
+    assert_eq!(claimed, expected);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_due_in_the_same_millisecond_are_claimed_in_the_order_of_their_ids() {
+    let test = TestQueue::start().await;
+    let due = Due::At(test.now() - 1_000);
+    let mut jobs: Vec<NewJob> = (0..50).map(|_| test.new_job(due)).collect();
+    let made: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    jobs.reverse();
+    for stored in test.client.enqueue_each(&test.queue, &jobs).await {
+        assert_eq!(stored.unwrap(), Enqueued::Created);
+    }
+    assert_eq!(ids(&test.claim(50).await.jobs), made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_is_not_named_is_not_taken() {
+    let test = TestQueue::start().await;
+    let unknown = test.enqueue_of("test:unknown", NOW).await;
+    let known = test.enqueue_now().await;
+    assert_eq!(ids(&test.claim(10).await.jobs), [known]);
+    assert_eq!(test.state(unknown).await, State::Ready);
+    let nothing = ClaimOptions { kinds: &[], ..test.options(10) };
+    let claim = test.client.claim(&nothing).await.unwrap();
+    assert_eq!((claim.jobs.len(), claim.next_due), (0, None));
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_takes_as_many_as_it_may_from_the_kinds_in_their_order() {
+    let test = TestQueue::start().await;
+    for kind in ["test:a", "test:b", "test:c"] {
+        for _ in 0..4 {
+            test.enqueue_of(kind, NOW).await;
+        }
+    }
+    let kinds: Vec<Arc<str>> = ["test:c", "test:a", "test:b"].map(Arc::from).into();
+    let options = ClaimOptions { kinds: &kinds, ..test.options(6) };
+    let claim = test.client.claim(&options).await.unwrap();
+    let taken: Vec<&str> = claim.jobs.iter().map(|job| &**job.lease.kind()).collect();
+    assert_eq!(taken, [["test:c"; 4].as_slice(), &["test:a"; 2]].concat());
+    let claim = test.client.claim(&options).await.unwrap();
+    let taken: Vec<&str> = claim.jobs.iter().map(|job| &**job.lease.kind()).collect();
+    assert_eq!(taken, [["test:a"; 2].as_slice(), &["test:b"; 4]].concat());
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_takes_a_thousand_jobs_at_most_whatever_it_asks_for() {
+    let test = TestQueue::start().await;
+    test.enqueue_many(1_200, NOW).await;
+    assert_eq!(test.claim(usize::MAX).await.jobs.len(), 1_000);
+    assert_eq!(test.claim(usize::MAX).await.jobs.len(), 200);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_queue_gives_nothing_and_has_no_next_due_time() {
+    let test = TestQueue::start().await;
+    let other = test.beside("other").await;
+    let (id, elsewhere) = (test.enqueue_now().await, other.enqueue_now().await);
+    test.enqueue(Due::After(HOUR)).await;
+    test.command(&["SET", &test.key("paused"), "1"]);
+    let claim = test.claim(10).await;
+    assert_eq!((claim.jobs.len(), claim.next_due, claim.without_record), (0, None, 0));
+    assert!(test.client.queue(&test.queue).await.unwrap().paused);
+    assert_eq!(ids(&other.claim(10).await.jobs), [elsewhere]);
+    test.command(&["DEL", &test.key("paused")]);
+    assert_eq!(ids(&test.claim(10).await.jobs), [id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_without_a_record_is_removed_by_a_claim_and_counted() {
+    let test = TestQueue::start().await;
+    let before = test.enqueue(Due::At(5)).await;
+    let lost: Vec<String> = (0..3).map(|_| test.client.new_id().short()).collect();
+    for id in &lost {
+        test.command(&["ZADD", &test.set("due"), "10", id]);
+    }
+    let after = test.enqueue(Due::At(15)).await;
+    let claim = test.claim(3).await;
+    assert_eq!((ids(&claim.jobs), claim.without_record), (vec![before], 2));
+    let claim = test.claim(3).await;
+    assert_eq!((ids(&claim.jobs), claim.without_record), (vec![after], 1));
+    assert_eq!(test.count("ZCARD", &test.set_of(KIND, "due")), 0);
+    test.check_invariants();
+}

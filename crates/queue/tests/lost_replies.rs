@@ -1,0 +1,176 @@
+//! A reply that is lost after its script ran: nothing is sent again behind our backs, and what the
+//! caller repeats is stored once.
+
+#![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use atode_queue::{Client, Due, Enqueued, Error, Idempotency, NewJob, Reaped, State, Verdict};
+use atode_testkit::eventually_async;
+use support::{DEADLINE, HOUR, INSTANT, TestQueue, settings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Stands between the client and Redis, and cuts the connection in place of the next reply.
+struct Proxy {
+    port: u16,
+    cut: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    async fn start(redis: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = Arc::new(AtomicBool::new(false));
+        let cuts = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(forward(client, redis, cuts.clone()));
+            }
+        });
+        Proxy { port, cut }
+    }
+
+    fn cut_at_the_next_reply(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+    }
+
+    fn has_cut(&self) -> bool {
+        !self.cut.load(Ordering::SeqCst)
+    }
+}
+
+async fn forward(client: TcpStream, redis: u16, cut: Arc<AtomicBool>) {
+    let Ok(redis) = TcpStream::connect(("127.0.0.1", redis)).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_redis, mut to_redis) = redis.into_split();
+    let requests = async { drop(tokio::io::copy(&mut from_client, &mut to_redis).await) };
+    let replies = async {
+        let mut bytes = vec![0; 64 << 10];
+        while let Ok(n @ 1..) = from_redis.read(&mut bytes).await {
+            if cut.swap(false, Ordering::SeqCst) || to_client.write_all(&bytes[..n]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = requests => {}
+        () = replies => {}
+    }
+}
+
+/// A queue whose client goes through a proxy; what it looks at it sees directly.
+async fn behind_a_proxy() -> (TestQueue, Proxy) {
+    let mut test = TestQueue::start().await;
+    let proxy = Proxy::start(test.redis.port()).await;
+    test.client = Client::open(&settings(proxy.port)).unwrap();
+    up(&test).await;
+    // From here on nothing but the calls of the test is sent: the queue is in the catalogue.
+    test.enqueue_now().await;
+    let job = test.claim_one().await;
+    test.done(job.lease.complete(Duration::ZERO, job.history)).await;
+    (test, proxy)
+}
+
+async fn up(test: &TestQueue) {
+    eventually_async("a connection", DEADLINE, async || {
+        (test.client.connection().is_up() && test.client.queue_names().await.is_ok()).then_some(())
+    })
+    .await;
+}
+
+fn scripts_run(test: &TestQueue) -> i64 {
+    let stats = test.command(&["INFO", "commandstats"]).text();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
+    line.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enqueue_whose_reply_is_lost_is_stored_once_when_its_key_is_repeated() {
+    let (test, proxy) = behind_a_proxy().await;
+    for n in 0..5 {
+        let request = || NewJob {
+            idempotency: Some(Idempotency::new("a client", &format!("key {n}"), b"body")),
+            ..test.new_job(Due::At(1))
+        };
+        let before = scripts_run(&test);
+        let first = request();
+        let id = first.id;
+        proxy.cut_at_the_next_reply();
+        let error = test.client.enqueue(first).await.unwrap_err();
+        assert!(matches!(error, Error::Unknown(_)), "{error}");
+        assert!(proxy.has_cut());
+        up(&test).await;
+        assert_eq!(scripts_run(&test), before + 1, "sent again");
+        assert_eq!(test.client.enqueue(request()).await.unwrap(), Enqueued::Duplicate(id));
+    }
+    assert_eq!(test.count("HLEN", &test.key("jobs")), 5);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_whose_reply_is_lost_is_written_once() {
+    let (test, proxy) = behind_a_proxy().await;
+    for n in 0..10 {
+        let id = test.enqueue_now().await;
+        let job = test.claim_one().await;
+        let (settlement, state) = match n % 5 {
+            0 => (job.lease.complete(HOUR, job.history), Some(State::Completed)),
+            1 => (job.lease.complete(Duration::ZERO, job.history), None),
+            2 => (job.lease.retry(HOUR, job.history), Some(State::Scheduled)),
+            3 => (job.lease.bury(job.history), Some(State::Dead)),
+            _ => (job.lease.release(HOUR), Some(State::Scheduled)),
+        };
+        if n < 5 {
+            test.done(settlement).await; // so that Redis knows the script
+            continue;
+        }
+        let before = scripts_run(&test);
+        proxy.cut_at_the_next_reply();
+        let settled = test.client.settle(vec![settlement]).await;
+        assert!(matches!(settled.error, Some(Error::Unknown(_))), "{:?}", settled.error);
+        assert!(proxy.has_cut() && settled.answered.is_empty());
+        up(&test).await;
+        assert_eq!(scripts_run(&test), before + 1, "sent again");
+        let before = test.snapshot();
+        let again = test.client.settle(settled.unanswered).await;
+        assert_eq!(again.answered[0].1, Verdict::Already);
+        test.check_unchanged(&before);
+        assert_eq!(test.find(id).await.and_then(|view| view.state), state);
+    }
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_jobs_of_a_claim_whose_reply_is_lost_come_back_by_their_lease() {
+    let (test, proxy) = behind_a_proxy().await;
+    let mut made = test.enqueue_many(10, Due::At(1)).await;
+    proxy.cut_at_the_next_reply();
+    let options = atode_queue::ClaimOptions { lease: INSTANT, ..test.options(10) };
+    let error = test.client.claim(&options).await.unwrap_err();
+    assert!(matches!(error, Error::Unknown(_)), "{error}");
+    up(&test).await;
+    assert_eq!(test.count("HLEN", &test.key("active")), 10);
+    test.check_invariants();
+    let expired = test.until_expired(10).await;
+    let tokens: Vec<i64> = expired.iter().map(|job| job.lease.token().parse().unwrap()).collect();
+    let back = |job: atode_queue::Expired| Reaped {
+        lease: job.lease,
+        history: job.history,
+        due_after: Some(Duration::ZERO),
+    };
+    let reaped: Vec<_> = expired.into_iter().map(back).collect();
+    test.client.reap(&test.queue, &reaped).await.unwrap();
+    let jobs = test.claim(10).await.jobs;
+    let mut claimed = support::ids(&jobs);
+    claimed.sort_unstable();
+    made.sort_unstable();
+    assert_eq!(claimed, made);
+    assert!(jobs.iter().all(|job| job.lease.token().parse::<i64>().unwrap() > tokens[0]));
+    assert!(jobs.iter().all(|job| job.history.next_attempt() == 1));
+    test.check_invariants();
+}

@@ -1,0 +1,216 @@
+//! Recovering jobs whose lease ran out, and only those.
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use atode_queue::{Due, Expired, FailureCause, Reaped, State, Verdict};
+use support::{HOUR, INSTANT, KIND, LEASE, TestQueue, failed};
+
+const NOW: Due = Due::After(Duration::ZERO);
+
+fn back(job: Expired, due_after: Duration) -> Reaped {
+    Reaped { lease: job.lease, history: job.history, due_after: Some(due_after) }
+}
+
+/// A job whose lease has run out.
+async fn one_expired(test: &TestQueue) -> Expired {
+    test.enqueue_now().await;
+    test.claim_one_for_an_instant().await;
+    test.until_expired(1).await.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_leases_that_ran_out_are_listed_and_with_what_is_known_of_the_run() {
+    let test = TestQueue::start().await;
+    assert!(test.expired().await.is_empty());
+    let held = test.enqueue_now().await;
+    test.claim_one().await;
+    let id = test.enqueue_now().await;
+    let claim = test.claim_for(10, INSTANT).await;
+    let waiting = test.enqueue_now().await;
+
+    let expired = test.until_expired(1).await.remove(0);
+    assert_eq!(expired.lease, claim.jobs[0].lease);
+    assert_eq!(expired.lease.id(), id);
+    assert_eq!(expired.run, test.run(&claim.jobs[0], claim.now));
+    assert!(expired.now > claim.now);
+    assert_eq!(test.state(held).await, State::Active);
+    assert_eq!(test.state(waiting).await, State::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_of_kinds_that_nobody_here_knows_are_listed_too() {
+    let test = TestQueue::start().await.with_kinds(&["test:a", "test:b", "test:c"]);
+    for kind in ["test:a", "test:b", "test:c"] {
+        test.enqueue_of(kind, NOW).await;
+    }
+    test.claim_for(10, INSTANT).await;
+    let other = test.beside("default").await.with_kinds(&["test:a"]);
+    let kinds: HashSet<_> = other.until_expired(3).await.iter().map(|job| job.lease.kind().clone()).collect();
+    assert_eq!(kinds, test.kinds.iter().cloned().collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reaped_job_is_due_again_after_its_delay_with_its_history() {
+    let test = TestQueue::start().await;
+    let expired = one_expired(&test).await;
+    let id = expired.lease.id();
+    let history = failed(&expired.history, FailureCause::Crash, "gone", expired.run);
+    let before = test.now();
+    let reaped = Reaped { lease: expired.lease, history: history.clone(), due_after: Some(HOUR) };
+    assert_eq!(test.reap(reaped).await, Verdict::Done);
+    let view = test.job(id).await;
+    assert_eq!((view.state, view.attempt), (Some(State::Scheduled), 1));
+    assert_eq!((view.attempts[0].cause, view.last_error.as_deref()), (FailureCause::Crash, Some("gone")));
+    let due = test.score("due", id).unwrap();
+    assert!((before..=test.now()).contains(&(due - 3_600_000)));
+    assert!(test.expired().await.is_empty());
+
+    test.command(&["ZADD", &test.set("due"), "1", &id.short()]);
+    let job = test.claim_one().await;
+    // A crash spends no attempt.
+    assert_eq!((&job.history, job.history.next_attempt()), (&history, 1));
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_not_to_come_back_is_buried() {
+    let test = TestQueue::start().await;
+    let expired = one_expired(&test).await;
+    let id = expired.lease.id();
+    let history =
+        failed(&expired.history, FailureCause::Crash, "gone", expired.run.clone()).finished_with(expired.run);
+    let before = test.now();
+    assert_eq!(test.reap(Reaped { lease: expired.lease, history, due_after: None }).await, Verdict::Done);
+    let view = test.job(id).await;
+    assert_eq!((view.state, view.last_error.as_deref()), (Some(State::Dead), Some("gone")));
+    assert!((before..=test.now()).contains(&view.finished_at.unwrap().as_millisecond()));
+    assert!(test.claim(10).await.jobs.is_empty());
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_was_extended_in_the_meantime_is_not_reaped() {
+    let test = TestQueue::start().await;
+    let expired = one_expired(&test).await;
+    let lease = [expired.lease.for_extension()];
+    assert_eq!(test.client.extend(&test.queue, &lease, LEASE).await.unwrap(), [Verdict::Done]);
+    let before = test.snapshot();
+    assert_ne!(test.reap(back(expired, Duration::ZERO)).await, Verdict::Done);
+    test.check_unchanged(&before);
+    let [lease] = lease;
+    test.done(lease.bury(atode_queue::History::default())).await;
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_settled_in_the_meantime_is_not_reaped() {
+    let test = TestQueue::start().await;
+    for way in 0..5 {
+        let expired = one_expired(&test).await;
+        let (lease, history) = (expired.lease.for_extension(), expired.history.clone());
+        test.done(match way {
+            0 => lease.complete(HOUR, history),
+            1 => lease.complete(Duration::ZERO, history),
+            2 => lease.retry(HOUR, history),
+            3 => lease.bury(history),
+            _ => lease.release(HOUR),
+        })
+        .await;
+        let before = test.snapshot();
+        let reaped = Reaped {
+            lease: expired.lease,
+            history: expired.history,
+            due_after: (way % 2 == 0).then_some(Duration::ZERO),
+        };
+        assert_ne!(test.reap(reaped).await, Verdict::Done);
+        test.check_unchanged(&before);
+    }
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_claimed_again_in_the_meantime_is_not_reaped() {
+    let test = TestQueue::start().await;
+    let first = one_expired(&test).await;
+    let second = test.until_expired(1).await.remove(0);
+    assert_eq!(test.reap(back(first, Duration::ZERO)).await, Verdict::Done);
+    test.claim_one_for_an_instant().await;
+    test.until_expired(1).await;
+    let before = test.snapshot();
+    assert_eq!(test.reap(back(second, Duration::ZERO)).await, Verdict::Stale);
+    test.check_unchanged(&before);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sweepers_at_the_same_time_one_moves_each_job() {
+    let test = TestQueue::start().await;
+    let other = test.beside("default").await;
+    test.enqueue_many(300, NOW).await;
+    test.claim_for(300, INSTANT).await;
+    let sweep = async |test: &TestQueue| {
+        let jobs: Vec<Reaped> =
+            test.until_expired(300).await.into_iter().map(|job| back(job, Duration::ZERO)).collect();
+        jobs
+    };
+    let (a, b) = (sweep(&test).await, sweep(&other).await);
+    let (a, b) = tokio::join!(test.client.reap(&test.queue, &a), other.client.reap(&other.queue, &b));
+    let moved = [a.unwrap(), b.unwrap()].concat().iter().filter(|verdict| **verdict == Verdict::Done).count();
+    assert_eq!(moved, 300);
+    assert_eq!(test.count("ZCARD", &test.set("due")), 300);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_expired_leases_are_recovered_in_steps() {
+    let test = TestQueue::start().await;
+    test.enqueue_many(1_200, NOW).await;
+    for _ in 0..2 {
+        test.claim_for(1_000, INSTANT).await;
+    }
+    let mut recovered = 0;
+    for step in [500, 500, 200] {
+        let jobs: Vec<Reaped> = test
+            .until_expired(step)
+            .await
+            .into_iter()
+            .map(|job| {
+                recovered += 1;
+                let due_after = (recovered % 3 != 0).then_some(Duration::ZERO);
+                Reaped { lease: job.lease, history: job.history, due_after }
+            })
+            .collect();
+        let verdicts = test.client.reap(&test.queue, &jobs).await.unwrap();
+        assert_eq!(verdicts, vec![Verdict::Done; step]);
+    }
+    let counts = test.client.queue(&test.queue).await.unwrap().counts;
+    assert_eq!((counts.ready, counts.dead, counts.active), (800, 400, 0));
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_further_away_than_its_lease_is_long_is_cut_back() {
+    let test = TestQueue::start().await;
+    let (near, far) = (test.enqueue_now().await, test.enqueue_now().await);
+    test.claim_for(1, HOUR).await;
+    test.claim(1).await;
+    // As if Redis' clock had been set back by two hours since these claims.
+    let ahead = test.now() + 7_200_000;
+    test.command(&["ZADD", &test.set("lease"), &ahead.to_string(), &far.short()]);
+    test.command(&["ZADD", &test.set("lease"), &ahead.to_string(), &near.short()]);
+    let before = test.now();
+    assert!(test.expired().await.is_empty());
+    let after = test.now();
+    // Each to the length of its own lease: 30 s, and an hour.
+    assert!((before..=after).contains(&(test.score("lease", far).unwrap() - 30_000)));
+    assert!((before..=after).contains(&(test.score("lease", near).unwrap() - 3_600_000)));
+    // And what is within its length stays.
+    let snapshot = test.snapshot();
+    test.expired().await;
+    test.check_unchanged(&snapshot);
+    assert_eq!(test.count("ZCARD", &test.set_of(KIND, "lease")), 2);
+    test.check_invariants();
+}

@@ -1,0 +1,184 @@
+//! A key of a wrong type, from somebody's mistake by hand, is an error and never half a transition.
+
+#![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
+
+mod support;
+
+use std::time::Duration;
+
+use atode_queue::{Due, Error, History, Idempotency, Lease, NewJob, Reaped};
+use support::{HOUR, INSTANT, KIND, TestQueue};
+
+const NOW: Due = Due::After(Duration::ZERO);
+
+/// Puts a string where something else belongs, runs the call, and looks whether anything changed.
+async fn assert_nothing_happens(test: &TestQueue, key: &str, call: impl AsyncFnOnce() -> Option<Error>) {
+    let key = match key {
+        "due" | "lease" | "done" | "cancelled" | "dead" => test.set(key),
+        _ => test.key(key),
+    };
+    test.command(&["SET", &key, "by hand"]);
+    let before = test.snapshot();
+    let error = call().await;
+    assert!(matches!(error, Some(Error::Corrupt(_))), "{key}: {error:?}");
+    assert!(error.unwrap().to_string().contains("WRONGTYPE"), "{key}");
+    test.check_unchanged(&before);
+}
+
+/// A fresh queue for each case, on the same server.
+async fn queues(cases: &[&'static str]) -> Vec<(&'static str, TestQueue)> {
+    let test = TestQueue::start().await;
+    let mut queues = Vec::new();
+    for (n, case) in cases.iter().enumerate() {
+        queues.push((*case, test.beside(&format!("queue-{n}")).await));
+    }
+    queues
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn enqueue_stores_nothing() {
+    for (key, test) in queues(&["jobs", "kinds", "stats", "due"]).await {
+        test.enqueue_of("test:other", NOW).await;
+        // Two kinds, of which the second is in order.
+        let jobs = [test.new_job(NOW), test.new_job_of("test:other", NOW)];
+        assert_nothing_happens(&test, key, async || {
+            test.client.enqueue_all_or_nothing(&test.queue, &jobs).await.err()
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idempotency_key_that_is_none_stores_nothing() {
+    let test = TestQueue::start().await;
+    let job = NewJob { idempotency: Some(Idempotency::new("a client", "k", b"")), ..test.new_job(NOW) };
+    test.client.enqueue(job.clone()).await.unwrap();
+    let key = test.command(&["KEYS", &test.key("idem:*")]).texts().remove(0);
+    test.command(&["DEL", &key]);
+    test.command(&["RPUSH", &key, "by hand"]);
+    let before = test.count("HLEN", &test.key("jobs"));
+    let jobs = [test.new_job(NOW), job];
+    let results = test.client.enqueue_each(&test.queue, &jobs).await;
+    assert!(results.iter().all(|result| matches!(result, Err(Error::Corrupt(_)))), "{results:?}");
+    assert_eq!(test.count("HLEN", &test.key("jobs")), before);
+    test.check_due_jobs(1);
+}
+
+impl TestQueue {
+    fn check_due_jobs(&self, n: i64) {
+        assert_eq!(self.count("ZCARD", &self.set("due")), n);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claim_takes_nothing() {
+    for (key, test) in queues(&["jobs", "active", "state", "lease", "due", "fence"]).await {
+        let test = test.with_kinds(&["test:other", KIND]);
+        test.enqueue_of("test:other", NOW).await;
+        test.enqueue_now().await;
+        // Whatever the other kind gives comes too late if the claim fails afterwards.
+        if key == "fence" {
+            test.command(&["DEL", &test.key("fence")]);
+            test.command(&["RPUSH", &test.key("fence"), "by hand"]);
+            let error = test.client.claim(&test.options(1)).await.unwrap_err();
+            assert!(matches!(error, Error::Corrupt(_)));
+            test.check_due_jobs(1);
+            continue;
+        }
+        assert_nothing_happens(&test, key, async || test.client.claim(&test.options(1)).await.err()).await;
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Complete,
+    Remove,
+    Retry,
+    Bury,
+    Release,
+}
+
+async fn assert_settles_nothing(way: Way, keys: &[&'static str]) {
+    for (key, test) in queues(keys).await {
+        let test = test.with_kinds(&[KIND, "test:other"]);
+        test.enqueue_now().await;
+        test.enqueue_of("test:other", NOW).await;
+        let jobs = test.claim(2).await.jobs;
+        let settlements = jobs.into_iter().map(|job| match way {
+            Way::Complete => job.lease.complete(HOUR, job.history),
+            Way::Remove => job.lease.complete(Duration::ZERO, job.history),
+            Way::Retry => job.lease.retry(HOUR, job.history),
+            Way::Bury => job.lease.bury(job.history),
+            Way::Release => job.lease.release(HOUR),
+        });
+        let settlements = settlements.collect();
+        assert_nothing_happens(&test, key, async || {
+            let settled = test.client.settle(settlements).await;
+            assert_eq!(settled.unanswered.len(), 2, "{way:?}");
+            settled.error
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn complete_settles_nothing() {
+    assert_settles_nothing(Way::Complete, &["jobs", "active", "state", "stats", "lease", "done"]).await;
+    assert_settles_nothing(Way::Remove, &["jobs", "state", "stats", "lease"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_settles_nothing() {
+    assert_settles_nothing(Way::Retry, &["active", "state", "stats", "lease", "due"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bury_settles_nothing() {
+    assert_settles_nothing(Way::Bury, &["active", "state", "stats", "lease", "dead"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn release_settles_nothing() {
+    assert_settles_nothing(Way::Release, &["active", "state", "lease", "due"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extend_prolongs_nothing() {
+    for (key, test) in queues(&["active", "lease"]).await {
+        let test = test.with_kinds(&["test:other", KIND]);
+        test.enqueue_now().await;
+        test.enqueue_of("test:other", NOW).await;
+        let leases: Vec<Lease> = test.claim(2).await.jobs.into_iter().map(|job| job.lease).collect();
+        assert_nothing_happens(&test, key, async || {
+            test.client.extend(&test.queue, &leases, HOUR).await.err()
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reap_moves_nothing() {
+    for (key, test) in queues(&["active", "state", "stats", "lease", "due", "dead"]).await {
+        test.enqueue_many(2, NOW).await;
+        test.claim_for(2, INSTANT).await;
+        let jobs: Vec<Reaped> = test
+            .until_expired(2)
+            .await
+            .into_iter()
+            .zip([Some(Duration::ZERO), None])
+            .map(|(job, due_after)| Reaped { lease: job.lease, history: History::default(), due_after })
+            .collect();
+        assert_nothing_happens(&test, key, async || test.client.reap(&test.queue, &jobs).await.err()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trim_removes_nothing() {
+    for (key, test) in queues(&["jobs", "state", "stats", "cancelled"]).await {
+        let id = test.enqueue_now().await;
+        let job = test.claim_one().await;
+        test.done(job.lease.complete(HOUR, job.history)).await;
+        test.command(&["ZADD", &test.set("done"), "1", &id.short()]);
+        assert_nothing_happens(&test, key, async || test.client.trim(&test.queue).await.err()).await;
+    }
+}

@@ -1,0 +1,146 @@
+//! Several workers, queues and kinds at the same time.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use atode_jobs::Job as _;
+use atode_queue::{JobId, Registration, State, WorkerRef, WorkerState};
+use atode_testkit::{Worker, eventually};
+use jiff::Timestamp;
+use support::{Act, DEADLINE, Event, Other, Stand, Task, registry, settings};
+use worker::Settings;
+
+#[test]
+fn two_workers_share_the_jobs_and_run_each_exactly_once() {
+    let stand = Stand::start();
+    let _workers = [stand.worker(), stand.worker()];
+    let live = stand.until_registered(2);
+    let ids = stand.enqueue_many(500, Task::KIND, Act::Sleep(5));
+    stand.until_counts("all completed", |counts| counts.completed == 500);
+
+    let starts: Vec<_> = stand.ledger().into_iter().filter(|entry| entry.event == Event::Start).collect();
+    assert_eq!(starts.len(), 500);
+    let started: BTreeSet<JobId> = starts.iter().map(|entry| entry.id).collect();
+    assert_eq!(started, ids.into_iter().collect());
+    let by: BTreeSet<_> = starts.iter().map(|entry| entry.worker).collect();
+    assert_eq!(by, live.iter().map(|worker| worker.worker.id).collect());
+}
+
+#[test]
+fn a_registration_says_who_and_where_a_worker_is_and_what_it_takes() {
+    let stand = Stand::start();
+    let _worker = stand.worker();
+    let registration = stand.until_registered(1).remove(0);
+    assert_eq!((registration.worker.pid, &*registration.worker.build), (std::process::id(), "test"));
+    assert!(!registration.worker.host.is_empty());
+    assert!(registration.kinds.iter().any(|kind| kind == Task::KIND));
+    assert_eq!(registration.queues, BTreeMap::from([("default".to_owned(), 1)]));
+    assert_eq!((registration.slots, registration.active), (8, 0));
+    assert_eq!(registration.state, WorkerState::Running);
+    assert!(registration.http.starts_with("http://127.0.0.1:"), "{}", registration.http);
+}
+
+#[test]
+fn a_starting_worker_names_the_others_of_its_queues() {
+    let stand = Stand::start();
+    let first = Worker::start(&stand.redis);
+    stand.until_registered(1);
+    let elsewhere = register(&stand, "elsewhere", "0.0.9+old");
+    let second = Worker::start(&stand.redis);
+    let log = second.wait_for_stderr(|log| log.contains(&format!("pid={}", first.pid())), DEADLINE);
+    let line = log.lines().find(|line| line.contains(&format!("pid={}", first.pid()))).expect("just found");
+    assert!(line.contains("INFO") && line.contains("another worker is at these queues"), "{line}");
+    assert!(!second.stderr().contains(&elsewhere.to_string()));
+}
+
+#[test]
+fn a_worker_of_another_build_is_a_warning() {
+    let stand = Stand::start();
+    let old = register(&stand, "default", "0.0.9+old");
+    let worker = Worker::start(&stand.redis);
+    let log = worker.wait_for_stderr(|log| log.contains("of a different build"), DEADLINE);
+    let line = log.lines().find(|line| line.contains("of a different build")).expect("just found");
+    for part in ["WARN", &old.to_string(), "pid=4242", "host=old-host", "0.0.9+old"] {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+/// The registration of a worker that is not there.
+fn register(stand: &Stand, queue: &str, build: &str) -> JobId {
+    let id = stand.client.new_id();
+    let worker = WorkerRef { id, host: "old-host".to_owned(), pid: 4242, build: build.to_owned() };
+    let registration = Registration {
+        worker,
+        kinds: vec!["demo:delay_print".to_owned()],
+        queues: [(queue.to_owned(), 1)].into(),
+        slots: 1,
+        active: 0,
+        state: WorkerState::Running,
+        started_at: Timestamp::now(),
+        seen_at: Timestamp::now(),
+        http: "http://127.0.0.1:9".to_owned(),
+    };
+    stand.wait(stand.client.heartbeat(&registration, DEADLINE)).expect("registered");
+    id
+}
+
+#[test]
+fn every_queue_is_served_and_the_heavy_ones_first() {
+    let stand = Stand::start();
+    let weights = [("light", 1), ("middle", 4), ("heavy", 40)];
+    for (queue, _) in weights {
+        for _ in 0..60 {
+            stand.enqueue_to(queue, Task::KIND, Act::Succeed);
+        }
+    }
+    let queues = weights.iter().map(|(queue, weight)| ((*queue).into(), *weight)).collect();
+    let _worker = stand.worker_with(Settings { concurrency: 1, queues, ..settings() }, registry());
+    let starts = eventually("all ran", DEADLINE, || {
+        let ledger = stand.ledger().into_iter().filter(|entry| entry.event == Event::Start);
+        Some(ledger.collect::<Vec<_>>()).filter(|starts| starts.len() == 180)
+    });
+    let order: Vec<&str> = starts
+        .iter()
+        .map(|entry| weights.iter().find(|(queue, _)| has(&stand, queue, entry.id)).expect("a queue").0)
+        .collect();
+    let last = |queue| order.iter().rposition(|of| *of == queue).expect("it ran");
+    let first = |queue| order.iter().position(|of| *of == queue).expect("it ran");
+    assert!(last("heavy") < last("light"), "{order:?}");
+    assert!(first("light") < last("heavy"), "the light queue is not starved: {order:?}");
+    assert!(first("middle") < last("heavy"), "{order:?}");
+}
+
+fn has(stand: &Stand, queue: &str, id: JobId) -> bool {
+    stand.wait(stand.client.job(&[queue.into()], id)).expect("looked").is_some()
+}
+
+#[test]
+fn no_kind_starves_another() {
+    let stand = Stand::start();
+    let many = stand.enqueue_many(200, Task::KIND, Act::Succeed);
+    let few = stand.enqueue_many(3, Other::KIND, Act::Succeed);
+    let _worker = stand.worker_with(Settings { concurrency: 1, ..settings() }, registry());
+    stand.until_counts("all completed", |counts| counts.completed == 203);
+    let starts: Vec<JobId> =
+        stand.ledger().into_iter().filter(|e| e.event == Event::Start).map(|e| e.id).collect();
+    let place = |id: &JobId| starts.iter().position(|started| started == id).expect("it ran");
+    let last_of_few = few.iter().map(place).max().expect("three");
+    let last_of_many = many.iter().map(place).max().expect("many");
+    assert!(last_of_few < last_of_many, "{last_of_few} {last_of_many}");
+}
+
+#[test]
+fn a_paused_queue_is_left_alone() {
+    let stand = Stand::start();
+    let _worker = stand.worker();
+    stand.until_registered(1);
+    stand.redis.command(&["SET", "atode:{default}:paused", "1"]);
+    let id = stand.enqueue(Task::KIND, Act::Succeed);
+    std::thread::sleep(Duration::from_millis(300)); // nothing is to happen
+    assert_eq!(stand.job(id).state, Some(State::Ready));
+    stand.redis.command(&["DEL", "atode:{default}:paused"]);
+    stand.redis.command(&["PUBLISH", "atode:{default}:wake", "0"]);
+    stand.until(id, State::Completed);
+}

@@ -1,0 +1,134 @@
+//! Workers that are told to stop.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use atode_jobs::Job as _;
+use atode_queue::{State, WorkerState};
+use atode_testkit::{Signal, Worker, eventually};
+use support::{Act, BlockingTask, DEADLINE, Event, Stand, Task, settings};
+use worker::Settings;
+
+#[test]
+fn child_worker() {
+    support::child_worker();
+}
+
+fn with_timeout(ms: u64) -> Settings {
+    Settings { shutdown_timeout: Duration::from_millis(ms), ..settings() }
+}
+
+#[test]
+fn sigterm_lets_running_jobs_end_and_claims_no_more() {
+    let stand = Stand::start();
+    let child = stand.child(&with_timeout(20_000));
+    let running = [Task::KIND, BlockingTask::KIND].map(|kind| stand.enqueue(kind, Act::Await));
+    for id in running {
+        stand.until_started(id, 1);
+    }
+    child.terminate();
+    eventually("it says that it is stopping", DEADLINE, || {
+        let live = stand.wait(stand.client.workers()).expect("looked");
+        live.iter().any(|worker| worker.state == WorkerState::Stopping).then_some(())
+    });
+    let late = stand.enqueue(Task::KIND, Act::Succeed);
+    assert_eq!(child.try_exit(), None);
+    stand.open_gate();
+
+    assert_eq!(child.wait(DEADLINE).code(), Some(0));
+    for id in running {
+        let job = stand.job(id);
+        assert_eq!((job.state, job.attempts.len()), (Some(State::Completed), 0));
+    }
+    assert_eq!(stand.job(late).state, Some(State::Ready));
+    stand.until_registered(0);
+    assert_eq!(stand.redis.command(&["KEYS", "atode:{workers}*"]).texts(), [""; 0]);
+}
+
+#[test]
+fn beyond_the_shutdown_timeout_jobs_are_released_unspent() {
+    let stand = Stand::start();
+    let child = stand.child(&with_timeout(200));
+    let ids =
+        [(Task::KIND, Act::Await), (Task::KIND, Act::AwaitCancellation), (BlockingTask::KIND, Act::Await)]
+            .map(|(kind, act)| stand.enqueue(kind, act));
+    for id in ids {
+        stand.until_started(id, 1);
+    }
+    child.terminate();
+    assert_eq!(child.wait(DEADLINE).code(), Some(0));
+    for id in ids {
+        let job = stand.job(id);
+        assert_eq!((job.state, job.attempt, job.attempts.len()), (Some(State::Ready), 0, 0), "{job:?}");
+    }
+    // Cancelled, and dropped where that was of no use.
+    stand.until_event(ids[0], Event::Dropped);
+    stand.until_event(ids[1], Event::End);
+    stand.until_registered(0);
+    // The next worker takes them, as their first attempt.
+    let _next = stand.worker();
+    stand.open_gate();
+    assert_eq!(stand.until(ids[0], State::Completed).attempt, 1);
+    assert_eq!(stand.starts(ids[0]).len(), 2);
+}
+
+#[test]
+fn what_cannot_be_stopped_keeps_its_lease() {
+    let stand = Stand::start();
+    let child = stand.child(&with_timeout(0));
+    let id = stand.enqueue(BlockingTask::KIND, Act::Block);
+    stand.until_started(id, 1);
+    child.terminate();
+    assert_eq!(child.wait(DEADLINE).code(), Some(0));
+    assert!(child.stderr().contains("does not end"), "{}", child.stderr());
+    assert_eq!(stand.job(id).state, Some(State::Active));
+    stand.until_registered(0);
+}
+
+#[test]
+fn a_second_signal_exits_at_once() {
+    let stand = Stand::start();
+    let child = stand.child(&with_timeout(60_000));
+    let id = stand.enqueue(Task::KIND, Act::Await);
+    stand.until_started(id, 1);
+    child.signal(Signal::SIGINT);
+    child.wait_for_stderr(|log| log.contains("stopping: no more claims"), DEADLINE);
+    let since = Instant::now();
+    child.terminate();
+    assert_eq!(child.wait(DEADLINE).code(), Some(1));
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert_eq!(stand.job(id).state, Some(State::Active), "it comes back when its lease runs out");
+}
+
+#[test]
+fn an_idle_worker_stops_at_once_by_either_signal_and_leaves_no_registration() {
+    let stand = Stand::start();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let worker = Worker::start(&stand.redis);
+        stand.until_registered(1);
+        let since = Instant::now();
+        worker.signal(signal);
+        assert_eq!(worker.wait(DEADLINE).code(), Some(0));
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        assert_eq!(stand.redis.command(&["KEYS", "atode:{workers}*"]).texts(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_worker_can_be_stopped_while_redis_is_away() {
+    let stand = Stand::start();
+    let child = stand.child(&with_timeout(10_000));
+    let id = stand.enqueue(Task::KIND, Act::Await);
+    stand.until_started(id, 1);
+    stand.redis.kill();
+    child.terminate();
+    child.wait_for_stderr(|log| log.contains("stopping: no more claims"), DEADLINE);
+    stand.open_gate();
+    // Redis is back in time: the result is stored before the end.
+    stand.until_event(id, Event::End);
+    stand.redis.restart();
+    assert_eq!(child.wait(DEADLINE).code(), Some(0));
+    stand.until_connected();
+    assert_eq!(stand.until(id, State::Completed).attempts.len(), 0);
+}

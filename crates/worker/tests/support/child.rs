@@ -1,0 +1,66 @@
+//! A worker in a process of its own: this very test executable, told to run one "test" only.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use atode_queue::Client;
+use atode_testkit::Process;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use worker::Settings;
+
+use super::{DEADLINE, redis_settings, registry, settings};
+
+const VARIABLE: &str = "ATODE_TEST_CHILD";
+
+/// Killed when dropped.
+pub(crate) struct Child(Process);
+
+impl Child {
+    pub(super) fn start(redis: u16, settings: &Settings) -> Self {
+        let orders = format!(
+            "{redis} {} {} {}",
+            settings.concurrency,
+            settings.lease.as_millis(),
+            settings.shutdown_timeout.as_millis()
+        );
+        let test = std::env::current_exe().expect("a running test knows its own path");
+        let arguments = ["child_worker", "--exact", "--nocapture", "--test-threads=1"];
+        let child = Process::builder(test).args(arguments).env(VARIABLE, orders).start();
+        child.wait_for_stderr(|log| log.contains("listening on"), DEADLINE);
+        Child(child)
+    }
+}
+
+impl Deref for Child {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.0
+    }
+}
+
+/// The body of the test `child_worker` in each file that starts children. It is the child where
+/// [`VARIABLE`] says so; as a test it does nothing.
+pub(crate) fn child_worker() {
+    let Ok(orders) = std::env::var(VARIABLE) else { return };
+    let orders: Vec<u64> = orders.split(' ').map(|word| word.parse().expect("a number")).collect();
+    let [redis, concurrency, lease, shutdown_timeout] = orders[..] else { panic!("orders: {orders:?}") };
+    let settings = Settings {
+        concurrency: concurrency as usize,
+        lease: Duration::from_millis(lease),
+        shutdown_timeout: Duration::from_millis(shutdown_timeout),
+        ..settings()
+    };
+    let log = atode_config::logging::subscriber(&atode_config::Logging::default());
+    tracing::subscriber::set_global_default(log).expect("the first");
+    // As main.rs does.
+    let runtime = Runtime::new().expect("a runtime");
+    let ended = runtime.block_on(async {
+        let client = Client::open(&redis_settings(redis as u16))?;
+        let stop = CancellationToken::new();
+        tokio::spawn(worker::stop_on_signal(stop.clone()));
+        worker::run(settings, registry(), client, stop).await
+    });
+    std::process::exit(i32::from(ended.is_err()));
+}

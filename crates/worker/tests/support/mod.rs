@@ -1,0 +1,271 @@
+//! A Redis of a test's own, workers on it in this process and in others, jobs that do as they are
+//! told, and a ledger outside Redis of what they did.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
+
+mod child;
+mod kinds;
+mod ledger;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use atode_config::redis::{Endpoint, JobqueueRedis};
+use atode_jobs::Registry;
+use atode_queue::{Client, Counts, Due, Enqueued, JobId, JobView, NewJob, Record, Registration, State};
+use atode_testkit::{RedisServer, eventually};
+use serde_json::value::RawValue;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use worker::Settings;
+
+pub(crate) use child::{Child, child_worker};
+pub(crate) use kinds::{
+    Act, BlockingTask, Brief, Deaf, EarlyPanic, Killer, Other, Task, registry, registry_without_jobs,
+};
+pub(crate) use ledger::{Entry, Event};
+
+/// For whatever has to happen, on a machine that has a lot to do.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const QUEUE: &str = "default";
+pub(crate) const NOW: Due = Due::After(Duration::ZERO);
+
+/// Leases so long that nothing is recovered during a test, unless it says otherwise.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        concurrency: 8,
+        queues: BTreeMap::from([(QUEUE.into(), 1)]),
+        lease: Duration::from_secs(30),
+        shutdown_timeout: Duration::from_secs(10),
+        build: "test".to_owned(),
+    }
+}
+
+pub(crate) struct Stand {
+    pub(crate) redis: RedisServer,
+    pub(crate) client: Client,
+    runtime: Runtime,
+    dir: TempDir,
+}
+
+impl Stand {
+    pub(crate) fn start() -> Self {
+        Self::on(RedisServer::start())
+    }
+
+    /// The server may be down.
+    pub(crate) fn on(redis: RedisServer) -> Self {
+        // Where a test fails, libtest shows what the workers of its process logged.
+        let log = tracing_subscriber::fmt().with_test_writer().with_ansi(false);
+        let _ = tracing::subscriber::set_global_default(log.finish());
+        let runtime = Runtime::new().expect("a runtime");
+        let client = runtime.block_on(async { Client::open(&redis_settings(redis.port())) });
+        let dir = tempfile::Builder::new().prefix("atode-worker-").tempdir().expect("a temporary folder");
+        let stand = Stand { client: client.expect("its settings are valid"), redis, runtime, dir };
+        if stand.redis.try_command(&["PING"]).is_ok() {
+            stand.until_connected();
+        }
+        stand
+    }
+
+    pub(crate) fn until_connected(&self) {
+        eventually("a connection", DEADLINE, || self.client.connection().is_up().then_some(()));
+    }
+
+    // Workers
+
+    /// A worker in this process.
+    pub(crate) fn worker(&self) -> Worker {
+        self.worker_with(settings(), registry())
+    }
+
+    pub(crate) fn worker_with(&self, settings: Settings, registry: Registry) -> Worker {
+        let stop = CancellationToken::new();
+        let redis = redis_settings(self.redis.port());
+        let stopped = stop.clone();
+        // As its main.rs does.
+        let thread = std::thread::spawn(move || {
+            let runtime = Runtime::new().expect("a runtime");
+            let ended = runtime.block_on(async {
+                let client = Client::open(&redis)?;
+                worker::run(settings, registry, client, stopped).await
+            });
+            runtime.shutdown_background();
+            ended
+        });
+        Worker { stop, thread: Some(thread) }
+    }
+
+    /// A worker in a process of its own, which may be paused and killed.
+    pub(crate) fn child(&self, settings: &Settings) -> Child {
+        Child::start(self.redis.port(), settings)
+    }
+
+    /// All live workers, once there are this many.
+    pub(crate) fn until_registered(&self, workers: usize) -> Vec<Registration> {
+        eventually(&format!("{workers} registrations"), DEADLINE, || {
+            self.wait(self.client.workers()).ok().filter(|live| live.len() == workers)
+        })
+    }
+
+    // Jobs
+
+    pub(crate) fn enqueue(&self, kind: &str, act: Act) -> JobId {
+        self.enqueue_in(Duration::ZERO, kind, act)
+    }
+
+    pub(crate) fn enqueue_in(&self, delay: Duration, kind: &str, act: Act) -> JobId {
+        self.store(QUEUE, kind, &self.payload(act), Due::After(delay), None)
+    }
+
+    pub(crate) fn enqueue_to(&self, queue: &str, kind: &str, act: Act) -> JobId {
+        self.store(queue, kind, &self.payload(act), NOW, None)
+    }
+
+    /// Many at once, due at once.
+    pub(crate) fn enqueue_many(&self, jobs: usize, kind: &str, act: Act) -> Vec<JobId> {
+        let payload = self.payload(act);
+        let jobs: Vec<NewJob> = (0..jobs).map(|_| self.new_job(QUEUE, kind, &payload, NOW, None)).collect();
+        for stored in self.wait(self.client.enqueue_each(QUEUE, &jobs)) {
+            assert_eq!(stored.expect("stored"), Enqueued::Created);
+        }
+        jobs.iter().map(|job| job.id).collect()
+    }
+
+    pub(crate) fn store(
+        &self,
+        queue: &str,
+        kind: &str,
+        payload: &str,
+        due: Due,
+        max_retries: Option<u32>,
+    ) -> JobId {
+        let job = self.new_job(queue, kind, payload, due, max_retries);
+        let id = job.id;
+        assert_eq!(self.wait(self.client.enqueue(job)).expect("stored"), Enqueued::Created);
+        id
+    }
+
+    fn new_job(&self, queue: &str, kind: &str, payload: &str, due: Due, max_retries: Option<u32>) -> NewJob {
+        let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
+        let record = Record {
+            kind: kind.into(),
+            payload: Cow::Owned(payload),
+            delay: None,
+            run_at: None,
+            max_retries,
+        };
+        NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due)
+    }
+
+    /// Opens the gate that acts wait at.
+    pub(crate) fn open_gate(&self) {
+        std::fs::write(self.dir.path().join(kinds::GATE), "").expect("the gate");
+    }
+
+    // Looks
+
+    pub(crate) fn job(&self, id: JobId) -> JobView {
+        self.job_in(QUEUE, id)
+    }
+
+    pub(crate) fn job_in(&self, queue: &str, id: JobId) -> JobView {
+        let found = self.wait(self.client.job(&[Arc::from(queue)], id));
+        found.expect("looked").expect("the job is known")
+    }
+
+    #[track_caller]
+    pub(crate) fn until(&self, id: JobId, state: State) -> JobView {
+        self.until_in(QUEUE, id, state)
+    }
+
+    #[track_caller]
+    pub(crate) fn until_in(&self, queue: &str, id: JobId, state: State) -> JobView {
+        let what = format!("job {id} is {state:?}");
+        eventually(&what, DEADLINE, || Some(self.job_in(queue, id)).filter(|job| job.state == Some(state)))
+    }
+
+    #[track_caller]
+    pub(crate) fn until_counts(&self, what: &str, condition: impl Fn(&Counts) -> bool) {
+        eventually(what, DEADLINE, || {
+            let queue = self.wait(self.client.queue(QUEUE)).expect("looked");
+            condition(&queue.counts).then_some(())
+        });
+    }
+
+    pub(crate) fn ledger(&self) -> Vec<Entry> {
+        ledger::read(self.dir.path())
+    }
+
+    /// The starts of a job, in order.
+    pub(crate) fn starts(&self, id: JobId) -> Vec<Entry> {
+        self.ledger().into_iter().filter(|entry| entry.id == id && entry.event == Event::Start).collect()
+    }
+
+    /// The `n`-th start of a job, counted from 1.
+    #[track_caller]
+    pub(crate) fn until_started(&self, id: JobId, n: usize) -> Entry {
+        eventually(&format!("start {n} of job {id}"), DEADLINE, || self.starts(id).into_iter().nth(n - 1))
+    }
+
+    #[track_caller]
+    pub(crate) fn until_event(&self, id: JobId, event: Event) -> Entry {
+        eventually(&format!("{event:?} of job {id}"), DEADLINE, || {
+            self.ledger().into_iter().find(|entry| entry.id == id && entry.event == event)
+        })
+    }
+
+    /// Makes all waiting jobs of a kind due now, and says so.
+    pub(crate) fn hurry(&self, kind: &str) {
+        let due = format!("atode:{{{QUEUE}}}:{kind}:due");
+        for id in self.redis.command(&["ZRANGE", &due, "0", "-1"]).texts() {
+            self.redis.command(&["ZADD", &due, "XX", "1", &id]);
+        }
+        self.redis.command(&["PUBLISH", &format!("atode:{{{QUEUE}}}:wake"), "1"]);
+    }
+
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn payload(&self, act: Act) -> String {
+        serde_json::json!({"dir": self.dir.path(), "act": act}).to_string()
+    }
+}
+
+/// A worker on threads of this process. Told to stop when dropped.
+pub(crate) struct Worker {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Worker {
+    pub(crate) fn tell_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Tells it to stop and waits for its end.
+    pub(crate) fn stop(mut self) {
+        self.stop.cancel();
+        let thread = self.thread.take().expect("it was not waited for");
+        eventually("the worker stops", DEADLINE, || thread.is_finished().then_some(()));
+        thread.join().expect("no panic").expect("an orderly end");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub(crate) fn redis_settings(port: u16) -> JobqueueRedis {
+    let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port };
+    JobqueueRedis { endpoint, ..JobqueueRedis::default() }
+}
