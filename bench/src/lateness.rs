@@ -7,7 +7,11 @@ use atode_queue::{Due, JobId};
 use crate::stand::{Retention, Stand};
 
 pub(crate) async fn measure(jobs: usize, seconds: u64) -> anyhow::Result<()> {
-    anyhow::ensure!(jobs <= atode_queue::MAX_FINISHED, "at most {} jobs stay visible", atode_queue::MAX_FINISHED);
+    anyhow::ensure!(
+        jobs <= atode_queue::MAX_FINISHED,
+        "at most {} jobs stay visible",
+        atode_queue::MAX_FINISHED
+    );
     let stand = Stand::start().await?;
     let (stop, worker) = stand.worker(64)?;
     let start = stand.client.now() + 1_000;

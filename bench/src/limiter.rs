@@ -42,10 +42,14 @@ pub(crate) async fn decisions() -> anyhow::Result<()> {
     }
     anyhow::ensure!(shared.fallbacks() == 0, "{} decisions were made without Redis", shared.fallbacks());
     let calls = redis.command(&["INFO", "commandstats"]).text();
-    let calls = calls.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap_or_default().to_owned();
+    let calls =
+        calls.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap_or_default().to_owned();
     decision.sort_unstable();
     ping.sort_unstable();
-    println!("Redis: {:?} a decision (median), a bare PING beside it {:?}; {calls}", decision[2_500], ping[2_500]);
+    println!(
+        "Redis: {:?} a decision (median), a bare PING beside it {:?}; {calls}",
+        decision[2_500], ping[2_500]
+    );
     Ok(())
 }
 
@@ -57,7 +61,11 @@ pub(crate) fn gateway(rounds: usize, seconds: u64) -> anyhow::Result<()> {
         let off = throughput(&jobs, None, seconds)?;
         let memory = throughput(&jobs, Some("[]"), seconds)?;
         let shared = throughput(&jobs, Some(&format!("[\"{}\"]", limits.addr())), seconds)?;
-        println!("requests/s: off {off:.0}, memory {memory:.0} ({:.2}), Redis {shared:.0} ({:.2})", memory / off, shared / off);
+        println!(
+            "requests/s: off {off:.0}, memory {memory:.0} ({:.2}), Redis {shared:.0} ({:.2})",
+            memory / off,
+            shared / off
+        );
         ratios.push(shared / off);
     }
     ratios.sort_by(f64::total_cmp);
@@ -89,9 +97,12 @@ fn throughput(jobs: &RedisServer, limiter_addrs: Option<&str>, seconds: u64) -> 
             .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", addrs);
     }
     let gateway = gateway.start();
-    let script = tempfile("wrk.lua", &format!(
-        "wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = [[{{\"kind\":\"demo:delay_print\",\"payload\":{{\"message\":\"hello world 00000001\"}},\"delay\":\"1h\"}}]]\n"
-    ))?;
+    let script = tempfile(
+        "wrk.lua",
+        &format!(
+            "wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = [[{{\"kind\":\"demo:delay_print\",\"payload\":{{\"message\":\"hello world 00000001\"}},\"delay\":\"1h\"}}]]\n"
+        ),
+    )?;
     let run = Command::new("wrk")
         .args(["-t1", "-c64", &format!("-d{seconds}s"), "-s"])
         .arg(&script)

@@ -133,7 +133,10 @@ impl Stand {
     pub(crate) async fn check(&self, jobs: usize) -> anyhow::Result<()> {
         let counts = self.client.queue(&self.queue).await?.counts;
         anyhow::ensure!(Stand::runs() == jobs, "{} runs of {jobs} jobs", Stand::runs());
-        anyhow::ensure!(counts.scheduled + counts.ready + counts.active + counts.dead == 0, "left: {counts:?}");
+        anyhow::ensure!(
+            counts.scheduled + counts.ready + counts.active + counts.dead == 0,
+            "left: {counts:?}"
+        );
         Ok(())
     }
 }

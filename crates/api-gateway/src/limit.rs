@@ -50,7 +50,10 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<Limit>> {
 impl Limit {
     /// The key's name where the request has a key that is known, else its address.
     fn subject(&self, request: &ServiceRequest) -> Option<Subject> {
-        let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let bearer = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let key = bearer.and_then(|key| self.keys.get(&<[u8; 32]>::from(Sha256::digest(key))));
         if let Some(name) = key {
             return Some(Subject::Key(name.clone()));
@@ -136,7 +139,8 @@ fn refusal(decision: Decision) -> Refusal {
             quotas: denial.quotas,
         },
         Decision::TooLarge { most } => {
-            let detail = format!("{most} jobs at most in one request: the limit of jobs never lets more through");
+            let detail =
+                format!("{most} jobs at most in one request: the limit of jobs never lets more through");
             Refusal { problem: Problem::invalid_field("/jobs", detail), quotas: Vec::new() }
         }
         Decision::Unavailable | Decision::Allowed(_) => {
@@ -158,12 +162,16 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, quotas: &[Quota]) {
         return;
     }
     let list = |item: fn(&Quota) -> String| quotas.iter().map(item).collect::<Vec<_>>().join(", ");
-    add("ratelimit-policy", list(|Quota { window, .. }| {
-        format!("\"{}\";q={};w={}", window.name, window.limit, window.period.as_secs())
-    }));
-    add("ratelimit", list(|quota| {
-        format!("\"{}\";r={};t={}", quota.window.name, quota.remaining, seconds(quota.reset))
-    }));
+    add(
+        "ratelimit-policy",
+        list(|Quota { window, .. }| {
+            format!("\"{}\";q={};w={}", window.name, window.limit, window.period.as_secs())
+        }),
+    );
+    add(
+        "ratelimit",
+        list(|quota| format!("\"{}\";r={};t={}", quota.window.name, quota.remaining, seconds(quota.reset))),
+    );
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     for quota in quotas {
         let names = match quota.window.name {
@@ -171,7 +179,11 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, quotas: &[Quota]) {
             "hour" => ["x-ratelimit-hour-limit", "x-ratelimit-hour-remaining", "x-ratelimit-hour-reset"],
             _ => continue,
         };
-        let values = [quota.window.limit.to_string(), quota.remaining.to_string(), seconds(now + quota.reset).to_string()];
+        let values = [
+            quota.window.limit.to_string(),
+            quota.remaining.to_string(),
+            seconds(now + quota.reset).to_string(),
+        ];
         names.into_iter().zip(values).for_each(|(name, value)| add(name, value));
     }
 }

@@ -60,7 +60,11 @@ pub async fn serve(
     // What `actix_web::HttpServer` would build, around a `Connection`.
     let service = move || {
         let (client, stopping) = (gateway.client.clone(), stopping.clone());
-        let app = App::new().app_data(gateway.clone()).wrap(from_fn(limit_requests)).wrap(from_fn(envelope)).configure(routes);
+        let app = App::new()
+            .app_data(gateway.clone())
+            .wrap(from_fn(limit_requests))
+            .wrap(from_fn(envelope))
+            .configure(routes);
         let http = HttpService::build()
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())

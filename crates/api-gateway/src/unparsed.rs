@@ -5,13 +5,18 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use atode_queue::{Client, JobId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use crate::envelope::{PROBLEM_JSON, X_REQUEST_ID};
 use crate::problem::Problem;
+
+/// How long a client may go on sending after such a reply.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A client's connection. Whatever is not such a reply passes through it as it is.
 pub(crate) struct Connection<S> {
@@ -20,11 +25,13 @@ pub(crate) struct Connection<S> {
     client: Client,
     /// What is left to be written of a reply that was given a body.
     reply: Vec<u8>,
+    /// Set once that reply is written.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Connection<S> {
     pub(crate) fn new(stream: S, client: Client) -> Self {
-        Connection { stream, client, reply: Vec::new() }
+        Connection { stream, client, reply: Vec::new(), linger: None }
     }
 }
 
@@ -38,7 +45,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let mut stream = Pin::new(&mut this.stream);
@@ -46,7 +53,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         if !before.is_empty() {
             return stream.poll_write(cx, before);
         }
-        if this.reply.is_empty() {
+        if this.linger.is_none() && this.reply.is_empty() {
             this.reply = with_document(bare, this.client.new_id()).into_bytes();
         }
         while !this.reply.is_empty() {
@@ -55,6 +62,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             this.reply.drain(..written);
+        }
+        // The connection closes after this. If the client is still sending then, it gets a reset
+        // instead of the reply (RFC 9112, 9.6): so what it sends is read and dropped for a while.
+        let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut dropped = [0; 4_096];
+        while linger.as_mut().poll(cx).is_pending() {
+            let mut dropped = ReadBuf::new(&mut dropped);
+            ready!(stream.as_mut().poll_read(cx, &mut dropped))?;
+            if dropped.filled().is_empty() {
+                break;
+            }
         }
         Poll::Ready(Ok(bytes.len()))
     }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use atode_testkit::{Gateway, RedisCluster, RedisServer, Response, ServiceBuilder, GatewayBinary, eventually};
+use atode_testkit::{
+    Gateway, GatewayBinary, RedisCluster, RedisServer, Response, ServiceBuilder, eventually,
+};
 use serde_json::{Value, json};
 
 fn limited(redis: &RedisServer, per_minute: u32) -> ServiceBuilder<GatewayBinary> {
@@ -31,7 +33,10 @@ fn every_limited_reply_tells_what_is_left_and_a_refusal_names_the_limit() {
     assert_eq!(first.status, 200);
     assert_eq!(first.header("ratelimit-policy"), Some("\"minute\";q=3;w=60, \"hour\";q=1000;w=3600"));
     assert_eq!(first.header("ratelimit"), Some("\"minute\";r=2;t=20, \"hour\";r=999;t=4"));
-    assert_eq!((first.header("x-ratelimit-limit"), first.header("x-ratelimit-remaining")), (Some("3"), Some("2")));
+    assert_eq!(
+        (first.header("x-ratelimit-limit"), first.header("x-ratelimit-remaining")),
+        (Some("3"), Some("2"))
+    );
     assert_eq!(first.header("x-ratelimit-hour-limit"), Some("1000"));
     assert_eq!(first.header("x-ratelimit-hour-remaining"), Some("999"));
     let reset = |name| first.header(name).and_then(|reset| reset.parse::<u64>().ok()).expect("Unix seconds");
@@ -71,16 +76,24 @@ fn health_and_pages_are_not_limited_and_the_old_call_is() {
 #[test]
 fn a_spoofed_forwarded_for_changes_nothing_unless_proxies_are_trusted() {
     let redis = RedisServer::start();
-    let garbage = ["1.1.1.1", "2.2.2.2, 3.3.3.3", "::1%eth0", "[2001:db8::1]:80", "1.2.3.4:5", "garbage", ",,,", ""];
+    let garbage =
+        ["1.1.1.1", "2.2.2.2, 3.3.3.3", "::1%eth0", "[2001:db8::1]:80", "1.2.3.4:5", "garbage", ",,,", ""];
     let direct = limited(&redis, 4).start();
     let replies = garbage.iter().map(|value| kinds(&direct, "x-forwarded-for", value));
     assert_eq!(statuses(replies), [200, 200, 200, 200, 429, 429, 429, 429]);
 
     let behind_one = limited(&redis, 1).env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1").start();
     let from = |value: &str| kinds(&behind_one, "x-forwarded-for", value).status;
-    assert_eq!((from("9.9.9.9, 1.1.1.1"), from("8.8.8.8, 1.1.1.1")), (200, 429), "left of it a client writes");
+    assert_eq!(
+        (from("9.9.9.9, 1.1.1.1"), from("8.8.8.8, 1.1.1.1")),
+        (200, 429),
+        "left of it a client writes"
+    );
     assert_eq!((from("2.2.2.2"), from("2.2.2.2:80")), (200, 429));
-    assert_eq!((from("2001:db8:1:2::1"), from("2001:db8:1:2:ffff::9"), from("2001:db8:1:3::1")), (200, 429, 200));
+    assert_eq!(
+        (from("2001:db8:1:2::1"), from("2001:db8:1:2:ffff::9"), from("2001:db8:1:3::1")),
+        (200, 429, 200)
+    );
 }
 
 #[test]
@@ -93,7 +106,11 @@ fn jobs_have_a_limit_of_their_own_and_a_batch_counts_with_all_of_them() {
     };
     let first = batch(6);
     assert_eq!(first.status, 200);
-    assert!(first.header("ratelimit").is_some_and(|left| left.contains("\"jobs-per-minute\";r=4")), "{:?}", first.headers);
+    assert!(
+        first.header("ratelimit").is_some_and(|left| left.contains("\"jobs-per-minute\";r=4")),
+        "{:?}",
+        first.headers
+    );
     let refused = batch(6);
     assert_eq!((refused.status, &refused.json()["violated-policies"]), (429, &json!(["jobs-per-minute"])));
     assert!(refused.header("retry-after").is_some());
@@ -132,8 +149,14 @@ fn four_gateways_share_one_limit_through_redis_and_through_a_cluster() {
             })
             .collect();
         let replies = std::thread::scope(|scope| {
-            let calls: Vec<_> =
-                (0..80).map(|n| scope.spawn({ let gateway = &gateways[n % 4]; move || gateway.get("/v1/kinds").status })).collect();
+            let calls: Vec<_> = (0..80)
+                .map(|n| {
+                    scope.spawn({
+                        let gateway = &gateways[n % 4];
+                        move || gateway.get("/v1/kinds").status
+                    })
+                })
+                .collect();
             calls.into_iter().map(|call| call.join().expect("a reply")).collect::<Vec<u16>>()
         });
         let allowed = replies.iter().filter(|status| **status == 200).count();
@@ -176,7 +199,10 @@ fn deny_refuses_while_the_limits_are_away() {
         .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([nobody.addr()]).to_string())
         .start();
     let refused = gateway.get("/v1/kinds");
-    assert_eq!((refused.status, &refused.json()["type"]), (503, &json!("/problems/rate-limiter-unavailable")));
+    assert_eq!(
+        (refused.status, &refused.json()["type"]),
+        (503, &json!("/problems/rate-limiter-unavailable"))
+    );
     assert_eq!(gateway.get("/healthz").status, 200);
 }
 

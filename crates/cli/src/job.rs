@@ -19,7 +19,10 @@ pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Re
             print::table(&[], rows(&job));
             if !job.attempts.is_empty() {
                 print::line("");
-                print::table(&["attempt", "finished", "cause", "error", "worker"], job.attempts.iter().map(attempt));
+                print::table(
+                    &["attempt", "finished", "cause", "error", "worker"],
+                    job.attempts.iter().map(attempt),
+                );
             }
         }
     }

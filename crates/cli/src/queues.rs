@@ -11,16 +11,32 @@ pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
     if form == Form::Json {
         return print::json(&queues);
     }
-    let header =
-        ["queue", "paused", "scheduled", "ready", "active", "completed", "dead", "cancelled", "waits longest"];
+    let header = [
+        "queue",
+        "paused",
+        "scheduled",
+        "ready",
+        "active",
+        "completed",
+        "dead",
+        "cancelled",
+        "waits longest",
+    ];
     print::table(
         &header,
         queues.into_iter().map(|queue| {
             let counts = queue.counts;
             let mut row = vec![queue.name, if queue.paused { "yes" } else { "no" }.to_owned()];
             row.extend(
-                [counts.scheduled, counts.ready, counts.active, counts.completed, counts.dead, counts.cancelled]
-                    .map(|count| count.to_string()),
+                [
+                    counts.scheduled,
+                    counts.ready,
+                    counts.active,
+                    counts.completed,
+                    counts.dead,
+                    counts.cancelled,
+                ]
+                .map(|count| count.to_string()),
             );
             row.push(queue.oldest_ready_age.unwrap_or_else(|| "–".to_owned()));
             row

@@ -32,7 +32,8 @@ fn json(addr: &str, args: &[&str]) -> Value {
 fn a_job_is_enqueued_run_and_shown_with_the_worker_that_ran_it() {
     let redis = RedisServer::start();
     let addr = redis.addr();
-    let stored = atode(&addr, &["enqueue", "demo:delay_print", "--payload", r#"{"message":"hi"}"#, "--delay", "50ms"]);
+    let stored =
+        atode(&addr, &["enqueue", "demo:delay_print", "--payload", r#"{"message":"hi"}"#, "--delay", "50ms"]);
     assert_eq!((stored.code, stored.err.as_str()), (0, ""));
     let id = stored.out.trim();
     let worker = Worker::start(&redis);
@@ -48,7 +49,8 @@ fn a_job_is_enqueued_run_and_shown_with_the_worker_that_ran_it() {
         assert!(shown.out.contains(word), "{word} is missing in\n{}", shown.out);
     }
     // The short form, as it stands in Redis, names the same job.
-    let short = shown.out.split("(in Redis ").nth(1).and_then(|rest| rest.split(')').next()).expect("the short id");
+    let short =
+        shown.out.split("(in Redis ").nth(1).and_then(|rest| rest.split(')').next()).expect("the short id");
     assert_eq!(json(&addr, &["job", "show", short, "--json"])["id"], id);
 
     assert_eq!(json(&addr, &["queues", "--json"])[0]["counts"]["completed"], 1);
@@ -74,7 +76,12 @@ fn what_is_refused_exits_with_1_and_says_why() {
 
 #[test]
 fn a_wrong_command_exits_with_2() {
-    for args in [&[][..], &["nope"], &["job", "show", "123"], &["enqueue", "demo:delay_print", "--delay", "3 parsecs"]] {
+    for args in [
+        &[][..],
+        &["nope"],
+        &["job", "show", "123"],
+        &["enqueue", "demo:delay_print", "--delay", "3 parsecs"],
+    ] {
         assert_eq!(atode("127.0.0.1:1", args).code, 2, "{args:?}");
     }
 }

@@ -86,12 +86,12 @@ async fn drive(client: Client, queue: Arc<str>, mut incoming: mpsc::UnboundedRec
                     let _ = answer.send(Err(error.clone()));
                 }
                 // Whoever came during a call without an answer would wait as long again.
-                if matches!(error, Error::Unknown(_)) {
+                if error.is_silence() {
                     while let Ok(next) = incoming.try_recv() {
                         waiting.push_back(next);
                     }
                     for next in waiting.drain(..) {
-                        let _ = next.answer.send(Err(Error::NotSent("Redis does not answer".to_owned())));
+                        let _ = next.answer.send(Err(Error::behind_silence()));
                     }
                 }
             }

@@ -106,7 +106,7 @@ impl Client {
     }
 
     /// Stores jobs of one queue, each on its own account, in as few calls as they fit into. A call
-    /// that fails answers for its jobs only.
+    /// that is refused answers for its jobs only; after one without an answer nothing more is sent.
     pub async fn enqueue_each(&self, queue: &str, jobs: &[NewJob]) -> Vec<Result<Enqueued, Error>> {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
@@ -114,7 +114,13 @@ impl Client {
             let (call, behind) = rest.split_at(fitting(rest.iter().map(NewJob::weight)));
             match self.enqueue_call(queue, call, Atomicity::Each).await {
                 Ok(stored) => results.extend(stored.into_iter().map(Ok)),
-                Err(error) => results.extend(call.iter().map(|_| Err(error.clone()))),
+                Err(error) => {
+                    results.extend(call.iter().map(|_| Err(error.clone())));
+                    if error.is_silence() {
+                        results.extend(behind.iter().map(|_| Err(Error::behind_silence())));
+                        return results;
+                    }
+                }
             }
             rest = behind;
         }
@@ -160,7 +166,11 @@ impl Client {
             }
         }
 
-        self.announce(queue).await?;
+        // Whether or not the catalogue has it now: no job was sent.
+        self.announce(queue).await.map_err(|error| match error {
+            Error::Unknown(why) => Error::NotSent(why),
+            other => other,
+        })?;
         let reply = self.call(&ENQUEUE, script_keys, args).await?;
         decode(&reply, jobs.len()).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
     }

@@ -43,6 +43,16 @@ impl Error {
         !matches!(self, Error::Unknown(_) | Error::Corrupt(_))
     }
 
+    /// Redis did not answer, and whoever asks right after would not get an answer either.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Error::NotSent(_) | Error::Unknown(_))
+    }
+
+    /// For what was to be sent behind the call that failed so.
+    pub(crate) fn behind_silence() -> Self {
+        Error::NotSent("Redis does not answer".to_owned())
+    }
+
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Error::Corrupt(what.into())
     }
@@ -72,6 +82,10 @@ impl From<FredError> for Error {
             ErrorKind::Backpressure | ErrorKind::Routing => Error::NotSent(error.to_string()),
             ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Timeout => Error::Unknown(error.to_string()),
             ErrorKind::Auth => refused(RefusalCode::Auth),
+            // fred's own words for a connection that was lost at this moment, not an error of Redis.
+            ErrorKind::Unknown if code(&error).contains(|c: char| c.is_ascii_lowercase()) => {
+                Error::Unknown(error.to_string())
+            }
             _ => Error::Corrupt(error.to_string()),
         }
     }
@@ -99,5 +113,8 @@ mod tests {
         assert!(from_redis("READONLY You can't write against a read only replica.").nothing_happened());
         assert!(!Error::from(FredError::new(ErrorKind::Timeout, "Request timed out.")).nothing_happened());
         assert!(matches!(from_redis("WRONGTYPE Operation against a key"), Error::Corrupt(_)));
+        assert!(matches!(from_redis("ERR user_script:9: attempt to index a nil value"), Error::Corrupt(_)));
+        // By fred itself, with the same kind.
+        assert!(matches!(from_redis("Failed to route command."), Error::Unknown(_)));
     }
 }

@@ -84,7 +84,11 @@ async fn large_payloads_are_spread_over_calls_and_all_stored() {
         let length = test.command(&["HSTRLEN", &test.key("jobs"), &job.id.short()]).int();
         assert_eq!(length as usize, job.record.len());
     }
-    assert_eq!(test.claim(100).await.jobs.len(), 50);
+    let mut claimed = HashSet::new();
+    for _ in 0..10 {
+        claimed.extend(ids(&test.claim(5).await.jobs));
+    }
+    assert_eq!(claimed.len(), 50);
     test.check_invariants();
 }
 
@@ -139,10 +143,11 @@ async fn what_waits_for_a_silent_redis_is_bounded() {
     test.enqueue_now().await;
     test.redis.pause();
     // 90 MB, of which 64 MiB may wait.
+    let job = with_payload(&test, 300 << 10);
+    let jobs = (0..300).map(|_| NewJob { id: test.client.new_id(), ..job.clone() });
     let start = Instant::now();
-    let enqueues = (0..300).map(|_| test.client.enqueue(with_payload(&test, 300 << 10)));
-    let answers = futures_util::future::join_all(enqueues).await;
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let answers = futures_util::future::join_all(jobs.map(|job| test.client.enqueue(job))).await;
+    assert!(start.elapsed() < Duration::from_millis(1_500), "{:?}", start.elapsed());
     let overloaded = answers.iter().filter(|answer| matches!(answer, Err(Error::Overloaded))).count();
     assert!((50..=100).contains(&overloaded), "{overloaded}");
     assert!(answers.iter().all(Result::is_err));

@@ -14,7 +14,7 @@ const NOW: Due = Due::After(Duration::ZERO);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_claimed_at_its_due_time_and_not_before() {
     let test = TestQueue::start().await;
-    let id = test.enqueue(Due::After(Duration::from_millis(300))).await;
+    let id = test.enqueue(Due::After(Duration::from_millis(500))).await;
     let due = test.score("due", id).unwrap();
     let mut early = 0;
     let claimed = eventually_async("the job is due", DEADLINE, async || {

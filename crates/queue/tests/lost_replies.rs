@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use atode_queue::{Client, Due, Enqueued, Error, Idempotency, NewJob, Reaped, State, Verdict};
-use atode_testkit::eventually_async;
-use support::{DEADLINE, HOUR, INSTANT, TestQueue, settings};
+use support::{HOUR, INSTANT, TestQueue, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -68,19 +67,12 @@ async fn behind_a_proxy() -> (TestQueue, Proxy) {
     let mut test = TestQueue::start().await;
     let proxy = Proxy::start(test.redis.port()).await;
     test.client = Client::open(&settings(proxy.port)).unwrap();
-    up(&test).await;
+    test.connected_for_the(1).await;
     // From here on nothing but the calls of the test is sent: the queue is in the catalogue.
     test.enqueue_now().await;
     let job = test.claim_one().await;
     test.done(job.lease.complete(Duration::ZERO, job.history)).await;
     (test, proxy)
-}
-
-async fn up(test: &TestQueue) {
-    eventually_async("a connection", DEADLINE, async || {
-        (test.client.connection().is_up() && test.client.queue_names().await.is_ok()).then_some(())
-    })
-    .await;
 }
 
 fn scripts_run(test: &TestQueue) -> i64 {
@@ -92,7 +84,7 @@ fn scripts_run(test: &TestQueue) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enqueue_whose_reply_is_lost_is_stored_once_when_its_key_is_repeated() {
     let (test, proxy) = behind_a_proxy().await;
-    for n in 0..5 {
+    for n in 0..5_u64 {
         let request = || NewJob {
             idempotency: Some(Idempotency::new("a client", &format!("key {n}"), b"body")),
             ..test.new_job(Due::At(1))
@@ -104,7 +96,7 @@ async fn an_enqueue_whose_reply_is_lost_is_stored_once_when_its_key_is_repeated(
         let error = test.client.enqueue(first).await.unwrap_err();
         assert!(matches!(error, Error::Unknown(_)), "{error}");
         assert!(proxy.has_cut());
-        up(&test).await;
+        test.connected_for_the(n + 2).await;
         assert_eq!(scripts_run(&test), before + 1, "sent again");
         assert_eq!(test.client.enqueue(request()).await.unwrap(), Enqueued::Duplicate(id));
     }
@@ -115,7 +107,7 @@ async fn an_enqueue_whose_reply_is_lost_is_stored_once_when_its_key_is_repeated(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_whose_reply_is_lost_is_written_once() {
     let (test, proxy) = behind_a_proxy().await;
-    for n in 0..10 {
+    for n in 0..10_u64 {
         let id = test.enqueue_now().await;
         let job = test.claim_one().await;
         let (settlement, state) = match n % 5 {
@@ -134,7 +126,7 @@ async fn a_settlement_whose_reply_is_lost_is_written_once() {
         let settled = test.client.settle(vec![settlement]).await;
         assert!(matches!(settled.error, Some(Error::Unknown(_))), "{:?}", settled.error);
         assert!(proxy.has_cut() && settled.answered.is_empty());
-        up(&test).await;
+        test.connected_for_the(n - 5 + 2).await;
         assert_eq!(scripts_run(&test), before + 1, "sent again");
         let before = test.snapshot();
         let again = test.client.settle(settled.unanswered).await;
@@ -153,7 +145,7 @@ async fn the_jobs_of_a_claim_whose_reply_is_lost_come_back_by_their_lease() {
     let options = atode_queue::ClaimOptions { lease: INSTANT, ..test.options(10) };
     let error = test.client.claim(&options).await.unwrap_err();
     assert!(matches!(error, Error::Unknown(_)), "{error}");
-    up(&test).await;
+    test.connected_for_the(2).await;
     assert_eq!(test.count("HLEN", &test.key("active")), 10);
     test.check_invariants();
     let expired = test.until_expired(10).await;

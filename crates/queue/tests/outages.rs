@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use atode_queue::{Due, Enqueued, Error, RefusalCode, State};
+use atode_queue::{Due, Enqueued, Error, NewJob, RefusalCode, State};
 use atode_testkit::{RedisServer, Reply, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, ids};
 
@@ -80,7 +80,11 @@ async fn what_was_answered_survives_a_kill_of_redis_and_the_client_goes_on_unaid
             let start = Instant::now();
             match test.client.enqueue(job).await {
                 Ok(_) => made.push(id),
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => {
+                    let away = matches!(error, Error::NotSent(_) | Error::Unknown(_) | Error::Refused { .. });
+                    assert!(away, "{error:?}");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
             assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         }
@@ -158,6 +162,18 @@ async fn while_redis_is_silent_every_enqueue_is_answered_within_a_second() {
     let error = refusal(&test).await;
     assert!(matches!(error, Error::Unknown(_)), "{error}");
     assert!(!error.nothing_happened());
+
+    // A batch of several calls, of which only the first is sent.
+    let payload = format!("\"{}\"", "x".repeat(600 << 10));
+    let record = support::record(support::KIND, &payload);
+    let jobs =
+        [(); 5].map(|()| NewJob::new(test.client.new_id(), &test.queue, &support::KIND.into(), &record, NOW));
+    let start = Instant::now();
+    let results = test.client.enqueue_each(&test.queue, &jobs).await;
+    assert!(start.elapsed() < Duration::from_millis(1_500), "{:?}", start.elapsed());
+    assert!(matches!(results[0], Err(Error::Unknown(_) | Error::NotSent(_))), "{:?}", results[0]);
+    assert_eq!(results.len(), 5);
+    assert!(results[1..].iter().all(|result| matches!(result, Err(Error::NotSent(_)))), "{results:?}");
 
     // Many at the same time, and more and more of them: nobody waits for two calls.
     let start = Instant::now();

@@ -11,7 +11,9 @@ pub enum Decision {
     Allowed(Vec<Quota>),
     Denied(Denial),
     /// The cost exceeds what could ever be allowed: trying again is no use.
-    TooLarge { most: NonZeroU32 },
+    TooLarge {
+        most: NonZeroU32,
+    },
     /// The backend is away and the configuration says to refuse then.
     Unavailable,
 }

@@ -29,7 +29,13 @@ impl Expiry<String, Refusal> for UntilItEnds {
         Some(refusal.until.saturating_duration_since(now))
     }
 
-    fn expire_after_update(&self, _: &String, refusal: &Refusal, now: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &String,
+        refusal: &Refusal,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(refusal.until.saturating_duration_since(now))
     }
 }
@@ -48,7 +54,8 @@ impl Denials {
     /// be refused again. A greater cost is, too; a smaller one may be allowed and has to ask.
     pub(crate) fn holds(&self, key: &str, cost: NonZeroU32) -> Option<Denial> {
         let refusal = self.refused.get(key).filter(|refusal| cost >= refusal.cost)?;
-        let retry_after = refusal.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        let retry_after =
+            refusal.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
         Some(Denial { retry_after, ..refusal.denial })
     }
 }

@@ -69,7 +69,7 @@ struct Counted {
 
 enum Backend {
     Memory,
-    Redis(Redis),
+    Redis(Box<Redis>),
 }
 
 struct Redis {
@@ -107,20 +107,24 @@ impl RateLimiter {
             StorageType::Auto => !redis.addrs.is_empty(),
         };
         let backend = if uses_redis {
-            Backend::Redis(Redis {
+            Backend::Redis(Box::new(Redis {
                 remote: OnceLock::new(),
                 breaker: Breaker::default(),
                 denials: Denials::new(),
                 deadline: settings.deadline,
                 on_error: settings.on_error,
-            })
+            }))
         } else {
             Backend::Memory
         };
         let limiter = RateLimiter {
             shared: Arc::new(Shared {
                 default: Plan::new(&settings.limits),
-                of_keys: settings.limits_of_keys.iter().map(|(key, limits)| (key.clone(), Plan::new(limits))).collect(),
+                of_keys: settings
+                    .limits_of_keys
+                    .iter()
+                    .map(|(key, limits)| (key.clone(), Plan::new(limits)))
+                    .collect(),
                 backend,
                 fallbacks: AtomicU64::new(0),
             }),
@@ -240,18 +244,19 @@ impl Redis {
         if let Some(denial) = self.denials.holds(&key, cost) {
             return Some(Decision::Denied(denial));
         }
-        let failure = match tokio::time::timeout(self.deadline, remote.check(&counted.policy, &key, cost)).await {
-            Ok(Ok(decision)) => {
-                match &decision {
-                    Decision::Denied(denial) => self.denials.remember(&key, cost, denial),
-                    // Kept warm: should the backend go away, nobody starts with a full quota.
-                    _ => drop(counted.memory.check(client, cost)),
+        let failure =
+            match tokio::time::timeout(self.deadline, remote.check(&counted.policy, &key, cost)).await {
+                Ok(Ok(decision)) => {
+                    match &decision {
+                        Decision::Denied(denial) => self.denials.remember(&key, cost, denial),
+                        // Kept warm: should the backend go away, nobody starts with a full quota.
+                        _ => drop(counted.memory.check(client, cost)),
+                    }
+                    return Some(decision);
                 }
-                return Some(decision);
-            }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.deadline),
-        };
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {:?}", self.deadline),
+            };
         if self.breaker.trip(&counted.policy, &key) {
             tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
         }

@@ -57,7 +57,8 @@ impl Memory {
             Decision::Denied(Denial { violated: limiter.window, retry_after, quotas: self.quotas(key) })
         };
         let waits = self.windows.iter().map(|limiter| (limiter, limiter.wait(key, cost, now)));
-        if let Some((limiter, wait)) = waits.filter(|(_, wait)| !wait.is_zero()).max_by_key(|(_, wait)| *wait) {
+        if let Some((limiter, wait)) = waits.filter(|(_, wait)| !wait.is_zero()).max_by_key(|(_, wait)| *wait)
+        {
             return refused(limiter, wait);
         }
         for limiter in &self.windows {
@@ -101,7 +102,7 @@ impl Limiter {
 
     /// How far the theoretical arrival time is ahead: what of the limit is in use, as time.
     fn used(&self, key: ClientHash, now: Instant) -> Duration {
-        let arrival = self.states.measure_and_replace(&key, |state| Err::<((), Nanos), _>(state));
+        let arrival = self.states.measure_and_replace(&key, Err::<((), Nanos), _>);
         let arrival = arrival.err().flatten().map_or(Duration::ZERO, Duration::from);
         arrival.saturating_sub(now.duration_since(self.start).into())
     }

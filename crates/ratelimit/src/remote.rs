@@ -33,10 +33,16 @@ impl Remote {
         format!("{}ratelimit:{}:{{{}}}", self.prefix, policy.id, BASE64URL_NOPAD.encode(&hash[..16]))
     }
 
-    pub(crate) async fn check(&self, policy: &Policy, key: &str, cost: NonZeroU32) -> Result<Decision, Error> {
+    pub(crate) async fn check(
+        &self,
+        policy: &Policy,
+        key: &str,
+        cost: NonZeroU32,
+    ) -> Result<Decision, Error> {
         let reply = self.run(policy, key, cost.get()).await?;
-        decode(policy, &reply)
-            .ok_or_else(|| Error::new(fred::error::ErrorKind::Protocol, format!("unexpected reply {reply:?}")))
+        decode(policy, &reply).ok_or_else(|| {
+            Error::new(fred::error::ErrorKind::Protocol, format!("unexpected reply {reply:?}"))
+        })
     }
 
     /// Whether the server that has this key answers. Spends nothing.
@@ -53,7 +59,9 @@ impl Remote {
         let keys = vec![Key::from(key)];
         match self.client.evalsha(self.sha1.as_str(), keys.clone(), args.clone()).await {
             // EVAL, not SCRIPT LOAD: of a cluster, it reaches the node that has the key.
-            Err(error) if error.details().starts_with("NOSCRIPT") => self.client.eval(SCRIPT, keys, args).await,
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                self.client.eval(SCRIPT, keys, args).await
+            }
             other => other,
         }
     }

@@ -43,7 +43,9 @@ async fn every_backend_decides_alike() {
                     assert_eq!(denial.quotas.len(), windows, "{name}: {case}");
                 }
                 (Decision::Allowed(_), None) if minute == 0 && hour == 0 => {}
-                (Decision::Denied(denial), None) => assert_eq!(denial.violated.name, "minute", "{name}: {case}"),
+                (Decision::Denied(denial), None) => {
+                    assert_eq!(denial.violated.name, "minute", "{name}: {case}")
+                }
                 (other, _) => panic!("{name}: {case}: {other:?}"),
             }
             println!("{name:8} {case:20} {requests} requests, {expected} allowed");
@@ -109,7 +111,9 @@ async fn jobs_are_counted_by_their_number_and_apart_from_requests() {
         let limiter = backend.limiter(limits(1, 0, 100)).await;
         assert_eq!(allowed(&limiter, 2, 1).await, 1, "{name}");
         assert!(matches!(limiter.check_jobs(&client(1), jobs(60)).await, Decision::Allowed(_)), "{name}");
-        let Decision::Denied(denial) = limiter.check_jobs(&client(1), jobs(60)).await else { panic!("{name}") };
+        let Decision::Denied(denial) = limiter.check_jobs(&client(1), jobs(60)).await else {
+            panic!("{name}")
+        };
         assert_eq!(denial.violated.name, "jobs-per-minute");
         assert!(denial.retry_after > Duration::from_secs(10), "{name}: {denial:?}");
         // A refusal is remembered for costs no smaller: a smaller one still gets through.

@@ -44,8 +44,9 @@ async fn a_redis_that_is_down_at_the_start_holds_nobody_up_and_is_used_when_it_c
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_redis_costs_the_first_request_its_deadline_and_the_others_nothing() {
     let redis = RedisServer::builder().no_aof().start();
-    let limiter =
-        RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&[redis.addr()])).await.unwrap();
+    let limiter = RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&[redis.addr()]))
+        .await
+        .unwrap();
     assert!(is_allowed(&limiter.check_request(&client(1)).await));
     assert_eq!(limiter.fallbacks(), 0);
     redis.kill();
@@ -63,8 +64,9 @@ async fn a_killed_redis_costs_the_first_request_its_deadline_and_the_others_noth
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_redis_is_given_up_after_the_deadline() {
     let redis = RedisServer::builder().no_aof().start();
-    let limiter =
-        RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&[redis.addr()])).await.unwrap();
+    let limiter = RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&[redis.addr()]))
+        .await
+        .unwrap();
     limiter.check_request(&client(1)).await;
     redis.pause();
     let start = Instant::now();
@@ -84,8 +86,9 @@ async fn a_frozen_redis_is_given_up_after_the_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_master_of_a_cluster_refuses_nobody() {
     let cluster = RedisCluster::start();
-    let limiter =
-        RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&cluster.addrs())).await.unwrap();
+    let limiter = RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&cluster.addrs()))
+        .await
+        .unwrap();
     for n in 0..100 {
         assert!(is_allowed(&limiter.check_request(&client(n)).await));
     }

@@ -9,11 +9,9 @@ use std::path::{Path, PathBuf};
 #[track_caller]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running test knows its own path");
-    // Tests lie in `target/<profile>/deps`, examples in `…/examples`.
-    let profile = test.parent().and_then(Path::parent).expect("a test lies two folders deep in target/");
-    let path = profile.join(name);
-    assert!(path.is_file(), "{} is missing: run `cargo build --workspace` first", path.display());
-    path
+    // Tests lie in `target/<profile>/deps`, examples in `…/examples`, binaries such as a bench beside it.
+    let path = test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
+    path.unwrap_or_else(|| panic!("{name} is missing: run `cargo build --workspace` first"))
 }
 
 /// The folder of the workspace's `Cargo.toml`.

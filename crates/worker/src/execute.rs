@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atode_jobs::{Execution, JobContext, JobError};
-use atode_queue::{Failure, FailureCause, Settlement};
+use atode_queue::{Failure, FailureCause, Lease, Settlement};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tracing::Instrument;
@@ -28,8 +28,10 @@ enum End {
     Completed,
     Snoozed(Duration),
     Failed(FailureCause, String),
-    /// It never started, or did not end by itself, when it was told to end.
+    /// It did not end by itself when it was told to.
     Dropped,
+    /// It was told to end while it waited for a thread of the runtime.
+    NeverStarted,
 }
 
 /// Starts a job in its slot and returns at once.
@@ -91,8 +93,9 @@ async fn run(worker: &Worker, job: &Running, record: &[u8]) -> End {
         End::Failed(FailureCause::Permanent, format!("{why}; the job is kept as it was stored"))
     };
     if job.stop.is_cancelled() {
-        return End::Dropped; // while it waited for a thread of the runtime
+        return End::NeverStarted;
     }
+    job.start();
     let record = match atode_queue::Record::decode(record) {
         Ok(record) => record,
         Err(error) => return unreadable(error.to_string()),
@@ -132,6 +135,7 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
             tracing::info!(target: "job", ?delay, "snoozed");
             return Some(lease.release(delay));
         }
+        End::NeverStarted if stopped == Some(Stop::Timeout) => return Some(put_off(lease)),
         _ if stopped == Some(Stop::Shutdown) => {
             tracing::info!(target: "job", "released unspent: the worker stops");
             return Some(lease.release(Duration::ZERO));
@@ -140,9 +144,17 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
             (FailureCause::Timeout, format!("timed out after {:?}", job.kind.timeout))
         }
         End::Failed(cause, error) => (cause, error),
-        End::Dropped => (FailureCause::Error, "the handler was dropped before it ended".to_owned()),
+        End::Dropped | End::NeverStarted => {
+            (FailureCause::Error, "the handler was dropped before it ended".to_owned())
+        }
     };
     Some(fail(job, Held { lease, history }, cause, &error, now, random))
+}
+
+/// What never ran has spent no attempt.
+pub(crate) fn put_off(lease: Lease) -> Settlement {
+    tracing::error!(target: "job", "got no thread within its timeout and is put off: other handlers block them; should their kinds be `Execution::Blocking`?");
+    lease.release(NO_THREAD_PUT_OFF)
 }
 
 /// A failed attempt: due again after its backoff, or dead where no retry is left or can help.

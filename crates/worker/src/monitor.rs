@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use atode_queue::FailureCause;
 
-use crate::execute::{GRACE, fail};
+use crate::execute::{GRACE, fail, put_off};
 use crate::running::{Running, Stop};
 use crate::worker::Worker;
 
@@ -32,13 +32,17 @@ pub(crate) async fn run(worker: Arc<Worker>) {
     }
 }
 
-/// The handler does not end: the attempt has failed all the same, so that the job is not stuck
-/// with it. The slot stays taken for as long as the handler occupies its thread.
+/// The handler does not end: the attempt has failed all the same, so that the job is not stuck with
+/// it. The slot stays taken for as long as the handler occupies its thread, or has to wait for one.
 fn give_up(worker: &Worker, job: &Running) {
     let Some(held) = job.take() else { return };
     let (id, kind) = (job.id, &job.kind.name);
     let span = tracing::info_span!("job", %id, %kind, attempt = job.run.attempt, worker = %job.run.worker.id);
     let _in_span = span.enter();
+    if !job.has_started() {
+        worker.settle(put_off(held.lease));
+        return;
+    }
     let error =
         format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
     tracing::error!(target: "job", "the handler ignores its cancellation; its slot stays taken until it ends");

@@ -1,7 +1,7 @@
 //! The jobs that this worker runs right now, and its free slots.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub(crate) struct Running {
     /// Cancelled when the job has to end; why is in `stopped`.
     pub(crate) stop: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
+    /// Its handler has: a job may wait for a thread of the handlers' runtime.
+    started: AtomicBool,
     /// Whoever takes it settles the job; nobody can twice.
     held: Mutex<Option<Held>>,
     /// Two or more workers died with it: one such job at a time.
@@ -101,6 +103,7 @@ impl Slots {
             max_retries,
             stop: CancellationToken::new(),
             stopped: OnceLock::new(),
+            started: AtomicBool::new(false),
             held: Mutex::new(Some(held)),
             suspect,
         });
@@ -140,6 +143,14 @@ impl Running {
     /// Why and since when it has to end.
     pub(crate) fn stopped(&self) -> Option<(Stop, Instant)> {
         self.stopped.get().copied()
+    }
+
+    pub(crate) fn start(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
     }
 
     /// Takes what is needed to settle the job; none where somebody else did.

@@ -26,11 +26,17 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
         // The grace is for handlers that end by themselves; behind it they are dropped.
         all_ended(worker, 2 * GRACE).await;
     }
-    for job in worker.slots.all().iter().filter(|job| job.lease().is_some()) {
-        tracing::error!(
-            job.id = %job.id, kind = %job.kind.name,
-            "does not end; it runs again elsewhere when its lease has run out"
-        );
+    for job in worker.slots.all() {
+        if !job.has_started()
+            && let Some(held) = job.take()
+        {
+            worker.settle(held.lease.release(Duration::ZERO));
+        } else if job.lease().is_some() {
+            tracing::error!(
+                job.id = %job.id, kind = %job.kind.name,
+                "does not end; it runs again elsewhere when its lease has run out"
+            );
+        }
     }
     let flushed = Instant::now() + FLUSH;
     while worker.unsettled() > 0 && Instant::now() < flushed {

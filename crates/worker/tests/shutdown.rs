@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
@@ -74,15 +75,26 @@ fn beyond_the_shutdown_timeout_jobs_are_released_unspent() {
 }
 
 #[test]
-fn what_cannot_be_stopped_keeps_its_lease() {
+fn what_cannot_be_stopped_keeps_its_lease_and_what_never_began_is_released() {
     let stand = Stand::start();
-    let child = stand.child(&with_timeout(0));
-    let id = stand.enqueue(BlockingTask::KIND, Act::Block);
-    stand.until_started(id, 1);
+    let child = stand.child(&Settings { concurrency: 100, ..with_timeout(0) });
+    let mut ids = vec![stand.enqueue(BlockingTask::KIND, Act::Block)];
+    let threads = available_parallelism().expect("known").get();
+    ids.extend((0..threads).map(|_| stand.enqueue(Task::KIND, Act::Block)));
+    for id in &ids {
+        stand.until_started(*id, 1);
+    }
+    let without_a_thread = stand.enqueue(Task::KIND, Act::Succeed);
+    stand.until(without_a_thread, State::Active);
+
     child.terminate();
     assert_eq!(child.wait(DEADLINE).code(), Some(0));
     assert!(child.stderr().contains("does not end"), "{}", child.stderr());
-    assert_eq!(stand.job(id).state, Some(State::Active));
+    for id in ids {
+        assert_eq!(stand.job(id).state, Some(State::Active));
+    }
+    let job = stand.job(without_a_thread);
+    assert_eq!((job.state, job.attempt), (Some(State::Ready), 0), "it never ran");
     stand.until_registered(0);
 }
 

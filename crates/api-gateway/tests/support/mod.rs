@@ -35,7 +35,10 @@ pub(crate) fn gateway(redis: &RedisServer) -> Gateway {
 
 /// With a second queue, `mail`.
 pub(crate) fn gateway_with_mail(redis: &RedisServer) -> Gateway {
-    connected(Gateway::builder(&redis.addr()).env("APP__QUEUES__MAIL__PARTITIONS", "1").start())
+    let gateway = Gateway::builder(&redis.addr())
+        .env("APP__QUEUES__DEFAULT__PARTITIONS", "1")
+        .env("APP__QUEUES__MAIL__PARTITIONS", "1");
+    connected(gateway.start())
 }
 
 pub(crate) fn connected(gateway: Gateway) -> Gateway {

@@ -73,8 +73,17 @@ impl TestQueue {
     }
 
     async fn connected(&self) {
-        eventually_async("a connection", DEADLINE, async || self.client.connection().is_up().then_some(()))
-            .await;
+        self.connected_for_the(1).await;
+    }
+
+    /// Waits until the nth connection stands and has been counted: an enqueue before that would
+    /// enter the queue in the catalogue once more.
+    pub(crate) async fn connected_for_the(&self, nth: u64) {
+        let connects = self.client.connection().connects();
+        eventually_async("a connection", DEADLINE, async || {
+            (*connects.borrow() >= nth && self.client.connection().is_up()).then_some(())
+        })
+        .await;
     }
 
     // Jobs
