@@ -10,6 +10,13 @@ use atode_config::{OnError, StorageType};
 use atode_ratelimit::{Limits, RateLimiter, Settings, Subject};
 use atode_testkit::{Gateway, RedisServer};
 
+/// What wrk sends.
+const WRK: &str = r#"
+wrk.method = 'POST'
+wrk.headers['content-type'] = 'application/json'
+wrk.body = '{"kind":"demo:delay_print","payload":{"message":"hello world 00000001"},"delay":"1h"}'
+"#;
+
 const PLENTY: u32 = 1_000_000_000;
 
 pub(crate) async fn decisions() -> anyhow::Result<()> {
@@ -97,12 +104,8 @@ fn throughput(jobs: &RedisServer, limiter_addrs: Option<&str>, seconds: u64) -> 
             .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", addrs);
     }
     let gateway = gateway.start();
-    let script = tempfile(
-        "wrk.lua",
-        &format!(
-            "wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = [[{{\"kind\":\"demo:delay_print\",\"payload\":{{\"message\":\"hello world 00000001\"}},\"delay\":\"1h\"}}]]\n"
-        ),
-    )?;
+    let script = std::env::temp_dir().join(format!("atode-bench-{}.lua", std::process::id()));
+    std::fs::write(&script, WRK)?;
     let run = Command::new("wrk")
         .args(["-t1", "-c64", &format!("-d{seconds}s"), "-s"])
         .arg(&script)
@@ -113,10 +116,4 @@ fn throughput(jobs: &RedisServer, limiter_addrs: Option<&str>, seconds: u64) -> 
     anyhow::ensure!(!report.contains("Non-2xx"), "requests were refused:\n{report}");
     let line = report.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
     Ok(line.with_context(|| format!("no figure in:\n{report}"))?.trim().parse()?)
-}
-
-fn tempfile(name: &str, text: &str) -> anyhow::Result<std::path::PathBuf> {
-    let path = std::env::temp_dir().join(format!("atode-bench-{}-{name}", std::process::id()));
-    std::fs::write(&path, text)?;
-    Ok(path)
 }

@@ -75,7 +75,7 @@ impl Gateway {
         let at = format!("/jobs/{n}");
         let request: JobRequest<'_> = body::object(item).map_err(|problem| problem.below(&at))?;
         let key = key.map(|key| format!("{key}\n{n}"));
-        self.prepare(request, item, KeySource::Item(key.as_deref()), &at)
+        self.prepare(&request, item, KeySource::Item(key.as_deref()), &at)
     }
 
     async fn store_all_or_nothing(

@@ -37,7 +37,7 @@ pub(crate) async fn register(
     let mut request = JobRequest::new(DelayPrint::KIND, &payload);
     request.delay = delay.map(|seconds| format!("{seconds}s").into());
     request.max_retries = max_retries.map(Value::from);
-    let (_, job) = gateway.enqueue_one(gateway.prepare(request, "", KeySource::Header(None), "")?).await?;
+    let (_, job) = gateway.enqueue_one(gateway.prepare(&request, "", KeySource::Header(None), "")?).await?;
     Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
 }
 

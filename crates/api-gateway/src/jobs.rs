@@ -32,7 +32,7 @@ pub(crate) async fn enqueue(
     let key = idempotency_key(&request)?;
     let body = body::read(&request, payload, body::JSON, gateway.max_body_bytes).await?;
     let body = body::text(&body)?;
-    let prepared = gateway.prepare(body::object(body)?, body, KeySource::Header(key), "")?;
+    let prepared = gateway.prepare(&body::object(body)?, body, KeySource::Header(key), "")?;
     gateway.limit_jobs(&request, 1).await?;
     let (status, job) = gateway.enqueue_one(prepared).await?;
     let mut response = HttpResponse::build(status.code());

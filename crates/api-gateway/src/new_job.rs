@@ -72,14 +72,14 @@ impl Gateway {
     /// mend all of them at once; pointers start with `at`.
     pub(crate) fn prepare(
         &self,
-        request: JobRequest<'_>,
+        request: &JobRequest<'_>,
         body: &str,
         key: KeySource<'_>,
         at: &str,
     ) -> Result<Prepared, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |field: &str, detail: String| {
-            errors.push(FieldError { pointer: format!("{at}/{field}"), detail })
+            errors.push(FieldError { pointer: format!("{at}/{field}"), detail });
         };
 
         let payload = request.payload.unwrap_or_else(|| empty_payload());

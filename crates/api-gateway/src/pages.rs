@@ -107,7 +107,7 @@ impl Gateway {
         request.delay = filled(&form.delay).map(Value::from);
         request.max_retries =
             filled(&form.max_retries).map(|text| text.parse::<u64>().map_or(Value::from(text), Value::from));
-        let prepared = self.prepare(request, "", KeySource::Header(None), "")?;
+        let prepared = self.prepare(&request, "", KeySource::Header(None), "")?;
         Ok(self.enqueue_one(prepared).await?.1)
     }
 }

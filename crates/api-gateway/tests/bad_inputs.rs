@@ -6,6 +6,9 @@ use atode_testkit::{Gateway, Response};
 use serde_json::Value;
 use support::{pointers, problem, start, stored, text};
 
+/// `server.max_body_bytes`
+const LIMIT: usize = 262_144;
+
 fn post(gateway: &Gateway, body: impl Into<Vec<u8>>) -> Response {
     gateway.request("POST", "/v1/jobs").header("Content-Type", "application/json").body(body).send()
 }
@@ -221,7 +224,6 @@ fn a_body_of_another_type_is_not_read() {
 #[test]
 fn a_body_one_byte_over_the_limit_is_too_large() {
     let (_redis, gateway) = start();
-    const LIMIT: usize = 262_144;
     let of_length = |length: usize| {
         let empty = with(r#""delay":"1h","payload":{"message":""}"#);
         empty.replace(r#""message":"""#, &format!(r#""message":"{}""#, "x".repeat(length - empty.len())))

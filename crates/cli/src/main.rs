@@ -46,7 +46,7 @@ enum Action {
 
 #[derive(Args)]
 struct EnqueueArgs {
-    /// Such as demo:delay_print.
+    /// The name of the kind, as in "demo:delay_print".
     kind: String,
     /// A JSON object, as the kind takes it.
     #[arg(long, default_value = "{}")]

@@ -6,8 +6,38 @@ mod support;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use atode_ratelimit::{Decision, RateLimiter};
-use support::{Backend, client, limits};
+use atode_ratelimit::{Decision, Limits, RateLimiter};
+use atode_testkit::{RedisCluster, RedisServer};
+use support::{client, limits, redis_at, settings};
+
+enum Backend {
+    Memory,
+    Redis(RedisServer),
+    Cluster(RedisCluster),
+}
+
+impl Backend {
+    fn all() -> Vec<(&'static str, Backend)> {
+        vec![
+            ("memory", Backend::Memory),
+            ("redis", Backend::Redis(RedisServer::builder().no_aof().start())),
+            ("cluster", Backend::Cluster(RedisCluster::start())),
+        ]
+    }
+
+    fn addrs(&self) -> Vec<String> {
+        match self {
+            Backend::Memory => Vec::new(),
+            Backend::Redis(server) => vec![server.addr()],
+            Backend::Cluster(cluster) => cluster.addrs(),
+        }
+    }
+
+    /// One gateway's limiter.
+    async fn limiter(&self, limits: Limits) -> RateLimiter {
+        RateLimiter::start(&settings(limits), &redis_at(&self.addrs())).await.expect("a limiter")
+    }
+}
 
 /// Requests, one after the other: how many are allowed.
 async fn allowed(limiter: &RateLimiter, requests: usize, subject: u8) -> usize {
@@ -44,7 +74,7 @@ async fn every_backend_decides_alike() {
                 }
                 (Decision::Allowed(_), None) if minute == 0 && hour == 0 => {}
                 (Decision::Denied(denial), None) => {
-                    assert_eq!(denial.violated.name, "minute", "{name}: {case}")
+                    assert_eq!(denial.violated.name, "minute", "{name}: {case}");
                 }
                 (other, _) => panic!("{name}: {case}: {other:?}"),
             }
