@@ -46,7 +46,7 @@ enum Action {
 
 #[derive(Args)]
 struct EnqueueArgs {
-    /// The name of the kind, as in "demo:delay_print".
+    /// The name of the kind; `GET /v1/kinds` lists them all.
     kind: String,
     /// A JSON object, as the kind takes it.
     #[arg(long, default_value = "{}")]
