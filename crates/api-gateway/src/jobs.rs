@@ -72,7 +72,7 @@ impl Gateway {
         enqueued: Result<Enqueued, Error>,
     ) -> Result<(Stored, JobView), Problem> {
         match enqueued.map_err(|error| Problem::of_enqueue(&error))? {
-            Enqueued::Created => Ok((Stored::Created, prepared.stored(self.client.now()))),
+            Enqueued::Created { at } => Ok((Stored::Created, prepared.stored(at))),
             Enqueued::Duplicate(id) => {
                 let kept = self.client.job(std::slice::from_ref(&prepared.job.queue), id).await?;
                 Ok((Stored::Replayed, kept.map_or_else(|| prepared.gone(id), |job| self.with_defaults(job))))

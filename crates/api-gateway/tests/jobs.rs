@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::Instant;
-
 use atode_testkit::Worker;
 use serde_json::json;
 use support::{
@@ -55,23 +53,15 @@ fn a_job_is_answered_with_its_address_and_all_that_is_known_of_it() {
     assert_eq!(keys(&looked), FIELDS);
 }
 
-/// To whoever changes `Enqueued::Created` to carry Redis' time: then the whole of both is equal, and
-/// the tolerance goes.
 #[test]
 fn what_an_enqueue_answers_is_what_is_stored() {
     let (_redis, gateway) = start();
     for delay in ["0s", "1ms", "1h", "PT3M", "1h 30m", "8760h"] {
-        let asked = Instant::now();
         let mut created = enqueued(&gateway, &json!({"kind": KIND, "delay": delay}));
-        let took = asked.elapsed().as_millis() as i64;
         let mut looked = job(&gateway, &created["id"]);
-        let off = instant(&looked["due_at"]) - instant(&created["due_at"]);
-        assert!(off.abs() <= took.max(50), "{delay}: {off} ms");
         for job in [&mut created, &mut looked] {
-            let fields = job.as_object_mut().unwrap();
-            fields.remove("due_at");
-            // Within a millisecond of its due time it is the one or the other.
-            fields.remove("state");
+            // Around its due time it is the one or the other.
+            job.as_object_mut().unwrap().remove("state");
         }
         assert_eq!(created, looked, "{delay}");
     }

@@ -32,7 +32,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
     let queue: Arc<str> = kind.queue.clone();
     let id = session.client.new_id();
     match session.client.enqueue(NewJob::new(id, &queue, &kind.name, &record, due)).await? {
-        Enqueued::Created => {}
+        Enqueued::Created { .. } => {}
         other => bail!("the job was not stored: {other:?}"),
     }
     match form {

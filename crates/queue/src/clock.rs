@@ -1,26 +1,35 @@
 //! Redis' clock as seen from here: every reply of a script carries it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// How far Redis' clock is ahead of this machine's, as of the last reply. Before the first reply
-/// the two are taken to agree.
-#[derive(Debug, Default)]
+/// Redis' time as of the last reply, carried on by our monotonic clock: setting this machine's
+/// clock changes nothing. Before the first reply the two clocks are taken to agree.
+#[derive(Debug)]
 pub(crate) struct RedisClock {
-    ahead_ms: AtomicI64,
+    start: Instant,
+    /// Redis' time at `start`, Unix ms.
+    at_start: AtomicI64,
+}
+
+impl Default for RedisClock {
+    fn default() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        RedisClock { start: Instant::now(), at_start: AtomicI64::new(now) }
+    }
 }
 
 impl RedisClock {
     /// Unix ms.
     pub(crate) fn now(&self) -> i64 {
-        local_now() + self.ahead_ms.load(Ordering::Relaxed)
+        self.at_start.load(Ordering::Relaxed) + self.elapsed()
     }
 
     pub(crate) fn observe(&self, redis_now: i64) {
-        self.ahead_ms.store(redis_now - local_now(), Ordering::Relaxed);
+        self.at_start.store(redis_now - self.elapsed(), Ordering::Relaxed);
     }
-}
 
-fn local_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    fn elapsed(&self) -> i64 {
+        self.start.elapsed().as_millis() as i64
+    }
 }

@@ -51,7 +51,8 @@ pub struct Idempotency {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enqueued {
-    Created,
+    /// Stored at this instant of Redis' clock, Unix ms.
+    Created { at: i64 },
     /// The same key and body came before and made this job.
     Duplicate(JobId),
     /// The key came before, with another body, and made this job.
@@ -63,6 +64,12 @@ pub enum Enqueued {
 pub enum Atomicity {
     AllOrNothing,
     Each,
+}
+
+impl Enqueued {
+    pub fn is_created(self) -> bool {
+        matches!(self, Enqueued::Created { .. })
+    }
 }
 
 impl NewJob {
@@ -189,7 +196,7 @@ pub(crate) fn fitting(weights: impl ExactSizeIterator<Item = usize>) -> usize {
 
 /// Place and holder of each job that was not stored; all others were.
 fn decode(reply: &[Value], jobs: usize) -> Option<Vec<Enqueued>> {
-    let mut results = vec![Enqueued::Created; jobs];
+    let mut results = vec![Enqueued::Created { at: reply.first()?.as_i64()? }; jobs];
     for exception in reply[1..].chunks_exact(2) {
         let place = usize::try_from(exception[0].as_i64()?).ok()?;
         let holder = exception[1].as_str()?;

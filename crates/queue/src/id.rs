@@ -7,12 +7,13 @@ use std::sync::LazyLock;
 use data_encoding::{Encoding, Specification};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-/// Base64 with its digits in ASCII order: the short form sorts like the id, so jobs due in the
-/// same millisecond run in the order in which they were made. 22 bytes fill Redis' 24-byte
-/// allocation exactly; the usual 36 characters would cost 48 bytes a copy, of which there are two.
+/// Base64 with its digits in ASCII order: the short form sorts like the id, so jobs due in the same
+/// millisecond run in the order in which they were made. It never starts with a hyphen, which a
+/// command line would take for an option. 22 bytes fill Redis' 24-byte allocation exactly; the
+/// usual 36 characters would cost 48 bytes a copy, of which there are two.
 static SHORT: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
-    spec.symbols.push_str("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz");
+    spec.symbols.push_str("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~");
     spec.encoding().expect("64 distinct ASCII symbols")
 });
 

@@ -282,7 +282,7 @@ impl KindPlaces {
 }
 
 pub(crate) fn millis(duration: Duration) -> Value {
-    Value::Integer(duration.as_millis() as i64)
+    Value::Integer(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Behind Redis' time, a verdict for each job.

@@ -71,7 +71,7 @@ async fn produce(test: &TestQueue, ledger: &Ledger, mut dice: Dice) {
         for job in [job, again].into_iter().take(1 + dice.roll(2) as usize) {
             let id = job.id;
             match test.client.enqueue(job).await.unwrap() {
-                Enqueued::Created => assert!(ledger.made.lock().unwrap().insert(id)),
+                Enqueued::Created { .. } => assert!(ledger.made.lock().unwrap().insert(id)),
                 Enqueued::Duplicate(_) => {}
                 Enqueued::Conflict(id) => panic!("a conflict with {id}"),
             }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use atode_queue::{Due, Enqueued, Error, Idempotency, JobId, NewJob};
-use support::{KIND, TestQueue, ids, record};
+use support::{CREATED, KIND, TestQueue, ids, record, timeless};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
@@ -45,7 +45,7 @@ async fn a_job_alone_is_one_call_and_many_at_the_same_time_are_few() {
     let mut made: HashSet<JobId> = HashSet::new();
     for task in tasks {
         let (id, stored) = task.await.unwrap();
-        assert_eq!(stored, Enqueued::Created);
+        assert!(stored.is_created());
         made.insert(id);
     }
     let calls = calls(&test);
@@ -64,31 +64,31 @@ async fn a_job_alone_is_one_call_and_many_at_the_same_time_are_few() {
 async fn large_payloads_are_spread_over_calls_and_all_stored() {
     let test = TestQueue::start().await;
     ready(&test).await;
-    let jobs: Vec<NewJob> = (0..40).map(|_| with_payload(&test, 300 << 10)).collect();
+    let jobs: Vec<NewJob> = (0..15).map(|_| with_payload(&test, 300 << 10)).collect();
     let enqueues = jobs.iter().cloned().map(|job| test.client.enqueue(job));
     for stored in futures_util::future::join_all(enqueues).await {
-        assert_eq!(stored.unwrap(), Enqueued::Created);
+        assert!(stored.unwrap().is_created());
     }
     // Three of them fit into 1 MiB.
     let needed = calls(&test);
-    assert!((14..=40).contains(&needed), "{needed} calls");
+    assert!((5..=15).contains(&needed), "{needed} calls");
     test.command(&["CONFIG", "RESETSTAT"]);
     let more: Vec<NewJob> = (0..9).map(|_| with_payload(&test, 300 << 10)).collect();
     for stored in test.client.enqueue_each(&test.queue, &more).await {
-        assert_eq!(stored.unwrap(), Enqueued::Created);
+        assert!(stored.unwrap().is_created());
     }
     assert_eq!(calls(&test), 3);
     // One that is larger than a call is meant to be goes alone.
-    assert_eq!(test.client.enqueue(with_payload(&test, 3 << 20)).await.unwrap(), Enqueued::Created);
+    assert!(test.client.enqueue(with_payload(&test, 3 << 20)).await.unwrap().is_created());
     for job in jobs.iter().chain(&more) {
         let length = test.command(&["HSTRLEN", &test.key("jobs"), &job.id.short()]).int();
         assert_eq!(length as usize, job.record.len());
     }
     let mut claimed = HashSet::new();
-    for _ in 0..10 {
+    for _ in 0..5 {
         claimed.extend(ids(&test.claim(5).await.jobs));
     }
-    assert_eq!(claimed.len(), 50);
+    assert_eq!(claimed.len(), 25);
     test.check_invariants();
 }
 
@@ -101,17 +101,17 @@ async fn each_request_gets_its_own_answer() {
     };
     let holders: Vec<NewJob> = (0..100).map(|n| with_key(format!("taken {n}"), "body")).collect();
     for stored in test.client.enqueue_each(&test.queue, &holders).await {
-        assert_eq!(stored.unwrap(), Enqueued::Created);
+        assert!(stored.unwrap().is_created());
     }
     let requests = (0..1_500_usize).map(|n| {
         let holder = holders[n % 100].id;
         let (job, expected) = match n % 3 {
-            0 => (test.new_job(NOW), Enqueued::Created),
+            0 => (test.new_job(NOW), CREATED),
             1 => (with_key(format!("taken {}", n % 100), "body"), Enqueued::Duplicate(holder)),
             _ => (with_key(format!("taken {}", n % 100), "another"), Enqueued::Conflict(holder)),
         };
         let client = test.client.clone();
-        async move { assert_eq!(client.enqueue(job).await.unwrap(), expected, "request {n}") }
+        async move { assert_eq!(timeless(client.enqueue(job).await.unwrap()), expected, "request {n}") }
     });
     futures_util::future::join_all(requests).await;
     assert_eq!(test.count("HLEN", &test.key("jobs")), 600);
@@ -127,7 +127,7 @@ async fn queues_do_not_wait_for_each_other_and_keep_their_jobs_apart() {
         test.client.enqueue(job)
     });
     for stored in futures_util::future::join_all(enqueues).await {
-        assert_eq!(stored.unwrap(), Enqueued::Created);
+        assert!(stored.unwrap().is_created());
     }
     for name in queues {
         let queue = test.beside(name).await;

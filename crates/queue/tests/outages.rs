@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use atode_queue::{Due, Enqueued, Error, NewJob, RefusalCode, State};
+use atode_queue::{Due, Error, NewJob, RefusalCode, State};
 use atode_testkit::{RedisServer, Reply, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, ids};
 
@@ -62,7 +62,7 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again_and_run_once() {
         let claims = (0..10).map(|_| test.claim(1));
         let (stored, _) =
             tokio::join!(futures_util::future::join_all(enqueues), futures_util::future::join_all(claims));
-        assert!(stored.into_iter().all(|stored| stored.unwrap() == Enqueued::Created));
+        assert!(stored.into_iter().all(|stored| stored.unwrap().is_created()));
     }
     assert_eq!(test.count("HLEN", &test.key("jobs")), 202);
     test.check_invariants();

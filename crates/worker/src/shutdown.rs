@@ -9,8 +9,12 @@ use crate::execute::GRACE;
 use crate::running::Stop;
 use crate::worker::Worker;
 
-/// How long results may take to be stored at the end.
-const FLUSH: Duration = Duration::from_secs(5);
+/// How long results may take to be stored at the end. With `shutdown_timeout` at its 25 s and the
+/// grace, a worker is gone within the 30 s that Docker Compose files and Kubernetes usually grant.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// What dropping a handler may take behind its grace.
+const DROP: Duration = Duration::from_millis(500);
 
 /// Lets running jobs end until the timeout, tells the rest to, and waits for what can be stopped.
 /// What cannot be keeps its lease until it runs out.
@@ -24,7 +28,7 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
         );
         worker.slots.all().iter().for_each(|job| job.stop(Stop::Shutdown));
         // The grace is for handlers that end by themselves; behind it they are dropped.
-        all_ended(worker, 2 * GRACE).await;
+        all_ended(worker, GRACE + DROP).await;
     }
     for job in worker.slots.all() {
         if !job.has_started()

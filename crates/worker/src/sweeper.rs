@@ -54,16 +54,13 @@ pub(crate) async fn run(worker: Arc<Worker>) {
 }
 
 async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Result<(), Error> {
-    let removed = worker.client.trim(queue).await?;
-    if removed > 0 {
-        tracing::debug!(%queue, removed, "trimmed finished jobs");
-    }
+    // Finished jobs that cannot be trimmed are no reason to leave dead workers' jobs lying.
+    let trimmed = worker.client.trim(queue).await;
     caution.look_at(worker, worker.client.now());
-    if Instant::now() < caution.until {
-        return Ok(());
+    if Instant::now() >= caution.until {
+        while recover(worker, queue).await? > 0 {}
     }
-    while recover(worker, queue).await? > 0 {}
-    Ok(())
+    trimmed.map(drop)
 }
 
 /// The number of jobs recovered. One call looks at some hundred at most.
