@@ -169,7 +169,7 @@ describe_workers() {
 $(live_workers "$profile")
 TEXT
   [ -z "$others" ] ||
-    warn "workers started elsewhere take jobs too. Is one of them old? $(built "$profile")/atode worker stop ID"
+    warn "workers started elsewhere take jobs too. Is one of them old? Stop that process on its host: kill PID"
 }
 
 extra_worker() { # PID: the name of that worker, if ./dev worker started it

@@ -37,9 +37,6 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
     }
     match form {
         Form::Json => print::json(&session.client.job(&[queue], id).await?),
-        Form::Text => {
-            print::line(&id.to_string());
-            Ok(())
-        }
+        Form::Text => print::line(&id.to_string()),
     }
 }

@@ -16,13 +16,13 @@ pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Re
     match form {
         Form::Json => print::json(&job)?,
         Form::Text => {
-            print::table(&[], rows(&job));
+            print::table(&[], rows(&job))?;
             if !job.attempts.is_empty() {
-                print::line("");
+                print::line("")?;
                 print::table(
                     &["attempt", "finished", "cause", "error", "worker"],
                     job.attempts.iter().map(attempt),
-                );
+                )?;
             }
         }
     }

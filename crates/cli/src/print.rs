@@ -1,5 +1,6 @@
 //! The only place that writes to the terminal.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this is for")]
+
+use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -11,24 +12,28 @@ pub(crate) enum Form {
 }
 
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    line(&serde_json::to_string_pretty(value)?)
 }
 
-pub(crate) fn line(text: &str) {
-    println!("{text}");
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        // Whoever reads has seen enough, as in `atode queues | head -1`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
-pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !header.is_empty() {
         table.set_header(header.iter().map(|title| title.to_uppercase()));
     }
     table.add_rows(rows);
-    println!("{}", table.to_string().trim_end());
+    line(table.to_string().trim_end())
 }
 
 pub(crate) fn error(error: &anyhow::Error) {
-    eprintln!("atode: {error:#}");
+    // Where not even this can be written, the exit code says it.
+    let _ = writeln!(io::stderr(), "atode: {error:#}");
 }

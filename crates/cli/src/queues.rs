@@ -41,6 +41,5 @@ pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
             row.push(queue.oldest_ready_age.unwrap_or_else(|| "–".to_owned()));
             row
         }),
-    );
-    Ok(())
+    )
 }

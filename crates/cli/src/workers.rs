@@ -9,8 +9,7 @@ pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
         return print::json(&workers);
     }
     if workers.is_empty() {
-        print::line("no worker is running; jobs wait until one does");
-        return Ok(());
+        return print::line("no worker is running; jobs wait until one does");
     }
     let header = ["worker", "host", "pid", "build", "state", "active", "queues", "seen", "http"];
     print::table(
@@ -28,6 +27,5 @@ pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
                 worker.http,
             ]
         }),
-    );
-    Ok(())
+    )
 }

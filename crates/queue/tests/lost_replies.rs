@@ -14,44 +14,56 @@ use support::{HOUR, INSTANT, TestQueue, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Stands between the client and Redis, and cuts the connection in place of the next reply.
+/// Stands between the client and Redis, and cuts the connection in place of the reply to a script.
 struct Proxy {
     port: u16,
-    cut: Arc<AtomicBool>,
+    armed: Arc<AtomicBool>,
 }
 
 impl Proxy {
     async fn start(redis: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let cut = Arc::new(AtomicBool::new(false));
-        let cuts = cut.clone();
+        let armed = Arc::new(AtomicBool::new(false));
+        let arms = armed.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(client, redis, cuts.clone()));
+                tokio::spawn(forward(client, redis, arms.clone()));
             }
         });
-        Proxy { port, cut }
+        Proxy { port, armed }
     }
 
     fn cut_at_the_next_reply(&self) {
-        self.cut.store(true, Ordering::SeqCst);
+        self.armed.store(true, Ordering::SeqCst);
     }
 
     fn has_cut(&self) -> bool {
-        !self.cut.load(Ordering::SeqCst)
+        !self.armed.load(Ordering::SeqCst)
     }
 }
 
-async fn forward(client: TcpStream, redis: u16, cut: Arc<AtomicBool>) {
+async fn forward(client: TcpStream, redis: u16, armed: Arc<AtomicBool>) {
     let Ok(redis) = TcpStream::connect(("127.0.0.1", redis)).await else { return };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_redis, mut to_redis) = redis.into_split();
-    let requests = async { drop(tokio::io::copy(&mut from_client, &mut to_redis).await) };
+    let cut = AtomicBool::new(false);
+    let requests = async {
+        let mut bytes = vec![0; 64 << 10];
+        while let Ok(n @ 1..) = from_client.read(&mut bytes).await {
+            let is_script = bytes[..n].windows(7).any(|word| word == b"EVALSHA");
+            if is_script && armed.swap(false, Ordering::SeqCst) {
+                cut.store(true, Ordering::SeqCst);
+            }
+            if to_redis.write_all(&bytes[..n]).await.is_err() {
+                return;
+            }
+        }
+    };
     let replies = async {
         let mut bytes = vec![0; 64 << 10];
         while let Ok(n @ 1..) = from_redis.read(&mut bytes).await {
-            if cut.swap(false, Ordering::SeqCst) || to_client.write_all(&bytes[..n]).await.is_err() {
+            if cut.load(Ordering::SeqCst) || to_client.write_all(&bytes[..n]).await.is_err() {
                 return;
             }
         }
