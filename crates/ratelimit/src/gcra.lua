@@ -1,41 +1,39 @@
 #!lua
--- GCRA over several windows of one client, in whole microseconds on Redis' clock. All windows allow
--- it, or nothing is spent.
+-- GCRA over several windows of one client, in whole microseconds on Redis' clock: how many of
+-- `count` requests of the same cost, one behind the other, get through. All windows allow one, or
+-- nothing is spent for it.
 --
 -- KEYS   1 the client's state: its theoretical arrival times (µs), one a window, behind each other
--- ARGV   1 cost (0: only look)  then two for each window: emission interval in µs, limit
--- reply  number of the window that refused (0: none), µs until it would not, then what remains in
---        each window
+-- ARGV   1 cost  2 count (0: only look)  then two for each window: emission interval in µs, limit
+-- reply  number that got through, number of the window that refused the next (0: none), µs until
+--        it would not, then what remains in each window
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local cost = tonumber(ARGV[1])
-local tats, last, refused, wait = {}, now, 0, 0
+local cost, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local windows, tats = (#ARGV - 2) / 2, {}
 for tat in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do
   tats[#tats + 1] = tonumber(tat)
 end
-for w = 1, (#ARGV - 1) / 2 do
-  local emission, limit = tonumber(ARGV[2 * w]), tonumber(ARGV[2 * w + 1])
+local passed = count
+for w = 1, windows do
+  local emission, limit = tonumber(ARGV[2 * w + 1]), tonumber(ARGV[2 * w + 2])
   -- A clock that was set back must not lock a client out for longer than the window is.
   tats[w] = math.min(math.max(tats[w] or now, now), now + emission * limit)
+  passed = math.min(passed, math.floor((now + emission * limit - tats[w]) / (emission * cost)))
+end
+
+local reply, state, last = { passed, 0, 0 }, {}, now
+for w = 1, windows do
+  local emission, limit = tonumber(ARGV[2 * w + 1]), tonumber(ARGV[2 * w + 2])
+  tats[w] = tats[w] + emission * cost * passed
   local early = tats[w] + emission * cost - emission * limit - now
-  if early > wait then
-    refused, wait = w, early
+  if passed < count and early > reply[3] then
+    reply[2], reply[3] = w, early
   end
+  reply[w + 3] = math.floor((now + emission * limit - tats[w]) / emission)
+  state[w], last = string.format('%.0f', tats[w]), math.max(last, tats[w])
 end
-local reply = { refused, wait }
-for w = 1, (#ARGV - 1) / 2 do
-  local emission, limit = tonumber(ARGV[2 * w]), tonumber(ARGV[2 * w + 1])
-  if refused == 0 then
-    tats[w] = tats[w] + emission * cost
-  end
-  last = math.max(last, tats[w])
-  reply[w + 2] = math.floor((now + emission * limit - tats[w]) / emission)
-end
-if cost > 0 and refused == 0 then
-  local state = {}
-  for w = 1, (#ARGV - 1) / 2 do
-    state[w] = string.format('%.0f', tats[w])
-  end
+if passed > 0 then
   redis.call('SET', KEYS[1], table.concat(state, ' '), 'PX', math.ceil((last - now) / 1000))
 end
 return reply

@@ -9,6 +9,7 @@ mod breaker;
 mod connect;
 mod decision;
 mod denials;
+mod gather;
 mod limiter;
 mod memory;
 mod policy;

@@ -13,6 +13,7 @@ use crate::breaker::Breaker;
 use crate::connect;
 use crate::decision::Decision;
 use crate::denials::Denials;
+use crate::gather::Gather;
 use crate::memory::Memory;
 use crate::policy::{Limits, Policy};
 use crate::remote::Remote;
@@ -74,7 +75,8 @@ enum Backend {
 
 struct Redis {
     /// Set once the server has been reached and told what it is.
-    remote: OnceLock<Remote>,
+    remote: OnceLock<Arc<Remote>>,
+    gather: Arc<Gather>,
     breaker: Breaker,
     denials: Denials,
     deadline: Duration,
@@ -109,6 +111,7 @@ impl RateLimiter {
         let backend = if uses_redis {
             Backend::Redis(Box::new(Redis {
                 remote: OnceLock::new(),
+                gather: Arc::default(),
                 breaker: Breaker::default(),
                 denials: Denials::new(),
                 deadline: settings.deadline,
@@ -227,7 +230,7 @@ impl RateLimiter {
 impl Shared {
     fn connected(&self, remote: Remote) {
         if let Backend::Redis(redis) = &self.backend {
-            let _ = redis.remote.set(remote);
+            let _ = redis.remote.set(Arc::new(remote));
             tracing::info!("rate limits are shared through Redis");
         }
     }
@@ -244,19 +247,19 @@ impl Redis {
         if let Some(denial) = self.denials.holds(&key, cost) {
             return Some(Decision::Denied(denial));
         }
-        let failure =
-            match tokio::time::timeout(self.deadline, remote.check(&counted.policy, &key, cost)).await {
-                Ok(Ok(decision)) => {
-                    match &decision {
-                        Decision::Denied(denial) => self.denials.remember(&key, cost, denial),
-                        // Kept warm: should the backend go away, nobody starts with a full quota.
-                        _ => drop(counted.memory.check(client, cost)),
-                    }
-                    return Some(decision);
+        let decision = self.gather.check(remote, &counted.policy, &key, cost);
+        let failure = match tokio::time::timeout(self.deadline, decision).await {
+            Ok(Ok(decision)) => {
+                match &decision {
+                    Decision::Denied(denial) => self.denials.remember(&key, cost, denial),
+                    // Kept warm: should the backend go away, nobody starts with a full quota.
+                    _ => drop(counted.memory.check(client, cost)),
                 }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {:?}", self.deadline),
-            };
+                return Some(decision);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => format!("no answer within {:?}", self.deadline),
+        };
         if self.breaker.trip(&counted.policy, &key) {
             tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
         }

@@ -33,25 +33,33 @@ impl Remote {
         format!("{}ratelimit:{}:{{{}}}", self.prefix, policy.id, BASE64URL_NOPAD.encode(&hash[..16]))
     }
 
+    /// Decides for `count` requests that ask at the same time, in their order.
     pub(crate) async fn check(
         &self,
         policy: &Policy,
         key: &str,
         cost: NonZeroU32,
-    ) -> Result<Decision, Error> {
-        let reply = self.run(policy, key, cost.get()).await?;
-        decode(policy, &reply).ok_or_else(|| {
+        count: usize,
+    ) -> Result<Vec<Decision>, Error> {
+        let reply = self.run(policy, key, cost, count).await?;
+        decode(policy, cost, count, &reply).ok_or_else(|| {
             Error::new(fred::error::ErrorKind::Protocol, format!("unexpected reply {reply:?}"))
         })
     }
 
     /// Whether the server that has this key answers. Spends nothing.
     pub(crate) async fn probe(&self, policy: &Policy, key: &str) -> Result<(), Error> {
-        self.run(policy, key, 0).await.map(drop)
+        self.run(policy, key, NonZeroU32::MIN, 0).await.map(drop)
     }
 
-    async fn run(&self, policy: &Policy, key: &str, cost: u32) -> Result<Vec<Value>, Error> {
-        let mut args: Vec<Value> = vec![cost.into()];
+    async fn run(
+        &self,
+        policy: &Policy,
+        key: &str,
+        cost: NonZeroU32,
+        count: usize,
+    ) -> Result<Vec<Value>, Error> {
+        let mut args: Vec<Value> = vec![cost.get().into(), (count as i64).into()];
         for window in &policy.windows {
             args.push((window.emission().as_micros() as i64).into());
             args.push(window.limit.get().into());
@@ -67,21 +75,29 @@ impl Remote {
     }
 }
 
-/// number of the refusing window, µs to wait, then what remains in each window
-fn decode(policy: &Policy, reply: &[Value]) -> Option<Decision> {
-    let [refused, wait, remaining @ ..] = reply else { return None };
-    let quotas: Vec<Quota> = policy
-        .windows
+/// number that got through, number of the refusing window, µs to wait, then what remains in each
+/// window
+fn decode(policy: &Policy, cost: NonZeroU32, count: usize, reply: &[Value]) -> Option<Vec<Decision>> {
+    let [passed, refused, wait, remaining @ ..] = reply else { return None };
+    let passed = usize::try_from(passed.as_i64()?).ok()?;
+    let remaining: Vec<u32> = remaining
         .iter()
-        .zip(remaining)
-        .map(|(window, remaining)| Some(Quota::new(*window, u32::try_from(remaining.as_i64()?).unwrap_or(0))))
+        .map(|remaining| Some(u32::try_from(remaining.as_i64()?).unwrap_or(0)))
         .collect::<Option<_>>()?;
-    Some(match usize::try_from(refused.as_i64()?).ok()?.checked_sub(1) {
-        None => Decision::Allowed(quotas),
-        Some(place) => Decision::Denied(Denial {
-            violated: *policy.windows.get(place)?,
+    // What remained when `behind` more were still to come.
+    let quotas = |behind: usize| -> Vec<Quota> {
+        let more = cost.get().saturating_mul(behind as u32);
+        policy.windows.iter().zip(&remaining).map(|(window, left)| Quota::new(*window, left + more)).collect()
+    };
+    let allowed = (0..passed).rev().map(|behind| Decision::Allowed(quotas(behind)));
+    let mut decisions: Vec<Decision> = allowed.collect();
+    if passed < count {
+        let denial = Denial {
+            violated: *policy.windows.get(usize::try_from(refused.as_i64()?).ok()?.checked_sub(1)?)?,
             retry_after: Duration::from_micros(wait.as_u64()?),
-            quotas,
-        }),
-    })
+            quotas: quotas(0),
+        };
+        decisions.resize(count, Decision::Denied(denial));
+    }
+    Some(decisions)
 }
