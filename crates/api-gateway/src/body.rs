@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpMessage, HttpRequest};
+use atode_jobs::json_pointer;
 use serde::Deserialize;
-use serde_path_to_error::{Path, Segment};
 
 use crate::problem::{FieldError, Problem, Slug};
 
@@ -74,7 +74,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem
         let mut deserializer = serde_json::Deserializer::from_str(json);
         serde_path_to_error::deserialize(&mut deserializer)
             .map_err(|error| {
-                let pointer = pointer(error.path());
+                let pointer = json_pointer(error.path());
                 let error = error.into_inner();
                 if error.is_data() {
                     Problem::invalid(vec![FieldError { pointer, detail: without_position(&error) }])
@@ -94,14 +94,4 @@ fn without_position(error: &serde_json::Error) -> String {
     let position = format!(" at line {} column {}", error.line(), error.column());
     let detail = error.to_string();
     detail.strip_suffix(&position).map_or_else(|| detail.clone(), str::to_owned)
-}
-
-/// A JSON pointer (RFC 6901).
-fn pointer(path: &Path) -> String {
-    path.iter().fold(String::new(), |pointer, segment| match segment {
-        Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { variant } => format!("{pointer}/{variant}"),
-        Segment::Unknown => pointer,
-    })
 }

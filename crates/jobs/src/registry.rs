@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
 
 use crate::backoff::Backoff;
 use crate::job::{Execution, Job, JobContext, JobError};
@@ -108,19 +109,19 @@ fn parse<T: DeserializeOwned>(payload: &str) -> Result<T, InvalidPayload> {
     // The path costs time and is only wanted where parsing fails.
     serde_json::from_str(payload).or_else(|_| {
         serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(payload)).map_err(|error| {
-            let pointer = error.path().iter().fold(String::new(), |pointer, segment| {
-                use serde_path_to_error::Segment;
-                match segment {
-                    Segment::Seq { index } => format!("{pointer}/{index}"),
-                    Segment::Map { key } => {
-                        format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
-                    }
-                    Segment::Enum { variant } => format!("{pointer}/{variant}"),
-                    Segment::Unknown => pointer,
-                }
-            });
+            let pointer = json_pointer(error.path());
             InvalidPayload { pointer, detail: error.into_inner().to_string() }
         })
+    })
+}
+
+/// Where in a document parsing failed, as a JSON pointer (RFC 6901).
+pub fn json_pointer(path: &Path) -> String {
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("{pointer}/{variant}"),
+        Segment::Unknown => pointer,
     })
 }
 
