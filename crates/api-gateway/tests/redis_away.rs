@@ -4,13 +4,13 @@
 mod support;
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use atode_testkit::{Gateway, RedisServer, Response, Worker, eventually};
 use serde_json::{Value, json};
 use support::{
     A_SECOND, DEADLINE, UNKNOWN, address, connected, enqueue, enqueue_with_key, enqueued, finished, job,
-    later, problem, start, stored, text, within_a_second,
+    later, problem, start, stored, text, until_watched, within_a_second,
 };
 
 /// Until an enqueue works again; returns its job.
@@ -178,7 +178,7 @@ fn who_waits_for_a_job_hears_that_redis_went_away() {
     let id = enqueued(&gateway, &later())["id"].clone();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| gateway.get(&format!("{}?wait=60s", address(&id))));
-        thread::sleep(Duration::from_millis(300));
+        until_watched(&redis);
         redis.kill();
         problem(&waiting.join().expect("a reply"), 503, "unavailable");
     });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use atode_testkit::{Response, Worker};
 use serde_json::{Value, json};
-use support::{KIND, Stored, UNKNOWN, address, enqueued, finished, later, problem, start};
+use support::{KIND, Stored, UNKNOWN, address, enqueued, finished, later, problem, start, until_watched};
 
 fn wait(gateway: &atode_testkit::Gateway, id: &Value, wait: &str) -> (Response, Duration) {
     let start = Instant::now();
@@ -64,7 +64,7 @@ fn it_answers_also_when_the_job_is_removed_as_soon_as_it_has_finished() {
     let claimed = stored.claim("a host");
     let (reply, took) = thread::scope(|scope| {
         let waiting = scope.spawn(|| wait(&gateway, &job["id"], "60s"));
-        thread::sleep(Duration::from_millis(300));
+        until_watched(&redis);
         stored.complete_and_forget(claimed);
         waiting.join().expect("a reply")
     });

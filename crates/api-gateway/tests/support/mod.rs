@@ -139,3 +139,11 @@ pub(crate) fn text(value: &Value) -> &str {
 pub(crate) fn instant(value: &Value) -> i64 {
     text(value).parse::<Timestamp>().expect("an instant as in RFC 3339").as_millisecond()
 }
+
+/// Until a request waits for a job: its gateway has subscribed to what finishes.
+pub(crate) fn until_watched(redis: &RedisServer) {
+    eventually("somebody waits for a job", DEADLINE, || {
+        let watchers = redis.command(&["PUBSUB", "NUMSUB", "atode:{default}:finished"]).array().pop();
+        watchers.filter(|watchers| watchers.int() > 0).map(drop)
+    });
+}
