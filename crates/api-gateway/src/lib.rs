@@ -15,6 +15,7 @@ mod jobs;
 mod kinds;
 mod limit;
 mod new_job;
+mod operations;
 mod pages;
 mod problem;
 mod queues;

@@ -191,8 +191,27 @@ impl Prepared {
             last_error: None,
             attempts: Vec::new(),
             worker: None,
+            cancel_requested: false,
             durability: None,
             enqueued_by: None,
+        }
+    }
+}
+
+/// The body of a request to reschedule: one of both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DueRequest {
+    delay: Option<Value>,
+    run_at: Option<Value>,
+}
+
+impl DueRequest {
+    pub(crate) fn due(&self, now: i64) -> Result<Due, Problem> {
+        match due(self.delay.as_ref().map(text), self.run_at.as_ref().map(text), now) {
+            Ok(Some(due)) => Ok(due),
+            Ok(None) => Err(Problem::invalid_field("", "delay or run_at is missing")),
+            Err((field, detail)) => Err(Problem::invalid_field(&format!("/{field}"), detail)),
         }
     }
 }

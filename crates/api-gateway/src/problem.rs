@@ -17,6 +17,7 @@ pub(crate) enum Slug {
     UnsupportedMediaType,
     Invalid,
     IdempotencyKeyReused,
+    WrongState,
     HeadTooLarge,
     RateLimited,
     LimiterAway,
@@ -71,7 +72,7 @@ pub(crate) struct ProblemDocument<'a> {
 }
 
 impl Slug {
-    pub(crate) const ALL: [Slug; 15] = [
+    pub(crate) const ALL: [Slug; 16] = [
         Slug::Malformed,
         Slug::NotFound,
         Slug::MethodNotAllowed,
@@ -80,6 +81,7 @@ impl Slug {
         Slug::UnsupportedMediaType,
         Slug::Invalid,
         Slug::IdempotencyKeyReused,
+        Slug::WrongState,
         Slug::HeadTooLarge,
         Slug::RateLimited,
         Slug::LimiterAway,
@@ -108,6 +110,8 @@ impl Slug {
                 "The request could be read, but it says something that cannot be done: an unknown kind or queue, a payload that its kind does not take, a value out of range, an unknown field. The list errors points at each. Nothing was stored. GET /v1/kinds shows every kind with the JSON Schema of its payload."),
             Slug::IdempotencyKeyReused => ("idempotency-key-reused", "The idempotency key was used for another request", 422,
                 "An idempotency key stands for one request for 24 hours. This one came before with another body, so it was not taken for a repetition. Use a new key for a new job."),
+            Slug::WrongState => ("wrong-state", "The job is in a state that does not allow this", 409,
+                "Cancel, run-now and reschedule are for jobs that wait (cancel for active ones, too), redrive is for dead ones, and an active job cannot be deleted. The detail names the state that the job is in. Nothing was changed."),
             Slug::HeadTooLarge => ("request-head-too-large", "The head of the request is too large", 431,
                 "The address and the headers of the request are larger, or more, than the gateway reads. Nothing was stored. An Idempotency-Key has 255 characters at most; what belongs to the job belongs into its payload."),
             Slug::RateLimited => ("rate-limited", "Too many requests", 429,
@@ -118,8 +122,8 @@ impl Slug {
                 "This is an error of the service, or its data in Redis was changed by hand. The log of the gateway has a line with the same request_id."),
             Slug::Unavailable => ("unavailable", "The queue is not available", 503,
                 "Redis cannot be reached, does not accept jobs now, or too much is waiting for it. Nothing was stored. Send the request again after the time in Retry-After."),
-            Slug::OutcomeUnknown => ("outcome-unknown", "It is not known whether the job was stored", 503,
-                "The job was sent to Redis, but no answer came in time: it may have been stored. Send the request again with the same Idempotency-Key, and it is stored once; without a key it might be stored twice."),
+            Slug::OutcomeUnknown => ("outcome-unknown", "It is not known whether it was done", 503,
+                "The request was sent to Redis, but no answer came in time: it may have been carried out. An enqueue: send it again with the same Idempotency-Key, and the job is stored once; without a key it might be stored twice. Anything else: look at the job or the queue, then send it again if need be; doing it twice does no harm."),
             Slug::Other => ("other", "The request failed", 400,
                 "The request failed for a reason that has no page of its own; status and detail say why."),
         };
@@ -172,6 +176,7 @@ impl Problem {
             404 => Slug::NotFound,
             405 => Slug::MethodNotAllowed,
             408 => Slug::RequestTimeout,
+            409 => Slug::WrongState,
             413 => Slug::TooLarge,
             415 => Slug::UnsupportedMediaType,
             431 => Slug::HeadTooLarge,
@@ -256,6 +261,22 @@ impl Problem {
                 ),
             ),
             Error::Corrupt(_) => Problem::new(Slug::Internal, why),
+        }
+    }
+}
+
+impl Problem {
+    /// Of a change to what is stored, by something that may be sent again.
+    pub(crate) fn of_change(error: Error) -> Self {
+        match error {
+            Error::Unknown(why) => Problem::new(
+                Slug::OutcomeUnknown,
+                format!(
+                    "Redis did not answer: {}. It may have been done; to send it again does no harm",
+                    why.trim_end_matches('.')
+                ),
+            ),
+            other => other.into(),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! `GET /v1/queues` and `GET /v1/queues/{queue}`.
+//! `/v1/queues`: look at them, pause and resume, redrive and purge in steps.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path};
-use atode_queue::QueueView;
+use actix_web::web::{Data, Path, Query};
+use atode_queue::{MAX_BATCH, QueueView, State};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::gateway::Gateway;
@@ -13,14 +14,68 @@ pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem
 }
 
 pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let is_configured = gateway.queues.iter().any(|queue| **queue == **name);
-    if !is_configured && !gateway.client.queue_names().await?.contains(&*name) {
-        return Err(Problem::not_found(format!("there is no queue {:?}; GET /v1/queues lists them", *name)));
-    }
+    gateway.check_queue(&name).await?;
     Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
 }
 
+pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
+    gateway.check_queue(&name).await?;
+    gateway.client.pause(&name).await.map_err(Problem::of_change)?;
+    Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
+}
+
+pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
+    gateway.check_queue(&name).await?;
+    gateway.client.resume(&name).await.map_err(Problem::of_change)?;
+    Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RedriveQuery {
+    kind: Option<String>,
+}
+
+/// Jobs that died first go first. `remaining` above 0: call again.
+pub(crate) async fn redrive(
+    gateway: Data<Gateway>,
+    name: Path<String>,
+    query: Query<RedriveQuery>,
+) -> Result<HttpResponse, Problem> {
+    gateway.check_queue(&name).await?;
+    let moved = gateway.client.redrive_queue(&name, query.kind.as_deref(), MAX_BATCH).await;
+    Ok(HttpResponse::Ok().json(moved.map_err(Problem::of_change)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PurgeQuery {
+    state: State,
+    kind: Option<String>,
+}
+
+pub(crate) async fn purge(
+    gateway: Data<Gateway>,
+    name: Path<String>,
+    query: Query<PurgeQuery>,
+) -> Result<HttpResponse, Problem> {
+    gateway.check_queue(&name).await?;
+    if query.state == State::Active {
+        return Err(Problem::malformed("active jobs cannot be purged; cancel them first"));
+    }
+    let moved = gateway.client.purge(&name, query.state, query.kind.as_deref(), MAX_BATCH).await;
+    Ok(HttpResponse::Ok().json(moved.map_err(Problem::of_change)?))
+}
+
 impl Gateway {
+    async fn check_queue(&self, name: &str) -> Result<(), Problem> {
+        let is_configured = self.queues.iter().any(|queue| **queue == *name);
+        if is_configured || self.client.queue_names().await?.contains(name) {
+            return Ok(());
+        }
+        Err(Problem::not_found(format!("there is no queue {name:?}; GET /v1/queues lists them")))
+    }
+
     /// The configured queues, then those that jobs were left in when the configuration dropped them.
     pub(crate) async fn all_queues(&self) -> Result<Vec<QueueView>, Problem> {
         let unconfigured = self.unconfigured_queues().await?;

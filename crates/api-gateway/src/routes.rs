@@ -4,7 +4,7 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard};
 
 use crate::problem::Problem;
-use crate::{batch, dm_jobqueue_handler, health, jobs, kinds, pages, queues, workers};
+use crate::{batch, dm_jobqueue_handler, health, jobs, kinds, operations, pages, queues, workers};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
@@ -12,11 +12,21 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .app_data(QueryConfig::default().error_handler(|error, _| Problem::malformed(format!("the query: {error}")).into()))
         .service(resource("/v1/jobs", [post(jobs::enqueue)]))
         .service(resource("/v1/jobs/batch", [post(batch::enqueue)]))
-        .service(resource("/v1/jobs/{id}", [get(jobs::show)]))
+        .service(resource("/v1/jobs/{id}", [get(jobs::show), delete(operations::delete)]))
+        .service(resource("/v1/jobs/{id}/cancel", [post(operations::cancel)]))
+        .service(resource("/v1/jobs/{id}/run-now", [post(operations::run_now)]))
+        .service(resource("/v1/jobs/{id}/reschedule", [post(operations::reschedule)]))
+        .service(resource("/v1/jobs/{id}/redrive", [post(operations::redrive)]))
         .service(resource("/v1/kinds", [get(kinds::list)]))
         .service(resource("/v1/queues", [get(queues::list)]))
         .service(resource("/v1/queues/{queue}", [get(queues::show)]))
+        .service(resource("/v1/queues/{queue}/pause", [post(queues::pause)]))
+        .service(resource("/v1/queues/{queue}/resume", [post(queues::resume)]))
+        .service(resource("/v1/queues/{queue}/redrive", [post(queues::redrive)]))
+        .service(resource("/v1/queues/{queue}/purge", [post(queues::purge)]))
         .service(resource("/v1/workers", [get(workers::list)]))
+        .service(resource("/v1/workers/{id}/quiet", [post(workers::quiet)]))
+        .service(resource("/v1/workers/{id}/stop", [post(workers::stop)]))
         .service(resource("/api/dm-jobqueue/register", [post(dm_jobqueue_handler::register)]))
         .service(resource("/healthz", [get(health::healthz)]))
         .service(resource("/readyz", [get(health::readyz)]))
@@ -67,4 +77,13 @@ where
     Args: FromRequest + 'static,
 {
     Method { allow: "POST", route: web::post().to(handler) }
+}
+
+fn delete<F, Args>(handler: F) -> Method
+where
+    F: Handler<Args>,
+    F::Output: Responder + 'static,
+    Args: FromRequest + 'static,
+{
+    Method { allow: "DELETE", route: web::delete().to(handler) }
 }

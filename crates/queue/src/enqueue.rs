@@ -66,6 +66,16 @@ pub enum Atomicity {
     Each,
 }
 
+impl Due {
+    /// As scripts take it: a delay in ms, or minus an instant.
+    pub(crate) fn to_arg(self) -> Value {
+        match self {
+            Due::After(delay) => millis(delay),
+            Due::At(at) => Value::Integer(-at.max(1)),
+        }
+    }
+}
+
 impl Enqueued {
     pub fn is_created(self) -> bool {
         matches!(self, Enqueued::Created { .. })
@@ -158,10 +168,7 @@ impl Client {
             args.push(job.id.short().into());
             args.push(Value::Bytes(job.record.clone()));
             args.push(place);
-            args.push(match job.due {
-                Due::After(delay) => millis(delay),
-                Due::At(at) => Value::Integer(-at.max(1)),
-            });
+            args.push(job.due.to_arg());
             if let Some(idempotency) = &job.idempotency {
                 script_keys.push(keys.idempotency(&idempotency.key).into());
                 idempotency_keys += 1;

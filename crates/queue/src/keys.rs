@@ -18,13 +18,18 @@ pub(crate) struct QueueKeys {
 }
 
 /// The sets of one kind in one queue: in which of them an id is, is the job's state.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Set {
     Due,
     Lease,
     Done,
     Cancelled,
     Dead,
+}
+
+impl Set {
+    /// In the order in which scripts that look at all of them take them.
+    pub(crate) const ALL: [Set; 5] = [Set::Due, Set::Lease, Set::Done, Set::Cancelled, Set::Dead];
 }
 
 impl Keys {
@@ -44,6 +49,16 @@ impl Keys {
     /// ZSET worker id → instant (ms) at which its registration goes by itself.
     pub(crate) fn workers(&self) -> String {
         format!("{}{{workers}}", self.prefix)
+    }
+
+    /// STRING: `quiet` or `stop`, what is asked of a worker; it goes with the registration.
+    pub(crate) fn asked_of(&self, id: WorkerId) -> String {
+        format!("{}:asked", self.worker(id))
+    }
+
+    /// Channel: something is asked of a worker; the message is its id.
+    pub(crate) fn workers_channel(&self) -> String {
+        format!("{}{{workers}}:asked", self.prefix)
     }
 
     /// STRING: a worker's registration, with a TTL. It shares the hash tag of [`Keys::workers`].
@@ -69,7 +84,8 @@ impl QueueKeys {
         self.name("jobs")
     }
 
-    /// HASH id → `token due start lease holder` of an active job.
+    /// HASH id → `token due start lease holder` of an active job; behind the token a `!` once
+    /// somebody asked to cancel it.
     pub(crate) fn active(&self) -> String {
         self.name("active")
     }
@@ -113,6 +129,11 @@ impl QueueKeys {
     /// Channel: jobs finished; the message is their ids.
     pub(crate) fn finished_channel(&self) -> String {
         self.name("finished")
+    }
+
+    /// Channel: an active job is to be cancelled; the message is its id.
+    pub(crate) fn cancel_channel(&self) -> String {
+        self.name("cancel")
     }
 
     fn name(&self, name: &str) -> String {

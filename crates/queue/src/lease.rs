@@ -13,7 +13,7 @@ use crate::id::JobId;
 use crate::keys::{QueueKeys, Set};
 use crate::record::History;
 use crate::scripts::{BURY, COMPLETE, EXTEND, RELEASE, RETRY, Script};
-use crate::trim::MAX_FINISHED;
+use crate::trim::{CANCELLED_RETENTION, MAX_FINISHED};
 
 /// The hold that a worker has on a job for a limited time. Settling takes it by value: what was
 /// settled cannot be settled again.
@@ -46,6 +46,9 @@ enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Done,
+    /// Done, and somebody asked to cancel the job: an extension says so, a retry or a release has
+    /// ended in `cancelled`, a success is one.
+    CancelRequested,
     /// This very settlement was written before; its answer was lost.
     Already,
     /// The lease ran out and the job went on without its holder. Nothing was changed.
@@ -140,47 +143,33 @@ impl Settlement {
     }
 }
 
-/// How a settlement's script is called: the arguments in front of the jobs', whether it counts,
-/// and the set that the job goes to.
+/// How a settlement's script is called: the arguments in front of the jobs', and the sets that
+/// the job may go to.
 struct Transition {
     script: &'static std::sync::LazyLock<Script>,
     head: fn(&QueueKeys) -> Vec<Value>,
-    counts: Counts,
-    target: Set,
-}
-
-#[derive(PartialEq)]
-enum Counts {
-    Yes,
-    No,
+    sets: &'static [Set],
 }
 
 static TRANSITIONS: [Transition; 4] = [
     Transition {
         script: &COMPLETE,
         head: |keys| vec![keys.finished_channel().into(), (MAX_FINISHED as i64).into()],
-        counts: Counts::Yes,
-        target: Set::Done,
+        sets: &[Set::Lease, Set::Done],
     },
-    Transition {
-        script: &RETRY,
-        head: |keys| vec![keys.wake_channel().into()],
-        counts: Counts::Yes,
-        target: Set::Due,
-    },
+    Transition { script: &RETRY, head: back_or_cancelled, sets: &[Set::Lease, Set::Due, Set::Cancelled] },
     Transition {
         script: &BURY,
         head: |keys| vec![keys.finished_channel().into()],
-        counts: Counts::Yes,
-        target: Set::Dead,
+        sets: &[Set::Lease, Set::Dead],
     },
-    Transition {
-        script: &RELEASE,
-        head: |keys| vec![keys.wake_channel().into()],
-        counts: Counts::No,
-        target: Set::Due,
-    },
+    Transition { script: &RELEASE, head: back_or_cancelled, sets: &[Set::Lease, Set::Due, Set::Cancelled] },
 ];
+
+/// For scripts that put jobs back, or end those that somebody asked to cancel.
+pub(crate) fn back_or_cancelled(keys: &QueueKeys) -> Vec<Value> {
+    vec![keys.wake_channel().into(), keys.finished_channel().into(), millis(CANCELLED_RETENTION)]
+}
 
 impl Client {
     /// Settles jobs, in one call a queue and transition, all at the same time.
@@ -246,11 +235,9 @@ impl Client {
             args.extend([kinds.place(&lease.kind), lease.id.short().into(), (&*lease.token).into()]);
             settlement.push_args(&mut args);
         }
-        let mut script_keys = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
-        if transition.counts == Counts::Yes {
-            script_keys.push(keys.stats().into());
-        }
-        script_keys.extend(kinds.keys(&keys, &[Set::Lease, transition.target]));
+        let mut script_keys =
+            vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
+        script_keys.extend(kinds.keys(&keys, transition.sets));
         let reply = self.call(transition.script, script_keys, args).await?;
         decode_verdicts(transition.script, &reply, group.len())
     }
@@ -293,6 +280,7 @@ pub(crate) fn decode_verdicts(script: &Script, reply: &[Value], jobs: usize) -> 
             Some(0) => Some(Verdict::Stale),
             Some(1) => Some(Verdict::Done),
             Some(2) => Some(Verdict::Already),
+            Some(3) => Some(Verdict::CancelRequested),
             _ => None,
         })
         .collect();

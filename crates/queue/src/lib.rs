@@ -4,7 +4,7 @@
 //! ([`keys`](self) are all made in `keys.rs`, scripts are all in `src/scripts`). The crate knows no
 //! concrete job and no HTTP.
 //!
-//! [`Client`] is the one way in: enqueue, claim, settle, extend, reap, register, read.
+//! [`Client`] is the one way in: enqueue, claim, settle, extend, reap, operate, register, read.
 
 #![expect(clippy::must_use_candidate, reason = "of what matters when it is dropped, the type says so")]
 
@@ -18,6 +18,7 @@ mod error;
 mod id;
 mod keys;
 mod lease;
+mod operate;
 mod read;
 mod reap;
 mod record;
@@ -33,12 +34,13 @@ pub use enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
 pub use error::{Error, RefusalCode};
 pub use id::{InvalidId, JobId, WorkerId};
 pub use lease::{Lease, Settled, Settlement, Verdict};
+pub use operate::{Moved, Operated, Operation};
 pub use read::{AttemptView, Counts, JobView, KindCounts, QueueView, State};
 pub use reap::{Expired, Reaped};
 pub use record::{Failure, FailureCause, History, Record, Run, WorkerRef};
 pub use subscribe::{Finished, Wakeups};
 pub use trim::MAX_FINISHED;
-pub use workers::{Registration, WorkerState};
+pub use workers::{Registration, WorkerRequest, WorkerState};
 
 /// Ids a script call may touch at most: far below what Lua's `unpack` takes.
 pub const MAX_BATCH: usize = 1_000;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fred::interfaces::{HashesInterface, SetsInterface};
 use fred::types::{Key, Value};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::client::Client;
@@ -17,7 +17,7 @@ use crate::reap::Started;
 use crate::record::{FailureCause, History, Record, Run, WorkerRef};
 use crate::scripts::{COUNTS, INSPECT};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Scheduled,
@@ -63,6 +63,9 @@ pub struct JobView {
     pub attempts: Vec<AttemptView>,
     /// Who runs it, or ran it last.
     pub worker: Option<WorkerRef>,
+    /// It is active, and somebody asked to cancel it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_requested: bool,
     pub durability: Option<String>,
     pub enqueued_by: Option<String>,
 }
@@ -114,6 +117,9 @@ pub struct Rates {
     pub failed: u64,
     pub reaped: u64,
     pub buried: u64,
+    pub cancelled: u64,
+    pub redriven: u64,
+    pub deleted: u64,
 }
 
 impl JobView {
@@ -147,9 +153,7 @@ impl Client {
         let kinds = self.kinds_of(queue).await?;
         let mut script_keys: Vec<Key> = vec![keys.paused().into(), keys.stats().into()];
         for kind in &kinds {
-            for set in [Set::Due, Set::Lease, Set::Done, Set::Cancelled, Set::Dead] {
-                script_keys.push(keys.set(kind, set).into());
-            }
+            script_keys.extend(Set::ALL.map(|set| Key::from(keys.set(kind, set))));
         }
         let reply = self.call(&COUNTS, script_keys, Vec::new()).await?;
         decode_counts(queue, &kinds, &reply).ok_or_else(|| Error::corrupt("the reply of counts"))
@@ -171,9 +175,7 @@ impl Client {
         let kind = Record::decode(record)?.kind;
         let keys = self.keys().queue(queue);
         let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
-        for set in [Set::Due, Set::Lease, Set::Done, Set::Cancelled, Set::Dead] {
-            script_keys.push(keys.set(&kind, set).into());
-        }
+        script_keys.extend(Set::ALL.map(|set| Key::from(keys.set(&kind, set))));
         let reply = self.call(&INSPECT, script_keys, vec![id.short().into()]).await?;
         decode_job(queue, id, &reply)
     }
@@ -192,7 +194,9 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
     let (settled, history) = History::decode(&state.as_str().ok_or_else(corrupt)?)?;
     let score = |n: usize| scores.get(n).and_then(Value::as_f64).map(|score| score as i64);
     let active = active.as_str().ok_or_else(corrupt)?;
-    let running = Started::decode(&active).map(|(_, started)| started.into_run(&history));
+    let started = Started::decode(&active).map(|(_, started)| started);
+    let cancel_requested = score(1).is_some() && started.as_ref().is_some_and(|started| started.unwanted);
+    let running = started.map(|started| started.into_run(&history));
 
     let (state, due, run) = if let Some(due) = score(0) {
         let state = if due <= now { State::Ready } else { State::Scheduled };
@@ -222,6 +226,7 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
         finished_at: if is_finished { settled.and_then(timestamp) } else { None },
         last_error: last_failed.map(|failure| failure.error.clone()),
         worker: last_run.map(|run| run.worker.clone()),
+        cancel_requested,
         attempts: history
             .failures
             .into_iter()
@@ -288,6 +293,9 @@ fn decode_rates(stats: &Value, minute: i64) -> Rates {
         failed: rate("failed"),
         reaped: rate("reaped"),
         buried: rate("buried"),
+        cancelled: rate("cancelled"),
+        redriven: rate("redriven"),
+        deleted: rate("deleted"),
     }
 }
 

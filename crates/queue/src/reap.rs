@@ -8,7 +8,7 @@ use fred::types::{Key, Value};
 use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
-use crate::lease::{KindPlaces, Lease, Verdict, decode_verdicts, millis};
+use crate::lease::{KindPlaces, Lease, Verdict, back_or_cancelled, decode_verdicts, millis};
 use crate::record::{History, Run, WorkerRef};
 use crate::scripts::{EXPIRED, REAP};
 
@@ -65,7 +65,7 @@ impl Client {
         let mut verdicts = Vec::with_capacity(jobs.len());
         for chunk in jobs.chunks(crate::MAX_BATCH) {
             let mut kinds = KindPlaces::default();
-            let mut args: Vec<Value> = vec![keys.wake_channel().into(), keys.finished_channel().into()];
+            let mut args = back_or_cancelled(&keys);
             for job in chunk {
                 args.extend([
                     kinds.place(&job.lease.kind),
@@ -77,7 +77,7 @@ impl Client {
             }
             let mut script_keys =
                 vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
-            script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due, Set::Dead]));
+            script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due, Set::Dead, Set::Cancelled]));
             let reply = self.call(&REAP, script_keys, args).await?;
             verdicts.extend(decode_verdicts(&REAP, &reply, chunk.len())?);
         }
@@ -99,6 +99,8 @@ fn decode(job: &[Value], kinds: &[Arc<str>], queue: &Arc<str>, now: i64) -> Opti
 
 /// An entry of active, behind the token.
 pub(crate) struct Started {
+    /// Somebody asked to cancel the job.
+    pub(crate) unwanted: bool,
     due: i64,
     start: i64,
     worker: WorkerRef,
@@ -107,11 +109,12 @@ pub(crate) struct Started {
 impl Started {
     pub(crate) fn decode(entry: &str) -> Option<(&str, Self)> {
         let mut parts = entry.splitn(5, ' ');
-        let token = parts.next()?;
+        let marked = parts.next()?;
+        let token = marked.trim_end_matches('!');
         let due = parts.next()?.parse::<f64>().ok()? as i64;
         let start = parts.next()?.parse().ok()?;
         let worker = serde_json::from_str(parts.nth(1)?).ok()?;
-        Some((token, Started { due, start, worker }))
+        Some((token, Started { unwanted: token.len() < marked.len(), due, start, worker }))
     }
 
     pub(crate) fn into_run(self, history: &History) -> Run {

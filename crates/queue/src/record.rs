@@ -99,6 +99,9 @@ pub struct Run {
     pub worker: WorkerRef,
 }
 
+/// Stands in front of a history whose failures no longer count: the job was redriven.
+const STARTED_OVER: char = '*';
+
 impl History {
     /// Failures kept of a job.
     pub const KEPT: usize = 10;
@@ -145,7 +148,13 @@ impl History {
         let mut parts = entry.splitn(4, ' ');
         let at = parts.next().and_then(|at| at.parse().ok()).ok_or_else(corrupt)?;
         let json = parts.nth(2).ok_or_else(corrupt)?;
-        serde_json::from_str(json).map(|history| (Some(at), history)).map_err(|_| corrupt())
+        let started_over = json.strip_prefix(STARTED_OVER);
+        let mut history: History =
+            serde_json::from_str(started_over.unwrap_or(json)).map_err(|_| corrupt())?;
+        if started_over.is_some() {
+            (history.failed, history.crashes, history.last_run) = (0, 0, None);
+        }
+        Ok((Some(at), history))
     }
 
     /// [`History::decode`] for whoever has to go on with the job all the same.

@@ -24,17 +24,26 @@ macro_rules! scripts {
 }
 
 scripts! {
+    ASK "ask",
     BURY "bury",
+    CANCEL "cancel",
     CLAIM "claim",
     COMPLETE "complete",
     COUNTS "counts",
+    DELETE "delete",
     ENQUEUE "enqueue",
     EXPIRED "expired",
     EXTEND "extend",
     HEARTBEAT "heartbeat",
     INSPECT "inspect",
+    PAUSE "pause",
+    PURGE "purge",
     REAP "reap",
+    REDRIVE "redrive",
+    REDRIVE_QUEUE "redrive_queue",
     RELEASE "release",
+    RESCHEDULE "reschedule",
+    RESUME "resume",
     RETRY "retry",
     TRIM "trim",
 }

@@ -41,8 +41,18 @@ const AT_ONCE: i64 = i64::MIN;
 impl Client {
     /// Subscribes to the wake-ups of these queues; the first comes once the subscription stands.
     pub fn wakeups(&self, queues: &[Arc<str>]) -> Wakeups {
+        self.listen(queues.iter().map(|queue| self.keys().queue(queue).wake_channel()).collect())
+    }
+
+    /// Subscribes to what is asked of workers of these queues: to cancel a job, to go quiet, to
+    /// stop. Each is a hint that the next heartbeat has something to hear.
+    pub fn requests(&self, queues: &[Arc<str>]) -> Wakeups {
+        let cancel = queues.iter().map(|queue| self.keys().queue(queue).cancel_channel());
+        self.listen(cancel.chain([self.keys().workers_channel()]).collect())
+    }
+
+    fn listen(&self, channels: Vec<String>) -> Wakeups {
         let wake = Arc::new(Wake { earliest: AtomicI64::new(NOTHING), notify: Notify::new() });
-        let channels = queues.iter().map(|queue| self.keys().queue(queue).wake_channel()).collect();
         self.subscriptions().request(Request::Wake { channels, wake: wake.clone() });
         Wakeups { wake }
     }

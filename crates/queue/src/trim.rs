@@ -1,5 +1,7 @@
 //! Removing finished jobs whose retention is over.
 
+use std::time::Duration;
+
 use fred::types::{Key, Value};
 
 use crate::client::Client;
@@ -9,6 +11,9 @@ use crate::scripts::TRIM;
 
 /// Finished jobs kept of a kind in a queue at most, whatever their retention: they never fill Redis.
 pub const MAX_FINISHED: usize = 10_000;
+
+/// How long a cancelled job stays visible.
+pub(crate) const CANCELLED_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// Jobs removed in one call.
 const REMOVED: i64 = 500;

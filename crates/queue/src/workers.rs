@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::id::WorkerId;
 use crate::lease::millis;
 use crate::record::WorkerRef;
-use crate::scripts::HEARTBEAT;
+use crate::scripts::{ASK, HEARTBEAT};
 
 /// A live worker, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,33 +37,75 @@ pub struct Registration {
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     Running,
+    /// Claims no more; asked to by somebody.
+    Quiet,
     /// Claims no more, lets its jobs end.
     Stopping,
+}
+
+/// What can be asked of a worker from afar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerRequest {
+    /// Claim no more; jobs that run go on.
+    Quiet,
+    /// Claim no more, let jobs end, exit.
+    Stop,
+}
+
+impl WorkerRequest {
+    fn name(self) -> &'static str {
+        match self {
+            WorkerRequest::Quiet => "quiet",
+            WorkerRequest::Stop => "stop",
+        }
+    }
 }
 
 impl std::fmt::Display for WorkerState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             WorkerState::Running => "running",
+            WorkerState::Quiet => "quiet",
             WorkerState::Stopping => "stopping",
         })
     }
 }
 
 impl Client {
-    /// Renews a registration; it lives for `ttl` unless renewed.
-    pub async fn heartbeat(&self, registration: &Registration, ttl: Duration) -> Result<(), Error> {
+    /// Renews a registration; it lives for `ttl` unless renewed. The answer is what somebody asked
+    /// of the worker.
+    pub async fn heartbeat(
+        &self,
+        registration: &Registration,
+        ttl: Duration,
+    ) -> Result<Option<WorkerRequest>, Error> {
         let id = registration.worker.id;
         let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
-        let keys = vec![self.keys().workers().into(), self.keys().worker(id).into()];
+        let keys = vec![
+            self.keys().workers().into(),
+            self.keys().worker(id).into(),
+            self.keys().asked_of(id).into(),
+        ];
         let args: Vec<Value> = vec![id.to_string().into(), json.into(), millis(ttl)];
-        self.call(&HEARTBEAT, keys, args).await.map(drop)
+        let reply = self.call(&HEARTBEAT, keys, args).await?;
+        let asked = reply.get(1).and_then(Value::as_str).unwrap_or_default();
+        Ok([WorkerRequest::Quiet, WorkerRequest::Stop].into_iter().find(|request| request.name() == asked))
+    }
+
+    /// Asks a live worker to go quiet or to stop; false where no such worker lives.
+    pub async fn ask_worker(&self, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
+        let keys = vec![self.keys().worker(id).into(), self.keys().asked_of(id).into()];
+        let args: Vec<Value> =
+            vec![request.name().into(), self.keys().workers_channel().into(), id.to_string().into()];
+        let reply = self.call(&ASK, keys, args).await?;
+        Ok(reply.get(1).and_then(Value::as_i64) == Some(1))
     }
 
     /// Takes a registration back.
     pub async fn unregister(&self, id: WorkerId) -> Result<(), Error> {
         let redis = self.connection().reader()?;
-        let _: i64 = redis.del(self.keys().worker(id)).await?;
+        let _: i64 = redis.del(vec![self.keys().worker(id), self.keys().asked_of(id)]).await?;
         let _: i64 = redis.zrem(self.keys().workers(), id.to_string()).await?;
         Ok(())
     }

@@ -37,6 +37,9 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         () = worker.stopping.cancelled() => return,
     }
     while !worker.stopping.is_cancelled() {
+        if worker.quiet.is_cancelled() {
+            return worker.stopping.cancelled().await;
+        }
         if worker.slots.free() == 0 || worker.has_settle_backlog() {
             tokio::select! {
                 () = worker.slots.freed() => {}
@@ -136,6 +139,7 @@ async fn sleep(worker: &Worker, wakeups: &Wakeups, next_due: Option<i64>) {
             () = tokio::time::sleep_until(until) => return,
             due = wakeups.next() => until = until.min(instant_of(due)),
             () = worker.stopping.cancelled() => return,
+            () = worker.quiet.cancelled() => return,
         }
     }
 }

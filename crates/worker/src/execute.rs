@@ -140,6 +140,16 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
             tracing::info!(target: "job", "released unspent: the worker stops");
             return Some(lease.release(Duration::ZERO));
         }
+        // Redis knows that it is to be cancelled, and cancels what is put back.
+        End::Failed(cause, error) if stopped == Some(Stop::Cancelled) => {
+            tracing::info!(target: "job", ?cause, error, "cancelled");
+            let failure = Failure::new(cause, &error, job.run.clone(), now);
+            return Some(lease.retry(Duration::ZERO, history.with_failure(failure)));
+        }
+        _ if stopped == Some(Stop::Cancelled) => {
+            tracing::info!(target: "job", "cancelled");
+            return Some(lease.release(Duration::ZERO));
+        }
         _ if stopped == Some(Stop::Timeout) => {
             (FailureCause::Timeout, format!("timed out after {:?}", job.kind.timeout))
         }

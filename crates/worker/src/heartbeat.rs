@@ -2,29 +2,48 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use atode_queue::{Lease, Registration, Verdict, WorkerState};
+use atode_queue::{Lease, Registration, Verdict, WorkerRequest, WorkerState};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::running::{Running, Stop};
 use crate::worker::Worker;
 
-/// Beats every sixth of a lease, and at once after each connect.
+/// Between two beats that somebody's requests cause.
+const REQUESTS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Beats every sixth of a lease, at once after each connect, and soon after somebody asked
+/// something of workers.
 pub(crate) async fn run(worker: Arc<Worker>) {
+    let queues: Vec<Arc<str>> = worker.settings.queues.keys().cloned().collect();
     let mut connects = worker.client.connection().connects();
+    let requests = worker.client.requests(&queues);
     loop {
         beat(&worker).await;
+        let next = Instant::now() + worker.settings.heartbeat();
         tokio::select! {
-            () = tokio::time::sleep(worker.settings.heartbeat()) => {}
+            () = tokio::time::sleep_until(next) => {}
             _ = connects.changed() => {}
+            _ = requests.next() => tokio::time::sleep(REQUESTS_INTERVAL).await,
         }
     }
 }
 
 async fn beat(worker: &Worker) {
     let registration = worker.registration();
-    if let Err(error) = worker.client.heartbeat(&registration, worker.settings.registration_ttl()).await {
-        tracing::debug!(%error, "the registration cannot be renewed now");
+    match worker.client.heartbeat(&registration, worker.settings.registration_ttl()).await {
+        Ok(Some(WorkerRequest::Stop)) if !worker.stopping.is_cancelled() => {
+            tracing::info!("asked to stop from afar");
+            worker.stopping.cancel();
+        }
+        Ok(Some(WorkerRequest::Quiet)) if !worker.quiet.is_cancelled() => {
+            tracing::info!("asked to go quiet from afar: no more claims, jobs may end");
+            worker.quiet.cancel();
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "the registration cannot be renewed now"),
     }
     let mut queues: HashMap<Arc<str>, Vec<(Arc<Running>, Lease)>> = HashMap::new();
     for job in worker.slots.all() {
@@ -37,8 +56,10 @@ async fn beat(worker: &Worker) {
         match worker.client.extend(&queue, &leases, worker.settings.lease).await {
             Ok(verdicts) => {
                 for (job, verdict) in jobs.iter().zip(verdicts) {
-                    if verdict != Verdict::Done && job.lease().is_some() {
-                        lost(job);
+                    match verdict {
+                        Verdict::Done => {}
+                        Verdict::CancelRequested => cancel(job),
+                        Verdict::Already | Verdict::Stale => lost(job),
                     }
                 }
             }
@@ -49,8 +70,19 @@ async fn beat(worker: &Worker) {
     }
 }
 
+/// The handler may end it by itself; what becomes of the job is decided when it has ended.
+fn cancel(job: &Running) {
+    if job.stopped().is_none() {
+        tracing::info!(job.id = %job.id, kind = %job.kind.name, "somebody asked to cancel it; the handler is cancelled");
+        job.stop(Stop::Cancelled);
+    }
+}
+
 /// The job went on without us: end it and settle nothing.
 fn lost(job: &Running) {
+    if job.lease().is_none() {
+        return; // settled in the meantime
+    }
     tracing::warn!(
         job.id = %job.id, kind = %job.kind.name, attempt = job.run.attempt, worker = %job.run.worker.id,
         "lost its lease; the handler is cancelled, the job runs elsewhere"
@@ -67,7 +99,13 @@ impl Worker {
             queues: self.settings.queues.iter().map(|(queue, weight)| (queue.to_string(), *weight)).collect(),
             slots: self.slots.size() as u32,
             active: self.slots.taken() as u32,
-            state: if self.stopping.is_cancelled() { WorkerState::Stopping } else { WorkerState::Running },
+            state: if self.stopping.is_cancelled() {
+                WorkerState::Stopping
+            } else if self.quiet.is_cancelled() {
+                WorkerState::Quiet
+            } else {
+                WorkerState::Running
+            },
             started_at: self.started_at,
             seen_at: Timestamp::from_millisecond(self.client.now()).unwrap_or(self.started_at),
             http: self.http.clone(),

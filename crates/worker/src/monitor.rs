@@ -25,7 +25,9 @@ pub(crate) async fn run(worker: Arc<Worker>) {
             match job.stopped() {
                 None if now >= job.deadline => job.stop(Stop::Timeout),
                 // In its own time the task settles the job; past twice that it is stuck.
-                Some((Stop::Timeout, since)) if now >= since + 2 * GRACE => give_up(&worker, &job),
+                Some((Stop::Timeout | Stop::Cancelled, since)) if now >= since + 2 * GRACE => {
+                    give_up(&worker, &job)
+                }
                 _ => {}
             }
         }
@@ -39,6 +41,12 @@ fn give_up(worker: &Worker, job: &Running) {
     let (id, kind) = (job.id, &job.kind.name);
     let span = tracing::info_span!("job", %id, %kind, attempt = job.run.attempt, worker = %job.run.worker.id);
     let _in_span = span.enter();
+    let was_cancelled = job.stopped().is_some_and(|(why, _)| why == Stop::Cancelled);
+    if was_cancelled {
+        tracing::error!(target: "job", "the handler ignores its cancellation; the job is cancelled, the slot stays taken");
+        worker.settle(held.lease.release(Duration::ZERO));
+        return;
+    }
     if !job.has_started() {
         worker.settle(put_off(held.lease));
         return;

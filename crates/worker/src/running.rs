@@ -54,6 +54,8 @@ pub(crate) enum Stop {
     Timeout,
     LeaseLost,
     Shutdown,
+    /// Somebody asked to cancel it.
+    Cancelled,
 }
 
 /// Occupies a slot until dropped.

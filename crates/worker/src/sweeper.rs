@@ -82,10 +82,14 @@ async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<usize, Error> {
     let verdicts = worker.client.reap(queue, &jobs).await?;
     let mut recovered = 0;
     for (job, verdict) in jobs.iter().zip(verdicts) {
-        if verdict == Verdict::Done {
-            report(job);
-            recovered += 1;
+        match verdict {
+            Verdict::Done => report(job),
+            Verdict::CancelRequested => {
+                tracing::info!(job.id = %job.lease.id(), kind = %job.lease.kind(), "its worker is gone, and somebody had asked to cancel it: it is cancelled");
+            }
+            Verdict::Already | Verdict::Stale => continue,
         }
+        recovered += 1;
     }
     Ok(recovered)
 }

@@ -36,6 +36,8 @@ pub struct Worker {
     pub(crate) started_at: Timestamp,
     /// Cancelled: claim no more.
     pub(crate) stopping: CancellationToken,
+    /// Cancelled: claim no more, but live on.
+    pub(crate) quiet: CancellationToken,
     settlements: mpsc::UnboundedSender<Settlement>,
     pub(crate) unsettled: AtomicUsize,
     /// Told when results were stored.
@@ -73,6 +75,7 @@ pub async fn run(
         http: format!("http://{address}"),
         started_at: Timestamp::now(),
         stopping: stop,
+        quiet: CancellationToken::new(),
         settlements,
         unsettled: AtomicUsize::new(0),
         settled: Notify::new(),

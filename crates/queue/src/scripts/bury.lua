@@ -3,7 +3,7 @@
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, dead
 -- ARGV   1 finished channel, then four for each job: kind (1…), id, token, state (behind the time)
--- reply  now ms, then a verdict for each job (1 done, 0 stale, 2 already settled)
+-- reply  now ms, then a verdict for each job (1, 3 done, 0 stale, 2 already settled)
 local now = clock()
 local reply, places, held = judge(now, 2, 4)
 if #held == 0 then
@@ -23,6 +23,5 @@ redis.call('HDEL', KEYS[2], unpack(held))
 each('ZREM', leases)
 each('ZADD', dead)
 each('HSET', states)
-count(KEYS[4], now, 'buried', #held)
-redis.call('PUBLISH', ARGV[1], table.concat(held, ' '))
+tell_ended(KEYS[4], now, ARGV[1], 'buried', held)
 return reply

@@ -4,7 +4,7 @@
 -- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, done
 -- ARGV   1 finished channel  2 completed jobs kept of a kind at most
 --        then five for each job: kind (1…), id, token, retention in ms, state (behind the time)
--- reply  now ms, then a verdict for each job (1 done, 0 stale, 2 already settled)
+-- reply  now ms, then a verdict for each job (1, 3 done, 0 stale, 2 already settled)
 local now = clock()
 local reply, places, held = judge(now, 3, 5)
 if #held == 0 then
@@ -42,6 +42,5 @@ if #gone > 0 then
   redis.call('HDEL', KEYS[1], unpack(gone))
   redis.call('HDEL', KEYS[3], unpack(gone))
 end
-count(KEYS[4], now, 'completed', #held)
-redis.call('PUBLISH', ARGV[1], table.concat(held, ' '))
+tell_ended(KEYS[4], now, ARGV[1], 'completed', held)
 return reply

@@ -20,7 +20,7 @@ for k = 3, #KEYS do
   local far = '(' .. now + tonumber(ARGV[2])
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[k], far, '+inf', 'LIMIT', 0, ARGV[1])) do
     local entry = redis.call('HGET', KEYS[1], id)
-    local lease = entry and tonumber(string.match(entry, '^%d+ %d+ %d+ (%d+)'))
+    local lease = entry and tonumber(string.match(entry, '^%d+!? %d+ %d+ (%d+)'))
     if lease and tonumber(redis.call('ZSCORE', KEYS[k], id)) > now + lease then
       push(cut, KEYS[k], now + lease, id)
     end

@@ -4,7 +4,8 @@
 --
 -- KEYS   1 jobs  2 active  3 state  then the lease set of each kind
 -- ARGV   1 lease in ms, then three for each job: kind (1…), id, token
--- reply  now ms, then a verdict for each job (1 held, 0 stale, 2 already settled)
+-- reply  now ms, then a verdict for each job (1 held, 3 held and to be cancelled, 0 stale, 2 already
+--        settled)
 local now = clock()
 local reply, places = judge(now, 2, 3)
 expect('ZCARD', 4, #KEYS)

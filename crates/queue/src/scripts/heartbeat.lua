@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
--- heartbeat: renews a worker's registration, which goes by itself when its worker stops renewing.
+-- heartbeat: renews a worker's registration, which goes by itself when its worker stops renewing, and
+-- tells it what somebody asked of it.
 --
--- KEYS   1 workers  2 the worker's registration
+-- KEYS   1 workers  2 the worker's registration  3 what is asked of it
 -- ARGV   1 worker id  2 registration (JSON)  3 ms that it lives
--- reply  now ms (a list of one)
+-- reply  now ms, "quiet" | "stop" | "": nothing is asked
 local now = clock()
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
-return { now }
+redis.call('PEXPIRE', KEYS[3], ARGV[3])
+return { now, redis.call('GET', KEYS[3]) or '' }

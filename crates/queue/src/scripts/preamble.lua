@@ -1,7 +1,7 @@
 -- What several scripts share; scripts.rs puts it behind the first line of each.
 -- Every script reads its keys first, decides, and writes last.
 
-local HELD, STALE, ALREADY = 1, 0, 2
+local STALE, HELD, ALREADY, CANCEL_ASKED = 0, 1, 2, 3
 
 -- The only clock: Redis' own. Milliseconds, and microseconds for tokens.
 local function clock()
@@ -19,12 +19,14 @@ end
 
 -- For scripts whose first KEYS are jobs, active, state, and whose ARGV have, from `first` on,
 -- `stride` for each job: kind, id, token, …  An entry of active is "token due start lease holder",
--- one of state "time token crashes json", its token that of the settle that wrote it (0: reap did).
+-- with a "!" behind the token once somebody asked to cancel the job; one of state is "time token
+-- crashes json", its token that of the settle that wrote it (0: reap did).
 -- Returns the reply (now, then a verdict for each job), the places in ARGV of the jobs whose lease
--- the caller holds, and their ids. A job that it does not hold is ALREADY where this very token
--- settled it before (or it is finished and gone), STALE where the lease went to somebody else.
+-- the caller holds, their ids, and which of these are to be cancelled. A job that it does not hold
+-- is ALREADY where this very token settled it before (or it is finished and gone), STALE where the
+-- lease went to somebody else.
 local function judge(now, first, stride)
-  local reply, places, held, ids, seen = { now }, {}, {}, {}, {}
+  local reply, places, held, ids, seen, unwanted = { now }, {}, {}, {}, {}, {}
   for at = first, #ARGV, stride do
     ids[#ids + 1] = ARGV[at + 1]
   end
@@ -32,10 +34,12 @@ local function judge(now, first, stride)
   for n, id in ipairs(ids) do
     local at = first + (n - 1) * stride
     local token, verdict = ARGV[at + 2], STALE
-    if entries[n] and string.match(entries[n], '^%d+') == token then
-      verdict = seen[id] and ALREADY or HELD
-      if verdict == HELD then
+    local holder, mark = string.match(entries[n] or '', '^(%d+)(!?)')
+    if holder == token then
+      verdict = seen[id] and ALREADY or mark == '!' and CANCEL_ASKED or HELD
+      if not seen[id] then
         seen[id], places[#places + 1], held[#held + 1] = true, at, id
+        unwanted[id] = mark == '!'
       end
     else
       local known = redis.call('HGET', KEYS[3], id)
@@ -47,7 +51,7 @@ local function judge(now, first, stride)
     end
     reply[n + 1] = verdict
   end
-  return reply, places, held
+  return reply, places, held, unwanted
 end
 
 -- Appends to the list under `key`: the arguments of one command a key, instead of one an id.
@@ -87,4 +91,42 @@ local function count(stats, now, name, n)
   if n > 0 then
     redis.call('HINCRBY', stats, math.floor(now / 60000) .. ' ' .. name, n)
   end
+end
+
+-- Counts jobs that have ended, and tells those who wait for them.
+local function tell_ended(stats, now, finished_channel, name, ids)
+  if #ids > 0 then
+    count(stats, now, name, #ids)
+    redis.call('PUBLISH', finished_channel, table.concat(ids, ' '))
+  end
+end
+
+-- For scripts that work on one job at somebody's request:
+-- KEYS 1 jobs 2 active 3 state 4 stats 5 due 6 lease 7 done 8 cancelled 9 dead, ARGV[1] the id.
+-- Where it is (a place in KEYS; 0: nowhere) and its score there.
+local DUE, LEASE, DONE, CANCELLED, DEAD = 5, 6, 7, 8, 9
+local function find(id)
+  expect('HLEN', 1, 4)
+  expect('ZCARD', 5, 9)
+  if redis.call('HEXISTS', KEYS[1], id) == 1 then
+    for k = DUE, DEAD do
+      local score = redis.call('ZSCORE', KEYS[k], id)
+      if score then
+        return k, tonumber(score)
+      end
+    end
+  end
+  return 0, 0
+end
+
+-- An entry of state (or none) with another time.
+local function at_time(now, known)
+  return now .. ' ' .. (string.match(known or '', '^%d+ (.*)') or '0 0 {}')
+end
+
+-- An entry of state (or none) of a job that starts over: its failures stay to be seen, and the
+-- mark in front of them says that they no longer count.
+local function started_over(now, known)
+  local token, history = string.match(known or '', '^%d+ (%d+) %d+ %*?(.*)')
+  return now .. ' ' .. (token or 0) .. ' 0 *' .. (history or '{}')
 end

@@ -1,29 +1,38 @@
 #!lua flags=allow-oom
 -- release: active → ready, unspent: no attempt is counted. With a delay it is a snooze, active →
--- scheduled. Only the token goes into state, so that a repeated release is known.
+-- scheduled; → cancelled where somebody asked for that. Only the token goes into state, so that a
+-- repeated release is known.
 --
--- KEYS   1 jobs  2 active  3 state  then two for each kind: lease, due
--- ARGV   1 wake channel, then four for each job: kind (1…), id, token, delay in ms
--- reply  now ms, then a verdict for each job (1 done, 0 stale, 2 already settled)
+-- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
+-- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept, then four for each
+--        job: kind (1…), id, token, delay in ms
+-- reply  now ms, then a verdict for each job (1 done, 3 cancelled, 0 stale, 2 already settled)
 local now = clock()
-local reply, places, held = judge(now, 2, 4)
+local reply, places, held, unwanted = judge(now, 4, 4)
 if #held == 0 then
   return reply
 end
-expect('HLEN', 1, 3)
-expect('ZCARD', 4, #KEYS)
-local leases, due, states = {}, {}, {}
+expect('HLEN', 1, 4)
+expect('ZCARD', 5, #KEYS)
+local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
-  local kind, id = 2 + 2 * tonumber(ARGV[at]), ARGV[at + 1]
-  push(leases, KEYS[kind], id)
-  push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3]), id)
+  local kind, id = 2 + 3 * tonumber(ARGV[at]), ARGV[at + 1]
   local known = redis.call('HGET', KEYS[3], id)
   local history = known and string.match(known, '^%d+ %d+ (.*)') or '0 {}'
+  push(leases, KEYS[kind], id)
   push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 2] .. ' ' .. history)
+  if unwanted[id] then
+    push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
+    ended[#ended + 1] = id
+  else
+    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3]), id)
+  end
 end
 
 redis.call('HDEL', KEYS[2], unpack(held))
 each('ZREM', leases)
 each('HSET', states)
+each('ZADD', cancelled)
 put_due(due, ARGV[1])
+tell_ended(KEYS[4], now, ARGV[2], 'cancelled', ended)
 return reply

@@ -1,28 +1,36 @@
 #!lua flags=allow-oom
--- retry: active → scheduled, due again after its backoff, with one failed attempt more.
+-- retry: active → scheduled, due again after its backoff, with one failed attempt more; → cancelled
+-- where somebody asked for that.
 --
--- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, due
--- ARGV   1 wake channel, then five for each job: kind (1…), id, token, backoff in ms, state
---        (behind the time)
--- reply  now ms, then a verdict for each job (1 done, 0 stale, 2 already settled)
+-- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
+-- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept, then five for each
+--        job: kind (1…), id, token, backoff in ms, state (behind the time)
+-- reply  now ms, then a verdict for each job (1 done, 3 cancelled, 0 stale, 2 already settled)
 local now = clock()
-local reply, places, held = judge(now, 2, 5)
+local reply, places, held, unwanted = judge(now, 4, 5)
 if #held == 0 then
   return reply
 end
 expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
-local leases, due, states = {}, {}, {}
+local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
-  local kind, id = 3 + 2 * tonumber(ARGV[at]), ARGV[at + 1]
+  local kind, id = 2 + 3 * tonumber(ARGV[at]), ARGV[at + 1]
   push(leases, KEYS[kind], id)
-  push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3]), id)
   push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4])
+  if unwanted[id] then
+    push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
+    ended[#ended + 1] = id
+  else
+    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3]), id)
+  end
 end
 
 redis.call('HDEL', KEYS[2], unpack(held))
 each('ZREM', leases)
 each('HSET', states)
+each('ZADD', cancelled)
 put_due(due, ARGV[1])
 count(KEYS[4], now, 'failed', #held)
+tell_ended(KEYS[4], now, ARGV[2], 'cancelled', ended)
 return reply

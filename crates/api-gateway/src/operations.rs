@@ -1,0 +1,64 @@
+//! What may be asked of a job: `POST /v1/jobs/{id}/cancel`, `/run-now`, `/reschedule`, `/redrive`, and
+//! `DELETE /v1/jobs/{id}`.
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use atode_queue::{JobId, Operated, Operation};
+
+use crate::body;
+use crate::gateway::Gateway;
+use crate::new_job::DueRequest;
+use crate::problem::{Problem, Slug};
+
+pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    gateway.operate(&id, Operation::Cancel).await
+}
+
+pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    gateway.operate(&id, Operation::RunNow).await
+}
+
+pub(crate) async fn reschedule(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(&request, payload, body::JSON, gateway.max_body_bytes).await?;
+    let due: DueRequest = body::object(body::text(&body)?)?;
+    gateway.operate(&id, Operation::Reschedule(due.due(gateway.client.now())?)).await
+}
+
+pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    gateway.operate(&id, Operation::Redrive).await
+}
+
+pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+    gateway.operate(&id, Operation::Delete).await
+}
+
+impl Gateway {
+    /// 200 with the job, 202 where its worker has to end it first, 204 where it is gone, 409 where
+    /// its state forbids it.
+    async fn operate(&self, id: &str, operation: Operation) -> Result<HttpResponse, Problem> {
+        let id: JobId = id.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
+        let job = self.job(id).await?;
+        let operated = self.client.operate(&job.queue, &job.kind, id, operation).await;
+        match operated.map_err(Problem::of_change)? {
+            Operated::Done if operation == Operation::Delete => Ok(HttpResponse::NoContent().finish()),
+            Operated::Done => Ok(HttpResponse::Ok().json(self.job(id).await?)),
+            Operated::Requested => Ok(HttpResponse::Accepted().json(self.job(id).await?)),
+            Operated::Refused(state) => {
+                let what = match operation {
+                    Operation::Cancel => "only a job that waits or is active can be cancelled",
+                    Operation::RunNow => "only a job that waits can be run now",
+                    Operation::Reschedule(_) => "only a job that waits can be rescheduled",
+                    Operation::Redrive => "only a dead job can be redriven",
+                    Operation::Delete => "an active job cannot be deleted; cancel it first",
+                };
+                Err(Problem::new(Slug::WrongState, format!("job {id} is {state}: {what}")))
+            }
+            Operated::Gone => Err(Problem::not_found(format!("there is no job {id} any more"))),
+        }
+    }
+}

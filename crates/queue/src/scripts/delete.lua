@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- delete: scheduled | ready | completed | cancelled | dead → gone. Not while it is active.
+--
+-- KEYS   1 jobs  2 active  3 state  4 stats  5 due  6 lease  7 done  8 cancelled  9 dead
+-- ARGV   1 id  2 finished channel
+-- reply  now ms, 1 done (0: its state forbids it), place in KEYS where it was found (0: nowhere), score
+--        there
+local now = clock()
+local id, place, score = ARGV[1], find(ARGV[1])
+if place == 0 or place == LEASE then
+  return { now, 0, place, score }
+end
+redis.call('ZREM', KEYS[place], id)
+redis.call('HDEL', KEYS[3], id)
+redis.call('HDEL', KEYS[1], id)
+tell_ended(KEYS[4], now, ARGV[2], 'deleted', { id })
+return { now, 1, place, score }

@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+-- redrive_queue: dead → ready, as redrive does it, for the jobs of a queue that died first.
+--
+-- KEYS   1 jobs  2 state  3 stats  then two for each kind: dead, due
+-- ARGV   1 jobs moved at most  2 wake channel
+-- reply  now ms, number moved, number left. An id without a record stays where it is, for audit.
+local now = clock()
+expect('HLEN', 1, 3)
+expect('ZCARD', 4, #KEYS)
+local room, moved, left, due, dead, states = tonumber(ARGV[1]), 0, 0, {}, {}, {}
+for k = 4, #KEYS, 2 do
+  local ids = room > 0 and redis.call('ZRANGE', KEYS[k], 0, room - 1) or {}
+  left = left + redis.call('ZCARD', KEYS[k])
+  if #ids > 0 then
+    local records = redis.call('HMGET', KEYS[1], unpack(ids))
+    local known = redis.call('HMGET', KEYS[2], unpack(ids))
+    for i, id in ipairs(ids) do
+      if records[i] then
+        push(dead, KEYS[k], id)
+        push(due, KEYS[k + 1], now, id)
+        push(states, KEYS[2], id, started_over(now, known[i]))
+        moved = moved + 1
+      end
+    end
+    room = room - #ids
+  end
+end
+
+each('ZREM', dead)
+each('HSET', states)
+put_due(due, ARGV[2])
+count(KEYS[3], now, 'redriven', moved)
+return { now, moved, left - moved }

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- resume: the queue gives out jobs again.
+--
+-- KEYS   1 paused
+-- ARGV   1 wake channel
+-- reply  now ms (a list of one)
+local now = clock()
+if redis.call('DEL', KEYS[1]) == 1 then
+  redis.call('PUBLISH', ARGV[1], now)
+end
+return { now }
