@@ -8,6 +8,8 @@ use support::{
     DEADLINE, KIND, Stored, enqueued, finished, gateway_with_mail, keys, later, problem, start, text,
 };
 
+const RATES: [&str; 8] =
+    ["buried", "cancelled", "completed", "deleted", "enqueued", "failed", "reaped", "redriven"];
 const COUNTS: [&str; 6] = ["active", "cancelled", "completed", "dead", "ready", "scheduled"];
 
 fn items(list: &Value) -> Vec<Value> {
@@ -48,7 +50,7 @@ fn a_queue_shows_its_counts_those_of_each_kind_and_how_long_the_oldest_waits() {
     for queue in &queues {
         assert_eq!(keys(queue), ["counts", "kinds", "name", "oldest_ready_age", "paused", "rates"]);
         assert_eq!(keys(&queue["counts"]), COUNTS);
-        assert_eq!(keys(&queue["rates"]), ["buried", "completed", "enqueued", "failed", "reaped"]);
+        assert_eq!(keys(&queue["rates"]), RATES);
         assert_eq!(queue["paused"], false);
     }
     let (default, mail) = (&queues[0], &queues[1]);

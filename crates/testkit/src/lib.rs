@@ -13,6 +13,7 @@
 
 mod binaries;
 mod child;
+mod clock;
 mod eventually;
 mod http;
 mod port;
@@ -24,6 +25,7 @@ mod resp;
 mod service;
 
 pub use binaries::{binary, workspace_root};
+pub use clock::Clock;
 pub use eventually::{eventually, eventually_async};
 pub use http::{Http, Request, Response};
 pub use nix::sys::signal::Signal;

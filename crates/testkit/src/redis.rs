@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::child::OwnedChild;
+use crate::clock::Clock;
 use crate::eventually::poll;
 use crate::port::ReservedPort;
 use crate::process::tail;
@@ -31,6 +32,7 @@ pub struct RedisServer {
     builder: RedisBuilder,
     port: ReservedPort,
     dir: TempDir,
+    clock: Option<Clock>,
     child: Mutex<Option<OwnedChild>>,
 }
 
@@ -47,7 +49,8 @@ impl RedisServer {
     /// Not started yet.
     pub(crate) fn prepare(builder: RedisBuilder) -> Self {
         let dir = tempfile::Builder::new().prefix("atode-redis-").tempdir().expect("a temporary folder");
-        Self { builder, port: ReservedPort::find(), dir, child: Mutex::new(None) }
+        let clock = builder.clock.then(|| Clock::build(dir.path()));
+        Self { builder, port: ReservedPort::find(), dir, clock, child: Mutex::new(None) }
     }
 
     pub fn port(&self) -> u16 {
@@ -62,6 +65,11 @@ impl RedisServer {
     /// Where its AOF and its log are.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Of a server that was built [`with_clock`](RedisBuilder::with_clock).
+    pub fn clock(&self) -> &Clock {
+        self.clock.as_ref().expect("the server was built with a clock of its own")
     }
 
     /// SIGKILL, and waits for its end. Nothing happens to a server that is down.
@@ -101,6 +109,9 @@ impl RedisServer {
         command.args(["--port", &self.port().to_string(), "--dir"]).arg(self.dir());
         for (name, value) in &self.builder.settings {
             command.arg(format!("--{name}")).arg(value);
+        }
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
         }
         // No `logfile`: what is wrong with its settings goes to stdout and stderr only.
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");

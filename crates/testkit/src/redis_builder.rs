@@ -7,11 +7,12 @@ use crate::redis::RedisServer;
 pub struct RedisBuilder {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) password: Option<String>,
+    pub(crate) clock: bool,
 }
 
 impl RedisBuilder {
     pub(crate) fn new() -> Self {
-        Self { settings: vec![], password: None }
+        Self { settings: vec![], password: None, clock: false }
             .arg("bind", "127.0.0.1")
             .arg("daemonize", "no")
             .arg("save", "")
@@ -43,6 +44,13 @@ impl RedisBuilder {
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self.arg("requirepass", password)
+    }
+
+    /// With a wall clock of its own: [`RedisServer::clock`].
+    #[must_use]
+    pub fn with_clock(mut self) -> Self {
+        self.clock = true;
+        self
     }
 
     /// A server that is down, at a known port: [`RedisServer::restart`] starts it.

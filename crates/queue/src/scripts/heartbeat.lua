@@ -6,8 +6,10 @@
 -- ARGV   1 worker id  2 registration (JSON)  3 ms that it lives
 -- reply  now ms, "quiet" | "stop" | "": nothing is asked
 local now = clock()
+local asked = redis.call('GET', KEYS[3]) or ''
+expect('ZCARD', 1, 1)
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[1])
 redis.call('PEXPIRE', KEYS[3], ARGV[3])
-return { now, redis.call('GET', KEYS[3]) or '' }
+return { now, asked }

@@ -3,20 +3,20 @@
 --
 -- KEYS   1 jobs  2 state  3 stats  then two for each kind: dead, due
 -- ARGV   1 jobs moved at most  2 wake channel
--- reply  now ms, number moved, number left. An id without a record stays where it is, for audit.
+-- reply  now ms, number moved, number left. An id without a record is removed, as claim does it.
 local now = clock()
 expect('HLEN', 1, 3)
 expect('ZCARD', 4, #KEYS)
-local room, moved, left, due, dead, states = tonumber(ARGV[1]), 0, 0, {}, {}, {}
+local room, moved, left, due, taken, states = tonumber(ARGV[1]), 0, 0, {}, {}, {}
 for k = 4, #KEYS, 2 do
   local ids = room > 0 and redis.call('ZRANGE', KEYS[k], 0, room - 1) or {}
-  left = left + redis.call('ZCARD', KEYS[k])
+  left = left + redis.call('ZCARD', KEYS[k]) - #ids
   if #ids > 0 then
+    taken[KEYS[k]] = #ids
     local records = redis.call('HMGET', KEYS[1], unpack(ids))
     local known = redis.call('HMGET', KEYS[2], unpack(ids))
     for i, id in ipairs(ids) do
       if records[i] then
-        push(dead, KEYS[k], id)
         push(due, KEYS[k + 1], now, id)
         push(states, KEYS[2], id, started_over(now, known[i]))
         moved = moved + 1
@@ -26,8 +26,10 @@ for k = 4, #KEYS, 2 do
   end
 end
 
-each('ZREM', dead)
+for dead, n in pairs(taken) do -- what was found stands first in its set
+  redis.call('ZREMRANGEBYRANK', dead, 0, n - 1)
+end
 each('HSET', states)
 put_due(due, ARGV[2])
 count(KEYS[3], now, 'redriven', moved)
-return { now, moved, left - moved }
+return { now, moved, left }
