@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Due, Error, History, Idempotency, Lease, NewJob, Reaped};
+use atode_queue::{Due, Error, History, Idempotency, Lease, NewJob, Operation, Reaped, State};
 use support::{HOUR, INSTANT, KIND, TestQueue};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -180,5 +180,54 @@ async fn trim_removes_nothing() {
         test.done(job.lease.complete(HOUR, job.history)).await;
         test.command(&["ZADD", &test.set("done"), "1", &id.short()]);
         assert_nothing_happens(&test, key, async || test.client.trim(&test.queue).await.err()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_operation_changes_anything() {
+    for operation in [
+        Operation::Cancel,
+        Operation::RunNow,
+        Operation::Reschedule(Due::After(HOUR)),
+        Operation::Redrive,
+        Operation::Delete,
+    ] {
+        for (key, test) in queues(&["active", "state", "stats", "lease", "done", "cancelled", "dead"]).await {
+            let id = test.enqueue_now().await;
+            if operation == Operation::Redrive {
+                let job = test.claim_one().await;
+                test.done(job.lease.bury(job.history)).await;
+            }
+            let (set, member) = (test.set(key), id.short());
+            if test.command(&["TYPE", &set]).text() == "zset"
+                && !test.command(&["ZSCORE", &set, &member]).is_null()
+            {
+                continue; // the job itself is there
+            }
+            assert_nothing_happens(&test, key, async || {
+                test.client.operate(&test.queue, KIND, id, operation).await.err()
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redrive_and_purge_of_a_queue_move_nothing() {
+    for (key, test) in queues(&["jobs", "state", "stats", "due"]).await {
+        test.enqueue_now().await;
+        let job = test.claim_one().await;
+        test.done(job.lease.bury(job.history)).await;
+        assert_nothing_happens(&test, key, async || {
+            test.client.redrive_queue(&test.queue, None, 10).await.err()
+        })
+        .await;
+    }
+    for (key, test) in queues(&["jobs", "state", "stats"]).await {
+        test.enqueue_now().await;
+        assert_nothing_happens(&test, key, async || {
+            test.client.purge(&test.queue, State::Ready, None, 10).await.err()
+        })
+        .await;
     }
 }
