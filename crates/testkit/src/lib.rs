@@ -21,6 +21,7 @@ mod proxy;
 mod redis;
 mod redis_builder;
 mod redis_cluster;
+mod redis_sentinel;
 mod resp;
 mod service;
 
@@ -33,5 +34,6 @@ pub use proxy::Proxy;
 pub use redis::RedisServer;
 pub use redis_builder::RedisBuilder;
 pub use redis_cluster::RedisCluster;
+pub use redis_sentinel::RedisSentinel;
 pub use resp::{Connection, Reply};
 pub use service::{Binary, Gateway, GatewayBinary, Service, ServiceBuilder, Worker, WorkerBinary};
