@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use atode_config::Address;
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use fred::clients::{Client as FredClient, Pool, SubscriberClient};
 use fred::error::Error as FredError;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, is_noscript};
 use crate::scripts::Script;
+use crate::silence;
 
 #[derive(Clone)]
 pub struct Connection {
@@ -48,6 +50,9 @@ impl Connection {
         // Listens before the first connect, so that it misses none.
         let (errors, connected) = (pool.clients()[0].error_rx(), pool.clients()[0].reconnect_rx());
         tokio::spawn(report(errors, connected, counter, address.clone()));
+        if let Some(limit) = builder.get_connection_config().unresponsive.max_timeout {
+            silence::watch(&pool, &subscriber, limit);
+        }
         drop(pool.connect_pool());
         drop(subscriber.connect());
         let once_and_fast = Options {
@@ -156,9 +161,13 @@ impl ServerFacts {
 fn address(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Server { host, port } => format!("{host}:{port}"),
-        Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels at {addrs:?}"),
-        Endpoint::Cluster { addrs } => format!("the cluster at {addrs:?}"),
+        Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels {}", list(addrs)),
+        Endpoint::Cluster { addrs } => format!("the cluster {}", list(addrs)),
     }
+}
+
+fn list(addrs: &[Address]) -> String {
+    addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Says when the connection is lost and when it is back, once each.
@@ -172,12 +181,14 @@ async fn report(
     loop {
         tokio::select! {
             event = connected.recv() => match event {
-                Ok(_) | Err(RecvError::Lagged(_)) => {
+                Err(RecvError::Closed) => return,
+                event => {
                     lost = false;
                     connects.send_modify(|n| *n += 1);
-                    tracing::info!(redis = %address, "connected to Redis");
+                    // Which of several it is now, the address does not say.
+                    let server = event.map_or(String::new(), |server| server.to_string());
+                    tracing::info!(redis = %address, server, "connected to Redis");
                 }
-                Err(RecvError::Closed) => return,
             },
             event = errors.recv() => match event {
                 Ok((error, _)) if !lost => {

@@ -23,6 +23,7 @@ mod read;
 mod reap;
 mod record;
 mod scripts;
+mod silence;
 mod subscribe;
 mod trim;
 mod workers;
