@@ -100,9 +100,9 @@ fn a_master_that_is_killed_under_load_is_followed_by_its_replica_and_all_that_is
     assert!(runs.len() + lost >= ids.len(), "{} messages were printed", runs.len());
 
     // Wake-ups come again: no poll of 5 s.
-    let last = enqueue(&gateway, &json!({"kind": KIND, "delay": "0s"})).json()["id"].clone();
+    let woken = enqueue(&gateway, &json!({"kind": KIND, "delay": "0s"})).json()["id"].clone();
     let asked = Instant::now();
-    let waited = gateway.get(&format!("{}?wait=4s", address(&last)));
+    let waited = gateway.get(&format!("{}?wait=4s", address(&woken)));
     assert_eq!(text(&waited.json()["state"]), "completed", "after {:?}", asked.elapsed());
     for ready in [gateway.get("/readyz"), worker.get("/readyz")] {
         assert_eq!(ready.json()["status"], "ready", "{}", ready.text());

@@ -21,6 +21,7 @@ mod proxy;
 mod redis;
 mod redis_builder;
 mod redis_cluster;
+mod redis_faults;
 mod redis_sentinel;
 mod resp;
 mod service;
