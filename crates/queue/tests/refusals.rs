@@ -1,8 +1,6 @@
 //! Redis answers, but refuses: producers are told that nothing happened, no refused claim is taken for an
 //! empty queue, and everything goes on unaided. (Of a full memory: `memory.rs`.)
 
-#![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
-
 mod support;
 
 use std::time::{Duration, Instant};
