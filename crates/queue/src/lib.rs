@@ -10,6 +10,7 @@
 
 mod claim;
 mod client;
+mod clients;
 mod clock;
 mod coalesce;
 mod connection;

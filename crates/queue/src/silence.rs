@@ -11,17 +11,19 @@ use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{Options, Server};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// How often a server is asked for a sign of life. A PING takes Redis a microsecond.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// To be called before the first connect, which it must not miss.
-pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration) {
-    for client in pool.clients() {
-        tokio::spawn(leave_when_silent(client.clone(), subscriber.clone(), limit));
-    }
+pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration) -> Vec<AbortHandle> {
+    let leave =
+        |client: &FredClient| tokio::spawn(leave_when_silent(client.clone(), subscriber.clone(), limit));
+    let mut tasks: Vec<_> = pool.clients().iter().map(leave).collect();
     let commands = pool.clients()[0].reconnect_rx();
-    tokio::spawn(follow(commands, subscriber.reconnect_rx(), subscriber.clone()));
+    tasks.push(tokio::spawn(follow(commands, subscriber.reconnect_rx(), subscriber.clone())));
+    tasks.iter().map(JoinHandle::abort_handle).collect()
 }
 
 async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, limit: Duration) {
