@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
-use fred::clients::{Pool, SubscriberClient};
+use fred::clients::{Client as FredClient, Pool, SubscriberClient};
 use fred::error::Error as FredError;
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::Server;
@@ -24,6 +24,8 @@ pub(crate) struct Clients {
 
 /// What happens to the pool, heard from before its first connect on.
 pub(crate) struct Events {
+    /// The first of the pool, for all of it.
+    pub(crate) client: FredClient,
     pub(crate) errors: Receiver<(FredError, Option<Server>)>,
     pub(crate) connects: Receiver<Server>,
 }
@@ -69,10 +71,12 @@ impl Source {
     fn open(&mut self) -> Result<Set, Error> {
         let pool = self.builder.build_pool(self.pool_size)?;
         let subscriber = self.builder.build_subscriber_client()?;
-        let (first, client) = (&pool.clients()[0], subscriber.clone());
+        // Both fail only where nobody is interested.
+        let client = pool.clients()[0].clone();
+        let (errors, connects) = (client.error_rx(), client.reconnect_rx());
+        let _ = self.events.send(Events { client, errors, connects });
+        let client = subscriber.clone();
         let (messages, connects) = (client.message_rx(), client.reconnect_rx());
-        // Fails where nobody is interested.
-        let _ = self.events.send(Events { errors: first.error_rx(), connects: first.reconnect_rx() });
         let _ = self.listeners.send(Listener { client, messages, connects });
         let limit = self.builder.get_connection_config().unresponsive.max_timeout;
         let mut tasks = limit.map_or(vec![], |limit| silence::watch(&pool, &subscriber, limit));

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atode_config::Address;
 use atode_config::redis::{Endpoint, JobqueueRedis};
@@ -161,23 +161,24 @@ fn list(addrs: &[Address]) -> String {
 
 /// Says when the connection is lost and when it is back, once each.
 async fn report(mut of_clients: UnboundedReceiver<Events>, connects: watch::Sender<u64>, address: Arc<str>) {
-    let Some(Events { mut errors, connects: mut connected }) = of_clients.recv().await else { return };
+    let Some(mut events) = of_clients.recv().await else { return };
     let mut lost = false;
     loop {
         tokio::select! {
             biased; // old clients end when there are others
-            Some(events) = of_clients.recv() => (errors, connected) = (events.errors, events.connects),
-            event = connected.recv() => match event {
+            Some(later) = of_clients.recv() => events = later,
+            event = events.connects.recv() => match event {
                 Err(RecvError::Closed) => return,
                 event => {
                     lost = false;
+                    until_usable(&events.client).await;
                     connects.send_modify(|n| *n += 1);
                     // Which of several it is now, the address does not say.
                     let server = event.map_or(String::new(), |server| server.to_string());
                     tracing::info!(redis = %address, server, "connected to Redis");
                 }
             },
-            event = errors.recv() => match event {
+            event = events.errors.recv() => match event {
                 Ok((error, _)) if !lost => {
                     lost = true;
                     tracing::error!(redis = %address, %error, "no connection to Redis; trying again until it is there");
@@ -186,5 +187,13 @@ async fn report(mut of_clients: UnboundedReceiver<Events>, connects: watch::Send
                 Err(RecvError::Closed) => return,
             },
         }
+    }
+}
+
+/// fred tells of a connect a moment before it says that it is connected, and takes commands.
+async fn until_usable(client: &FredClient) {
+    let start = Instant::now();
+    while !client.is_connected() && start.elapsed() < Duration::from_secs(1) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

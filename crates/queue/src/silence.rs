@@ -54,8 +54,7 @@ async fn follow(mut commands: Receiver<Server>, mut listens: Receiver<Server>, s
         if closed {
             return;
         }
-        // One that is connecting asks where to by itself.
-        if commanded.is_some() && listened.is_some() && commanded != listened && subscriber.is_connected() {
+        if commanded.is_some() && listened.is_some() && commanded != listened {
             tracing::info!("wake-ups are awaited from another Redis than commands go to; following them");
             listened = None;
             let _ = subscriber.force_reconnection().await;
