@@ -39,9 +39,9 @@ struct Shared {
 impl Client {
     /// Returns at once; Redis may be down now and come later. Needs a tokio runtime.
     pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
-        let connection = Connection::open(redis)?;
+        let (connection, listeners) = Connection::open(redis)?;
         let shared = Shared {
-            subscriptions: Subscriptions::new(connection.subscriber().clone()),
+            subscriptions: Subscriptions::new(listeners),
             connection,
             keys: Keys::new(&redis.key_prefix),
             clock: RedisClock::default(),

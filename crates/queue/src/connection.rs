@@ -3,25 +3,25 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use atode_config::Address;
 use atode_config::redis::{Endpoint, JobqueueRedis};
-use fred::clients::{Client as FredClient, Pool, SubscriberClient};
-use fred::error::Error as FredError;
-use fred::interfaces::{ClientLike, EventInterface, LuaInterface};
-use fred::types::config::{Options, Server};
+use fred::clients::{Client as FredClient, Pool};
+use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::config::Options;
 use fred::types::{Key, Value};
-use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
+use crate::clients::{self, Clients, Events, Listener};
 use crate::error::{Error, is_noscript};
 use crate::scripts::Script;
 
 #[derive(Clone)]
 pub struct Connection {
-    pool: Pool,
-    subscriber: SubscriberClient,
+    pool: watch::Receiver<Pool>,
     /// Counts connects: whoever has to start over after one waits for a change.
     connects: watch::Receiver<u64>,
     once_and_fast: Options,
@@ -39,24 +39,18 @@ pub struct ServerFacts {
 
 impl Connection {
     /// Starts to connect and returns at once: Redis may be down now and come later.
-    pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
-        let builder = redis.builder().map_err(|error| Error::Corrupt(error.to_string()))?;
-        let pool = builder.build_pool(redis.pool_size)?;
-        let subscriber = builder.build_subscriber_client()?;
+    pub(crate) fn open(redis: &JobqueueRedis) -> Result<(Self, UnboundedReceiver<Listener>), Error> {
+        let Clients { pool, events, listeners } = clients::open(redis)?;
         let (counter, connects) = watch::channel(0);
         let address: Arc<str> = address(&redis.endpoint).into();
-        // Listens before the first connect, so that it misses none.
-        let (errors, connected) = (pool.clients()[0].error_rx(), pool.clients()[0].reconnect_rx());
-        tokio::spawn(report(errors, connected, counter, address.clone()));
-        drop(pool.connect_pool());
-        drop(subscriber.connect());
+        tokio::spawn(report(events, counter, address.clone()));
         let once_and_fast = Options {
             max_attempts: Some(1),
             fail_fast: true,
             timeout: Some(redis.connection.command_timeout),
             ..Options::default()
         };
-        Ok(Connection { pool, subscriber, connects, once_and_fast, address })
+        Ok((Connection { pool, connects, once_and_fast, address }, listeners))
     }
 
     /// Runs a script once. Redis having forgotten it is the only case in which it is sent again:
@@ -82,17 +76,13 @@ impl Connection {
         Ok(self.ready()?.with_options(&self.once_and_fast))
     }
 
-    pub(crate) fn subscriber(&self) -> &SubscriberClient {
-        &self.subscriber
-    }
-
     /// Changes with each connect; 0 before the first.
     pub fn connects(&self) -> watch::Receiver<u64> {
         self.connects.clone()
     }
 
     pub fn is_up(&self) -> bool {
-        self.pool.next_connected().is_connected()
+        self.next().is_connected()
     }
 
     /// Host and port, for people.
@@ -121,8 +111,12 @@ impl Connection {
         })
     }
 
-    fn ready(&self) -> Result<&FredClient, Error> {
-        let client = self.pool.next_connected();
+    fn next(&self) -> FredClient {
+        self.pool.borrow().next_connected().clone()
+    }
+
+    fn ready(&self) -> Result<FredClient, Error> {
+        let client = self.next();
         if client.is_connected() {
             Ok(client)
         } else {
@@ -156,30 +150,35 @@ impl ServerFacts {
 fn address(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Server { host, port } => format!("{host}:{port}"),
-        Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels at {addrs:?}"),
-        Endpoint::Cluster { addrs } => format!("the cluster at {addrs:?}"),
+        Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels {}", list(addrs)),
+        Endpoint::Cluster { addrs } => format!("the cluster {}", list(addrs)),
     }
 }
 
+fn list(addrs: &[Address]) -> String {
+    addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// Says when the connection is lost and when it is back, once each.
-async fn report(
-    mut errors: Receiver<(FredError, Option<Server>)>,
-    mut connected: Receiver<Server>,
-    connects: watch::Sender<u64>,
-    address: Arc<str>,
-) {
+async fn report(mut of_clients: UnboundedReceiver<Events>, connects: watch::Sender<u64>, address: Arc<str>) {
+    let Some(mut events) = of_clients.recv().await else { return };
     let mut lost = false;
     loop {
         tokio::select! {
-            event = connected.recv() => match event {
-                Ok(_) | Err(RecvError::Lagged(_)) => {
-                    lost = false;
-                    connects.send_modify(|n| *n += 1);
-                    tracing::info!(redis = %address, "connected to Redis");
-                }
+            biased; // old clients end when there are others
+            Some(later) = of_clients.recv() => events = later,
+            event = events.connects.recv() => match event {
                 Err(RecvError::Closed) => return,
+                event => {
+                    lost = false;
+                    until_usable(&events.client).await;
+                    connects.send_modify(|n| *n += 1);
+                    // Which of several it is now, the address does not say.
+                    let server = event.map_or(String::new(), |server| server.to_string());
+                    tracing::info!(redis = %address, server, "connected to Redis");
+                }
             },
-            event = errors.recv() => match event {
+            event = events.errors.recv() => match event {
                 Ok((error, _)) if !lost => {
                     lost = true;
                     tracing::error!(redis = %address, %error, "no connection to Redis; trying again until it is there");
@@ -188,5 +187,13 @@ async fn report(
                 Err(RecvError::Closed) => return,
             },
         }
+    }
+}
+
+/// fred tells of a connect a moment before it says that it is connected, and takes commands.
+async fn until_usable(client: &FredClient) {
+    let start = Instant::now();
+    while !client.is_connected() && start.elapsed() < Duration::from_secs(1) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

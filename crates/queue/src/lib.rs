@@ -10,6 +10,7 @@
 
 mod claim;
 mod client;
+mod clients;
 mod clock;
 mod coalesce;
 mod connection;
@@ -23,6 +24,7 @@ mod read;
 mod reap;
 mod record;
 mod scripts;
+mod silence;
 mod subscribe;
 mod trim;
 mod workers;

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use fred::clients::SubscriberClient;
-use fred::interfaces::{EventInterface, PubsubInterface};
+use fred::interfaces::PubsubInterface;
 use fred::types::Message;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 
 use crate::client::Client;
+use crate::clients::Listener;
 use crate::id::JobId;
 
 /// Wake-ups of a worker: the earliest due time that it was told of and has not looked at.
@@ -122,10 +122,15 @@ pub(crate) struct Subscriptions {
 }
 
 impl Subscriptions {
-    pub(crate) fn new(subscriber: SubscriberClient) -> Self {
+    /// A later listener takes the place of an earlier one.
+    pub(crate) fn new(mut listeners: mpsc::UnboundedReceiver<Listener>) -> Self {
         let (requests, incoming) = mpsc::unbounded_channel();
-        let desk = Desk { subscriber, wakes: HashMap::new(), watches: HashMap::new() };
-        tokio::spawn(desk.run(incoming));
+        tokio::spawn(async move {
+            if let Some(listener) = listeners.recv().await {
+                let desk = Desk { listener, wakes: HashMap::new(), watches: HashMap::new() };
+                desk.run(incoming, listeners).await;
+            }
+        });
         Subscriptions { requests }
     }
 
@@ -135,7 +140,7 @@ impl Subscriptions {
 }
 
 struct Desk {
-    subscriber: SubscriberClient,
+    listener: Listener,
     /// By channel.
     wakes: HashMap<String, Vec<Arc<Wake>>>,
     /// By channel, then by id. A channel without watchers is not subscribed to.
@@ -143,13 +148,16 @@ struct Desk {
 }
 
 impl Desk {
-    async fn run(mut self, mut incoming: mpsc::UnboundedReceiver<Request>) {
-        let mut messages = self.subscriber.message_rx();
-        let mut connects = self.subscriber.reconnect_rx();
+    async fn run(
+        mut self,
+        mut incoming: mpsc::UnboundedReceiver<Request>,
+        mut listeners: mpsc::UnboundedReceiver<Listener>,
+    ) {
         loop {
             tokio::select! {
                 biased; // a connect comes before what is heard over it
-                connected = connects.recv() => match connected {
+                Some(listener) = listeners.recv() => self.listener = listener,
+                connected = self.listener.connects.recv() => match connected {
                     Ok(_) | Err(RecvError::Lagged(_)) => {
                         let channels = self.wakes.keys().chain(self.watches.keys()).cloned().collect();
                         self.subscribe(channels).await;
@@ -161,7 +169,7 @@ impl Desk {
                     Some(request) => self.take(request).await,
                     None => return,
                 },
-                message = messages.recv() => match message {
+                message = self.listener.messages.recv() => match message {
                     Ok(message) => self.pass_on(&message),
                     Err(RecvError::Lagged(_)) => self.tell_everybody(),
                     Err(RecvError::Closed) => return,
@@ -196,7 +204,7 @@ impl Desk {
                 }
                 if ids.is_empty() {
                     self.watches.remove(&channel);
-                    let _ = self.subscriber.unsubscribe(channel).await;
+                    let _ = self.listener.client.unsubscribe(channel).await;
                 }
             }
         }
@@ -205,7 +213,7 @@ impl Desk {
     /// A failure is mended by the next connect, which subscribes to everything again.
     async fn subscribe(&self, channels: Vec<String>) {
         if !channels.is_empty()
-            && let Err(error) = self.subscriber.subscribe(channels).await
+            && let Err(error) = self.listener.client.subscribe(channels).await
         {
             tracing::debug!(%error, "cannot subscribe now");
         }

@@ -5,80 +5,17 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use atode_queue::{Client, Due, Enqueued, Error, Idempotency, NewJob, Reaped, State, Verdict};
+use atode_testkit::Proxy;
 use support::{HOUR, INSTANT, TestQueue, settings};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-
-/// Stands between the client and Redis, and cuts the connection in place of the reply to a script.
-struct Proxy {
-    port: u16,
-    armed: Arc<AtomicBool>,
-}
-
-impl Proxy {
-    async fn start(redis: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let armed = Arc::new(AtomicBool::new(false));
-        let arms = armed.clone();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(client, redis, arms.clone()));
-            }
-        });
-        Proxy { port, armed }
-    }
-
-    fn cut_at_the_next_reply(&self) {
-        self.armed.store(true, Ordering::SeqCst);
-    }
-
-    fn has_cut(&self) -> bool {
-        !self.armed.load(Ordering::SeqCst)
-    }
-}
-
-async fn forward(client: TcpStream, redis: u16, armed: Arc<AtomicBool>) {
-    let Ok(redis) = TcpStream::connect(("127.0.0.1", redis)).await else { return };
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_redis, mut to_redis) = redis.into_split();
-    let cut = AtomicBool::new(false);
-    let requests = async {
-        let mut bytes = vec![0; 64 << 10];
-        while let Ok(n @ 1..) = from_client.read(&mut bytes).await {
-            let is_script = bytes[..n].windows(7).any(|word| word == b"EVALSHA");
-            if is_script && armed.swap(false, Ordering::SeqCst) {
-                cut.store(true, Ordering::SeqCst);
-            }
-            if to_redis.write_all(&bytes[..n]).await.is_err() {
-                return;
-            }
-        }
-    };
-    let replies = async {
-        let mut bytes = vec![0; 64 << 10];
-        while let Ok(n @ 1..) = from_redis.read(&mut bytes).await {
-            if cut.load(Ordering::SeqCst) || to_client.write_all(&bytes[..n]).await.is_err() {
-                return;
-            }
-        }
-    };
-    tokio::select! {
-        () = requests => {}
-        () = replies => {}
-    }
-}
 
 /// A queue whose client goes through a proxy; what it looks at it sees directly.
 async fn behind_a_proxy() -> (TestQueue, Proxy) {
     let mut test = TestQueue::start().await;
-    let proxy = Proxy::start(test.redis.port()).await;
-    test.client = Client::open(&settings(proxy.port)).unwrap();
+    let proxy = Proxy::start(test.redis.port());
+    test.client = Client::open(&settings(proxy.port())).unwrap();
     test.connected_for_the(1).await;
     // From here on nothing but the calls of the test is sent: the queue is in the catalogue.
     test.enqueue_now().await;
@@ -104,10 +41,10 @@ async fn an_enqueue_whose_reply_is_lost_is_stored_once_when_its_key_is_repeated(
         let before = scripts_run(&test);
         let first = request();
         let id = first.id;
-        proxy.cut_at_the_next_reply();
+        proxy.drop_reply_to("EVALSHA");
         let error = test.client.enqueue(first).await.unwrap_err();
         assert!(matches!(error, Error::Unknown(_)), "{error}");
-        assert!(proxy.has_cut());
+        assert!(proxy.has_dropped());
         test.connected_for_the(n + 2).await;
         assert_eq!(scripts_run(&test), before + 1, "sent again");
         assert_eq!(test.client.enqueue(request()).await.unwrap(), Enqueued::Duplicate(id));
@@ -134,10 +71,10 @@ async fn a_settlement_whose_reply_is_lost_is_written_once() {
             continue;
         }
         let before = scripts_run(&test);
-        proxy.cut_at_the_next_reply();
+        proxy.drop_reply_to("EVALSHA");
         let settled = test.client.settle(vec![settlement]).await;
         assert!(matches!(settled.error, Some(Error::Unknown(_))), "{:?}", settled.error);
-        assert!(proxy.has_cut() && settled.answered.is_empty());
+        assert!(proxy.has_dropped() && settled.answered.is_empty());
         test.connected_for_the(n - 5 + 2).await;
         assert_eq!(scripts_run(&test), before + 1, "sent again");
         let before = test.snapshot();
@@ -153,7 +90,7 @@ async fn a_settlement_whose_reply_is_lost_is_written_once() {
 async fn the_jobs_of_a_claim_whose_reply_is_lost_come_back_by_their_lease() {
     let (test, proxy) = behind_a_proxy().await;
     let mut made = test.enqueue_many(10, Due::At(1)).await;
-    proxy.cut_at_the_next_reply();
+    proxy.drop_reply_to("EVALSHA");
     let options = atode_queue::ClaimOptions { lease: INSTANT, ..test.options(10) };
     let error = test.client.claim(&options).await.unwrap_err();
     assert!(matches!(error, Error::Unknown(_)), "{error}");

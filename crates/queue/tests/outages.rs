@@ -1,4 +1,4 @@
-//! Redis forgets scripts, restarts, refuses, is silent or is not there: producers learn it at once,
+//! Redis forgets scripts, restarts, is silent or is not there: producers learn it at once,
 //! and everything goes on unaided when it is back.
 
 mod support;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use atode_queue::{Due, Error, NewJob, RefusalCode, State};
-use atode_testkit::{RedisServer, Reply, eventually_async};
+use atode_queue::{Due, Error, NewJob, State};
+use atode_testkit::{RedisServer, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, ids};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -231,62 +231,6 @@ async fn every_call_is_answered_while_redis_is_silent() {
     })
     .await;
     assert_eq!(test.client.queue(&test.queue).await.unwrap().counts.completed, 2);
-    test.check_invariants();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_refuses_says_so_and_nothing_happens() {
-    let test = TestQueue::start().await;
-    let id = test.enqueue_now().await;
-    let refused = async |expected: RefusalCode| {
-        let before = test.snapshot();
-        let error = refusal(&test).await;
-        assert!(error.nothing_happened());
-        assert!(matches!(error, Error::Refused { code, .. } if code == expected), "{error:?}");
-        // Never taken for an empty queue.
-        let error = eventually_async("a refused claim", DEADLINE, async || {
-            test.client
-                .claim(&test.options(1))
-                .await
-                .err()
-                .filter(|error| matches!(error, Error::Refused { .. }))
-        })
-        .await;
-        assert!(error.nothing_happened(), "{error:?}");
-        test.check_unchanged(&before);
-    };
-    test.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    refused(RefusalCode::NoReplicas).await;
-    test.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
-    recovered(&test).await;
-
-    // After a failover the old master is a replica.
-    test.command(&["REPLICAOF", "127.0.0.1", "1"]);
-    refused(RefusalCode::ReadOnly).await;
-    test.command(&["REPLICAOF", "NO", "ONE"]);
-    recovered(&test).await;
-    assert_eq!(test.claim(1).await.jobs[0].lease.id(), id);
-    test.check_invariants();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_busy_with_a_script_of_somebody_else_refuses() {
-    let test = TestQueue::start().await;
-    test.enqueue_now().await;
-    test.command(&["CONFIG", "SET", "busy-reply-threshold", "1"]);
-    let redis = test.redis.clone();
-    let script = std::thread::spawn(move || redis.try_command(&["EVAL", "while true do end", "0"]));
-    eventually_async("Redis is busy", DEADLINE, async || {
-        let pong = test.redis.try_command(&["PING"]).unwrap();
-        matches!(pong, Reply::Error(error) if error.starts_with("BUSY")).then_some(())
-    })
-    .await;
-    let error = refusal(&test).await;
-    assert!(matches!(error, Error::Refused { code: RefusalCode::Busy, .. }), "{error:?}");
-    test.command(&["SCRIPT", "KILL"]);
-    script.join().unwrap().unwrap();
-    recovered(&test).await;
-    assert_eq!(test.count("HLEN", &test.key("jobs")), 2);
     test.check_invariants();
 }
 

@@ -1,5 +1,5 @@
 //! What integration tests need to run on real processes: a `redis-server` of one's own, the
-//! workspace's binaries, HTTP to them, and waiting with a deadline.
+//! workspace's binaries, HTTP to them, a bad network between them, and waiting with a deadline.
 //!
 //! Everything here panics with a clear message when it fails, and cleans up when it is dropped. So keep
 //! a server or a process in the test that uses it: a `static` is never dropped and would leave it running.
@@ -18,9 +18,12 @@ mod eventually;
 mod http;
 mod port;
 mod process;
+mod proxy;
 mod redis;
 mod redis_builder;
 mod redis_cluster;
+mod redis_faults;
+mod redis_sentinel;
 mod resp;
 mod service;
 
@@ -30,8 +33,10 @@ pub use eventually::{eventually, eventually_async};
 pub use http::{Http, Request, Response};
 pub use nix::sys::signal::Signal;
 pub use process::{Process, ProcessBuilder};
+pub use proxy::Proxy;
 pub use redis::RedisServer;
 pub use redis_builder::RedisBuilder;
 pub use redis_cluster::RedisCluster;
+pub use redis_sentinel::RedisSentinel;
 pub use resp::{Connection, Reply};
 pub use service::{Binary, Gateway, GatewayBinary, Service, ServiceBuilder, Worker, WorkerBinary};

@@ -46,6 +46,11 @@ impl RedisServer {
         RedisBuilder::new()
     }
 
+    /// A sentinel answers as a server does, but to other commands.
+    pub(crate) fn builder_of_a_sentinel(file: &str) -> RedisBuilder {
+        RedisBuilder::sentinel(file)
+    }
+
     /// Not started yet.
     pub(crate) fn prepare(builder: RedisBuilder) -> Self {
         let dir = tempfile::Builder::new().prefix("atode-redis-").tempdir().expect("a temporary folder");
@@ -106,6 +111,13 @@ impl RedisServer {
         self.stop();
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| OsString::from("redis-server"));
         let mut command = Command::new(&program);
+        if let Some(file) = &self.builder.sentinel {
+            let path = self.dir().join("sentinel.conf");
+            if !path.exists() {
+                fs::write(&path, file).expect("a file in its folder");
+            }
+            command.arg(path).arg("--sentinel");
+        }
         command.args(["--port", &self.port().to_string(), "--dir"]).arg(self.dir());
         for (name, value) in &self.builder.settings {
             command.arg(format!("--{name}")).arg(value);
@@ -205,10 +217,9 @@ impl RedisServer {
 
     /// Whether it is not somebody else's server that answers at the port.
     fn is_own(&self) -> bool {
-        let Ok(Reply::Array(found)) = self.try_command(&["CONFIG", "GET", "dir"]) else { return false };
-        // Redis reports the folder without symbolic links, which /tmp is on macOS.
-        let dir = self.dir().canonicalize().expect("its folder exists");
-        found.get(1).is_some_and(|found| Path::new(&found.text()) == dir)
+        let Ok(Reply::Bulk(Some(info))) = self.try_command(&["INFO", "server"]) else { return false };
+        let Some(pid) = self.lock().as_ref().map(OwnedChild::pid) else { return false };
+        String::from_utf8_lossy(&info).lines().any(|line| line == format!("process_id:{pid}"))
     }
 
     #[track_caller]

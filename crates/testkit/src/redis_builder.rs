@@ -8,17 +8,23 @@ pub struct RedisBuilder {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) password: Option<String>,
     pub(crate) clock: bool,
+    /// The first content of a configuration file, for a sentinel: it keeps in there what it learns.
+    pub(crate) sentinel: Option<String>,
 }
 
 impl RedisBuilder {
     pub(crate) fn new() -> Self {
-        Self { settings: vec![], password: None, clock: false }
+        Self { settings: vec![], password: None, clock: false, sentinel: None }
             .arg("bind", "127.0.0.1")
             .arg("daemonize", "no")
             .arg("save", "")
             .arg("appendonly", "yes")
             .appendfsync("everysec")
             .arg("maxmemory-policy", "noeviction")
+    }
+
+    pub(crate) fn sentinel(file: &str) -> Self {
+        Self { settings: vec![], password: None, sentinel: Some(file.to_owned()) }
     }
 
     /// A setting of `redis.conf`: `.arg("maxmemory", "2mb")`.

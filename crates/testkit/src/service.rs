@@ -11,6 +11,7 @@ use crate::binaries::{binary, workspace_root};
 use crate::http::{Http, Request, Response};
 use crate::process::{Process, ProcessBuilder};
 use crate::redis::RedisServer;
+use crate::redis_sentinel::RedisSentinel;
 
 /// Generous: many tests start many processes on few cores.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -57,6 +58,17 @@ impl<B: Binary> Service<B> {
             .env("APP_CONFIG_DIR", workspace_root().join("config"))
             .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", redis_addr);
         ServiceBuilder { process, port: 0, binary: PhantomData }
+    }
+
+    /// [`builder`](Self::builder) for a job queue on the master that these sentinels tell.
+    #[track_caller]
+    pub fn builder_under(sentinel: &RedisSentinel) -> ServiceBuilder<B> {
+        let sentinels = serde_json::json!(sentinel.addrs()).to_string();
+        let variable = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
+        // The file's address is taken away: there is exactly one of both.
+        Self::builder("")
+            .env(variable("SENTINEL__MASTER"), RedisSentinel::MASTER)
+            .env(variable("SENTINEL__ADDRS"), sentinels)
     }
 
     pub fn port(&self) -> u16 {

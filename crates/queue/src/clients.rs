@@ -1,0 +1,115 @@
+//! The clients of fred that a connection consists of, and others in their place where they are lost.
+
+use std::time::{Duration, Instant};
+
+use atode_config::redis::{Endpoint, JobqueueRedis};
+use fred::clients::{Client as FredClient, Pool, SubscriberClient};
+use fred::error::Error as FredError;
+use fred::interfaces::{ClientLike, EventInterface};
+use fred::types::config::Server;
+use fred::types::{Builder, Message};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::error::Error;
+use crate::silence;
+
+/// What begins with a first set of clients, and goes on with each that takes its place.
+pub(crate) struct Clients {
+    pub(crate) pool: watch::Receiver<Pool>,
+    pub(crate) events: mpsc::UnboundedReceiver<Events>,
+    pub(crate) listeners: mpsc::UnboundedReceiver<Listener>,
+}
+
+/// What happens to the pool, heard from before its first connect on.
+pub(crate) struct Events {
+    /// The first of the pool, for all of it.
+    pub(crate) client: FredClient,
+    pub(crate) errors: Receiver<(FredError, Option<Server>)>,
+    pub(crate) connects: Receiver<Server>,
+}
+
+/// A client to subscribe with, which takes a connection of its own, heard from before its first connect on.
+pub(crate) struct Listener {
+    pub(crate) client: SubscriberClient,
+    pub(crate) messages: Receiver<Message>,
+    pub(crate) connects: Receiver<Server>,
+}
+
+/// Starts to connect and returns at once.
+pub(crate) fn open(redis: &JobqueueRedis) -> Result<Clients, Error> {
+    let builder = redis.builder().map_err(|error| Error::Corrupt(error.to_string()))?;
+    let ((events_out, events), (listeners_out, listeners)) =
+        (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let mut source =
+        Source { builder, pool_size: redis.pool_size, events: events_out, listeners: listeners_out };
+    let set = source.open()?;
+    let (current, pool) = watch::channel(set.pool.clone());
+    if let Endpoint::Sentinel { addrs, .. } = &redis.endpoint {
+        // In which fred asks each of them, and the master, twice.
+        let patience = redis.connection.connect_timeout * 2 * (addrs.len() as u32 + 2);
+        tokio::spawn(renew_lost(source, set, current, patience));
+    }
+    Ok(Clients { pool, events, listeners })
+}
+
+struct Source {
+    builder: Builder,
+    pool_size: usize,
+    events: mpsc::UnboundedSender<Events>,
+    listeners: mpsc::UnboundedSender<Listener>,
+}
+
+struct Set {
+    pool: Pool,
+    subscriber: SubscriberClient,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Source {
+    fn open(&mut self) -> Result<Set, Error> {
+        let pool = self.builder.build_pool(self.pool_size)?;
+        let subscriber = self.builder.build_subscriber_client()?;
+        // Both fail only where nobody is interested.
+        let client = pool.clients()[0].clone();
+        let (errors, connects) = (client.error_rx(), client.reconnect_rx());
+        let _ = self.events.send(Events { client, errors, connects });
+        let client = subscriber.clone();
+        let (messages, connects) = (client.message_rx(), client.reconnect_rx());
+        let _ = self.listeners.send(Listener { client, messages, connects });
+        let limit = self.builder.get_connection_config().unresponsive.max_timeout;
+        let mut tasks = limit.map_or(vec![], |limit| silence::watch(&pool, &subscriber, limit));
+        tasks.extend(pool.connect_pool().iter().map(JoinHandle::abort_handle));
+        tasks.push(subscriber.connect().abort_handle());
+        Ok(Set { pool, subscriber, tasks })
+    }
+}
+
+impl Set {
+    fn is_connected(&self) -> bool {
+        self.pool.clients().iter().all(ClientLike::is_connected) && self.subscriber.is_connected()
+    }
+}
+
+/// fred forgets the sentinels of its settings for those that the last one told it of. When these are gone or
+/// have moved, it asks them for ever; a new client begins with the settings.
+async fn renew_lost(mut source: Source, mut set: Set, current: watch::Sender<Pool>, patience: Duration) {
+    let mut lost = None;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if set.is_connected() {
+            lost = None;
+        } else if lost.get_or_insert_with(Instant::now).elapsed() > patience {
+            lost = None;
+            match source.open() {
+                Ok(new) => {
+                    current.send_replace(new.pool.clone());
+                    set.tasks.iter().for_each(AbortHandle::abort);
+                    set = new;
+                }
+                Err(error) => tracing::error!(%error, "no new clients for Redis"),
+            }
+        }
+    }
+}

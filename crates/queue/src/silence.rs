@@ -1,0 +1,73 @@
+//! A server that has fallen silent is left for the one that is in its place now.
+//!
+//! fred alone notices a silence only while nothing is sent: each command starts its clock anew. And what only
+//! listens, as the subscriber does, hears nothing from a server that is gone or deposed.
+
+use std::time::Duration;
+
+use fred::clients::{Client as FredClient, Pool, SubscriberClient};
+use fred::error::ErrorKind;
+use fred::interfaces::{ClientLike, EventInterface};
+use fred::types::config::{Options, Server};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// How often a server is asked for a sign of life. A PING takes Redis a microsecond.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// To be called before the first connect, which it must not miss.
+pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration) -> Vec<AbortHandle> {
+    let leave =
+        |client: &FredClient| tokio::spawn(leave_when_silent(client.clone(), subscriber.clone(), limit));
+    let mut tasks: Vec<_> = pool.clients().iter().map(leave).collect();
+    let commands = pool.clients()[0].reconnect_rx();
+    tasks.push(tokio::spawn(follow(commands, subscriber.reconnect_rx(), subscriber.clone())));
+    tasks.iter().map(JoinHandle::abort_handle).collect()
+}
+
+async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, limit: Duration) {
+    let patient =
+        Options { max_attempts: Some(1), fail_fast: true, timeout: Some(limit), ..Options::default() };
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if !client.is_connected() {
+            continue;
+        }
+        let pong: Result<(), _> = client.with_options(&patient).ping(None).await;
+        if pong.is_err_and(|error| *error.kind() == ErrorKind::Timeout) && client.is_connected() {
+            tracing::warn!("Redis has been silent for {limit:?}; looking for it anew");
+            // Both return once there is a connection. A failure is of a client that has ended.
+            let _ = tokio::join!(client.force_reconnection(), subscriber.force_reconnection());
+        }
+    }
+}
+
+/// Keeps the subscriber at the server that commands go to.
+async fn follow(mut commands: Receiver<Server>, mut listens: Receiver<Server>, subscriber: SubscriberClient) {
+    let (mut commanded, mut listened) = (None, None);
+    loop {
+        let closed = tokio::select! {
+            server = commands.recv() => keep(server, &mut commanded),
+            server = listens.recv() => keep(server, &mut listened),
+        };
+        if closed {
+            return;
+        }
+        if commanded.is_some() && listened.is_some() && commanded != listened {
+            tracing::info!("wake-ups are awaited from another Redis than commands go to; following them");
+            listened = None;
+            let _ = subscriber.force_reconnection().await;
+        }
+    }
+}
+
+/// Whether there will be no more.
+fn keep(event: Result<Server, RecvError>, last: &mut Option<Server>) -> bool {
+    match event {
+        Ok(server) => *last = Some(server),
+        Err(RecvError::Lagged(_)) => {}
+        Err(RecvError::Closed) => return true,
+    }
+    false
+}

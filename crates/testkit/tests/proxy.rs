@@ -1,0 +1,146 @@
+//! [`Proxy`] in front of a real `redis-server`.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use atode_testkit::{Connection, Proxy, RedisServer, eventually};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+/// After which nothing is taken to come any more.
+const SILENCE: Duration = Duration::from_millis(100);
+
+fn behind_a_proxy() -> (RedisServer, Proxy) {
+    let redis = RedisServer::builder().no_aof().start();
+    let proxy = Proxy::start(redis.port());
+    (redis, proxy)
+}
+
+fn connect(proxy: &Proxy, timeout: Duration) -> Connection {
+    Connection::open(proxy.addr().parse().expect("an address"), timeout).expect("the port accepts")
+}
+
+fn incr(connection: &mut Connection) -> io::Result<i64> {
+    connection.command(&["INCR", "n"]).map(|reply| reply.int())
+}
+
+/// How often Redis was told to count.
+fn count(redis: &RedisServer) -> i64 {
+    redis.command(&["INCRBY", "n", "0"]).int()
+}
+
+#[track_caller]
+fn is_closed(result: io::Result<i64>) {
+    let error = result.expect_err("the connection is closed");
+    assert!(!is_silent(&error), "{error}");
+}
+
+fn is_silent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+#[test]
+fn everything_passes_until_told_otherwise() {
+    let (_redis, proxy) = behind_a_proxy();
+    let (mut one, mut other) = (connect(&proxy, DEADLINE), connect(&proxy, DEADLINE));
+    assert_eq!(incr(&mut one).expect("passed"), 1);
+    assert_eq!(incr(&mut other).expect("passed"), 2);
+    let large = vec![b'x'; 3 << 20];
+    one.command(&[&b"SET"[..], b"large", &large]).expect("passed");
+    assert_eq!(other.command(&["GET", "large"]).expect("passed").text().len(), large.len());
+}
+
+#[test]
+fn a_delay_holds_replies_up() {
+    let (_redis, proxy) = behind_a_proxy();
+    let mut connection = connect(&proxy, DEADLINE);
+    let delay = Duration::from_millis(50);
+    proxy.delay(delay);
+    let start = Instant::now();
+    assert_eq!(incr(&mut connection).expect("late"), 1);
+    assert!(start.elapsed() >= delay);
+    proxy.pass();
+    assert_eq!(incr(&mut connection).expect("the connection is the same"), 2);
+}
+
+#[test]
+fn a_black_hole_accepts_and_answers_nothing() {
+    let (redis, proxy) = behind_a_proxy();
+    let (mut idle, mut old) = (connect(&proxy, DEADLINE), connect(&proxy, SILENCE));
+    assert_eq!(incr(&mut idle).expect("passed"), 1);
+    assert_eq!(incr(&mut old).expect("passed"), 2);
+    proxy.black_hole();
+    let mut new = connect(&proxy, SILENCE);
+    for swallowed in [&mut old, &mut new] {
+        let error = incr(swallowed).expect_err("nothing comes back");
+        assert!(is_silent(&error), "{error}");
+    }
+    assert_eq!(count(&redis), 2, "nothing arrives either");
+    proxy.pass();
+    is_closed(incr(&mut old));
+    assert_eq!(incr(&mut idle).expect("nothing was taken from it"), 3);
+    assert_eq!(incr(&mut connect(&proxy, DEADLINE)).expect("passed"), 4);
+}
+
+#[test]
+fn a_cut_closes_what_is_open_and_what_is_opened() {
+    let (redis, proxy) = behind_a_proxy();
+    let mut connection = connect(&proxy, DEADLINE);
+    assert_eq!(incr(&mut connection).expect("passed"), 1);
+    proxy.cut();
+    is_closed(incr(&mut connection));
+    is_closed(incr(&mut connect(&proxy, DEADLINE)));
+    assert_eq!(count(&redis), 1);
+    proxy.pass();
+    assert_eq!(incr(&mut connect(&proxy, DEADLINE)).expect("passed"), 2);
+}
+
+#[test]
+fn a_request_whose_reply_is_dropped_is_done_once() {
+    let (redis, proxy) = behind_a_proxy();
+    for n in 0..20 {
+        let mut connection = connect(&proxy, DEADLINE);
+        proxy.drop_next_reply();
+        assert!(!proxy.has_dropped());
+        is_closed(incr(&mut connection));
+        assert!(proxy.has_dropped());
+        assert_eq!(count(&redis), n + 1);
+    }
+    assert_eq!(incr(&mut connect(&proxy, DEADLINE)).expect("passed"), 21);
+}
+
+#[test]
+fn the_reply_to_one_request_among_others_is_dropped() {
+    let (redis, proxy) = behind_a_proxy();
+    let (mut one, mut other) = (connect(&proxy, DEADLINE), connect(&proxy, DEADLINE));
+    proxy.drop_reply_to("needle");
+    assert_eq!(incr(&mut one).expect("another request"), 1);
+    let hay = vec![b'x'; 1 << 20];
+    // Its end lies many pieces behind its start.
+    other.command(&[&b"MSET"[..], b"hay", &hay, b"needle", b"found"]).expect_err("no reply");
+    assert!(proxy.has_dropped());
+    assert_eq!(redis.command(&["GET", "needle"]).text(), "found");
+    assert_eq!(incr(&mut one).expect("another connection"), 2);
+}
+
+#[test]
+fn a_server_that_goes_and_comes_is_followed() {
+    let (redis, proxy) = behind_a_proxy();
+    let mut connection = connect(&proxy, DEADLINE);
+    assert_eq!(incr(&mut connection).expect("passed"), 1);
+    redis.kill();
+    is_closed(incr(&mut connection));
+    is_closed(incr(&mut connect(&proxy, DEADLINE)));
+    redis.restart();
+    eventually("it passes again", DEADLINE, || incr(&mut connect(&proxy, DEADLINE)).ok());
+}
+
+#[test]
+fn a_dropped_proxy_closes_its_connections_and_its_port() {
+    let (_redis, proxy) = behind_a_proxy();
+    let mut connection = connect(&proxy, DEADLINE);
+    assert_eq!(incr(&mut connection).expect("passed"), 1);
+    let addr = proxy.addr();
+    drop(proxy);
+    is_closed(incr(&mut connection));
+    std::net::TcpStream::connect(addr).expect_err("nobody listens");
+}

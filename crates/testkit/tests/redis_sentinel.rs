@@ -1,0 +1,40 @@
+//! [`RedisSentinel`] on real processes.
+
+use std::time::{Duration, Instant};
+
+use atode_testkit::{RedisSentinel, RedisServer, eventually};
+
+#[test]
+fn the_replica_takes_over_from_a_killed_master_which_comes_back_as_its_replica() {
+    let redis = RedisSentinel::start();
+    assert_eq!(redis.addrs().len(), 3);
+    let first = redis.master();
+    assert_eq!(first.addr(), redis.master_address());
+    first.command(&["SET", "key", "value"]);
+    redis.wait_until_in_step();
+    assert_eq!(redis.replica().command(&["GET", "key"]).text(), "value");
+
+    let killed = redis.kill_master();
+    assert_eq!(killed.addr(), first.addr());
+    let start = Instant::now();
+    let second = redis.wait_for_another_master(killed);
+    println!("failed over in {:?}", start.elapsed());
+    assert_eq!(redis.master_address(), second.addr());
+    assert_eq!(second.command(&["GET", "key"]).text(), "value");
+    second.command(&["SET", "key", "newer"]);
+
+    first.restart();
+    redis.wait_until_in_step();
+    assert_eq!(first.command(&["GET", "key"]).text(), "newer");
+}
+
+#[test]
+fn all_of_it_is_gone_when_it_is_dropped() {
+    let redis = RedisSentinel::start();
+    let addrs: Vec<String> = redis.sentinels().iter().chain(redis.servers()).map(RedisServer::addr).collect();
+    assert_eq!(addrs.len(), 5);
+    drop(redis);
+    for addr in addrs {
+        eventually("nobody listens", Duration::from_secs(1), || std::net::TcpStream::connect(&addr).err());
+    }
+}
