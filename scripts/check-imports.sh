@@ -3,8 +3,8 @@
 #
 #   config ← queue ← jobs ← {api-gateway, worker, cli}      config ← ratelimit ← api-gateway
 #
-# fred, actix-web and figment stay in the crates that hide them, and testkit is for tests and bench only,
-# which is never shipped and may import all.
+# fred, actix-web and figment stay in the crates that hide them, and testkit is for tests, bench and soak only,
+# which are never shipped and may import all.
 # Prints each breach; exit code 1 if there is one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,6 +18,7 @@ may_import() { # CRATE
   worker | atode) echo atode-config atode-queue atode-jobs ;;
   api-gateway) echo atode-config atode-queue atode-jobs atode-ratelimit ;;
   atode-bench) echo atode-config atode-queue atode-jobs atode-ratelimit worker api-gateway atode-testkit ;;
+  atode-soak) echo atode-config atode-queue atode-jobs worker api-gateway atode-testkit ;;
   *) return 1 ;;
   esac
 }

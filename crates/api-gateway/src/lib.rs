@@ -7,6 +7,7 @@
 
 mod batch;
 mod body;
+mod command;
 mod dm_jobqueue_handler;
 mod envelope;
 mod gateway;
@@ -24,4 +25,5 @@ mod serve;
 mod unparsed;
 mod workers;
 
+pub use command::main;
 pub use serve::serve;

@@ -1,73 +1,7 @@
-//! The gateway's command line.
+//! The gateway for the kinds of the jobs crate.
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use atode_config::ConfigArgs;
-use atode_queue::Client;
-use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-/// Takes jobs over HTTP and shows what becomes of them. Start as many as you like.
-///
-/// Logs go to stderr. SIGTERM and SIGINT let running requests end; a second signal exits at once.
-#[derive(Parser)]
-#[command(name = "api-gateway", version = env!("ATODE_BUILD"))]
-struct Args {
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Address to listen on.
-    #[arg(long)]
-    host: Option<String>,
-    /// Port to listen on; 0 takes any free one.
-    #[arg(long)]
-    port: Option<u16>,
-}
-
 fn main() -> ExitCode {
-    match start(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
-            {
-                eprintln!("api-gateway: {error:#}");
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn start(args: Args) -> anyhow::Result<()> {
-    let mut config = args.config.load()?;
-    if let Some(host) = args.host {
-        config.server.host = host;
-    }
-    if let Some(port) = args.port {
-        config.server.port = port;
-    }
-    tracing::subscriber::set_global_default(atode_config::logging::subscriber(&config.logging))?;
-    let registry = atode_jobs::registry()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
-    runtime.block_on(async {
-        let client = Client::open(&config.cache_server.redis.jobqueue)?;
-        let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
-        api_gateway::serve(&config, registry, client, stop).await
-    })
-}
-
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("cannot listen to signals");
-        return;
-    };
-    let mut next = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
-    next().await;
-    stop.cancel();
-    next().await;
-    tracing::error!("second signal: exiting at once");
-    std::process::exit(1);
+    api_gateway::main(atode_jobs::registry())
 }

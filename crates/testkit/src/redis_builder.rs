@@ -24,7 +24,7 @@ impl RedisBuilder {
     }
 
     pub(crate) fn sentinel(file: &str) -> Self {
-        Self { settings: vec![], password: None, sentinel: Some(file.to_owned()) }
+        Self { settings: vec![], password: None, clock: false, sentinel: Some(file.to_owned()) }
     }
 
     /// A setting of `redis.conf`: `.arg("maxmemory", "2mb")`.

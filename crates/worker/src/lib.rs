@@ -7,6 +7,7 @@
 //! so that none of these can be starved by one.
 
 mod claimer;
+mod command;
 mod execute;
 mod heartbeat;
 mod monitor;
@@ -19,6 +20,7 @@ mod signals;
 mod sweeper;
 mod worker;
 
+pub use command::main;
 pub use settings::Settings;
 pub use signals::stop_on_signal;
 pub use worker::{Worker, run};

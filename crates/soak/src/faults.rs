@@ -1,0 +1,150 @@
+//! What is broken, and mended, while the load goes on.
+
+use std::fmt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
+
+use crate::stand::{LEASE, Stand};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Fault {
+    /// kill -9 of a worker in the middle of its jobs
+    KillWorker,
+    /// kill -9 of a gateway in the middle of its requests
+    KillGateway,
+    /// kill -9 of Redis, and its start on the same AOF
+    KillRedis,
+    /// SIGSTOP of a worker beyond its lease, then SIGCONT
+    FreezeWorker,
+    /// SIGSTOP of Redis, then SIGCONT: a black hole
+    FreezeRedis,
+    /// SIGTERM of a worker with jobs
+    StopWorker,
+    /// SIGTERM of a gateway
+    StopGateway,
+    /// All connections to Redis are closed
+    CutConnections,
+    /// Nothing passes to or from Redis for a while
+    BlackHole,
+    /// The reply to an enqueue is lost after Redis stored it
+    LoseEnqueueReply,
+    /// The reply to a claim is lost after Redis gave the jobs out
+    LoseClaimReply,
+    /// The reply to a settlement is lost after Redis wrote it
+    LoseSettleReply,
+    /// Each reply of Redis takes 100 ms more
+    SlowRedis,
+    /// SCRIPT FLUSH
+    ForgetScripts,
+    /// Redis' memory is full: it refuses what stores new data
+    FillRedis,
+    /// Redis' clock jumps an hour forward or back
+    JumpClock,
+}
+
+/// Redis' memory limit while it is full: less than it uses.
+const FULL: &str = "1mb";
+
+impl Fault {
+    pub fn is_kill(self) -> bool {
+        matches!(self, Fault::KillWorker | Fault::KillGateway | Fault::KillRedis)
+    }
+
+    /// As people say it.
+    pub fn text(self) -> String {
+        let value = self.to_possible_value().expect("no variant is skipped");
+        value.get_help().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Injects it once and mends it.
+    pub(crate) fn inject(self, stand: &Stand, dice: &mut SmallRng) {
+        let worker = &stand.workers[dice.random_range(0..stand.workers.len())];
+        let gateway = &stand.gateways[dice.random_range(0..stand.gateways.len())];
+        let a_while = Duration::from_millis(dice.random_range(200..1_500));
+        match self {
+            Fault::KillWorker => {
+                worker.kill();
+                worker.ensure();
+            }
+            Fault::KillGateway => {
+                gateway.kill();
+                gateway.ensure();
+            }
+            Fault::KillRedis => {
+                stand.redis.kill();
+                sleep(a_while);
+                stand.redis.restart();
+            }
+            Fault::FreezeWorker => {
+                worker.pause();
+                sleep(LEASE + LEASE / 2);
+                worker.resume();
+            }
+            Fault::FreezeRedis => {
+                stand.redis.pause();
+                sleep(2 * a_while);
+                stand.redis.resume();
+            }
+            Fault::StopWorker => {
+                worker.terminate();
+                worker.ensure();
+            }
+            Fault::StopGateway => {
+                gateway.terminate();
+                gateway.ensure();
+            }
+            Fault::CutConnections => {
+                stand.network.cut();
+                sleep(a_while / 4);
+                stand.network.pass();
+            }
+            Fault::BlackHole => {
+                stand.network.black_hole();
+                sleep(2 * a_while);
+                stand.network.pass();
+            }
+            // By what only such a call contains: a payload, the fence, the channel of what has ended.
+            Fault::LoseEnqueueReply => lose_reply(stand, r#"{"dir":"#),
+            Fault::LoseClaimReply => lose_reply(stand, ":fence"),
+            Fault::LoseSettleReply => lose_reply(stand, "}:finished"),
+            Fault::SlowRedis => {
+                stand.network.delay(Duration::from_millis(100));
+                sleep(2 * a_while);
+                stand.network.pass();
+            }
+            Fault::ForgetScripts => drop(stand.redis.try_command(&["SCRIPT", "FLUSH"])),
+            Fault::FillRedis => {
+                let _ = stand.redis.try_command(&["CONFIG", "SET", "maxmemory", FULL]);
+                sleep(a_while);
+                stand.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+            }
+            Fault::JumpClock => {
+                let hour = Duration::from_secs(3_600);
+                if dice.random_bool(0.5) {
+                    stand.redis.clock().step_forward(hour);
+                } else {
+                    stand.redis.clock().step_back(hour);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().expect("no variant is skipped").get_name())
+    }
+}
+
+fn lose_reply(stand: &Stand, needle: &str) {
+    stand.network.drop_reply_to(needle);
+    let since = Instant::now();
+    while !stand.network.has_dropped() && since.elapsed() < Duration::from_secs(2) {
+        sleep(Duration::from_millis(5));
+    }
+    stand.network.pass();
+}

@@ -1,0 +1,41 @@
+//! What happened, in files: they outlive every process, and many write to them at the same time.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+
+use atode_jobs::JobContext;
+use atode_queue::{JobId, WorkerId};
+use serde::{Deserialize, Serialize};
+
+const RUNS: &str = "runs";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Event {
+    Start,
+    /// The last thing that a run does.
+    Success,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) event: Event,
+    pub(crate) id: JobId,
+    pub(crate) attempt: u32,
+    pub(crate) token: u64,
+    pub(crate) worker: WorkerId,
+}
+
+/// One line, in one write: of a killed process it is there as a whole or not at all.
+pub(crate) fn write_run(dir: &str, event: Event, ctx: &JobContext) {
+    let token = ctx.token.parse().expect("a token is a number");
+    let run = Run { event, id: ctx.id, attempt: ctx.attempt, token, worker: ctx.worker };
+    let line = serde_json::to_string(&run).expect("strings and numbers always serialise") + "\n";
+    let file = OpenOptions::new().create(true).append(true).open(Path::new(dir).join(RUNS));
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the ledger can be written");
+}
+
+pub(crate) fn runs(dir: &Path) -> Vec<Run> {
+    let text = fs::read_to_string(dir.join(RUNS)).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
+}

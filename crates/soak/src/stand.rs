@@ -1,0 +1,153 @@
+//! The system under test: one Redis, gateways and workers, each a process, and the bad network
+//! between the processes and Redis.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use atode_queue::WorkerId;
+use atode_testkit::{Binary, Proxy, RedisServer, Service, ServiceBuilder};
+use tempfile::TempDir;
+
+/// Short, so that what a fault leaves behind comes back while the soak lasts.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+
+const SHUTDOWN_TIMEOUT: &str = "2s";
+
+pub(crate) enum GatewayBinary {}
+impl Binary for GatewayBinary {
+    const NAME: &'static str = "soak-gateway";
+}
+
+pub(crate) enum WorkerBinary {}
+impl Binary for WorkerBinary {
+    const NAME: &'static str = "soak-worker";
+}
+
+pub(crate) struct Stand {
+    pub(crate) redis: RedisServer,
+    pub(crate) network: Proxy,
+    pub(crate) gateways: Vec<Place<GatewayBinary>>,
+    pub(crate) workers: Vec<Place<WorkerBinary>>,
+    /// Of the ledgers.
+    pub(crate) dir: TempDir,
+}
+
+/// Where a process runs, or the next one when it is gone.
+pub(crate) struct Place<B> {
+    service: Mutex<Option<Service<B>>>,
+    redis: String,
+    /// For clients, who cannot wait for the lock while a process starts.
+    url: Mutex<String>,
+    most_memory: Mutex<u64>,
+    stopped: Mutex<Vec<WorkerId>>,
+}
+
+impl Stand {
+    pub(crate) fn start(appendfsync: &str, gateways: usize, workers: usize) -> Self {
+        let redis = RedisServer::builder().appendfsync(appendfsync).with_clock().start();
+        let network = Proxy::start(redis.port());
+        let dir = tempfile::Builder::new().prefix("atode-soak-").tempdir().expect("a temporary folder");
+        let stand = Stand {
+            gateways: (0..gateways).map(|_| Place::new(&network.addr())).collect(),
+            workers: (0..workers).map(|_| Place::new(&network.addr())).collect(),
+            redis,
+            network,
+            dir,
+        };
+        stand.gateways.iter().for_each(Place::ensure);
+        stand.workers.iter().for_each(Place::ensure);
+        stand
+    }
+}
+
+impl<B: Binary> Place<B> {
+    fn new(redis: &str) -> Self {
+        Place {
+            service: Mutex::default(),
+            redis: redis.to_owned(),
+            url: Mutex::default(),
+            most_memory: Mutex::default(),
+            stopped: Mutex::default(),
+        }
+    }
+
+    /// Starts a process where none runs, and waits until it listens.
+    pub(crate) fn ensure(&self) {
+        let mut service = lock(&self.service);
+        if service.as_ref().is_some_and(|service| service.try_exit().is_none()) {
+            return;
+        }
+        let started = builder::<B>(&self.redis).start();
+        started.base_url().clone_into(&mut lock(&self.url));
+        *service = Some(started);
+    }
+
+    pub(crate) fn kill(&self) {
+        self.with(|service| service.kill());
+    }
+
+    pub(crate) fn pause(&self) {
+        self.with(|service| service.pause());
+    }
+
+    pub(crate) fn resume(&self) {
+        self.with(|service| service.resume());
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) fn terminate(&self) {
+        self.with(|service| {
+            service.terminate();
+            service.wait(Duration::from_secs(30));
+            lock(&self.stopped).extend(worker_id(&service.stderr()));
+        });
+    }
+
+    /// Workers that were told to stop: they may hand jobs back unspent.
+    pub(crate) fn stopped(&self) -> Vec<WorkerId> {
+        lock(&self.stopped).clone()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        lock(&self.url).clone()
+    }
+
+    /// Resident memory, where the system has `/proc`.
+    pub(crate) fn look_at_memory(&self) {
+        let Some(pid) = lock(&self.service).as_ref().map(|service| service.pid()) else { return };
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = resident.and_then(|kb| kb.trim().split(' ').next()?.parse().ok()).unwrap_or_default();
+        let mut most = lock(&self.most_memory);
+        *most = kib.max(*most);
+    }
+
+    /// MiB
+    pub(crate) fn most_memory(&self) -> u64 {
+        *lock(&self.most_memory) / 1024
+    }
+
+    fn with(&self, act: impl FnOnce(&Service<B>)) {
+        if let Some(service) = lock(&self.service).as_ref().filter(|service| service.try_exit().is_none()) {
+            act(service);
+        }
+    }
+}
+
+fn builder<B: Binary>(redis: &str) -> ServiceBuilder<B> {
+    Service::<B>::builder(redis)
+        .env("APP__WORKER__LEASE", format!("{}s", LEASE.as_secs()))
+        .env("APP__WORKER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
+        .env("APP__SERVER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
+        .env("APP__LOGGING__LEVEL", "warn,worker::worker=info,api_gateway::serve=info,job=error")
+}
+
+/// As a worker says it in its first line.
+fn worker_id(log: &str) -> Option<WorkerId> {
+    let (_, behind) = log.split_once("worker starts worker=")?;
+    behind.split_whitespace().next()?.parse().ok()
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

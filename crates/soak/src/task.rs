@@ -1,0 +1,61 @@
+//! The kind that the soak enqueues: does what its payload says, and writes down each run.
+
+use std::time::Duration;
+
+use atode_jobs::{Backoff, DuplicateKind, Job, JobContext, JobError, Registry};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{self, Event};
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Task {
+    /// The folder that all ledgers lie in.
+    pub(crate) dir: String,
+    /// How long a run takes.
+    pub(crate) ms: u64,
+    pub(crate) end: End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum End {
+    Well,
+    /// Fails in its first attempt.
+    AfterARetry,
+    /// Panics in its first attempt.
+    AfterAPanic,
+    /// Fails for good.
+    Dead,
+}
+
+impl Job for Task {
+    const KIND: &'static str = "soak:task";
+    const BACKOFF: Backoff = Backoff {
+        first: Duration::from_millis(100),
+        factor: 2.0,
+        ceiling: Duration::from_secs(1),
+        jitter: 0.2,
+    };
+
+    async fn run(self, ctx: JobContext) -> Result<(), JobError> {
+        ledger::write_run(&self.dir, Event::Start, &ctx);
+        tokio::time::sleep(Duration::from_millis(self.ms)).await;
+        match self.end {
+            End::AfterAPanic if ctx.attempt == 1 => panic!("as the soak wants it"),
+            End::AfterARetry if ctx.attempt == 1 => Err(anyhow::anyhow!("as the soak wants it").into()),
+            End::Dead => Err(JobError::Permanent(anyhow::anyhow!("as the soak wants it"))),
+            _ => {
+                ledger::write_run(&self.dir, Event::Success, &ctx);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The product's kinds, and this one.
+pub fn registry() -> Result<Registry, DuplicateKind> {
+    let mut registry = atode_jobs::registry()?;
+    registry.register::<Task>()?;
+    Ok(registry)
+}

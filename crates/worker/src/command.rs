@@ -1,0 +1,96 @@
+//! The worker's command line: a program with kinds of its own is one line around it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use atode_config::ConfigArgs;
+use atode_jobs::{DuplicateKind, Registry};
+use atode_queue::Client;
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Settings;
+use crate::signals::stop_on_signal;
+use crate::worker;
+
+/// Runs jobs. Start as many as you like: they share the work, and a job is never lost when one dies.
+///
+/// Logs go to stderr, what jobs print goes to stdout. SIGTERM and SIGINT let running jobs end; a
+/// second signal exits at once.
+#[derive(Parser)]
+#[command(name = "worker", version = env!("ATODE_BUILD"))]
+struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Address of the health checks.
+    #[arg(long)]
+    host: Option<String>,
+    /// Port of the health checks; 0 takes any free one.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Jobs that run at the same time at most.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    concurrency: Option<u16>,
+    /// A queue to work on and its weight (repeatable): replaces the configured ones.
+    #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_queue)]
+    queue: Vec<(String, u32)>,
+}
+
+fn parse_queue(text: &str) -> Result<(String, u32), String> {
+    let (name, weight) = text.split_once('=').unwrap_or((text, "1"));
+    match weight.parse() {
+        Ok(weight) if weight > 0 => Ok((name.to_owned(), weight)),
+        _ => Err("expected NAME=WEIGHT with a whole weight of 1 or more, such as mail=3".to_owned()),
+    }
+}
+
+/// A worker's whole `main`, with the kinds that it runs.
+pub fn main(registry: Result<Registry, DuplicateKind>) -> ExitCode {
+    match start(Args::parse(), registry) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
+            {
+                eprintln!("worker: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<()> {
+    let mut config = args.config.load()?;
+    if let Some(host) = args.host {
+        config.worker.host = host;
+    }
+    if let Some(port) = args.port {
+        config.worker.port = port;
+    }
+    if let Some(concurrency) = args.concurrency {
+        config.worker.concurrency = concurrency.into();
+    }
+    if !args.queue.is_empty() {
+        for (queue, _) in &args.queue {
+            anyhow::ensure!(
+                config.queues.contains_key(queue),
+                "--queue {queue}: no such queue; config.yaml names {:?}",
+                config.queues.keys().collect::<Vec<_>>()
+            );
+        }
+        config.worker.queues = Some(args.queue.into_iter().collect::<BTreeMap<_, _>>());
+    }
+    tracing::subscriber::set_global_default(atode_config::logging::subscriber(&config.logging))?;
+    let registry = registry?;
+    let settings = Settings::new(&config.worker, &registry, env!("ATODE_BUILD"));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    let ended = runtime.block_on(async {
+        let client = Client::open(&config.cache_server.redis.jobqueue)?;
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_signal(stop.clone()));
+        worker::run(settings, registry, client, stop).await
+    });
+    runtime.shutdown_background();
+    ended
+}
