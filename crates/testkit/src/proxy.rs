@@ -58,6 +58,13 @@ impl Proxy {
         self.network.lock().mode = Mode::BlackHole;
     }
 
+    /// Forgets all connections, as a firewall does: they stand, and nothing passes on them any more. New
+    /// ones do as before.
+    pub fn strand(&self) {
+        let state = self.network.lock();
+        state.links.iter().for_each(|link| link.lock().stranded = true);
+    }
+
     /// Closes all connections now, and new ones as soon as they are made.
     pub fn cut(&self) {
         let mut state = self.network.lock();
@@ -139,6 +146,8 @@ struct Link {
 struct Loss {
     /// Bytes are missing: it is of no more use.
     lossy: bool,
+    /// Everything is taken, whatever happens to others.
+    stranded: bool,
     /// What the server answers next is not passed on.
     drops_reply: bool,
     /// The end of what the client has sent: a needle may lie across two pieces.
@@ -189,7 +198,7 @@ impl Network {
     fn request(&self, link: &Link, piece: &[u8]) -> Fate {
         let mut state = self.lock();
         let mut loss = link.lock();
-        if let Mode::BlackHole = state.mode {
+        if loss.stranded || matches!(state.mode, Mode::BlackHole) {
             loss.lossy = true;
             return Fate::Swallowed;
         }
@@ -213,14 +222,12 @@ impl Network {
             if loss.drops_reply {
                 return Fate::Dropped;
             }
-            match state.mode {
-                Mode::BlackHole => {
-                    loss.lossy = true;
-                    return Fate::Swallowed;
-                }
-                Mode::Delay(delay) => delay,
-                _ => return Fate::Passed,
+            if loss.stranded || matches!(state.mode, Mode::BlackHole) {
+                loss.lossy = true;
+                return Fate::Swallowed;
             }
+            let Mode::Delay(delay) = state.mode else { return Fate::Passed };
+            delay
         };
         thread::sleep(delay);
         Fate::Passed
