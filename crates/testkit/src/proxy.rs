@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Forwards every connection at its own port to the same port of 127.0.0.1, which may be down, until it is
-/// told otherwise. Ends, and closes all connections, with this value.
+/// Forwards all connections to one port of 127.0.0.1, where nobody need listen yet, until it is told
+/// otherwise. Ends, and closes all connections, with this value.
 pub struct Proxy {
     port: u16,
     network: Arc<Network>,
@@ -34,8 +34,8 @@ impl Proxy {
         self.socket_addr().to_string()
     }
 
-    /// All is well again, no reply is to be dropped. Connections that [`black_hole`](Self::black_hole) took something from are closed,
-    /// because what is missing inside would be taken for something else.
+    /// All is well again, no reply is to be dropped. Connections that something was swallowed on are closed:
+    /// what follows a gap would be taken for something else.
     pub fn pass(&self) {
         let mut state = self.network.lock();
         (state.mode, state.needle) = (Mode::Pass, None);
