@@ -15,6 +15,8 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 /// How often a server is asked for a sign of life. A PING takes Redis a microsecond.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Before a server that was found is asked again, though the other client has found none.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// To be called before the first connect, which it must not miss.
 pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration) -> Vec<AbortHandle> {
@@ -37,8 +39,9 @@ async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, lim
         let pong: Result<(), _> = client.with_options(&patient).ping(None).await;
         if pong.is_err_and(|error| *error.kind() == ErrorKind::Timeout) && client.is_connected() {
             tracing::warn!("Redis has been silent for {limit:?}; looking for it anew");
-            // Both return once there is a connection. A failure is of a client that has ended.
-            let _ = tokio::join!(client.force_reconnection(), subscriber.force_reconnection());
+            // Both return once there is a connection, and go on by themselves when nobody waits any more.
+            let both = async { tokio::join!(client.force_reconnection(), subscriber.force_reconnection()) };
+            let _ = tokio::time::timeout(PATIENCE, both).await;
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use atode_queue::{Due, Error, NewJob, State};
-use atode_testkit::{RedisServer, eventually_async};
+use atode_queue::{Client, Due, Error, NewJob, State};
+use atode_testkit::{Proxy, RedisServer, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, ids};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -199,6 +199,32 @@ async fn while_redis_is_silent_every_enqueue_is_answered_within_a_second() {
 
     test.redis.resume();
     recovered(&test).await;
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_leads_nowhere_is_left_though_it_is_used_all_the_time() {
+    let mut test = TestQueue::start().await;
+    let proxy = Proxy::start(test.redis.port());
+    test.client = Client::open(&support::settings(proxy.port())).unwrap();
+    test.connected_for_the(1).await;
+    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue));
+    test.enqueue_now().await;
+    for _ in 0..2 {
+        proxy.strand();
+        // Tries again at once whenever it has failed.
+        let recovery = recovered(&test).await;
+        assert!(recovery < Duration::from_secs(8), "{recovery:?}");
+        let mut due = 1_000_000;
+        eventually_async("wake-ups come over a new connection too", DEADLINE, async || {
+            due -= 1; // or it would be no news
+            test.enqueue(Due::At(due)).await;
+            let woken = tokio::time::timeout(Duration::from_millis(200), wakeups.next()).await;
+            woken.is_ok_and(|woken| woken == due).then_some(())
+        })
+        .await;
+        test.claim(1_000).await;
+    }
     test.check_invariants();
 }
 

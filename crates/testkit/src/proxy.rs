@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Forwards every connection at its own port to the same port of 127.0.0.1, which may be down, until it is
-/// told otherwise. Ends, and closes all connections, with this value.
+/// Forwards all connections to one port of 127.0.0.1, where nobody need listen yet, until it is told
+/// otherwise. Ends, and closes all connections, with this value.
 pub struct Proxy {
     port: u16,
     network: Arc<Network>,
@@ -34,8 +34,8 @@ impl Proxy {
         self.socket_addr().to_string()
     }
 
-    /// All is well again, no reply is to be dropped. Connections that [`black_hole`](Self::black_hole) took something from are closed,
-    /// because what is missing inside would be taken for something else.
+    /// All is well again, no reply is to be dropped. Connections that something was swallowed on are closed:
+    /// what follows a gap would be taken for something else.
     pub fn pass(&self) {
         let mut state = self.network.lock();
         (state.mode, state.needle) = (Mode::Pass, None);
@@ -56,6 +56,13 @@ impl Proxy {
     /// Connections stand, new ones too, and nothing passes in either direction.
     pub fn black_hole(&self) {
         self.network.lock().mode = Mode::BlackHole;
+    }
+
+    /// Forgets all connections, as a firewall does: they stand, and nothing passes on them any more. New
+    /// ones do as before.
+    pub fn strand(&self) {
+        let state = self.network.lock();
+        state.links.iter().for_each(|link| link.lock().stranded = true);
     }
 
     /// Closes all connections now, and new ones as soon as they are made.
@@ -139,6 +146,8 @@ struct Link {
 struct Loss {
     /// Bytes are missing: it is of no more use.
     lossy: bool,
+    /// Everything is taken, whatever happens to others.
+    stranded: bool,
     /// What the server answers next is not passed on.
     drops_reply: bool,
     /// The end of what the client has sent: a needle may lie across two pieces.
@@ -189,7 +198,7 @@ impl Network {
     fn request(&self, link: &Link, piece: &[u8]) -> Fate {
         let mut state = self.lock();
         let mut loss = link.lock();
-        if let Mode::BlackHole = state.mode {
+        if loss.stranded || matches!(state.mode, Mode::BlackHole) {
             loss.lossy = true;
             return Fate::Swallowed;
         }
@@ -213,14 +222,12 @@ impl Network {
             if loss.drops_reply {
                 return Fate::Dropped;
             }
-            match state.mode {
-                Mode::BlackHole => {
-                    loss.lossy = true;
-                    return Fate::Swallowed;
-                }
-                Mode::Delay(delay) => delay,
-                _ => return Fate::Passed,
+            if loss.stranded || matches!(state.mode, Mode::BlackHole) {
+                loss.lossy = true;
+                return Fate::Swallowed;
             }
+            let Mode::Delay(delay) = state.mode else { return Fate::Passed };
+            delay
         };
         thread::sleep(delay);
         Fate::Passed

@@ -82,6 +82,18 @@ fn a_black_hole_accepts_and_answers_nothing() {
 }
 
 #[test]
+fn a_stranded_connection_is_silent_and_a_new_one_is_not() {
+    let (redis, proxy) = behind_a_proxy();
+    let mut old = connect(&proxy, SILENCE);
+    assert_eq!(incr(&mut old).expect("passed"), 1);
+    proxy.strand();
+    assert_eq!(incr(&mut connect(&proxy, DEADLINE)).expect("passed"), 2);
+    let error = incr(&mut old).expect_err("nothing comes back");
+    assert!(is_silent(&error), "{error}");
+    assert_eq!(count(&redis), 2, "nothing arrives either");
+}
+
+#[test]
 fn a_cut_closes_what_is_open_and_what_is_opened() {
     let (redis, proxy) = behind_a_proxy();
     let mut connection = connect(&proxy, DEADLINE);
