@@ -83,6 +83,7 @@ impl Stand {
             delay: None,
             run_at: None,
             max_retries: None,
+            durability: None,
         };
         Ok(NewJob::new(self.client.new_id(), &self.queue, &kind, &record, due))
     }

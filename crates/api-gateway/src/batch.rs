@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::body;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, in_time};
 use crate::jobs::{Stored, idempotency_key};
 use crate::new_job::{JobRequest, KeySource, Prepared};
 use crate::problem::{FieldError, Problem, ProblemDocument, Slug};
@@ -58,11 +58,14 @@ pub(crate) async fn enqueue(
     gateway.limit_jobs(&request, batch.jobs.len()).await?;
     let prepared: Vec<Result<Prepared, Problem>> =
         batch.jobs.iter().enumerate().map(|(n, item)| gateway.prepare_item(n, item.get(), key)).collect();
-    let results = if batch.atomic {
-        gateway.store_all_or_nothing(prepared).await?
-    } else {
-        gateway.store_each(prepared).await?
+    let results = async {
+        if batch.atomic {
+            gateway.store_all_or_nothing(prepared).await
+        } else {
+            gateway.store_each(prepared).await
+        }
     };
+    let results = in_time(results, Problem::of_enqueue).await?;
     Ok(HttpResponse::Ok().json(summary(&results)))
 }
 
@@ -103,7 +106,7 @@ impl Gateway {
         let jobs: Vec<_> = good.iter().map(|item| item.job.clone()).collect();
         let queue = jobs[0].queue.clone();
         let stored = self.client.enqueue_all_or_nothing(&queue, &jobs).await;
-        let stored = stored.map_err(|error| Problem::of_enqueue(&error))?;
+        let stored = stored.map_err(|error| Problem::of_enqueue(error))?;
         let conflicts: Vec<FieldError> = stored
             .iter()
             .enumerate()
@@ -143,7 +146,7 @@ impl Gateway {
         if !stored.values().any(Result::is_ok) {
             // One that may have been stored says more than one that was not.
             let errors = stored.values().filter_map(|stored| stored.as_ref().err());
-            if let Some(error) = errors.min_by_key(|error| error.nothing_happened()) {
+            if let Some(error) = errors.min_by_key(|error| error.nothing_happened()).cloned() {
                 return Err(Problem::of_enqueue(error));
             }
         }

@@ -1,14 +1,19 @@
 //! What all handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use atode_config::Config;
 use atode_jobs::Registry;
-use atode_queue::{Client, JobId, JobView};
+use atode_queue::{Client, Error, JobId, JobView};
 use tokio_util::sync::CancellationToken;
 
 use crate::limit::Limit;
 use crate::problem::Problem;
+
+/// How long an answer may take, unless its request asks for something that is to be waited for. A call of
+/// Redis takes less at most, but some answers need several.
+const ANSWER: Duration = Duration::from_millis(950);
 
 pub(crate) struct Gateway {
     pub(crate) client: Client,
@@ -21,6 +26,15 @@ pub(crate) struct Gateway {
     pub(crate) max_batch_bytes: usize,
     /// Cancelled when the gateway stops: long waits end.
     pub(crate) stopping: CancellationToken,
+}
+
+/// Says that the outcome is not known where it is not in time; what was sent to Redis by then stays sent.
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = Result<T, Problem>>,
+    problem: fn(Error) -> Problem,
+) -> Result<T, Problem> {
+    let late = |_| Err(problem(Error::Unknown("no answer in time".to_owned())));
+    tokio::time::timeout(ANSWER, work).await.unwrap_or_else(late)
 }
 
 impl Gateway {

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::problem::Problem;
+use crate::problem::{Problem, Slug};
 
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
@@ -19,7 +19,10 @@ pub(crate) async fn health() -> &'static str {
 /// Ready: Redis answers. What endangers jobs there (no AOF, eviction) does not stop the gateway
 /// from taking them; it is named, and the status is `degraded`.
 pub(crate) async fn readyz(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    let facts = gateway.client.connection().server_facts().await?;
+    let facts = gateway.client.server_facts().await?;
+    if let Some(obstacle) = facts.obstacle() {
+        return Err(Problem::new(Slug::Unavailable, obstacle));
+    }
     let warnings = facts.warnings();
     let status = if warnings.is_empty() { "ready" } else { "degraded" };
     Ok(HttpResponse::Ok().json(json!({ "status": status, "redis": facts.version, "warnings": warnings })))

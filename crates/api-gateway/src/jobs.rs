@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::body;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, in_time};
 use crate::new_job::{KeySource, Prepared, check_key};
 use crate::problem::{Problem, Slug};
 
@@ -61,8 +61,12 @@ impl Stored {
 
 impl Gateway {
     pub(crate) async fn enqueue_one(&self, prepared: Prepared) -> Result<(Stored, JobView), Problem> {
-        let enqueued = self.client.enqueue(prepared.job.clone()).await;
-        self.answer(prepared, enqueued).await
+        let waits_for_the_disk = prepared.job.durability.is_some();
+        let stored = async {
+            let enqueued = self.client.enqueue(prepared.job.clone()).await;
+            self.answer(prepared, enqueued).await
+        };
+        if waits_for_the_disk { stored.await } else { in_time(stored, Problem::of_enqueue).await }
     }
 
     /// What the client is told of a job, given Redis' word on it.
@@ -71,7 +75,7 @@ impl Gateway {
         prepared: Prepared,
         enqueued: Result<Enqueued, Error>,
     ) -> Result<(Stored, JobView), Problem> {
-        match enqueued.map_err(|error| Problem::of_enqueue(&error))? {
+        match enqueued.map_err(|error| Problem::of_enqueue(error))? {
             Enqueued::Created { at } => Ok((Stored::Created, prepared.stored(at))),
             Enqueued::Duplicate(id) => {
                 let kept = self.client.job(std::slice::from_ref(&prepared.job.queue), id).await?;
@@ -110,7 +114,7 @@ pub(crate) async fn show(
 impl Gateway {
     /// The job as it stands, or 404.
     pub(crate) async fn job(&self, id: JobId) -> Result<JobView, Problem> {
-        self.find(id).await?.ok_or_else(|| unknown(id, self.client.now()))
+        in_time(self.find(id), Problem::from).await?.ok_or_else(|| unknown(id, self.client.now()))
     }
 
     /// The job once it has finished, or as it stands when the time is over or the gateway stops.
@@ -152,7 +156,7 @@ fn unknown(id: JobId, now: i64) -> Problem {
              (1 hour unless the kind says otherwise), of which at most {} a kind",
             atode_queue::MAX_FINISHED
         ),
-        None => format!("there is no job {id}, and the id was not made here"),
+        None => format!("there is no job {id}; the id was not made here, or Redis' clock was set back since"),
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atode_jobs::{Kind, MAX_DELAY, MAX_RETRIES, parse_delay};
-use atode_queue::{Due, Idempotency, JobView, NewJob, Record, State};
+use atode_queue::{Due, Durability, Idempotency, JobView, NewJob, Record, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -114,9 +114,18 @@ impl Gateway {
             }
             retries
         });
-        if request.durability.is_some() {
-            wrong("durability", "not available in this version; leave it out".to_owned());
-        }
+        let durability = match request.durability.as_deref() {
+            None => None,
+            Some("fsync") if matches!(key, KeySource::Header(_)) => Some(Durability::Fsync),
+            Some("fsync") => {
+                wrong("durability", "for single jobs only: POST /v1/jobs".to_owned());
+                None
+            }
+            Some(_) => {
+                wrong("durability", "\"fsync\", or leave it out".to_owned());
+                None
+            }
+        };
         let own_key = request.idempotency_key.as_deref();
         let key = match key {
             KeySource::Header(key) => {
@@ -146,6 +155,7 @@ impl Gateway {
                 _ => None,
             },
             max_retries: own_retries,
+            durability,
         };
         let due = own_due.unwrap_or(Due::After(kind.delay));
         let mut job = NewJob::new(self.client.new_id(), queue, &kind.name, &record, due);
@@ -192,7 +202,7 @@ impl Prepared {
             attempts: Vec::new(),
             worker: None,
             cancel_requested: false,
-            durability: None,
+            durability: self.job.durability,
             enqueued_by: None,
         }
     }

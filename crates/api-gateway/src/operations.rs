@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{JobId, Operated, Operation};
 
 use crate::body;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, in_time};
 use crate::new_job::DueRequest;
 use crate::problem::{Problem, Slug};
 
@@ -42,6 +42,10 @@ impl Gateway {
     /// its state forbids it.
     async fn operate(&self, id: &str, operation: Operation) -> Result<HttpResponse, Problem> {
         let id: JobId = id.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
+        in_time(self.operate_on(id, operation), Problem::of_change).await
+    }
+
+    async fn operate_on(&self, id: JobId, operation: Operation) -> Result<HttpResponse, Problem> {
         let job = self.job(id).await?;
         let operated = self.client.operate(&job.queue, &job.kind, id, operation).await;
         match operated.map_err(Problem::of_change)? {

@@ -18,6 +18,8 @@ pub(crate) enum Slug {
     Invalid,
     IdempotencyKeyReused,
     WrongState,
+    NotDurable,
+    NotYetOnDisk,
     HeadTooLarge,
     RateLimited,
     LimiterAway,
@@ -72,7 +74,7 @@ pub(crate) struct ProblemDocument<'a> {
 }
 
 impl Slug {
-    pub(crate) const ALL: [Slug; 16] = [
+    pub(crate) const ALL: [Slug; 18] = [
         Slug::Malformed,
         Slug::NotFound,
         Slug::MethodNotAllowed,
@@ -82,6 +84,8 @@ impl Slug {
         Slug::Invalid,
         Slug::IdempotencyKeyReused,
         Slug::WrongState,
+        Slug::NotDurable,
+        Slug::NotYetOnDisk,
         Slug::HeadTooLarge,
         Slug::RateLimited,
         Slug::LimiterAway,
@@ -112,6 +116,10 @@ impl Slug {
                 "An idempotency key stands for one request for 24 hours. This one came before with another body, so it was not taken for a repetition. Use a new key for a new job."),
             Slug::WrongState => ("wrong-state", "The job is in a state that does not allow this", 409,
                 "Cancel, run-now and reschedule are for jobs that wait (cancel for active ones, too), redrive is for dead ones, and an active job cannot be deleted. The detail names the state that the job is in. Nothing was changed."),
+            Slug::NotDurable => ("durability-unavailable", "This Redis cannot promise that", 409,
+                "The job asked for `durability: fsync`, and this Redis has no way to say when a job is on its disk; the detail says why, and what it takes. Nothing was stored. Leave durability out, or change the settings of Redis."),
+            Slug::NotYetOnDisk => ("not-yet-on-disk", "Stored, not yet on disk", 503,
+                "The job is stored and will run, but Redis did not say in time that it is on its disk. Send the request again with the same Idempotency-Key: it waits for the disk and stores nothing twice. The detail names the job."),
             Slug::HeadTooLarge => ("request-head-too-large", "The head of the request is too large", 431,
                 "The address and the headers of the request are larger, or more, than the gateway reads. Nothing was stored. An Idempotency-Key has 255 characters at most; what belongs to the job belongs into its payload."),
             Slug::RateLimited => ("rate-limited", "Too many requests", 429,
@@ -246,7 +254,7 @@ impl Problem {
     }
 
     /// Of an enqueue that failed: its client has to know whether it may send the job again.
-    pub(crate) fn of_enqueue(error: &Error) -> Self {
+    pub(crate) fn of_enqueue(error: Error) -> Self {
         let why = error.to_string();
         let why = why.trim_end_matches('.');
         match error {
@@ -260,6 +268,8 @@ impl Problem {
                      stored twice"
                 ),
             ),
+            Error::NotDurable(_) => Problem::new(Slug::NotDurable, why),
+            Error::NotYetOnDisk(_) => Problem::new(Slug::NotYetOnDisk, why),
             Error::Corrupt(_) => Problem::new(Slug::Internal, why),
         }
     }
@@ -292,7 +302,9 @@ impl From<Error> for Problem {
                 Slug::Unavailable,
                 format!("Redis did not answer: {}", why.trim_end_matches('.')),
             ),
-            Error::Corrupt(_) => Problem::new(Slug::Internal, error.to_string()),
+            Error::NotDurable(_) | Error::NotYetOnDisk(_) | Error::Corrupt(_) => {
+                Problem::new(Slug::Internal, error.to_string())
+            }
         }
     }
 }

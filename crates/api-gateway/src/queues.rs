@@ -6,7 +6,7 @@ use atode_queue::{MAX_BATCH, QueueView, State};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, in_time};
 use crate::problem::Problem;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
@@ -19,15 +19,21 @@ pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Result<H
 }
 
 pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    gateway.check_queue(&name).await?;
-    gateway.client.pause(&name).await.map_err(Problem::of_change)?;
-    Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
+    let paused = async {
+        gateway.check_queue(&name).await?;
+        gateway.client.pause(&name).await.map_err(Problem::of_change)?;
+        Ok(gateway.client.queue(&name).await?)
+    };
+    Ok(HttpResponse::Ok().json(in_time(paused, Problem::of_change).await?))
 }
 
 pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    gateway.check_queue(&name).await?;
-    gateway.client.resume(&name).await.map_err(Problem::of_change)?;
-    Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
+    let resumed = async {
+        gateway.check_queue(&name).await?;
+        gateway.client.resume(&name).await.map_err(Problem::of_change)?;
+        Ok(gateway.client.queue(&name).await?)
+    };
+    Ok(HttpResponse::Ok().json(in_time(resumed, Problem::of_change).await?))
 }
 
 #[derive(Deserialize)]
@@ -42,9 +48,12 @@ pub(crate) async fn redrive(
     name: Path<String>,
     query: Query<RedriveQuery>,
 ) -> Result<HttpResponse, Problem> {
-    gateway.check_queue(&name).await?;
-    let moved = gateway.client.redrive_queue(&name, query.kind.as_deref(), MAX_BATCH).await;
-    Ok(HttpResponse::Ok().json(moved.map_err(Problem::of_change)?))
+    let moved = async {
+        gateway.check_queue(&name).await?;
+        let moved = gateway.client.redrive_queue(&name, query.kind.as_deref(), MAX_BATCH).await;
+        moved.map_err(Problem::of_change)
+    };
+    Ok(HttpResponse::Ok().json(in_time(moved, Problem::of_change).await?))
 }
 
 #[derive(Deserialize)]
@@ -59,12 +68,15 @@ pub(crate) async fn purge(
     name: Path<String>,
     query: Query<PurgeQuery>,
 ) -> Result<HttpResponse, Problem> {
-    gateway.check_queue(&name).await?;
     if query.state == State::Active {
         return Err(Problem::malformed("active jobs cannot be purged; cancel them first"));
     }
-    let moved = gateway.client.purge(&name, query.state, query.kind.as_deref(), MAX_BATCH).await;
-    Ok(HttpResponse::Ok().json(moved.map_err(Problem::of_change)?))
+    let moved = async {
+        gateway.check_queue(&name).await?;
+        let moved = gateway.client.purge(&name, query.state, query.kind.as_deref(), MAX_BATCH).await;
+        moved.map_err(Problem::of_change)
+    };
+    Ok(HttpResponse::Ok().json(in_time(moved, Problem::of_change).await?))
 }
 
 impl Gateway {

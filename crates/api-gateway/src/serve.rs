@@ -42,14 +42,15 @@ pub async fn serve(
         format!("cannot listen on {host}:{port}; is another gateway running? `--port` takes another one, 0 any free one")
     })?;
     let address = listener.local_addr().context("the address listened on")?;
-    let connection = client.connection().clone();
-    tracing::info!(build = env!("ATODE_BUILD"), redis = connection.address(), queues = ?config.queues.keys().collect::<Vec<_>>(), "gateway starts");
-    let mut connects = connection.connects();
+    tracing::info!(build = env!("ATODE_BUILD"), redis = client.connection().address(), queues = ?config.queues.keys().collect::<Vec<_>>(), "gateway starts");
+    let mut connects = client.connection().connects();
+    let queue = client.clone();
     // Whoever is told that the gateway listens should not be refused when Redis is there.
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
     tokio::spawn(async move {
         let _ = connects.wait_for(|connects| *connects > 0).await;
-        if let Ok(facts) = connection.server_facts().await {
+        if let Ok(facts) = queue.server_facts().await {
+            facts.obstacle().iter().for_each(|obstacle| tracing::error!("{obstacle}"));
             facts.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         }
     });

@@ -58,7 +58,9 @@ fn another_method_is_refused_with_those_that_are_allowed() {
     for (path, allowed) in [
         ("/v1/jobs", "POST"),
         ("/v1/jobs/batch", "POST"),
-        (&job, "GET, HEAD"),
+        (&job, "GET, HEAD, DELETE"),
+        (&format!("{job}/cancel"), "POST"),
+        ("/v1/queues/default/purge", "POST"),
         ("/v1/kinds", "GET, HEAD"),
         ("/v1/queues", "GET, HEAD"),
         ("/v1/queues/default", "GET, HEAD"),

@@ -27,6 +27,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
         delay: args.delay.map(|delay| delay.as_millis() as u64),
         run_at: None,
         max_retries: None,
+        durability: None,
     };
     let due = Due::After(args.delay.unwrap_or(kind.delay));
     let queue: Arc<str> = kind.queue.clone();

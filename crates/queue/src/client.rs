@@ -1,7 +1,7 @@
 //! One process' access to the queue.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
@@ -11,10 +11,13 @@ use tokio::runtime::Handle;
 use crate::clock::RedisClock;
 use crate::coalesce::Lane;
 use crate::connection::Connection;
+use crate::durable;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::keys::Keys;
+use crate::record::Durability;
 use crate::scripts::Script;
+use crate::server::{self, Identity};
 use crate::subscribe::Subscriptions;
 
 /// Cheap to clone; all clones share the connection.
@@ -28,13 +31,19 @@ struct Shared {
     keys: Keys,
     clock: RedisClock,
     subscriptions: Subscriptions,
-    lanes: Mutex<HashMap<Arc<str>, Lane>>,
-    /// Queues written to the catalogue, and the connect since which: a Redis that comes back may
-    /// be empty.
-    announced: Mutex<(u64, Vec<String>)>,
+    lanes: Mutex<HashMap<(Arc<str>, Option<Durability>), Lane>>,
+    /// Queues written to the catalogue, and since when: a Redis that comes back may be empty.
+    announced: Mutex<(Since, Vec<String>)>,
+    identity: Identity,
+    settings: JobqueueRedis,
+    /// For what waits for the disk, opened when it is first needed.
+    disk: OnceLock<Connection>,
     /// Where the client was opened; its tasks run there, whatever thread calls it.
     runtime: Handle,
 }
+
+/// The connect, and how often Redis was found emptied.
+type Since = (u64, u64);
 
 impl Client {
     /// Returns at once; Redis may be down now and come later. Needs a tokio runtime.
@@ -47,9 +56,14 @@ impl Client {
             clock: RedisClock::default(),
             lanes: Mutex::default(),
             announced: Mutex::default(),
+            identity: Identity::default(),
+            settings: redis.clone(),
+            disk: OnceLock::new(),
             runtime: Handle::current(),
         };
-        Ok(Client { shared: Arc::new(shared) })
+        let client = Client { shared: Arc::new(shared) };
+        server::watch_identity(&client);
+        Ok(client)
     }
 
     pub fn connection(&self) -> &Connection {
@@ -85,8 +99,17 @@ impl Client {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Vec<Value>, Error> {
-        let reply = self.shared.connection.call(script, keys, args).await?;
-        match reply {
+        self.call_on(&self.shared.connection, script, keys, args).await
+    }
+
+    pub(crate) async fn call_on(
+        &self,
+        connection: &Connection,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Vec<Value>, Error> {
+        match connection.call(script, keys, args).await? {
             Value::Array(list) if let Some(now) = list.first().and_then(Value::as_i64) => {
                 self.shared.clock.observe(now);
                 Ok(list)
@@ -95,18 +118,36 @@ impl Client {
         }
     }
 
-    pub(crate) fn lane(&self, queue: &Arc<str>) -> Lane {
+    pub(crate) fn lane(&self, queue: &Arc<str>, durability: Option<Durability>) -> Lane {
         let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.entry(queue.clone()).or_insert_with(|| Lane::open(self, queue)).clone()
+        let lane = lanes.entry((queue.clone(), durability));
+        lane.or_insert_with(|| Lane::open(self, queue, durability)).clone()
     }
 
-    /// Enters the queue in the catalogue of queues, once a connect.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// A second connection, on which a command may wait for the disk and hold up nobody else.
+    pub(crate) fn disk(&self) -> Result<&Connection, Error> {
+        if let Some(connection) = self.shared.disk.get() {
+            return Ok(connection);
+        }
+        let mut settings = self.shared.settings.clone();
+        settings.pool_size = 1;
+        settings.connection.command_timeout = durable::TIMEOUT;
+        let _in_runtime = self.shared.runtime.enter();
+        let (connection, _nobody_listens) = Connection::open(&settings)?;
+        Ok(self.shared.disk.get_or_init(|| connection))
+    }
+
+    /// Enters the queue in the catalogue of queues, once a connect and once an emptied Redis.
     pub(crate) async fn announce(&self, queue: &str) -> Result<(), Error> {
-        let connect = *self.shared.connection.connects().borrow();
+        let since = (*self.shared.connection.connects().borrow(), self.shared.identity.times_emptied());
         {
             let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
-            if announced.0 != connect {
-                *announced = (connect, Vec::new());
+            if announced.0 != since {
+                *announced = (since, Vec::new());
             }
             if announced.1.iter().any(|known| known == queue) {
                 return Ok(());
@@ -114,7 +155,7 @@ impl Client {
         }
         let _: i64 = self.shared.connection.reader()?.sadd(self.keys().queues(), queue).await?;
         let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.0 == connect {
+        if announced.0 == since {
             announced.1.push(queue.to_owned());
         }
         Ok(())

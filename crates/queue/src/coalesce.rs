@@ -9,8 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::MAX_BATCH;
 use crate::client::Client;
+use crate::durable;
 use crate::enqueue::{Atomicity, Enqueued, NewJob, fitting};
 use crate::error::Error;
+use crate::record::Durability;
 
 /// Bytes that may wait in one lane; what comes on top is refused. Bounds memory while Redis is slow.
 const MAX_WAITING_BYTES: usize = 64 << 20;
@@ -30,9 +32,9 @@ struct Waiting {
 }
 
 impl Lane {
-    pub(crate) fn open(client: &Client, queue: &Arc<str>) -> Self {
+    pub(crate) fn open(client: &Client, queue: &Arc<str>, durability: Option<Durability>) -> Self {
         let (jobs, incoming) = mpsc::unbounded_channel();
-        client.runtime().spawn(drive(client.clone(), queue.clone(), incoming));
+        client.runtime().spawn(drive(client.clone(), queue.clone(), durability, incoming));
         Lane { jobs, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }
     }
 
@@ -47,8 +49,16 @@ impl Lane {
     }
 }
 
-async fn drive(client: Client, queue: Arc<str>, mut incoming: mpsc::UnboundedReceiver<Waiting>) {
-    let patience = client.connection().command_timeout();
+async fn drive(
+    client: Client,
+    queue: Arc<str>,
+    durability: Option<Durability>,
+    mut incoming: mpsc::UnboundedReceiver<Waiting>,
+) {
+    let patience = match durability {
+        None => client.connection().command_timeout(),
+        Some(Durability::Fsync) => durable::TIMEOUT,
+    };
     let mut gathered = Vec::new();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     loop {
@@ -75,10 +85,19 @@ async fn drive(client: Client, queue: Arc<str>, mut incoming: mpsc::UnboundedRec
         let fitting = fitting(waiting.iter().map(|next| next.job.weight()));
         let (jobs, answers): (Vec<_>, Vec<_>) =
             waiting.drain(..fitting).map(|next| (next.job, (next.answer, next.room))).unzip();
-        match client.enqueue_call(&queue, &jobs, Atomicity::Each).await {
+        let stored = match durability {
+            None => client.enqueue_call(client.connection(), &queue, &jobs, Atomicity::Each).await,
+            Some(Durability::Fsync) => client.enqueue_to_disk(&queue, &jobs).await,
+        };
+        match stored {
             Ok(stored) => {
                 for ((answer, _room), stored) in answers.into_iter().zip(stored) {
                     let _ = answer.send(Ok(stored));
+                }
+            }
+            Err(Error::NotYetOnDisk(_)) => {
+                for ((answer, _room), job) in answers.into_iter().zip(&jobs) {
+                    let _ = answer.send(Err(Error::NotYetOnDisk(job.id)));
                 }
             }
             Err(error) => {

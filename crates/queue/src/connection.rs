@@ -1,7 +1,6 @@
 //! The connection to Redis: fails fast, never resends, heals by itself, says once when it is lost
 //! and once when it is back.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,15 +25,6 @@ pub struct Connection {
     connects: watch::Receiver<u64>,
     once_and_fast: Options,
     address: Arc<str>,
-}
-
-/// What an operator has to know of the Redis that holds the jobs (from `INFO`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerFacts {
-    pub version: String,
-    pub aof_enabled: bool,
-    pub maxmemory_policy: String,
-    pub run_id: String,
 }
 
 impl Connection {
@@ -94,56 +84,17 @@ impl Connection {
         self.once_and_fast.timeout.unwrap_or_default()
     }
 
-    pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
-        let info: String = self.reader()?.info(None).await?;
-        let facts: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
-        let fact = |name: &str| facts.get(name).map_or(String::new(), |value| value.trim().to_owned());
-        Ok(ServerFacts {
-            // Valkey answers redis_version too, with the version that it is compatible with.
-            version: if facts.contains_key("valkey_version") {
-                format!("valkey {}", fact("valkey_version"))
-            } else {
-                fact("redis_version")
-            },
-            aof_enabled: fact("aof_enabled") == "1",
-            maxmemory_policy: fact("maxmemory_policy"),
-            run_id: fact("run_id"),
-        })
-    }
-
     fn next(&self) -> FredClient {
         self.pool.borrow().next_connected().clone()
     }
 
-    fn ready(&self) -> Result<FredClient, Error> {
+    pub(crate) fn ready(&self) -> Result<FredClient, Error> {
         let client = self.next();
         if client.is_connected() {
             Ok(client)
         } else {
             Err(Error::NotSent(format!("no connection to {}", self.address)))
         }
-    }
-}
-
-impl ServerFacts {
-    /// What endangers jobs on this server, each with what to do about it.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if !self.aof_enabled {
-            warnings.push(
-                "AOF is off: jobs are lost when Redis stops. Set `appendonly yes` \
-                 (now: `redis-cli CONFIG SET appendonly yes`)."
-                    .to_owned(),
-            );
-        }
-        if !self.maxmemory_policy.is_empty() && self.maxmemory_policy != "noeviction" {
-            warnings.push(format!(
-                "maxmemory-policy is {}: Redis deletes jobs when its memory is full. Set `noeviction` \
-                 (now: `redis-cli CONFIG SET maxmemory-policy noeviction`).",
-                self.maxmemory_policy
-            ));
-        }
-        warnings
     }
 }
 

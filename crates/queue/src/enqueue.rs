@@ -10,11 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::MAX_BATCH;
 use crate::client::Client;
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::keys::Set;
 use crate::lease::{KindPlaces, millis};
-use crate::record::Record;
+use crate::record::{Durability, Record};
 use crate::scripts::ENQUEUE;
 
 /// How long an idempotency key is remembered.
@@ -40,6 +41,8 @@ pub struct NewJob {
     pub record: Bytes,
     pub due: Due,
     pub idempotency: Option<Idempotency>,
+    /// Of [`Client::enqueue`] only.
+    pub durability: Option<Durability>,
 }
 
 /// The key under which a client may send the same request again, and a hash of what it sent.
@@ -91,6 +94,7 @@ impl NewJob {
             record: record.encode().into(),
             due,
             idempotency: None,
+            durability: record.durability,
         }
     }
 
@@ -112,14 +116,14 @@ impl Idempotency {
 }
 
 impl Client {
-    /// Stores a job. Alone it waits for nobody; under load many share one round trip.
+    /// Stores a job. Alone it waits for nobody; under load many share one round trip, and one fsync.
     pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
-        self.lane(&job.queue).enqueue(job).await
+        self.lane(&job.queue, job.durability).enqueue(job).await
     }
 
     /// Stores jobs of one queue: all of them or none, in one call (≤ [`MAX_BATCH`] jobs).
     pub async fn enqueue_all_or_nothing(&self, queue: &str, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
-        self.enqueue_call(queue, jobs, Atomicity::AllOrNothing).await
+        self.enqueue_call(self.connection(), queue, jobs, Atomicity::AllOrNothing).await
     }
 
     /// Stores jobs of one queue, each on its own account, in as few calls as they fit into. A call
@@ -129,7 +133,7 @@ impl Client {
         let mut rest = jobs;
         while !rest.is_empty() {
             let (call, behind) = rest.split_at(fitting(rest.iter().map(NewJob::weight)));
-            match self.enqueue_call(queue, call, Atomicity::Each).await {
+            match self.enqueue_call(self.connection(), queue, call, Atomicity::Each).await {
                 Ok(stored) => results.extend(stored.into_iter().map(Ok)),
                 Err(error) => {
                     results.extend(call.iter().map(|_| Err(error.clone())));
@@ -146,6 +150,7 @@ impl Client {
 
     pub(crate) async fn enqueue_call(
         &self,
+        connection: &Connection,
         queue: &str,
         jobs: &[NewJob],
         atomicity: Atomicity,
@@ -185,7 +190,7 @@ impl Client {
             Error::Unknown(why) => Error::NotSent(why),
             other => other,
         })?;
-        let reply = self.call(&ENQUEUE, script_keys, args).await?;
+        let reply = self.call_on(connection, &ENQUEUE, script_keys, args).await?;
         decode(&reply, jobs.len()).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
     }
 }

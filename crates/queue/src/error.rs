@@ -2,6 +2,8 @@
 
 use fred::error::{Error as FredError, ErrorKind};
 
+use crate::id::JobId;
+
 /// Cheap to clone: one failed call answers every job of its batch.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -18,6 +20,13 @@ pub enum Error {
     /// More work is waiting for Redis than may wait: nothing happened, come back later.
     #[error("too many jobs are waiting to be stored")]
     Overloaded,
+    /// Nothing was stored: this Redis cannot promise what was asked for.
+    #[error("{0}")]
+    NotDurable(String),
+    /// Stored, but Redis did not say in time that it is on its disk. It will be soon; to ask again under
+    /// the same idempotency key waits for it.
+    #[error("job {0} is stored, not yet on disk")]
+    NotYetOnDisk(JobId),
     /// A reply or a key is not what this version writes: a person has to look.
     #[error("unexpected data in Redis: {0}")]
     Corrupt(String),
@@ -40,7 +49,7 @@ pub enum RefusalCode {
 impl Error {
     /// False where the call may have taken effect all the same.
     pub fn nothing_happened(&self) -> bool {
-        !matches!(self, Error::Unknown(_) | Error::Corrupt(_))
+        !matches!(self, Error::Unknown(_) | Error::NotYetOnDisk(_) | Error::Corrupt(_))
     }
 
     /// Redis did not answer, and whoever asks right after would not get an answer either.

@@ -46,6 +46,16 @@ impl Keys {
         format!("{}queues", self.prefix)
     }
 
+    /// STRING: what tells this Redis from an emptied one, written by whoever finds none.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}identity", self.prefix)
+    }
+
+    /// STRING: written to be waited for, see `durable.rs`.
+    pub(crate) fn synced(&self) -> String {
+        format!("{}synced", self.prefix)
+    }
+
     /// ZSET worker id → instant (ms) at which its registration goes by itself.
     pub(crate) fn workers(&self) -> String {
         format!("{}{{workers}}", self.prefix)

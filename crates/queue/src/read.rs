@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::id::JobId;
 use crate::keys::Set;
 use crate::reap::Started;
-use crate::record::{FailureCause, History, Record, Run, WorkerRef};
+use crate::record::{Durability, FailureCause, History, Record, Run, WorkerRef};
 use crate::scripts::{COUNTS, INSPECT};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub struct JobView {
     /// It is active, and somebody asked to cancel it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
-    pub durability: Option<String>,
+    pub durability: Option<Durability>,
     pub enqueued_by: Option<String>,
 }
 
@@ -239,7 +239,7 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
                 worker: failure.run.worker,
             })
             .collect(),
-        durability: None,
+        durability: record.durability,
         enqueued_by: None,
     }))
 }

@@ -26,6 +26,17 @@ pub struct Record<'a> {
     /// The request's own limit, where it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// What the request asked for, where it asked for more than the server's settings give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+}
+
+/// When an enqueue may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// Once this Redis has the job on its disk.
+    Fsync,
 }
 
 impl<'a> Record<'a> {
@@ -203,6 +214,7 @@ mod tests {
             delay: None,
             run_at: None,
             max_retries: Some(3),
+            durability: None,
         };
         let stored = record.encode();
         assert_eq!(Record::decode(&stored).unwrap().payload.get(), payload);

@@ -280,11 +280,11 @@ async fn after_a_loss_of_all_data_the_queue_is_in_the_catalogue_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_facts_about_a_server_that_endanger_jobs_are_told() {
     let test = TestQueue::start().await;
-    let facts = test.client.connection().server_facts().await.unwrap();
+    let facts = test.client.server_facts().await.unwrap();
     assert!(facts.aof_enabled && facts.warnings().is_empty(), "{facts:?}");
     assert!(!facts.version.is_empty() && facts.run_id.len() == 40, "{facts:?}");
     test.command(&["CONFIG", "SET", "appendonly", "no"]);
     test.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
-    let facts = test.client.connection().server_facts().await.unwrap();
+    let facts = test.client.server_facts().await.unwrap();
     assert_eq!(facts.warnings().len(), 2, "{facts:?}");
 }

@@ -102,7 +102,7 @@ impl Stand {
         );
         self.until_woken(wakeups).await;
         assert!(self.claim_all().await.contains(&id));
-        let facts = self.client.connection().server_facts().await.expect("ready");
+        let facts = self.client.server_facts().await.expect("ready");
         let info = master.command(&["INFO", "server"]).text();
         assert!(info.contains(&format!("run_id:{}", facts.run_id)), "ready, but by another server");
     }

@@ -135,7 +135,8 @@ fn cancel(stand: &Stand, promises: &Promises, dice: &mut SmallRng, id: JobId) {
         Some((200 | 202, _)) => drop(lock(&promises.cancelled).insert(id)),
         // Without an answer it may be cancelled all the same.
         None | Some((503, _)) => drop(lock(&promises.cancelled).insert(id)),
-        Some((409, _)) => {}
+        // It has run, and may be gone.
+        Some((409 | 404, _)) => {}
         Some((status, reply)) => lock(&promises.wrong).push(format!("cancel {id}: {status} {reply}")),
     }
 }

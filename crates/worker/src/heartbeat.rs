@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use atode_queue::{Lease, Registration, Verdict, WorkerRequest, WorkerState};
@@ -43,7 +44,10 @@ async fn beat(worker: &Worker) {
             worker.quiet.cancel();
         }
         Ok(_) => {}
-        Err(error) => tracing::debug!(%error, "the registration cannot be renewed now"),
+        Err(error) => {
+            worker.missed_beat.store(true, Ordering::Release);
+            tracing::debug!(%error, "the registration cannot be renewed now");
+        }
     }
     let mut queues: HashMap<Arc<str>, Vec<(Arc<Running>, Lease)>> = HashMap::new();
     for job in worker.slots.all() {

@@ -26,7 +26,7 @@ pub(crate) async fn run(worker: Arc<Worker>) {
                 None if now >= job.deadline => job.stop(Stop::Timeout),
                 // In its own time the task settles the job; past twice that it is stuck.
                 Some((Stop::Timeout | Stop::Cancelled, since)) if now >= since + 2 * GRACE => {
-                    give_up(&worker, &job)
+                    give_up(&worker, &job);
                 }
                 _ => {}
             }

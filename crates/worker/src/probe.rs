@@ -39,14 +39,15 @@ async fn readyz(worker: web::Data<Worker>) -> HttpResponse {
     if worker.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
     }
-    match worker.client.connection().server_facts().await {
+    let facts = worker.client.server_facts().await.map_err(|error| error.to_string());
+    match facts.and_then(|facts| facts.obstacle().map_or(Ok(facts), Err)) {
         Ok(facts) => {
             let warnings = facts.warnings();
             let status = if warnings.is_empty() { "ready" } else { "degraded" };
             HttpResponse::Ok().json(json!({"status": status, "redis": facts.version, "warnings": warnings}))
         }
-        Err(error) => HttpResponse::ServiceUnavailable()
+        Err(detail) => HttpResponse::ServiceUnavailable()
             .insert_header(("retry-after", "1"))
-            .json(json!({"status": "unavailable", "detail": error.to_string()})),
+            .json(json!({"status": "unavailable", "detail": detail})),
     }
 }

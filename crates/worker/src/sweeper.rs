@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use atode_jobs::Backoff;
@@ -25,8 +26,8 @@ const CLOCK_STEP: Duration = Duration::from_secs(2);
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// Leases run out all at once when Redis was away or its clock was set forward; their holders are
-/// alive and extend them within a heartbeat. So a sweeper waits that long after either, and after
-/// its own first connect.
+/// alive and extend them within a heartbeat. So a sweeper waits that long after either, after its own
+/// first connect, and after a heartbeat of its own that Redis did not take.
 struct Caution {
     connects: watch::Receiver<u64>,
     seen: Option<(i64, Instant)>,
@@ -57,6 +58,9 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Resu
     // Finished jobs that cannot be trimmed are no reason to leave dead workers' jobs lying.
     let trimmed = worker.client.trim(queue).await;
     caution.look_at(worker, worker.client.now());
+    if worker.missed_beat.swap(false, Ordering::AcqRel) {
+        caution.wait(worker, "Redis took no heartbeats");
+    }
     if Instant::now() >= caution.until {
         while recover(worker, queue).await? > 0 {}
     }

@@ -43,6 +43,8 @@ pub struct Worker {
     /// Told when results were stored.
     pub(crate) settled: Notify,
     failing: AtomicBool,
+    /// A heartbeat failed since the sweeper looked: other workers' may have failed, too.
+    pub(crate) missed_beat: AtomicBool,
 }
 
 /// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start
@@ -80,6 +82,7 @@ pub async fn run(
         unsettled: AtomicUsize::new(0),
         settled: Notify::new(),
         failing: AtomicBool::new(false),
+        missed_beat: AtomicBool::new(false),
         me,
         settings,
         registry,
@@ -142,7 +145,8 @@ async fn introduce(worker: Arc<Worker>) {
             tracing::warn!(%id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
         }
     }
-    if let Ok(facts) = worker.client.connection().server_facts().await {
+    if let Ok(facts) = worker.client.server_facts().await {
+        facts.obstacle().iter().for_each(|obstacle| tracing::error!("{obstacle}"));
         facts.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     }
 }

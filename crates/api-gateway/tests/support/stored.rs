@@ -36,6 +36,7 @@ impl Stored {
             delay: None,
             run_at: None,
             max_retries: None,
+            durability: None,
         };
         let due = Due::After(Duration::from_secs(3_600));
         let job = NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due);

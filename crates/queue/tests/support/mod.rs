@@ -329,6 +329,7 @@ pub(crate) fn record(kind: &str, payload: &str) -> Record<'static> {
         delay: None,
         run_at: None,
         max_retries: None,
+        durability: None,
     }
 }
 

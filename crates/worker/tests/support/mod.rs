@@ -160,6 +160,7 @@ impl Stand {
             delay: None,
             run_at: None,
             max_retries,
+            durability: None,
         };
         NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due)
     }

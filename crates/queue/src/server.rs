@@ -1,0 +1,188 @@
+//! What endangers jobs on the Redis that holds them, and whether it is still the one that held them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fred::interfaces::KeysInterface;
+use fred::types::SetOptions;
+use jiff::Timestamp;
+
+use crate::client::Client;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::id::JobId;
+
+/// Older ones know no scripts with flags.
+const OLDEST: (u32, u32) = (7, 0);
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
+/// How soon an emptied Redis is noticed.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What an operator has to know of the Redis that holds the jobs (from `INFO`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// `7.0.15`, `valkey 8.1.0`
+    pub version: String,
+    pub aof_enabled: bool,
+    pub maxmemory_policy: String,
+    pub run_id: String,
+    /// Redis' clock less this machine's, ms.
+    pub clock_ahead: i64,
+    /// When its data was found to be gone, while this process ran.
+    pub emptied_at: Option<Timestamp>,
+}
+
+/// What the Redis that holds the jobs was called when it was last looked at.
+#[derive(Default)]
+pub(crate) struct Identity {
+    known: Mutex<Option<String>>,
+    times_emptied: AtomicU64,
+    emptied_at: Mutex<Option<Timestamp>>,
+}
+
+impl Client {
+    pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
+        let facts = self.connection().server_facts().await?;
+        Ok(ServerFacts { emptied_at: self.identity().emptied_at(), ..facts })
+    }
+
+    /// Notices that Redis lost its data: FLUSHALL, a start on an empty disk, another server at its
+    /// address. Whoever notices first writes a new name, by which all others do.
+    async fn look_at_identity(&self) -> Result<(), Error> {
+        let redis = self.connection().reader()?;
+        let key = self.keys().identity();
+        let mut found: Option<String> = redis.get(&key).await?;
+        if found.is_none() {
+            let new = JobId::new(self.now()).to_string();
+            let _: Option<String> = redis.set(&key, new, None, Some(SetOptions::NX), false).await?;
+            found = redis.get(&key).await?;
+        }
+        if self.identity().is_another(found) {
+            tracing::error!(
+                redis = self.connection().address(),
+                "Redis was emptied, or is another one: the jobs that it held are gone. If it was a FLUSHALL or a \
+                 start without its data, stop it and restore its AOF; the id of a lost job answers 404"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Identity {
+    fn is_another(&self, found: Option<String>) -> bool {
+        let Some(found) = found else { return false };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.replace(found.clone());
+        let is_another = before.is_some_and(|before| before != found);
+        if is_another {
+            self.times_emptied.fetch_add(1, Ordering::AcqRel);
+            *self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+        }
+        is_another
+    }
+
+    pub(crate) fn times_emptied(&self) -> u64 {
+        self.times_emptied.load(Ordering::Acquire)
+    }
+
+    fn emptied_at(&self) -> Option<Timestamp> {
+        *self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks after each connect and every few seconds.
+pub(crate) fn watch_identity(client: &Client) {
+    let client = client.clone();
+    let runtime = client.runtime().clone();
+    runtime.spawn(async move {
+        let mut connects = client.connection().connects();
+        loop {
+            // While Redis is away there is nothing to see; that it is away is said elsewhere.
+            let _ = client.look_at_identity().await;
+            let _ = tokio::time::timeout(LOOK, connects.changed()).await;
+        }
+    });
+}
+
+impl Connection {
+    pub(crate) async fn server_facts(&self) -> Result<ServerFacts, Error> {
+        use fred::interfaces::ClientLike as _;
+        let info: String = self.reader()?.info(None).await?;
+        let facts: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
+        let fact = |name: &str| facts.get(name).map_or(String::new(), |value| value.trim().to_owned());
+        let here = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        let there: i64 = fact("server_time_usec").parse().unwrap_or(here);
+        Ok(ServerFacts {
+            // Valkey answers redis_version too, with the version that it is compatible with.
+            version: if facts.contains_key("valkey_version") {
+                format!("valkey {}", fact("valkey_version"))
+            } else {
+                fact("redis_version")
+            },
+            aof_enabled: fact("aof_enabled") == "1",
+            maxmemory_policy: fact("maxmemory_policy"),
+            run_id: fact("run_id"),
+            clock_ahead: (there - here) / 1_000,
+            emptied_at: None,
+        })
+    }
+}
+
+impl ServerFacts {
+    pub(crate) fn is_valkey(&self) -> bool {
+        self.version.starts_with("valkey")
+    }
+
+    /// Major and minor.
+    pub(crate) fn number(&self) -> (u32, u32) {
+        let number = self.version.trim_start_matches("valkey ");
+        let mut parts = number.split('.').map(|part| part.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+    }
+
+    /// Why no job can be worked on with this server, and what to do about it.
+    pub fn obstacle(&self) -> Option<String> {
+        let is_too_old = self.number() != (0, 0) && self.number() < OLDEST;
+        is_too_old.then(|| {
+            format!("Redis {} is too old: the scripts of the queue need Redis 7.0 or Valkey", self.version)
+        })
+    }
+
+    /// What endangers jobs on this server, each with what to do about it.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(at) = self.emptied_at {
+            warnings.push(format!(
+                "Redis was found emptied at {at}: the jobs that it held are gone. Restore its AOF if you can; this \
+                 warning ends with the process."
+            ));
+        }
+        if !self.aof_enabled {
+            warnings.push(
+                "AOF is off: jobs are lost when Redis stops. Set `appendonly yes` \
+                 (now: `redis-cli CONFIG SET appendonly yes`)."
+                    .to_owned(),
+            );
+        }
+        if !self.maxmemory_policy.is_empty() && self.maxmemory_policy != "noeviction" {
+            warnings.push(format!(
+                "maxmemory-policy is {}: Redis deletes jobs when its memory is full. Set `noeviction` \
+                 (now: `redis-cli CONFIG SET maxmemory-policy noeviction`).",
+                self.maxmemory_policy
+            ));
+        }
+        if self.clock_ahead.unsigned_abs() > MAX_CLOCK_DIFFERENCE.as_millis() as u64 {
+            let (seconds, direction) = (
+                self.clock_ahead.unsigned_abs() / 1_000,
+                if self.clock_ahead > 0 { "ahead of" } else { "behind" },
+            );
+            warnings.push(format!(
+                "Redis' clock is {seconds} s {direction} this machine's, and jobs are due by Redis' clock. Let NTP \
+                 keep both."
+            ));
+        }
+        warnings
+    }
+}
