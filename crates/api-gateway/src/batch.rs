@@ -65,7 +65,7 @@ pub(crate) async fn enqueue(
             gateway.store_each(prepared).await
         }
     };
-    let results = in_time(results, Problem::of_enqueue).await?;
+    let results = in_time(results, |error| Problem::of_enqueue(&error)).await?;
     Ok(HttpResponse::Ok().json(summary(&results)))
 }
 
@@ -106,7 +106,7 @@ impl Gateway {
         let jobs: Vec<_> = good.iter().map(|item| item.job.clone()).collect();
         let queue = jobs[0].queue.clone();
         let stored = self.client.enqueue_all_or_nothing(&queue, &jobs).await;
-        let stored = stored.map_err(|error| Problem::of_enqueue(error))?;
+        let stored = stored.map_err(|error| Problem::of_enqueue(&error))?;
         let conflicts: Vec<FieldError> = stored
             .iter()
             .enumerate()
@@ -147,7 +147,7 @@ impl Gateway {
             // One that may have been stored says more than one that was not.
             let errors = stored.values().filter_map(|stored| stored.as_ref().err());
             if let Some(error) = errors.min_by_key(|error| error.nothing_happened()).cloned() {
-                return Err(Problem::of_enqueue(error));
+                return Err(Problem::of_enqueue(&error));
             }
         }
         let answers = prepared.into_iter().enumerate().map(|(n, item)| {

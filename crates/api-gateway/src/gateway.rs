@@ -29,12 +29,16 @@ pub(crate) struct Gateway {
 }
 
 /// Says that the outcome is not known where it is not in time; what was sent to Redis by then stays sent.
-pub(crate) async fn in_time<T>(
+pub(crate) fn in_time<T>(
     work: impl Future<Output = Result<T, Problem>>,
     problem: fn(Error) -> Problem,
-) -> Result<T, Problem> {
-    let late = |_| Err(problem(Error::Unknown("no answer in time".to_owned())));
-    tokio::time::timeout(ANSWER, work).await.unwrap_or_else(late)
+) -> impl Future<Output = Result<T, Problem>> {
+    // Boxed here once: it is large, and would be copied into each future around it.
+    let work = tokio::time::timeout(ANSWER, Box::pin(work));
+    async move {
+        let late = |_| Err(problem(Error::Unknown("no answer in time".to_owned())));
+        work.await.unwrap_or_else(late)
+    }
 }
 
 impl Gateway {

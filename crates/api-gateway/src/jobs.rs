@@ -66,7 +66,11 @@ impl Gateway {
             let enqueued = self.client.enqueue(prepared.job.clone()).await;
             self.answer(prepared, enqueued).await
         };
-        if waits_for_the_disk { stored.await } else { in_time(stored, Problem::of_enqueue).await }
+        if waits_for_the_disk {
+            Box::pin(stored).await
+        } else {
+            in_time(stored, |error| Problem::of_enqueue(&error)).await
+        }
     }
 
     /// What the client is told of a job, given Redis' word on it.
@@ -75,7 +79,7 @@ impl Gateway {
         prepared: Prepared,
         enqueued: Result<Enqueued, Error>,
     ) -> Result<(Stored, JobView), Problem> {
-        match enqueued.map_err(|error| Problem::of_enqueue(error))? {
+        match enqueued.map_err(|error| Problem::of_enqueue(&error))? {
             Enqueued::Created { at } => Ok((Stored::Created, prepared.stored(at))),
             Enqueued::Duplicate(id) => {
                 let kept = self.client.job(std::slice::from_ref(&prepared.job.queue), id).await?;

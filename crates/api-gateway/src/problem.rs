@@ -254,7 +254,7 @@ impl Problem {
     }
 
     /// Of an enqueue that failed: its client has to know whether it may send the job again.
-    pub(crate) fn of_enqueue(error: Error) -> Self {
+    pub(crate) fn of_enqueue(error: &Error) -> Self {
         let why = error.to_string();
         let why = why.trim_end_matches('.');
         match error {

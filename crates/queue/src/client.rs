@@ -31,7 +31,7 @@ struct Shared {
     keys: Keys,
     clock: RedisClock,
     subscriptions: Subscriptions,
-    lanes: Mutex<HashMap<(Arc<str>, Option<Durability>), Lane>>,
+    lanes: Mutex<HashMap<LaneName, Lane>>,
     /// Queues written to the catalogue, and since when: a Redis that comes back may be empty.
     announced: Mutex<(Since, Vec<String>)>,
     identity: Identity,
@@ -41,6 +41,8 @@ struct Shared {
     /// Where the client was opened; its tasks run there, whatever thread calls it.
     runtime: Handle,
 }
+
+type LaneName = (Arc<str>, Option<Durability>);
 
 /// The connect, and how often Redis was found emptied.
 type Since = (u64, u64);

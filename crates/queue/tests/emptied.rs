@@ -1,7 +1,5 @@
 //! A Redis that lost its data, and what else endangers jobs there.
 
-#![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
-
 mod support;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use atode_testkit::{Connection, Reply};
 
 use crate::ledger::{self, Event, Run};
 use crate::load::Promises;
-use crate::stand::{Stand, lock};
+use crate::stand::{Place, Stand, lock};
 use crate::watch::{Finish, Set, Watch, members};
 
 /// Why a run was followed by another one of the same job.
@@ -74,12 +74,12 @@ pub(crate) fn audit(stand: &Stand, promises: &Promises, watch: &Watch) -> anyhow
         runs,
         finished: std::mem::take(&mut lock(&watch.finished)),
         places: BTreeMap::new(),
-        stopped: stand.workers.iter().flat_map(crate::stand::Place::stopped).collect(),
+        stopped: stand.workers.iter().flat_map(Place::stopped).collect(),
         report: Report {
             repeated_requests: promises.repeated.load(Ordering::Relaxed),
             slowest_ms: promises.slowest_ms.load(Ordering::Relaxed),
-            gateway_memory: stand.gateways.iter().map(|place| place.most_memory()).max().unwrap_or_default(),
-            worker_memory: stand.workers.iter().map(|place| place.most_memory()).max().unwrap_or_default(),
+            gateway_memory: stand.gateways.iter().map(Place::most_memory).max().unwrap_or_default(),
+            worker_memory: stand.workers.iter().map(Place::most_memory).max().unwrap_or_default(),
             broken: std::mem::take(&mut lock(&promises.wrong)),
             ..Report::default()
         },
@@ -129,10 +129,9 @@ impl Audit<'_> {
                 Some(Set::Dead) if finish.is_some_and(|finish| !finish.failures.is_empty()) => {
                     self.report.dead += 1;
                 }
-                Some(Set::Cancelled) if cancelled.contains(id) => self.report.cancelled += 1,
-                // Completed ones make room for later ones.
+                // Those that have finished make room for later ones.
                 Some(Set::Done) | None if succeeded => self.report.completed += 1,
-                None if cancelled.contains(id) => self.report.cancelled += 1,
+                Some(Set::Cancelled) | None if cancelled.contains(id) => self.report.cancelled += 1,
                 place => self.broken(format!(
                     "LOST: {id} was answered 201; it is in {place:?}, its runs: {:?}",
                     self.runs.get(id)

@@ -110,7 +110,7 @@ fn store(
                 return results.iter().filter_map(|result| id_of(&result["job"])).collect();
             }
             // Of a batch some may be stored by now; the repeat answers for all.
-            None | Some((503 | 408, _) | (200, _)) => {}
+            None | Some((503 | 408 | 200, _)) => {}
             Some((status, reply)) => {
                 lock(&promises.wrong).push(format!("POST {path}: {status} {reply}"));
                 return Vec::new();
@@ -132,9 +132,8 @@ fn id_of(job: &Value) -> Option<JobId> {
 
 fn cancel(stand: &Stand, promises: &Promises, dice: &mut SmallRng, id: JobId) {
     match ask(stand, promises, dice, "POST", &format!("/v1/jobs/{id}/cancel"), None) {
-        Some((200 | 202, _)) => drop(lock(&promises.cancelled).insert(id)),
         // Without an answer it may be cancelled all the same.
-        None | Some((503, _)) => drop(lock(&promises.cancelled).insert(id)),
+        None | Some((200 | 202 | 503, _)) => drop(lock(&promises.cancelled).insert(id)),
         // It has run, and may be gone.
         Some((409 | 404, _)) => {}
         Some((status, reply)) => lock(&promises.wrong).push(format!("cancel {id}: {status} {reply}")),

@@ -217,7 +217,7 @@ impl Model {
             (Operation::Cancel, Place::Cancelled(_)) => {}
             (Operation::RunNow, Place::Due(at)) => *at = now.min(*at),
             (Operation::Reschedule(Due::After(delay)), Place::Due(at)) => {
-                *at = now + delay.as_millis() as i64
+                *at = now + delay.as_millis() as i64;
             }
             (Operation::Reschedule(Due::At(then)), Place::Due(at)) => *at = then,
             (Operation::Redrive, Place::Dead(_)) => job.start_over(now),
