@@ -39,6 +39,7 @@ pub(super) struct Mending {
     pub(super) id: Bytes,
     pub(super) digest: String,
     pub(super) entry: Option<Bytes>,
+    pub(super) has_state: bool,
     /// The sets that it was in, as places in `kinds` × [`Set::ALL`].
     pub(super) places: Vec<usize>,
     pub(super) kinds: Vec<Arc<str>>,
@@ -105,6 +106,7 @@ pub(super) fn judge(facts: Facts, kinds: &[Arc<str>]) -> Judgement {
         id: facts.id,
         digest: facts.digest,
         entry: facts.entry,
+        has_state: facts.has_state,
         places,
         kinds: kinds.to_vec(),
         target,

@@ -23,6 +23,8 @@ pub use repair::Repaired;
 /// Findings kept of one audit: more are found by the next, once these are repaired.
 const MAX_FINDINGS: usize = 100_000;
 
+type Tell<'a> = &'a (dyn Fn(u64) + Sync);
+
 /// What an audit looked at and what it found wrong.
 #[derive(Debug, Default, Serialize)]
 pub struct Audit {
@@ -30,6 +32,8 @@ pub struct Audit {
     pub queues: BTreeSet<String>,
     /// Records that have been looked at.
     pub jobs: u64,
+    /// Ids that seemed wrong at first. Most were in motion, so they are no findings.
+    pub suspected: u64,
     pub findings: Vec<Finding>,
 }
 
@@ -113,6 +117,11 @@ impl Client {
     ///
     /// A queue that has a key of a wrong type is only looked at once that is repaired.
     pub async fn audit(&self, queue: Option<&str>) -> Result<Audit, Error> {
+        self.audit_telling(queue, &|_| {}).await
+    }
+
+    /// The same; `tell` hears how many jobs have been looked at, again and again.
+    pub async fn audit_telling(&self, queue: Option<&str>, tell: Tell<'_>) -> Result<Audit, Error> {
         let mut audit = Audit::default();
         for (queue, found) in self.walk_names(queue, &mut audit).await? {
             if audit.findings.len() >= MAX_FINDINGS {
@@ -120,7 +129,7 @@ impl Client {
             }
             if !found.obstructed {
                 let kinds: Vec<Arc<str>> = found.kinds.into_keys().map(Arc::from).collect();
-                walk::Walk::new(self, &queue, kinds, &mut audit).run().await?;
+                walk::Walk::new(self, &queue, kinds, &mut audit, tell).run().await?;
             }
             audit.queues.insert(queue);
         }

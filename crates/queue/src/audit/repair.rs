@@ -57,8 +57,10 @@ impl Client {
         for kind in &mending.kinds {
             script_keys.extend(Set::ALL.map(|set| Key::from(keys.set(kind, set))));
         }
+        let flag = |is_set| if is_set { '1' } else { '0' };
+        let mut judged = String::from(flag(mending.has_state));
         let all = 0..mending.kinds.len() * Set::ALL.len();
-        let sets: String = all.map(|place| if mending.places.contains(&place) { '1' } else { '0' }).collect();
+        judged.extend(all.map(|place| flag(mending.places.contains(&place))));
         let (target, source, at) = match mending.target {
             Target::Stay(place) => (Some(place), None, 0),
             Target::Move { from, to } => (Some(to), Some(from), 0),
@@ -75,12 +77,12 @@ impl Client {
             Value::Bytes(mending.id.clone()),
             (&*mending.digest).into(),
             Value::Bytes(entry.into_owned().into()),
-            sets.into(),
+            judged.into(),
             number(target),
             number(source),
             at.into(),
             target.map_or("", |place| mending.kind(place)).into(),
-            if mending.keeps_entry() { "1" } else { "0" }.into(),
+            i64::from(mending.keeps_entry()).into(),
             keys.wake_channel().into(),
         ];
         let done = self.writes(&MEND, script_keys, args).await?;

@@ -9,7 +9,7 @@ use fred::interfaces::{ClientLike, HashesInterface, SortedSetsInterface};
 use fred::types::{ClusterHash, CustomCommand, Key, Value};
 
 use super::judge::{Facts, Judgement, Mending, judge};
-use super::{Audit, Finding, MAX_FINDINGS, Plan, Wrong, display_id};
+use super::{Audit, Finding, MAX_FINDINGS, Plan, Tell, Wrong, display_id};
 use crate::client::Client;
 use crate::error::Error;
 use crate::keys::{QueueKeys, Set};
@@ -36,6 +36,7 @@ pub(super) struct Walk<'a> {
     /// Bytes of a record on average.
     weight: usize,
     audit: &'a mut Audit,
+    tell: Tell<'a>,
 }
 
 impl<'a> Walk<'a> {
@@ -44,9 +45,10 @@ impl<'a> Walk<'a> {
         queue: &'a str,
         kinds: Vec<Arc<str>>,
         audit: &'a mut Audit,
+        tell: Tell<'a>,
     ) -> Self {
         let keys = client.keys().queue(queue);
-        Walk { client, queue, keys, kinds, judged: HashSet::new(), weight: 0, audit }
+        Walk { client, queue, keys, kinds, judged: HashSet::new(), weight: 0, audit, tell }
     }
 
     pub(super) async fn run(mut self) -> Result<(), Error> {
@@ -67,13 +69,14 @@ impl<'a> Walk<'a> {
         while let Some(page) = cursor.next(self.client).await? {
             let records: Vec<(Bytes, Bytes)> = pairs(page);
             jobs += records.len();
+            self.audit.jobs += records.len() as u64;
+            (self.tell)(self.audit.jobs);
             bytes += records.iter().map(|(_, record)| record.len()).sum::<usize>();
             self.suspect(self.suspicious_records(&records).await?).await?;
             if self.is_full() {
                 break;
             }
         }
-        self.audit.jobs += jobs as u64;
         self.weight = bytes / jobs.max(1);
         Ok(())
     }
@@ -173,6 +176,7 @@ impl<'a> Walk<'a> {
     /// Has the suspects judged, at one instant each.
     async fn suspect(&mut self, ids: Vec<Bytes>) -> Result<(), Error> {
         let mut left: Vec<Bytes> = ids.into_iter().filter(|id| !self.judged.contains(id)).collect();
+        self.audit.suspected += left.len() as u64;
         for _ in 0..MAX_ROUNDS {
             let mut again = Vec::new();
             let a_call = (LOOKUPS / (5 * self.kinds.len()).max(1)).clamp(1, step(self.weight));

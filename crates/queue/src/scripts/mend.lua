@@ -5,7 +5,7 @@
 -- KEYS   1 jobs  2 active  3 state  4 kinds  5 records set aside
 --        then five for each kind: due, lease, done, cancelled, dead
 -- ARGV   1 id  2 SHA-1 of its record ("": none)  3 entry of active behind "=" ("": none)
---        4 a "1" (in it) or "0" for each set, as it was judged
+--        4 a "1" (it has one) or "0" for its entry of state, then (it is in it) for each set
 --        5 the set where it belongs (1… of the sets; 0: none, its record is set aside)
 --        6 the set whose score it takes along where it is not there yet (0: none, it is due)
 --        7 ms when it is due then, at the earliest  8 kind of the set where it belongs
@@ -17,14 +17,16 @@ local record, entry = redis.call('HGET', KEYS[1], id), redis.call('HGET', KEYS[2
 if (record and redis.sha1hex(record) or '') ~= ARGV[2] or (entry and '=' .. entry or '') ~= ARGV[3] then
   return { now, 0 }
 end
+if redis.call('HEXISTS', KEYS[3], id) ~= tonumber(string.sub(ARGV[4], 1, 1)) then
+  return { now, 0 }
+end
 local scores = {}
 for k = 6, #KEYS do
   scores[k - 5] = redis.call('ZSCORE', KEYS[k], id)
-  if (scores[k - 5] and '1' or '0') ~= string.sub(ARGV[4], k - 5, k - 5) then
+  if (scores[k - 5] and '1' or '0') ~= string.sub(ARGV[4], k - 4, k - 4) then
     return { now, 0 }
   end
 end
-expect('HLEN', 3, 3)
 expect('SCARD', 4, 4)
 expect('HLEN', 5, 5)
 
