@@ -11,6 +11,9 @@ use crate::AuditArgs;
 use crate::print::{self, Form};
 use crate::session::Session;
 
+/// Of looks and repairs. Who goes on breaking things meanwhile is not to keep it busy for ever.
+const MAX_ROUNDS: usize = 20;
+
 /// Rows of the table; JSON has them all.
 const ROWS: usize = 500;
 
@@ -53,7 +56,10 @@ pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyho
     }
     let mut findings = Vec::new();
     // What is mended may have hidden more: a key of a wrong type hides all jobs of its queue.
-    while args.repair && !audit.findings.is_empty() {
+    for _ in 0..MAX_ROUNDS {
+        if !args.repair || audit.findings.is_empty() {
+            break;
+        }
         let rows = repair(session, std::mem::take(&mut audit.findings)).await;
         let has_mended = rows.iter().any(|row| matches!(row.outcome, Outcome::Repair(_)));
         findings.extend(rows);

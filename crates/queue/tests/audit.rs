@@ -12,7 +12,6 @@ use std::time::Duration;
 use atode_queue::{
     Audit, ClaimOptions, Due, Finding, JobId, Operation, Reaped, Repaired, Settlement, State, Wrong,
 };
-use atode_testkit::eventually_async;
 use support::{DEADLINE, HOUR, KIND, TestQueue, ids};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -521,19 +520,24 @@ async fn an_audit_of_many_jobs_never_holds_redis_for_long() {
     for _ in 0..20 {
         test.enqueue_now().await;
     }
-    // Half of the short ones and half of the long ones need a closer look, and a repair.
-    test.command(&["ZREMRANGEBYRANK", &test.set("due"), "0", "9999"]);
     test.command(&["CONFIG", "SET", "slowlog-log-slower-than", "20000"]);
-    test.command(&["SLOWLOG", "RESET"]);
-    let audit = test.audit().await;
-    assert_eq!((audit.jobs, audit.findings.len()), (20_220, 10_000));
-    for finding in &audit.findings {
-        test.repair(finding).await;
+    // A machine that has a lot to do may hold up any command; what takes long by itself does so
+    // each time.
+    let mut slow = None;
+    for _ in 0..5 {
+        // Half of the jobs, short ones and long ones, need a closer look and a repair.
+        test.command(&["ZREMRANGEBYRANK", &test.set("due"), "0", "9999"]);
+        test.command(&["SLOWLOG", "RESET"]);
+        let audit = test.audit().await;
+        assert_eq!((audit.jobs, audit.findings.len()), (20_220, 10_000));
+        for finding in &audit.findings {
+            test.repair(finding).await;
+        }
+        assert!(test.audit().await.findings.is_empty());
+        if test.command(&["SLOWLOG", "LEN"]).int() == 0 {
+            return;
+        }
+        slow = Some(test.command(&["SLOWLOG", "GET", "10"]));
     }
-    let slow = test.command(&["SLOWLOG", "GET", "10"]);
-    assert_eq!(test.command(&["SLOWLOG", "LEN"]).int(), 0, "{slow:?}");
-    eventually_async("all is in order", DEADLINE, async || {
-        test.audit().await.findings.is_empty().then_some(())
-    })
-    .await;
+    panic!("{slow:?}");
 }

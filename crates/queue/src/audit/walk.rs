@@ -232,24 +232,25 @@ const LEASE: usize = 1;
 struct Cursor {
     command: &'static str,
     key: String,
-    cursor: Option<String>,
+    /// None: at the end.
+    at: Option<String>,
     step: usize,
 }
 
 impl Cursor {
     fn new(command: &'static str, key: String) -> Self {
-        Cursor { command, key, cursor: Some("0".to_owned()), step: MIN_STEP }
+        Cursor { command, key, at: Some("0".to_owned()), step: MIN_STEP }
     }
 
     /// Members or fields, each with what belongs to it; none at the end.
     async fn next(&mut self, client: &Client) -> Result<Option<Vec<Value>>, Error> {
-        let Some(cursor) = self.cursor.take() else { return Ok(None) };
+        let Some(at) = self.at.take() else { return Ok(None) };
         let command = CustomCommand::new_static(self.command, ClusterHash::FirstKey, false);
         let args: Vec<Value> =
-            vec![(&*self.key).into(), cursor.into(), "COUNT".into(), (self.step as i64).into()];
+            vec![(&*self.key).into(), at.into(), "COUNT".into(), (self.step as i64).into()];
         let reply: Value = client.connection().reader()?.custom(command, args).await?;
         let (next, page) = page(reply)?;
-        self.cursor = (next != "0").then_some(next);
+        self.at = (next != "0").then_some(next);
         let bytes: usize = page.iter().filter_map(Value::as_bytes).map(<[u8]>::len).sum();
         // Only as much more as was seen to be light: what comes next may be heavier.
         self.step = step(2 * bytes / page.len().max(1)).min(4 * self.step);
