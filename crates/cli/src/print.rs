@@ -1,6 +1,6 @@
 //! The only place that writes to the terminal.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -31,6 +31,15 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     }
     table.add_rows(rows);
     line(table.to_string().trim_end())
+}
+
+/// Overwrites itself, on a terminal only: nobody wants it in a log. An empty one takes it away.
+pub(crate) fn progress(text: &str) {
+    let mut terminal = io::stderr();
+    if terminal.is_terminal() {
+        // It is only for somebody who watches.
+        let _ = write!(terminal, "\r\x1b[K{text}").and_then(|()| terminal.flush());
+    }
 }
 
 pub(crate) fn error(error: &anyhow::Error) {

@@ -30,6 +30,54 @@ pub(crate) enum Set {
 impl Set {
     /// In the order in which scripts that look at all of them take them.
     pub(crate) const ALL: [Set; 5] = [Set::Due, Set::Lease, Set::Done, Set::Cancelled, Set::Dead];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Set::Due => "due",
+            Set::Lease => "lease",
+            Set::Done => "done",
+            Set::Cancelled => "cancelled",
+            Set::Dead => "dead",
+        }
+    }
+}
+
+/// What a key is for, read from its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name<'a> {
+    /// [`Keys::workers`]
+    Workers,
+    /// [`Keys::worker`] or [`Keys::asked_of`]
+    Worker,
+    /// A key of this queue.
+    Of(&'a str, Part<'a>),
+}
+
+/// What a queue's key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part<'a> {
+    Set { kind: &'a str, set: Set },
+    Jobs,
+    Active,
+    State,
+    Kinds,
+    Paused,
+    Fence,
+    Stats,
+    Idempotency,
+}
+
+impl Name<'_> {
+    /// The type that the key has, as `TYPE` says it; none where any will do.
+    pub(crate) fn key_type(self) -> Option<&'static str> {
+        match self {
+            Name::Workers | Name::Of(_, Part::Set { .. }) => Some("zset"),
+            Name::Of(_, Part::Jobs | Part::Active | Part::State | Part::Stats) => Some("hash"),
+            Name::Of(_, Part::Kinds) => Some("set"),
+            Name::Worker | Name::Of(_, Part::Fence | Part::Idempotency) => Some("string"),
+            Name::Of(_, Part::Paused) => None,
+        }
+    }
 }
 
 impl Keys {
@@ -75,18 +123,79 @@ impl Keys {
     pub(crate) fn worker(&self, id: WorkerId) -> String {
         format!("{}{{workers}}:{id}", self.prefix)
     }
+
+    /// Where a key goes that is not what its name says: beside all that is looked at, in the same
+    /// slot of a cluster.
+    pub(crate) fn set_aside(&self, key: &str, now: i64) -> String {
+        match key.strip_prefix(&*self.prefix) {
+            Some(name) if name.starts_with('{') => format!("{}broken:{name}:{now}", self.prefix),
+            _ => format!("{}broken:{{{key}}}:{now}", self.prefix),
+        }
+    }
+
+    /// HASH `<id> <ms>` → a record that could not be read, taken out of a queue.
+    pub(crate) fn records_set_aside(&self, queue: &str) -> String {
+        format!("{}broken:{{{queue}}}:records", self.prefix)
+    }
+
+    /// A pattern of `SCAN` for the keys that have a hash tag: of one queue, or all.
+    pub(crate) fn pattern(&self, queue: Option<&str>) -> String {
+        let escaped = |text: &str| {
+            let mut escaped = String::with_capacity(text.len());
+            for c in text.chars() {
+                if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {
+                    escaped.push('\\');
+                }
+                escaped.push(c);
+            }
+            escaped
+        };
+        match queue {
+            Some(queue) => format!("{}{{{}}}:*", escaped(&self.prefix), escaped(queue)),
+            None => format!("{}{{*", escaped(&self.prefix)),
+        }
+    }
+
+    /// None for a key that is none of ours.
+    pub(crate) fn parse<'a>(&self, key: &'a str) -> Option<Name<'a>> {
+        let (tag, rest) = key.strip_prefix(&*self.prefix)?.strip_prefix('{')?.split_once('}')?;
+        if tag == "workers" {
+            let id = rest.strip_prefix(':').map(|rest| rest.strip_suffix(":asked").unwrap_or(rest));
+            match id {
+                None if rest.is_empty() => return Some(Name::Workers),
+                Some(id) if id.parse::<WorkerId>().is_ok() => return Some(Name::Worker),
+                _ => {} // a queue of that name
+            }
+        }
+        Part::parse(rest.strip_prefix(':')?).map(|part| Name::Of(tag, part))
+    }
+}
+
+impl<'a> Part<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        if let Some((kind, last)) = name.rsplit_once(':') {
+            let set = Set::ALL.into_iter().find(|set| set.name() == last);
+            return match set {
+                Some(set) => Some(Part::Set { kind, set }),
+                None => (kind == "idem").then_some(Part::Idempotency),
+            };
+        }
+        Some(match name {
+            "jobs" => Part::Jobs,
+            "active" => Part::Active,
+            "state" => Part::State,
+            "kinds" => Part::Kinds,
+            "paused" => Part::Paused,
+            "fence" => Part::Fence,
+            "stats" => Part::Stats,
+            _ => return None,
+        })
+    }
 }
 
 impl QueueKeys {
     pub(crate) fn set(&self, kind: &str, set: Set) -> String {
-        let set = match set {
-            Set::Due => "due",
-            Set::Lease => "lease",
-            Set::Done => "done",
-            Set::Cancelled => "cancelled",
-            Set::Dead => "dead",
-        };
-        format!("{}{kind}:{set}", self.base)
+        format!("{}{kind}:{}", self.base, set.name())
     }
 
     /// HASH id → the job as JSON, written once.
@@ -161,5 +270,44 @@ mod tests {
         assert_eq!(keys.jobs(), "atode:{default}:jobs");
         assert_eq!(keys.set("demo:delay_print", Set::Due), "atode:{default}:demo:delay_print:due");
         assert_eq!(keys.wake_channel(), "atode:{default}:wake");
+    }
+
+    #[test]
+    fn a_name_tells_what_its_key_is_for() {
+        let keys = Keys::new("atode:");
+        let of = |key: &str| {
+            let Some(Name::Of(queue, part)) = keys.parse(key) else { return None };
+            Some(format!("{queue} {part:?}"))
+        };
+        let queue = keys.queue("workers");
+        for set in Set::ALL {
+            assert_eq!(
+                of(&queue.set("a:b", set)),
+                Some(format!("workers {:?}", Part::Set { kind: "a:b", set }))
+            );
+        }
+        assert_eq!(of(&queue.jobs()).as_deref(), Some("workers Jobs"));
+        assert_eq!(of(&queue.idempotency("0123")).as_deref(), Some("workers Idempotency"));
+        assert_eq!(keys.parse(&keys.workers()), Some(Name::Workers));
+        let worker = WorkerId::new(1);
+        assert_eq!(keys.parse(&keys.worker(worker)), Some(Name::Worker));
+        assert_eq!(keys.parse(&keys.asked_of(worker)), Some(Name::Worker));
+        for other in ["atode:queues", "other:{q}:jobs", "atode:{q}:new:thing", "atode:ratelimit:{x}:jobs"] {
+            assert_eq!(keys.parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_aside_is_no_key_of_ours_and_keeps_its_hash_tag() {
+        let keys = Keys::new("atode:");
+        assert_eq!(keys.set_aside("atode:{q}:a:b:due", 7), "atode:broken:{q}:a:b:due:7");
+        assert_eq!(keys.set_aside(&keys.queues(), 7), "atode:broken:{atode:queues}:7");
+        assert_eq!(keys.parse("atode:broken:{q}:a:b:due:7"), None);
+    }
+
+    #[test]
+    fn a_pattern_takes_names_literally() {
+        assert_eq!(Keys::new("a*[b]:").pattern(None), r"a\*\[b\]:{*");
+        assert_eq!(Keys::new("atode:").pattern(Some("q?")), r"atode:{q\?}:*");
     }
 }

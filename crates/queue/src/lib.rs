@@ -4,10 +4,12 @@
 //! ([`keys`](self) are all made in `keys.rs`, scripts are all in `src/scripts`). The crate knows no
 //! concrete job and no HTTP.
 //!
-//! [`Client`] is the one way in: enqueue, claim, settle, extend, reap, operate, register, read.
+//! [`Client`] is the one way in: enqueue, claim, settle, extend, reap, operate, register, read,
+//! audit.
 
 #![expect(clippy::must_use_candidate, reason = "of what matters when it is dropped, the type says so")]
 
+mod audit;
 mod claim;
 mod client;
 mod clients;
@@ -31,6 +33,7 @@ mod subscribe;
 mod trim;
 mod workers;
 
+pub use audit::{Audit, Finding, Repaired, Wrong};
 pub use claim::{Claim, ClaimOptions, Claimed};
 pub use client::Client;
 pub use connection::Connection;

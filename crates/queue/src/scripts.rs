@@ -25,6 +25,8 @@ macro_rules! scripts {
 
 scripts! {
     ASK "ask",
+    AUDIT "audit",
+    AUDIT_NAME "audit_name",
     BURY "bury",
     CANCEL "cancel",
     CLAIM "claim",
@@ -32,10 +34,12 @@ scripts! {
     COUNTS "counts",
     DELETE "delete",
     ENQUEUE "enqueue",
+    ENROL "enrol",
     EXPIRED "expired",
     EXTEND "extend",
     HEARTBEAT "heartbeat",
     INSPECT "inspect",
+    MEND "mend",
     PAUSE "pause",
     PURGE "purge",
     REAP "reap",
@@ -45,6 +49,7 @@ scripts! {
     RESCHEDULE "reschedule",
     RESUME "resume",
     RETRY "retry",
+    SET_ASIDE "set_aside",
     TRIM "trim",
 }
 

@@ -1,0 +1,155 @@
+//! `atode audit`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use atode_queue::{Audit, Error, Finding, Repaired};
+use serde::Serialize;
+
+use crate::AuditArgs;
+use crate::print::{self, Form};
+use crate::session::Session;
+
+/// Of looks and repairs. Who goes on breaking things meanwhile is not to keep it busy for ever.
+const MAX_ROUNDS: usize = 20;
+
+/// Rows of the table; JSON has them all.
+const ROWS: usize = 500;
+
+#[derive(Serialize)]
+struct Report {
+    /// That were looked at.
+    queues: Vec<String>,
+    /// That were looked at.
+    jobs: u64,
+    findings: Vec<Row>,
+    /// What is wrong still.
+    left: usize,
+    duration_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Row {
+    #[serde(flatten)]
+    finding: Finding,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Repair(Repaired),
+    Failed { outcome: &'static str, error: String },
+    Found { outcome: &'static str },
+}
+
+pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let mut audit = look(session, args.queue.as_deref()).await?;
+    if let Some(queue) = &args.queue
+        && !audit.queues.contains(queue)
+        && !session.config.queues.contains_key(queue)
+    {
+        bail!("there is no queue {queue}");
+    }
+    let mut findings = Vec::new();
+    // What is mended may have hidden more: a key of a wrong type hides all jobs of its queue.
+    for _ in 0..MAX_ROUNDS {
+        if !args.repair || audit.findings.is_empty() {
+            break;
+        }
+        let rows = repair(session, std::mem::take(&mut audit.findings)).await;
+        let has_mended = rows.iter().any(|row| matches!(row.outcome, Outcome::Repair(_)));
+        findings.extend(rows);
+        audit = look(session, args.queue.as_deref()).await?;
+        if !has_mended {
+            break;
+        }
+    }
+    let left = audit.findings.len();
+    if !args.repair {
+        let found = |finding| Row { finding, outcome: Outcome::Found { outcome: "found" } };
+        findings.extend(audit.findings.into_iter().map(found));
+    }
+    let report = Report {
+        queues: audit.queues.into_iter().collect(),
+        jobs: audit.jobs,
+        findings,
+        left,
+        duration_ms: started.elapsed().as_millis() as u64,
+    };
+    match form {
+        Form::Json => print::json(&report)?,
+        Form::Text => report.print(args.repair)?,
+    }
+    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn look(session: &Session, queue: Option<&str>) -> Result<Audit, Error> {
+    let audit = session.client.audit_telling(queue, &|jobs| print::progress(&format!("{jobs} jobs"))).await;
+    print::progress("");
+    audit
+}
+
+async fn repair(session: &Session, findings: Vec<Finding>) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(findings.len());
+    let all = findings.len();
+    for finding in findings {
+        print::progress(&format!("{} of {all} findings", rows.len()));
+        let outcome = match session.client.repair(&finding).await {
+            Ok(repaired) => Outcome::Repair(repaired),
+            Err(error) => Outcome::Failed { outcome: "failed", error: error.to_string() },
+        };
+        rows.push(Row { finding, outcome });
+    }
+    print::progress("");
+    rows
+}
+
+impl Report {
+    fn print(&self, has_repaired: bool) -> anyhow::Result<()> {
+        if !self.findings.is_empty() {
+            let last = if has_repaired { "what was done" } else { "what --repair does" };
+            print::table(
+                &["queue", "wrong", "job or key", "where", last],
+                self.findings.iter().take(ROWS).map(|Row { finding, outcome }| {
+                    vec![
+                        finding.queue.clone().unwrap_or_else(|| "–".to_owned()),
+                        finding.wrong.to_string(),
+                        finding.subject.clone(),
+                        finding.places.join(" "),
+                        match outcome {
+                            Outcome::Found { .. } => finding.repair.clone(),
+                            Outcome::Failed { error, .. } => format!("failed: {error}"),
+                            Outcome::Repair(Repaired::Changed) => "nothing: it had changed".to_owned(),
+                            Outcome::Repair(Repaired::Done { set_aside: None }) => {
+                                format!("done: {}", finding.repair)
+                            }
+                            Outcome::Repair(Repaired::Done { set_aside: Some(aside) }) => {
+                                format!("done: {} → {aside}", finding.repair)
+                            }
+                        },
+                    ]
+                }),
+            )?;
+            if let more @ 1.. = self.findings.len().saturating_sub(ROWS) {
+                print::line(&format!("… and {more} more: --json shows all"))?;
+            }
+        }
+        let outcome = match (self.findings.len(), self.left) {
+            (0, 0) => "nothing is wrong".to_owned(),
+            (found, 0) => format!("{found} found, all mended"),
+            (found, left) if has_repaired => format!("{found} found, {left} left"),
+            (found, _) => format!("{found} found; --repair mends them"),
+        };
+        let took = Duration::from_millis(self.duration_ms).as_secs_f64();
+        let (jobs, queues) = (counted(self.jobs, "job"), counted(self.queues.len() as u64, "queue"));
+        print::line(&format!("{jobs} in {queues} looked at in {took} s: {outcome}"))
+    }
+}
+
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

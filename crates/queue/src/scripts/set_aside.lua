@@ -1,0 +1,14 @@
+#!lua flags=allow-oom
+-- set_aside: gives a key that is not of its type another name, so that whoever needs it can make it
+-- anew and nothing is destroyed.
+--
+-- KEYS   1 the key  2 its new name
+-- ARGV   1 the type that it should have
+-- reply  now ms, 1 done (0: it is of that type, or gone, or the name is taken)
+local now = clock()
+local found = redis.call('TYPE', KEYS[1]).ok
+if found == 'none' or found == ARGV[1] or redis.call('EXISTS', KEYS[2]) == 1 then
+  return { now, 0 }
+end
+redis.call('RENAME', KEYS[1], KEYS[2])
+return { now, 1 }
