@@ -15,6 +15,7 @@ mod memory;
 mod policy;
 mod remote;
 mod subject;
+mod tally;
 
 pub use decision::{Decision, Denial, Quota};
 pub use limiter::{RateLimiter, Settings, StartError};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::memory::Memory;
 use crate::policy::{Limits, Policy};
 use crate::remote::Remote;
 use crate::subject::Subject;
+use crate::tally::{By, Tally};
 
 /// Between two looks at a backend that is away.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ struct Shared {
     default: Plan,
     of_keys: HashMap<String, Plan>,
     backend: Backend,
-    fallbacks: AtomicU64,
+    tally: Tally,
 }
 
 /// The policies of one set of limits, each with its local limiter.
@@ -129,7 +129,7 @@ impl RateLimiter {
                     .map(|(key, limits)| (key.clone(), Plan::new(limits)))
                     .collect(),
                 backend,
-                fallbacks: AtomicU64::new(0),
+                tally: Tally::new(),
             }),
         };
         if uses_redis {
@@ -159,7 +159,7 @@ impl RateLimiter {
 
     /// Decisions made without the shared backend because it was away.
     pub fn fallbacks(&self) -> u64 {
-        self.shared.fallbacks.load(Ordering::Relaxed)
+        self.shared.tally.fallbacks()
     }
 
     /// Clients that this process remembers.
@@ -177,25 +177,32 @@ impl RateLimiter {
     }
 
     async fn check(&self, subject: &Subject, counted: &Counted, cost: NonZeroU32) -> Decision {
-        match counted.policy.largest_cost() {
-            None => return Decision::Allowed(Vec::new()),
-            Some(most) if cost > most => return Decision::TooLarge { most },
-            Some(_) => {}
-        }
+        let Some(most) = counted.policy.largest_cost() else { return Decision::Allowed(Vec::new()) };
+        let (by, decision) = if cost > most {
+            (By::Configuration, Decision::TooLarge { most })
+        } else {
+            self.decide(subject, counted, cost).await
+        };
+        self.shared.tally.decision(by, &decision);
+        decision
+    }
+
+    async fn decide(&self, subject: &Subject, counted: &Counted, cost: NonZeroU32) -> (By, Decision) {
         let client = subject.name();
-        match &self.shared.backend {
-            Backend::Memory => counted.memory.check(&client, cost),
-            Backend::Redis(redis) => match redis.check(counted, &client, cost).await {
-                Some(decision) => decision,
-                None => {
-                    self.shared.fallbacks.fetch_add(1, Ordering::Relaxed);
-                    match redis.on_error {
-                        OnError::Memory => counted.memory.check(&client, cost),
-                        OnError::Allow => Decision::Allowed(Vec::new()),
-                        OnError::Deny => Decision::Unavailable,
-                    }
+        let on_error = match &self.shared.backend {
+            Backend::Memory => OnError::Memory,
+            Backend::Redis(redis) => {
+                if let Some(decided) = redis.check(counted, &client, cost, &self.shared.tally).await {
+                    return decided;
                 }
-            },
+                self.shared.tally.fallback();
+                redis.on_error
+            }
+        };
+        match on_error {
+            OnError::Memory => (By::Memory, counted.memory.check(&client, cost)),
+            OnError::Allow => (By::Configuration, Decision::Allowed(Vec::new())),
+            OnError::Deny => (By::Configuration, Decision::Unavailable),
         }
     }
 
@@ -206,6 +213,7 @@ impl RateLimiter {
         match connect::connect(redis).await? {
             Some(client) => shared.connected(Remote::new(client, &redis.key_prefix)),
             None => {
+                shared.tally.breaker_opened();
                 tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
                 let redis = redis.clone();
                 tokio::spawn(async move {
@@ -231,6 +239,7 @@ impl Shared {
     fn connected(&self, remote: Remote) {
         if let Backend::Redis(redis) = &self.backend {
             let _ = redis.remote.set(Arc::new(remote));
+            self.tally.breaker_closed();
             tracing::info!("rate limits are shared through Redis");
         }
     }
@@ -238,14 +247,20 @@ impl Shared {
 
 impl Redis {
     /// None: the backend is away, or did not answer in time.
-    async fn check(&self, counted: &Counted, client: &str, cost: NonZeroU32) -> Option<Decision> {
+    async fn check(
+        &self,
+        counted: &Counted,
+        client: &str,
+        cost: NonZeroU32,
+        tally: &Tally,
+    ) -> Option<(By, Decision)> {
         let remote = self.remote.get()?;
         if self.breaker.is_open() {
             return None;
         }
         let key = remote.key(&counted.policy, client);
         if let Some(denial) = self.denials.holds(&key, cost) {
-            return Some(Decision::Denied(denial));
+            return Some((By::Remembered, Decision::Denied(denial)));
         }
         let decision = self.gather.check(remote, &counted.policy, &key, cost);
         let failure = match tokio::time::timeout(self.deadline, decision).await {
@@ -255,12 +270,13 @@ impl Redis {
                     // Kept warm: should the backend go away, nobody starts with a full quota.
                     _ => drop(counted.memory.check(client, cost)),
                 }
-                return Some(decision);
+                return Some((By::Redis, decision));
             }
             Ok(Err(error)) => error,
             Err(_) => format!("no answer within {:?}", self.deadline),
         };
         if self.breaker.trip(&counted.policy, &key) {
+            tally.breaker_opened();
             tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
         }
         None
@@ -292,6 +308,7 @@ async fn recover(shared: std::sync::Weak<Shared>) {
         };
         if let Ok(Ok(())) = tokio::time::timeout(redis.deadline, remote.probe(&policy, &key)).await {
             redis.breaker.close();
+            shared.tally.breaker_closed();
             tracing::info!("the rate limiter's Redis is back");
         }
     }
