@@ -3,81 +3,81 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::decision::Decision;
-use crate::policy::Policy;
-use crate::remote::Remote;
+use crate::subject::Subject;
 
-/// A decision, or why there is none.
-type Answer = Result<Decision, String>;
+/// What those have in common who share a round trip.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Asked {
+    /// The policy's.
+    id: &'static str,
+    pub(crate) subject: Subject,
+    pub(crate) cost: NonZeroU32,
+    /// To wake a task of another thread takes a system call; of its own, none.
+    thread: ThreadId,
+}
 
-/// Key and cost.
-type Asked = (String, NonZeroU32);
+/// Who waits for the next round trip.
+pub(crate) struct Group {
+    /// When the first of them asked.
+    pub(crate) since: Instant,
+    pub(crate) answers: Vec<oneshot::Sender<Decision>>,
+}
 
-type Waiting = HashMap<Asked, Vec<oneshot::Sender<Answer>>>;
-
-/// Who waits for a decision. An entry stands while a round trip on it is in flight.
+/// An entry stands while a round trip is in flight; it holds those that have asked since.
 #[derive(Default)]
 pub(crate) struct Gather {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<HashMap<Asked, Option<Group>>>,
+}
+
+/// How a request that has joined gets its decision.
+pub(crate) enum Joined {
+    /// Nobody drives it: whoever gets this has to see to it that [`Gather::next`] is called until
+    /// it gives none.
+    First(oneshot::Receiver<Decision>),
+    Behind(oneshot::Receiver<Decision>),
+}
+
+impl Asked {
+    pub(crate) fn now(id: &'static str, subject: &Subject, cost: NonZeroU32) -> Self {
+        Asked { id, subject: subject.clone(), cost, thread: thread::current().id() }
+    }
 }
 
 impl Gather {
-    pub(crate) async fn check(
-        self: &Arc<Self>,
-        remote: &Arc<Remote>,
-        policy: &Policy,
-        key: &str,
-        cost: NonZeroU32,
-    ) -> Answer {
+    /// A decision that never comes is one that its round trip did not bring.
+    pub(crate) fn join(&self, asked: &Asked) -> Joined {
         let (answer, answered) = oneshot::channel();
-        let asked = (key.to_owned(), cost);
-        let in_flight = {
-            let mut waiting = self.waiting();
-            let known = waiting.contains_key(&asked);
-            waiting.entry(asked.clone()).or_default().push(answer);
-            known
-        };
-        if !in_flight {
-            // A task of its own: whoever asked first may give up before the others have an answer.
-            tokio::spawn(self.clone().drive(remote.clone(), policy.clone(), asked));
-        }
-        answered.await.unwrap_or_else(|_| Err("the decision was dropped".to_owned()))
-    }
-
-    async fn drive(self: Arc<Self>, remote: Arc<Remote>, policy: Policy, asked: Asked) {
-        while let Some(answers) = self.take(&asked) {
-            let (key, cost) = &asked;
-            match remote.check(&policy, key, *cost, answers.len()).await {
-                Ok(decisions) => {
-                    for (answer, decision) in answers.into_iter().zip(decisions) {
-                        let _ = answer.send(Ok(decision));
-                    }
-                }
-                Err(error) => {
-                    for answer in answers {
-                        let _ = answer.send(Err(error.to_string()));
-                    }
-                }
+        let group = |answer| Group { since: Instant::now(), answers: vec![answer] };
+        let mut waiting = self.waiting();
+        match waiting.get_mut(asked) {
+            Some(Some(group)) => group.answers.push(answer),
+            Some(none) => *none = Some(group(answer)),
+            None => {
+                waiting.insert(asked.clone(), Some(group(answer)));
+                return Joined::First(answered);
             }
         }
+        Joined::Behind(answered)
     }
 
     /// Those that wait now; none, and no entry any more, where nobody does.
-    fn take(&self, asked: &Asked) -> Option<Vec<oneshot::Sender<Answer>>> {
+    pub(crate) fn next(&self, asked: &Asked) -> Option<Group> {
         let mut waiting = self.waiting();
-        let answers = waiting.get_mut(asked).map(std::mem::take).unwrap_or_default();
-        if answers.is_empty() {
+        let group = waiting.get_mut(asked).and_then(Option::take);
+        if group.is_none() {
             waiting.remove(asked);
-            return None;
         }
-        Some(answers)
+        group
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Asked, Option<Group>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,7 @@
 
 mod breaker;
 mod connect;
+mod counted;
 mod decision;
 mod denials;
 mod gather;
@@ -14,6 +15,7 @@ mod limiter;
 mod memory;
 mod policy;
 mod remote;
+mod shared;
 mod subject;
 mod tally;
 

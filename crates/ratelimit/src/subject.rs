@@ -1,12 +1,13 @@
 //! Whose requests are counted together.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// A client: its API key where it has one, else its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The key's name.
-    Key(String),
+    Key(Arc<str>),
     Address(IpAddr),
 }
 
@@ -25,13 +26,6 @@ impl Subject {
             hops.nth(hop)
         });
         Subject::Address(prefix(hop.and_then(parse).unwrap_or(peer)))
-    }
-
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Subject::Key(name) => format!("key {name}"),
-            Subject::Address(address) => address.to_string(),
-        }
     }
 }
 
@@ -63,7 +57,9 @@ mod tests {
     use super::*;
 
     fn of(peer: &str, forwarded: &[&str], trusted: usize) -> String {
-        Subject::of_address(peer.parse().unwrap(), forwarded.iter().copied(), trusted).name()
+        let subject = Subject::of_address(peer.parse().unwrap(), forwarded.iter().copied(), trusted);
+        let Subject::Address(address) = subject else { panic!("{subject:?}") };
+        address.to_string()
     }
 
     #[test]
