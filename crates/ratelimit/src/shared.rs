@@ -76,7 +76,7 @@ impl Shared {
         if let Some(denial) = self.denials.holds(id, subject, cost) {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
-        let asked = Asked::now(id, subject, cost);
+        let asked = Asked::new(id, subject, cost);
         let answer = match self.gather.join(&asked) {
             Joined::First(answer) => {
                 // A task of its own: whoever asked first may give up before the others have theirs.
@@ -91,7 +91,7 @@ impl Shared {
     async fn drive(self: Arc<Self>, counted: Arc<Counted>, asked: Asked) {
         let Some(remote) = self.remote.get() else { return };
         let key = remote.key(&counted.policy, &asked.subject);
-        while let Some(group) = self.gather.next(&asked) {
+        while let Some(group) = self.gather.next(&asked).await {
             if self.breaker.is_open() {
                 continue;
             }
