@@ -8,13 +8,6 @@ use atode_testkit::{Gateway, eventually};
 use serde_json::json;
 use support::{DEADLINE, UNKNOWN, start};
 
-/// The value of the sample that is written exactly so; 0 where there is none.
-fn sample(gateway: &Gateway, series: &str) -> f64 {
-    let text = gateway.get("/metrics").text();
-    let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    value.map_or(0.0, |value| value.parse().expect("a number"))
-}
-
 #[test]
 fn requests_are_counted_by_method_route_and_status_and_timed() {
     let (_redis, gateway) = start();
@@ -52,10 +45,10 @@ fn requests_are_counted_by_method_route_and_status_and_timed() {
 fn a_redis_that_is_away_shows() {
     let (redis, gateway) = start();
     redis.kill();
-    eventually("it is noticed", DEADLINE, || (sample(&gateway, "atode_redis_up") == 0.0).then_some(()));
+    eventually("it is noticed", DEADLINE, || (gateway.metric("atode_redis_up") == 0.0).then_some(()));
     redis.restart();
     eventually("it is noticed", Duration::from_secs(10), || {
-        (sample(&gateway, "atode_redis_up") > 0.0).then_some(())
+        (gateway.metric("atode_redis_up") > 0.0).then_some(())
     });
 }
 
@@ -73,10 +66,10 @@ fn decisions_of_the_limiter_are_counted_by_result_and_by_who_decided() {
         assert_eq!(gateway.get("/metrics").status, 200, "not limited");
     }
     let decisions = |by, result| {
-        sample(&gateway, &format!("atode_ratelimit_decisions_total{{by=\"{by}\",result=\"{result}\"}}"))
+        gateway.metric(&format!("atode_ratelimit_decisions_total{{by=\"{by}\",result=\"{result}\"}}"))
     };
     assert_eq!((decisions("memory", "allowed"), decisions("memory", "denied")), (2.0, 1.0));
-    assert_eq!(sample(&gateway, "atode_ratelimit_fallbacks_total"), 0.0);
+    assert_eq!(gateway.metric("atode_ratelimit_fallbacks_total"), 0.0);
     let refused = r#"atode_http_requests_total{method="GET",route="/v1/kinds",status="429"}"#;
-    assert_eq!(sample(&gateway, refused), 1.0);
+    assert_eq!(gateway.metric(refused), 1.0);
 }
