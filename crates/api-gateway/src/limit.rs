@@ -73,9 +73,9 @@ impl Limit {
             return Some(Subject::Key(name.clone()));
         }
         let peer = request.peer_addr()?.ip();
-        let forwarded: Vec<&str> = match self.trusted_proxies {
+        let forwarded: Vec<&[u8]> = match self.trusted_proxies {
             0 => Vec::new(),
-            _ => request.headers().get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect(),
+            _ => request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect(),
         };
         Some(Subject::of_address(peer, forwarded.into_iter(), self.trusted_proxies))
     }

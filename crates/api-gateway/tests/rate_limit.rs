@@ -255,6 +255,8 @@ fn a_forwarded_for_of_many_lines_and_entries_is_read_from_the_right_and_a_huge_o
     assert_eq!((from(&["8.8.8.8", "9.9.9.9"]), from(&[&format!("{many}, 9.9.9.9:80")])), (200, 429));
     // Garbage at the right is the proxy itself, whatever stands left of it.
     assert_eq!((from(&["4.4.4.4, garbage"]), from(&["3.3.3.3", "999.1.1.1"])), (200, 429));
+    // Nor does what is no text hide what the proxy wrote behind it.
+    assert_eq!((from(&["6.6.6.6", "💥, 2.2.2.2"]), from(&["7.7.7.7", "💥, 2.2.2.2"])), (200, 429));
     assert_eq!(from(&[&huge]), 431);
 }
 
