@@ -77,14 +77,11 @@ impl Shared {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
         let asked = Asked::new(id, subject, cost);
-        let answer = match self.gather.join(&asked) {
-            Joined::First(answer) => {
-                // A task of its own: whoever asked first may give up before the others have theirs.
-                tokio::spawn(self.clone().drive(counted.clone(), asked));
-                answer
-            }
-            Joined::Behind(answer) => answer,
-        };
+        let Joined { answer, is_first } = self.gather.join(&asked);
+        if is_first {
+            // A task of its own: whoever asked first may give up before the others have theirs.
+            tokio::spawn(self.clone().drive(counted.clone(), asked));
+        }
         Some((By::Redis, answer.await.ok()?))
     }
 
@@ -95,14 +92,12 @@ impl Shared {
             if self.breaker.is_open() {
                 continue;
             }
-            let decisions = remote.check(&counted.policy, &key, asked.cost, group.answers.len());
+            let decisions = remote.check(&counted.policy, &key, asked.cost, group.len());
             // One timer for all: the others have asked later, and nobody waits longer than the first.
             let failure = match tokio::time::timeout_at(group.since + self.deadline, decisions).await {
                 Ok(Ok(decisions)) => {
                     self.take_note(&counted, &asked, &decisions);
-                    for (answer, decision) in group.answers.into_iter().zip(decisions) {
-                        let _ = answer.send(decision);
-                    }
+                    group.answer(decisions);
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),
