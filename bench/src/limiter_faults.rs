@@ -67,9 +67,10 @@ fn exact(jobs: &RedisServer, name: &str, addrs: &[String]) -> anyhow::Result<()>
     let replies: Vec<Reply> = replies.into_iter().flatten().collect();
     let statuses = statuses(&replies);
     let admitted = statuses.get(&200).copied().unwrap_or_default();
-    let ends = |reply: &Reply| reply.sent + reply.took;
-    let (first, last) = (replies.iter().map(|reply| reply.sent).min(), replies.iter().map(ends).max());
-    let (decided, asked) = (replies.iter().map(ends).min(), replies.iter().map(|reply| reply.sent).max());
+    let (first, last) =
+        (replies.iter().map(|reply| reply.sent).min(), replies.iter().map(Reply::ended).max());
+    let (decided, asked) =
+        (replies.iter().map(Reply::ended).min(), replies.iter().map(|reply| reply.sent).max());
     let (Some(first), Some(last), Some(decided), Some(asked)) = (first, last, decided, asked) else {
         anyhow::bail!("no replies")
     };
@@ -121,7 +122,7 @@ fn away(
         Ok((early, broken, opened, mended, back))
     };
     let ((early, broken, opened, mended, back), replies) = during(gateway.port(), |_| None, fault)?;
-    let (count, p50, p99) = figures(&replies, broken - PHASE..broken);
+    let (count, p50, p99) = figures(&replies, &(broken - PHASE..broken));
     println!(
         "Redis {name}: before: {count} requests, p50 {p50:.2?}, p99 {p99:.2?}, {early} decisions without Redis"
     );
@@ -129,8 +130,8 @@ fn away(
         ("the first 200 ms", broken..broken + FIRST, "50 ms"),
         ("breaker open", broken + FIRST..mended, "1 ms"),
     ] {
-        let (count, open_p50, open_p99) = figures(&replies, time.clone());
-        let within = replies.iter().filter(|reply| time.contains(&reply.sent));
+        let (count, open_p50, open_p99) = figures(&replies, &time);
+        let within = ended(&replies, &time);
         let slowest = percentile(within, 1.0);
         let added = 1e3 * (open_p99.as_secs_f64() - p99.as_secs_f64());
         println!(
@@ -204,9 +205,14 @@ fn wait_for_breaker(gateway: &Gateway, value: f64) {
     eventually(&what, BACK_WITHIN, || (gateway.metric(BREAKER_OPEN) == value).then_some(()));
 }
 
-fn figures(replies: &[Reply], time: Range<Instant>) -> (usize, Duration, Duration) {
-    let within = || replies.iter().filter(|reply| time.contains(&reply.sent));
+fn figures(replies: &[Reply], time: &Range<Instant>) -> (usize, Duration, Duration) {
+    let within = || ended(replies, time);
     (within().count(), percentile(within(), 0.5), percentile(within(), 0.99))
+}
+
+/// By their ends: one that is under way when Redis goes belongs to what comes then.
+fn ended<'a>(replies: &'a [Reply], time: &'a Range<Instant>) -> impl Iterator<Item = &'a Reply> {
+    replies.iter().filter(|reply| time.contains(&reply.ended()))
 }
 
 fn statuses(replies: &[Reply]) -> BTreeMap<u16, usize> {

@@ -20,6 +20,12 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
 }
 
+impl Reply {
+    pub(crate) fn ended(&self) -> Instant {
+        self.sent + self.took
+    }
+}
+
 impl Caller {
     pub(crate) fn open(port: u16) -> anyhow::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

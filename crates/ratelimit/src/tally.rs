@@ -37,9 +37,12 @@ impl Tally {
         describe_counter!(FALLBACKS, "Decisions made without the shared Redis because it was away.");
         describe_gauge!(BREAKER_OPEN, "1 while decisions are made without the shared Redis.");
         let row = |by: &'static str, possible: &[&str]| {
-            RESULTS.map(|result| match possible.contains(&result) {
-                true => counter!(DECISIONS, "by" => by, "result" => result),
-                false => Counter::noop(),
+            RESULTS.map(|result| {
+                if possible.contains(&result) {
+                    counter!(DECISIONS, "by" => by, "result" => result)
+                } else {
+                    Counter::noop()
+                }
             })
         };
         Tally {
