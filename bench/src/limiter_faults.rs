@@ -67,28 +67,29 @@ fn exact(jobs: &RedisServer, name: &str, addrs: &[String]) -> anyhow::Result<()>
     let replies: Vec<Reply> = replies.into_iter().flatten().collect();
     let statuses = statuses(&replies);
     let admitted = statuses.get(&200).copied().unwrap_or_default();
-    let (first, last) =
-        (replies.iter().map(|reply| reply.sent).min(), replies.iter().map(Reply::ended).max());
-    let (decided, asked) =
-        (replies.iter().map(Reply::ended).min(), replies.iter().map(|reply| reply.sent).max());
-    let (Some(first), Some(last), Some(decided), Some(asked)) = (first, last, decided, asked) else {
+    let sent = || replies.iter().map(|reply| reply.sent);
+    let ended = || replies.iter().map(Reply::ended);
+    let (Some(start), Some(first_answer), Some(last_question), Some(end)) =
+        (sent().min(), ended().min(), sent().max(), ended().max())
+    else {
         anyhow::bail!("no replies")
     };
-    // The first decision fell between `first` and `decided`, the last between `asked` and `last`. What
-    // comes back just before the end may find nobody who asks.
+    // The first decision fell between `start` and `first_answer`, the last between `last_question` and
+    // `end`. What comes back just before the end may find nobody who asks.
     let emission = Duration::from_secs(60) / LIMIT;
     let emitted = |time: Duration| (time.as_micros() / emission.as_micros()) as usize;
-    let most = LIMIT as usize + emitted(last - first);
-    let least = LIMIT as usize + emitted(asked.saturating_duration_since(decided)).saturating_sub(1);
-    let fallbacks: f64 = gateways.iter().map(|gateway| gateway.metric(FALLBACKS)).sum();
-    let per_gateway: Vec<f64> = gateways.iter().map(|gateway| gateway.metric(ALLOWED)).collect();
+    let most = LIMIT as usize + emitted(end - start);
+    let surely = emitted(last_question.saturating_duration_since(first_answer)).saturating_sub(1);
+    let least = LIMIT as usize + surely;
+    let fallbacks: u64 = gateways.iter().map(|gateway| gateway.metric(FALLBACKS)).sum();
+    let per_gateway: Vec<u64> = gateways.iter().map(|gateway| gateway.metric(ALLOWED)).collect();
     println!(
         "{name}: {GATEWAYS} gateways, {REQUESTS} requests in {:.2?}, limit {LIMIT} a minute: admitted \
          {admitted}, GCRA allows {least} to {most}; statuses {statuses:?}; by gateway {per_gateway:?}; \
          {fallbacks} decisions without Redis",
-        last - first
+        end - start
     );
-    anyhow::ensure!((least..=most).contains(&admitted) && fallbacks == 0.0, "{name}: not exact");
+    anyhow::ensure!((least..=most).contains(&admitted) && fallbacks == 0, "{name}: not exact");
     Ok(())
 }
 
@@ -106,23 +107,25 @@ fn away(
     let limits = RedisServer::builder().no_aof().start();
     let gateway = gateway(jobs, PLENTY, &[limits.addr()]).start();
     let fault = || {
+        let start = Instant::now();
         thread::sleep(PHASE);
         let early = healthy(&gateway);
         let broken = Instant::now();
         break_it(&limits);
-        wait_for_breaker(&gateway, 1.0);
+        wait_for_breaker(&gateway, 1);
         let opened = broken.elapsed();
         thread::sleep(PHASE);
         let mended = Instant::now();
         mend(&limits);
-        wait_for_breaker(&gateway, 0.0);
+        wait_for_breaker(&gateway, 0);
         let back = mended.elapsed();
         let before = gateway.metric(ALLOWED);
         eventually("Redis decides again", BACK_WITHIN, || (gateway.metric(ALLOWED) > before).then_some(()));
-        Ok((early, broken, opened, mended, back))
+        Ok((early, start..broken, opened, mended, back))
     };
-    let ((early, broken, opened, mended, back), replies) = during(gateway.port(), |_| None, fault)?;
-    let (count, p50, p99) = figures(&replies, &(broken - PHASE..broken));
+    let ((early, before, opened, mended, back), replies) = during(gateway.port(), |_| None, fault)?;
+    let (count, p50, p99) = figures(&replies, &before);
+    let broken = before.end;
     println!(
         "Redis {name}: before: {count} requests, p50 {p50:.2?}, p99 {p99:.2?}, {early} decisions without Redis"
     );
@@ -158,11 +161,11 @@ fn dead_master(jobs: &RedisServer) -> anyhow::Result<()> {
         thread::sleep(PHASE);
         let early = healthy(&gateway);
         cluster.nodes()[1].kill();
-        wait_for_breaker(&gateway, 1.0);
+        wait_for_breaker(&gateway, 1);
         thread::sleep(PHASE);
         let mended = Instant::now();
         cluster.nodes()[1].restart();
-        wait_for_breaker(&gateway, 0.0);
+        wait_for_breaker(&gateway, 0);
         Ok((early, mended.elapsed()))
     };
     let client = |n: u32| Some(Ipv4Addr::from(0x0a00_0000 + n % 1_000));
@@ -195,12 +198,12 @@ async fn a_million_addresses() -> anyhow::Result<()> {
 }
 
 /// Decisions that a busy machine has made without Redis before its fault.
-fn healthy(gateway: &Gateway) -> f64 {
-    wait_for_breaker(gateway, 0.0);
+fn healthy(gateway: &Gateway) -> u64 {
+    wait_for_breaker(gateway, 0);
     gateway.metric(FALLBACKS)
 }
 
-fn wait_for_breaker(gateway: &Gateway, value: f64) {
+fn wait_for_breaker(gateway: &Gateway, value: u64) {
     let what = format!("{BREAKER_OPEN} is {value}");
     eventually(&what, BACK_WITHIN, || (gateway.metric(BREAKER_OPEN) == value).then_some(()));
 }

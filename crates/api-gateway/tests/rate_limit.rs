@@ -180,10 +180,7 @@ fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
     assert_eq!(gateway.get("/v1/kinds").status, 200);
     let (fallbacks, breaker) = ("atode_ratelimit_fallbacks_total", "atode_ratelimit_breaker_open");
     let by_redis = r#"atode_ratelimit_decisions_total{by="redis",result="allowed"}"#;
-    assert_eq!(
-        (gateway.metric(fallbacks), gateway.metric(breaker), gateway.metric(by_redis)),
-        (0.0, 0.0, 1.0)
-    );
+    assert_eq!((gateway.metric(fallbacks), gateway.metric(breaker), gateway.metric(by_redis)), (0, 0, 1));
     limits.kill();
     for _ in 0..50 {
         let reply = gateway.get("/v1/kinds");
@@ -193,17 +190,14 @@ fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
     gateway.wait_for_stderr(|log| log.contains("rate limiter's Redis is away"), Duration::from_secs(5));
     assert_eq!(gateway.stderr().matches("rate limiter's Redis is away").count(), 1, "said once");
     let by_memory = r#"atode_ratelimit_decisions_total{by="memory",result="allowed"}"#;
-    assert_eq!(
-        (gateway.metric(fallbacks), gateway.metric(by_memory), gateway.metric(breaker)),
-        (50.0, 50.0, 1.0)
-    );
+    assert_eq!((gateway.metric(fallbacks), gateway.metric(by_memory), gateway.metric(breaker)), (50, 50, 1));
     limits.restart();
     eventually("limits are kept in Redis again", Duration::from_secs(5), || {
         gateway.get("/v1/kinds");
         (limits.command(&["DBSIZE"]).int() > 0).then_some(())
     });
-    assert!(gateway.metric(by_redis) > 1.0);
-    assert_eq!(gateway.metric(breaker).to_bits(), 0.0_f64.to_bits());
+    assert!(gateway.metric(by_redis) > 1);
+    assert_eq!(gateway.metric(breaker), 0);
 }
 
 #[test]
@@ -217,10 +211,10 @@ fn a_dead_master_of_the_limits_cluster_gives_no_5xx() {
     // These lie on all three masters.
     let everybody = || (0..60).map(|n| kinds(&gateway, "x-forwarded-for", &format!("10.0.0.{n}")));
     assert!(statuses(everybody()).iter().all(|status| *status == 200));
-    assert!(gateway.metric("atode_ratelimit_fallbacks_total") < 1.0, "all three masters are asked");
+    assert!(gateway.metric("atode_ratelimit_fallbacks_total") == 0, "all three masters are asked");
     cluster.nodes()[1].kill();
     assert!(statuses(everybody()).iter().all(|status| *status == 200));
-    assert!(gateway.metric("atode_ratelimit_fallbacks_total") > 0.0);
+    assert!(gateway.metric("atode_ratelimit_fallbacks_total") > 0);
 }
 
 #[test]

@@ -84,12 +84,12 @@ impl<B: Binary> Service<B> {
     ///
     /// When it does not answer 200.
     #[track_caller]
-    pub fn metric(&self, series: &str) -> f64 {
+    pub fn metric(&self, series: &str) -> u64 {
         let reply = self.get("/metrics");
         assert_eq!(reply.status, 200, "{}", reply.text());
         let text = reply.text();
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().expect("a number"))
+        value.map_or(0, |value| value.parse().expect("a whole number"))
     }
 
     #[track_caller]
