@@ -21,8 +21,9 @@ const PLENTY: u32 = 1_000_000_000;
 
 pub(crate) async fn decisions() -> anyhow::Result<()> {
     let redis = RedisServer::builder().no_aof().start();
-    let memory = limiter(&[]).await?;
-    let shared = limiter(&[redis.addr()]).await?;
+    let limits = Limits { requests_per_minute: PLENTY, requests_per_hour: PLENTY, jobs_per_minute: 0 };
+    let memory = limiter(limits, &[]).await?;
+    let shared = limiter(limits, &[redis.addr()]).await?;
     for clients in [1_u32, 1_000, 50_000] {
         let subjects: Vec<Subject> = (0..clients).map(|n| Subject::Address(n.to_be_bytes().into())).collect();
         for subject in &subjects {
@@ -80,9 +81,9 @@ pub(crate) fn gateway(rounds: usize, seconds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn limiter(addrs: &[String]) -> anyhow::Result<RateLimiter> {
+pub(crate) async fn limiter(limits: Limits, addrs: &[String]) -> anyhow::Result<RateLimiter> {
     let settings = Settings {
-        limits: Limits { requests_per_minute: PLENTY, requests_per_hour: PLENTY, jobs_per_minute: 0 },
+        limits,
         limits_of_keys: HashMap::new(),
         storage: StorageType::Auto,
         on_error: OnError::Memory,

@@ -4,6 +4,8 @@
 
 mod lateness;
 mod limiter;
+mod limiter_faults;
+mod load;
 mod stand;
 mod throughput;
 
@@ -44,12 +46,18 @@ enum What {
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
+    /// Four gateways against one limit, the limiter's Redis killed and frozen under load, a million
+    /// clients. Needs a built api-gateway.
+    LimiterFaults,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     if let What::Limiter { rounds, seconds } = args.what {
         return limiter::gateway(rounds, seconds);
+    }
+    if let What::LimiterFaults = args.what {
+        return limiter_faults::all();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let measured = runtime.block_on(async {
@@ -58,7 +66,7 @@ fn main() -> anyhow::Result<()> {
             What::Throughput { jobs, producers, concurrency } => {
                 throughput::measure(jobs, producers, concurrency).await
             }
-            What::Decisions | What::Limiter { .. } => limiter::decisions().await,
+            What::Decisions | What::Limiter { .. } | What::LimiterFaults => limiter::decisions().await,
         }
     });
     runtime.shutdown_background();

@@ -1,6 +1,8 @@
 //! What every reply has in common: a request id, and a problem document where it is an error,
 //! whoever made the error.
 
+use std::time::Instant;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -11,6 +13,7 @@ use atode_queue::JobId;
 
 use crate::gateway::Gateway;
 use crate::limit;
+use crate::metrics;
 use crate::pages;
 use crate::problem::Problem;
 
@@ -24,6 +27,7 @@ pub(crate) async fn envelope<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let start = Instant::now();
     let id = request_id(&request);
     let response = next.call(request).await?;
     let status = response.status();
@@ -60,6 +64,7 @@ pub(crate) async fn envelope<B: MessageBody + 'static>(
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, TRY_AGAIN);
     }
+    metrics::count(response.request(), status, start.elapsed());
     Ok(response)
 }
 

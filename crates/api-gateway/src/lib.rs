@@ -15,6 +15,7 @@ mod health;
 mod jobs;
 mod kinds;
 mod limit;
+mod metrics;
 mod new_job;
 mod operations;
 mod pages;

@@ -2,7 +2,9 @@
 //! left.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -19,21 +21,33 @@ use crate::gateway::Gateway;
 use crate::problem::{Problem, Slug};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const MINUTE: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
+const HOUR: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-hour-limit"),
+    HeaderName::from_static("x-ratelimit-hour-remaining"),
+    HeaderName::from_static("x-ratelimit-hour-reset"),
+];
 
 /// The limiter, and what it takes to tell clients apart.
 pub(crate) struct Limit {
     limiter: RateLimiter,
     trusted_proxies: usize,
-    /// API keys by their hash.
-    keys: HashMap<[u8; 32], String>,
+    /// The names of API keys, by the keys' hashes.
+    keys: HashMap<[u8; 32], Arc<str>>,
 }
 
-/// Whom a limited request counts for.
-#[derive(Clone)]
-struct CountsFor(Subject);
-
-/// The windows that the reply to a limited request tells of.
-struct Told(Vec<Quota>);
+/// What a limited request leaves for its jobs and its reply.
+struct Limited {
+    counts_for: Subject,
+    /// The windows that the reply tells of.
+    quotas: Vec<Quota>,
+}
 
 /// The configured limiter; none where limits are switched off.
 pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<Limit>> {
@@ -43,7 +57,7 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<Limit>> {
     }
     let limiter = RateLimiter::start(&settings(api), &config.cache_server.redis.default).await?;
     tracing::info!(backend = limiter.backend(), limits = ?api.rate_limit, "requests are limited");
-    let keys = api.auth.keys.iter().map(|key| (key.sha256, key.name.clone())).collect();
+    let keys = api.auth.keys.iter().map(|key| (key.sha256, key.name.as_str().into())).collect();
     Ok(Some(Limit { limiter, trusted_proxies: api.rate_limit.trusted_proxies, keys }))
 }
 
@@ -59,8 +73,10 @@ impl Limit {
             return Some(Subject::Key(name.clone()));
         }
         let peer = request.peer_addr()?.ip();
-        let forwarded: Vec<&str> =
-            request.headers().get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
+        let forwarded: Vec<&[u8]> = match self.trusted_proxies {
+            0 => Vec::new(),
+            _ => request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect(),
+        };
         Some(Subject::of_address(peer, forwarded.into_iter(), self.trusted_proxies))
     }
 }
@@ -87,28 +103,30 @@ pub(crate) async fn limit_requests<B: MessageBody + 'static>(
     let Some((limit, subject)) = limit.and_then(|limit| Some((limit, limit.subject(&request)?))) else {
         return Ok(next.call(request).await?.map_into_left_body());
     };
-    let refused = match limit.limiter.check_request(&subject).await {
-        Decision::Allowed(quotas) => {
-            request.extensions_mut().insert(Told(quotas));
-            request.extensions_mut().insert(CountsFor(subject));
-            return Ok(next.call(request).await?.map_into_left_body());
+    let (quotas, problem) = match limit.limiter.check_request(&subject).await {
+        Decision::Allowed(quotas) => (quotas, None),
+        refused => {
+            let Refusal { problem, quotas } = refusal(refused);
+            (quotas, Some(problem))
         }
-        refused => refusal(refused),
     };
-    request.extensions_mut().insert(Told(refused.quotas));
-    Ok(request.error_response(refused.problem).map_into_right_body())
+    request.extensions_mut().insert(Limited { counts_for: subject, quotas });
+    match problem {
+        None => Ok(next.call(request).await?.map_into_left_body()),
+        Some(problem) => Ok(request.error_response(problem).map_into_right_body()),
+    }
 }
 
 /// The windows to tell of in the reply to a request.
 pub(crate) fn quotas(request: &HttpRequest) -> Vec<Quota> {
-    request.extensions_mut().remove::<Told>().map(|told| told.0).unwrap_or_default()
+    request.extensions_mut().remove::<Limited>().map(|limited| limited.quotas).unwrap_or_default()
 }
 
 impl Gateway {
     /// Counts the jobs of a request against the limit of jobs.
     pub(crate) async fn limit_jobs(&self, request: &HttpRequest, jobs: usize) -> Result<(), Problem> {
-        let subject = request.extensions().get::<CountsFor>().cloned();
-        let (Some(limit), Some(CountsFor(subject)), Some(jobs)) =
+        let subject = request.extensions().get::<Limited>().map(|limited| limited.counts_for.clone());
+        let (Some(limit), Some(subject), Some(jobs)) =
             (&self.limit, subject, u32::try_from(jobs).ok().and_then(NonZeroU32::new))
         else {
             return Ok(());
@@ -120,8 +138,8 @@ impl Gateway {
                 (quotas, Err(problem))
             }
         };
-        if let Some(Told(told)) = request.extensions_mut().get_mut() {
-            told.extend(quotas);
+        if let Some(limited) = request.extensions_mut().get_mut::<Limited>() {
+            limited.quotas.extend(quotas);
         }
         result
     }
@@ -153,38 +171,30 @@ fn refusal(decision: Decision) -> Refusal {
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), and the older
 /// `X-RateLimit-…` of the minute and the hour.
 pub(crate) fn add_headers(headers: &mut HeaderMap, quotas: &[Quota]) {
-    let mut add = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    };
     if quotas.is_empty() {
         return;
     }
-    let list = |item: fn(&Quota) -> String| quotas.iter().map(item).collect::<Vec<_>>().join(", ");
-    add(
-        "ratelimit-policy",
-        list(|Quota { window, .. }| {
-            format!("\"{}\";q={};w={}", window.name, window.limit, window.period.as_secs())
-        }),
-    );
-    add(
-        "ratelimit",
-        list(|quota| format!("\"{}\";r={};t={}", quota.window.name, quota.remaining, seconds(quota.reset))),
-    );
+    let (mut policies, mut left) = (String::with_capacity(96), String::with_capacity(96));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    for quota in quotas {
-        let names = match quota.window.name {
-            "minute" => ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
-            "hour" => ["x-ratelimit-hour-limit", "x-ratelimit-hour-remaining", "x-ratelimit-hour-reset"],
+    for (n, Quota { window, remaining, reset }) in quotas.iter().enumerate() {
+        let comma = if n > 0 { ", " } else { "" };
+        let name = window.name;
+        // To write to a string cannot fail.
+        let _ = write!(policies, "{comma}\"{name}\";q={};w={}", window.limit, window.period.as_secs());
+        let _ = write!(left, "{comma}\"{name}\";r={remaining};t={}", seconds(*reset));
+        let [limit_name, remaining_name, reset_name] = match name {
+            "minute" => MINUTE,
+            "hour" => HOUR,
             _ => continue,
         };
-        let values = [
-            quota.window.limit.to_string(),
-            quota.remaining.to_string(),
-            seconds(now + quota.reset).to_string(),
-        ];
-        names.into_iter().zip(values).for_each(|(name, value)| add(name, value));
+        headers.insert(limit_name, window.limit.get().into());
+        headers.insert(remaining_name, (*remaining).into());
+        headers.insert(reset_name, seconds(now + *reset).into());
+    }
+    for (name, value) in [(RATELIMIT_POLICY, policies), (RATELIMIT, left)] {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
     }
 }
 

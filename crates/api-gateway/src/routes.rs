@@ -3,8 +3,9 @@
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard};
 
+use crate::metrics::Pattern;
 use crate::problem::Problem;
-use crate::{batch, dm_jobqueue_handler, health, jobs, kinds, operations, pages, queues, workers};
+use crate::{batch, dm_jobqueue_handler, health, jobs, kinds, metrics, operations, pages, queues, workers};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
@@ -30,6 +31,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(resource("/api/dm-jobqueue/register", [post(dm_jobqueue_handler::register)]))
         .service(resource("/healthz", [get(health::healthz)]))
         .service(resource("/readyz", [get(health::readyz)]))
+        .service(resource("/metrics", [get(metrics::scrape)]))
         .service(resource("/health", [get(health::health)]))
         .service(resource("/", [get(pages::home)]))
         .service(resource("/register", [get(pages::register_form), post(pages::register)]))
@@ -50,7 +52,7 @@ fn resource<const N: usize>(path: &'static str, methods: [Method; N]) -> Resourc
         let problem = Problem::method_not_allowed(allow.clone());
         async { Err::<&str, _>(problem) }
     };
-    let resource = web::resource(path).default_service(web::to(refused));
+    let resource = web::resource(path).app_data(Pattern(path)).default_service(web::to(refused));
     methods.into_iter().fold(resource, |resource, method| resource.route(method.route))
 }
 

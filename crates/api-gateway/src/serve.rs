@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::envelope::envelope;
 use crate::gateway::Gateway;
 use crate::limit::{self, limit_requests};
+use crate::metrics::Metrics;
 use crate::routes::routes;
 use crate::unparsed::Connection;
 
@@ -55,6 +56,7 @@ pub async fn serve(
         }
     });
 
+    let metrics = Data::new(Metrics::install()?);
     let limit = limit::start(config).await?;
     let gateway = Data::new(Gateway::new(config, registry, client, limit, stop.clone()));
     let stopping = stop.clone();
@@ -63,6 +65,7 @@ pub async fn serve(
         let (client, stopping) = (gateway.client.clone(), stopping.clone());
         let app = App::new()
             .app_data(gateway.clone())
+            .app_data(metrics.clone())
             .wrap(from_fn(limit_requests))
             .wrap(from_fn(envelope))
             .configure(routes);

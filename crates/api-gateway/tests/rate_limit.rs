@@ -1,12 +1,15 @@
 //! Rate limits over HTTP: who is limited, what the replies say, and that a limiter whose Redis is
 //! away hurts nobody.
 
+mod support;
+
 use std::time::Duration;
 
 use atode_testkit::{
     Gateway, GatewayBinary, RedisCluster, RedisServer, Response, ServiceBuilder, eventually,
 };
 use serde_json::{Value, json};
+use support::{request, talk};
 
 fn limited(redis: &RedisServer, per_minute: u32) -> ServiceBuilder<GatewayBinary> {
     Gateway::builder(&redis.addr())
@@ -175,6 +178,9 @@ fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
         .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([limits.addr()]).to_string())
         .start();
     assert_eq!(gateway.get("/v1/kinds").status, 200);
+    let (fallbacks, breaker) = ("atode_ratelimit_fallbacks_total", "atode_ratelimit_breaker_open");
+    let by_redis = r#"atode_ratelimit_decisions_total{by="redis",result="allowed"}"#;
+    assert_eq!((gateway.metric(fallbacks), gateway.metric(breaker), gateway.metric(by_redis)), (0, 0, 1));
     limits.kill();
     for _ in 0..50 {
         let reply = gateway.get("/v1/kinds");
@@ -183,11 +189,69 @@ fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
     }
     gateway.wait_for_stderr(|log| log.contains("rate limiter's Redis is away"), Duration::from_secs(5));
     assert_eq!(gateway.stderr().matches("rate limiter's Redis is away").count(), 1, "said once");
+    let by_memory = r#"atode_ratelimit_decisions_total{by="memory",result="allowed"}"#;
+    assert_eq!((gateway.metric(fallbacks), gateway.metric(by_memory), gateway.metric(breaker)), (50, 50, 1));
     limits.restart();
     eventually("limits are kept in Redis again", Duration::from_secs(5), || {
         gateway.get("/v1/kinds");
         (limits.command(&["DBSIZE"]).int() > 0).then_some(())
     });
+    assert!(gateway.metric(by_redis) > 1);
+    assert_eq!(gateway.metric(breaker), 0);
+}
+
+#[test]
+fn a_dead_master_of_the_limits_cluster_gives_no_5xx() {
+    let (jobs, cluster) = (RedisServer::start(), RedisCluster::start());
+    let gateway = limited(&jobs, 1_000)
+        .env("APP__API__RATE_LIMIT__DEADLINE", "200ms")
+        .env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1")
+        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!(cluster.addrs()).to_string())
+        .start();
+    // These lie on all three masters.
+    let everybody = || (0..60).map(|n| kinds(&gateway, "x-forwarded-for", &format!("10.0.0.{n}")));
+    assert!(statuses(everybody()).iter().all(|status| *status == 200));
+    assert!(gateway.metric("atode_ratelimit_fallbacks_total") == 0, "all three masters are asked");
+    cluster.nodes()[1].kill();
+    assert!(statuses(everybody()).iter().all(|status| *status == 200));
+    assert!(gateway.metric("atode_ratelimit_fallbacks_total") > 0);
+}
+
+#[test]
+fn a_forwarded_for_of_many_lines_and_entries_is_read_from_the_right_and_a_huge_one_is_refused() {
+    let redis = RedisServer::start();
+    let many = vec!["7.7.7.7"; 5_000].join(", ");
+    let send = |gateway: &Gateway, lines: &[&str]| {
+        let headers: Vec<_> = lines.iter().map(|value| ("X-Forwarded-For", *value)).collect();
+        talk(gateway.port(), &request("GET /v1/kinds", &headers, b"")).status
+    };
+    let spoofed: [&[&str]; 6] = [
+        &[&many],
+        &["1.1.1.1", "2.2.2.2", "3.3.3.3"],
+        &["fe80::1%eth0, ::1%lo"],
+        &["1.2.3.4:5, [2001:db8::1]:443"],
+        &["\"1.2.3.4\", for=1.2.3.4;proto=http, \u{0}\u{1}"],
+        &["💥, -1, 999.999.999.999, 0x7f.1"],
+    ];
+    let huge = "1.1.1.1,".repeat(1 << 17);
+
+    let direct = limited(&redis, 2).start();
+    let answers = spoofed.map(|lines| send(&direct, lines));
+    // What is no header at all never gets as far as the limit.
+    let counted: Vec<u16> = answers.into_iter().filter(|status| *status != 400).collect();
+    assert!(counted.len() >= 4 && counted[..2] == [200, 200], "{answers:?}");
+    assert!(counted[2..].iter().all(|status| *status == 429), "{answers:?}");
+    assert_eq!(send(&direct, &[&huge]), 431);
+
+    let behind_one = limited(&redis, 1).env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1").start();
+    let from = |lines: &[&str]| send(&behind_one, lines);
+    assert_eq!((from(&["6.6.6.6", &many, "8.8.8.8"]), from(&["5.5.5.5", "8.8.8.8"])), (200, 429));
+    assert_eq!((from(&["8.8.8.8", "9.9.9.9"]), from(&[&format!("{many}, 9.9.9.9:80")])), (200, 429));
+    // Garbage at the right is the proxy itself, whatever stands left of it.
+    assert_eq!((from(&["4.4.4.4, garbage"]), from(&["3.3.3.3", "999.1.1.1"])), (200, 429));
+    // Nor does what is no text hide what the proxy wrote behind it.
+    assert_eq!((from(&["6.6.6.6", "💥, 2.2.2.2"]), from(&["7.7.7.7", "💥, 2.2.2.2"])), (200, 429));
+    assert_eq!(from(&[&huge]), 431);
 }
 
 #[test]

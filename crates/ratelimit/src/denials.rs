@@ -1,19 +1,27 @@
 //! Refusals of the shared backend, remembered until they end: an attack does not reach it.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use moka::sync::Cache;
 
 use crate::decision::Denial;
+use crate::subject::Subject;
 
 /// Refused clients remembered.
 const MAX_REMEMBERED: u64 = 100_000;
 
 pub(crate) struct Denials {
-    refused: Cache<String, Refusal>,
+    refused: Cache<Client, Refusal>,
+    start: Instant,
+    /// When the last of them ends, in µs since `start`: from then on nobody has to be looked up.
+    last_end: AtomicU64,
 }
+
+/// The policy's id, and who.
+type Client = (&'static str, Subject);
 
 #[derive(Clone)]
 struct Refusal {
@@ -24,14 +32,14 @@ struct Refusal {
 
 struct UntilItEnds;
 
-impl Expiry<String, Refusal> for UntilItEnds {
-    fn expire_after_create(&self, _: &String, refusal: &Refusal, now: Instant) -> Option<Duration> {
+impl Expiry<Client, Refusal> for UntilItEnds {
+    fn expire_after_create(&self, _: &Client, refusal: &Refusal, now: Instant) -> Option<Duration> {
         Some(refusal.until.saturating_duration_since(now))
     }
 
     fn expire_after_update(
         &self,
-        _: &String,
+        _: &Client,
         refusal: &Refusal,
         now: Instant,
         _: Option<Duration>,
@@ -42,20 +50,29 @@ impl Expiry<String, Refusal> for UntilItEnds {
 
 impl Denials {
     pub(crate) fn new() -> Self {
-        Denials { refused: Cache::builder().max_capacity(MAX_REMEMBERED).expire_after(UntilItEnds).build() }
+        let refused = Cache::builder().max_capacity(MAX_REMEMBERED).expire_after(UntilItEnds).build();
+        Denials { refused, start: Instant::now(), last_end: AtomicU64::new(0) }
     }
 
-    pub(crate) fn remember(&self, key: &str, cost: NonZeroU32, denial: &Denial) {
+    pub(crate) fn remember(&self, id: &'static str, subject: &Subject, cost: NonZeroU32, denial: &Denial) {
         let until = Instant::now() + denial.retry_after;
-        self.refused.insert(key.to_owned(), Refusal { cost, denial: denial.clone(), until });
+        self.refused.insert((id, subject.clone()), Refusal { cost, denial: denial.clone(), until });
+        self.last_end.fetch_max(self.micros(until), Ordering::Release);
     }
 
     /// A refusal that holds for this cost too: what was refused for a smaller or equal cost would
     /// be refused again. A greater cost is, too; a smaller one may be allowed and has to ask.
-    pub(crate) fn holds(&self, key: &str, cost: NonZeroU32) -> Option<Denial> {
-        let refusal = self.refused.get(key).filter(|refusal| cost >= refusal.cost)?;
-        let retry_after =
-            refusal.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+    pub(crate) fn holds(&self, id: &'static str, subject: &Subject, cost: NonZeroU32) -> Option<Denial> {
+        let now = Instant::now();
+        if self.micros(now) >= self.last_end.load(Ordering::Acquire) {
+            return None;
+        }
+        let refusal = self.refused.get(&(id, subject.clone())).filter(|refusal| cost >= refusal.cost)?;
+        let retry_after = refusal.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some(Denial { retry_after, ..refusal.denial })
+    }
+
+    fn micros(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.start).as_micros() as u64
     }
 }

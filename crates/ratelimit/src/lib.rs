@@ -7,6 +7,7 @@
 
 mod breaker;
 mod connect;
+mod counted;
 mod decision;
 mod denials;
 mod gather;
@@ -14,7 +15,9 @@ mod limiter;
 mod memory;
 mod policy;
 mod remote;
+mod shared;
 mod subject;
+mod tally;
 
 pub use decision::{Decision, Denial, Quota};
 pub use limiter::{RateLimiter, Settings, StartError};

@@ -2,25 +2,19 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use atode_config::redis::DefaultRedis;
 use atode_config::{OnError, RateLimit, StorageType};
 
-use crate::breaker::Breaker;
-use crate::connect;
+use crate::counted::Counted;
 use crate::decision::Decision;
-use crate::denials::Denials;
-use crate::gather::Gather;
-use crate::memory::Memory;
 use crate::policy::{Limits, Policy};
-use crate::remote::Remote;
+use crate::shared::Shared;
 use crate::subject::Subject;
+use crate::tally::{By, Tally};
 
-/// Between two looks at a backend that is away.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// Idle clients are forgotten this often.
 const DROP_IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -47,40 +41,25 @@ pub enum StartError {
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RateLimiter {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
-struct Shared {
+struct Inner {
     default: Plan,
     of_keys: HashMap<String, Plan>,
     backend: Backend,
-    fallbacks: AtomicU64,
+    tally: Arc<Tally>,
 }
 
-/// The policies of one set of limits, each with its local limiter.
+/// What one set of limits counts.
 struct Plan {
-    requests: Counted,
-    jobs: Counted,
-}
-
-struct Counted {
-    policy: Policy,
-    memory: Memory,
+    requests: Arc<Counted>,
+    jobs: Arc<Counted>,
 }
 
 enum Backend {
     Memory,
-    Redis(Box<Redis>),
-}
-
-struct Redis {
-    /// Set once the server has been reached and told what it is.
-    remote: OnceLock<Arc<Remote>>,
-    gather: Arc<Gather>,
-    breaker: Breaker,
-    denials: Denials,
-    deadline: Duration,
-    on_error: OnError,
+    Shared(Arc<Shared>),
 }
 
 impl Settings {
@@ -108,35 +87,22 @@ impl RateLimiter {
             StorageType::Redis => true,
             StorageType::Auto => !redis.addrs.is_empty(),
         };
+        let tally = Arc::new(Tally::new());
         let backend = if uses_redis {
-            Backend::Redis(Box::new(Redis {
-                remote: OnceLock::new(),
-                gather: Arc::default(),
-                breaker: Breaker::default(),
-                denials: Denials::new(),
-                deadline: settings.deadline,
-                on_error: settings.on_error,
-            }))
+            let shared = Shared::start(redis, settings.deadline, settings.on_error, tally.clone());
+            Backend::Shared(shared.await?)
         } else {
             Backend::Memory
         };
-        let limiter = RateLimiter {
-            shared: Arc::new(Shared {
-                default: Plan::new(&settings.limits),
-                of_keys: settings
-                    .limits_of_keys
-                    .iter()
-                    .map(|(key, limits)| (key.clone(), Plan::new(limits)))
-                    .collect(),
-                backend,
-                fallbacks: AtomicU64::new(0),
-            }),
-        };
-        if uses_redis {
-            limiter.connect(redis).await?;
-        }
-        tokio::spawn(drop_idle(Arc::downgrade(&limiter.shared)));
-        Ok(limiter)
+        let of_keys = settings.limits_of_keys.iter();
+        let inner = Arc::new(Inner {
+            default: Plan::new(&settings.limits),
+            of_keys: of_keys.map(|(key, limits)| (key.clone(), Plan::new(limits))).collect(),
+            backend,
+            tally,
+        });
+        tokio::spawn(drop_idle(Arc::downgrade(&inner)));
+        Ok(RateLimiter { inner })
     }
 
     /// Counts a request.
@@ -151,157 +117,73 @@ impl RateLimiter {
 
     /// `memory` or `redis`.
     pub fn backend(&self) -> &'static str {
-        match self.shared.backend {
+        match self.inner.backend {
             Backend::Memory => "memory",
-            Backend::Redis(_) => "redis",
+            Backend::Shared(_) => "redis",
         }
     }
 
     /// Decisions made without the shared backend because it was away.
     pub fn fallbacks(&self) -> u64 {
-        self.shared.fallbacks.load(Ordering::Relaxed)
+        self.inner.tally.fallbacks()
     }
 
     /// Clients that this process remembers.
     pub fn clients_remembered(&self) -> usize {
-        let plans = self.shared.of_keys.values().chain([&self.shared.default]);
+        let plans = self.inner.of_keys.values().chain([&self.inner.default]);
         plans.map(|plan| plan.requests.memory.len() + plan.jobs.memory.len()).sum()
     }
 
     fn plan(&self, subject: &Subject) -> &Plan {
         let own = match subject {
-            Subject::Key(name) => self.shared.of_keys.get(name),
+            Subject::Key(name) => self.inner.of_keys.get(&**name),
             Subject::Address(_) => None,
         };
-        own.unwrap_or(&self.shared.default)
+        own.unwrap_or(&self.inner.default)
     }
 
-    async fn check(&self, subject: &Subject, counted: &Counted, cost: NonZeroU32) -> Decision {
-        match counted.policy.largest_cost() {
-            None => return Decision::Allowed(Vec::new()),
-            Some(most) if cost > most => return Decision::TooLarge { most },
-            Some(_) => {}
-        }
-        let client = subject.name();
-        match &self.shared.backend {
-            Backend::Memory => counted.memory.check(&client, cost),
-            Backend::Redis(redis) => match redis.check(counted, &client, cost).await {
-                Some(decision) => decision,
-                None => {
-                    self.shared.fallbacks.fetch_add(1, Ordering::Relaxed);
-                    match redis.on_error {
-                        OnError::Memory => counted.memory.check(&client, cost),
-                        OnError::Allow => Decision::Allowed(Vec::new()),
-                        OnError::Deny => Decision::Unavailable,
-                    }
-                }
-            },
-        }
-    }
-
-    /// Tries once, so that a wrong configuration ends the start; goes on in the background where
-    /// nobody answers.
-    async fn connect(&self, redis: &DefaultRedis) -> Result<(), StartError> {
-        let shared = self.shared.clone();
-        match connect::connect(redis).await? {
-            Some(client) => shared.connected(Remote::new(client, &redis.key_prefix)),
-            None => {
-                tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
-                let redis = redis.clone();
-                tokio::spawn(async move {
-                    loop {
-                        tokio::time::sleep(PROBE_INTERVAL).await;
-                        match connect::connect(&redis).await {
-                            Ok(Some(client)) => {
-                                return shared.connected(Remote::new(client, &redis.key_prefix));
-                            }
-                            Ok(None) => {}
-                            Err(error) => tracing::error!(%error, "the rate limiter cannot use its Redis"),
-                        }
-                    }
-                });
-            }
-        }
-        tokio::spawn(recover(Arc::downgrade(&self.shared)));
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn connected(&self, remote: Remote) {
-        if let Backend::Redis(redis) = &self.backend {
-            let _ = redis.remote.set(Arc::new(remote));
-            tracing::info!("rate limits are shared through Redis");
-        }
-    }
-}
-
-impl Redis {
-    /// None: the backend is away, or did not answer in time.
-    async fn check(&self, counted: &Counted, client: &str, cost: NonZeroU32) -> Option<Decision> {
-        let remote = self.remote.get()?;
-        if self.breaker.is_open() {
-            return None;
-        }
-        let key = remote.key(&counted.policy, client);
-        if let Some(denial) = self.denials.holds(&key, cost) {
-            return Some(Decision::Denied(denial));
-        }
-        let decision = self.gather.check(remote, &counted.policy, &key, cost);
-        let failure = match tokio::time::timeout(self.deadline, decision).await {
-            Ok(Ok(decision)) => {
-                match &decision {
-                    Decision::Denied(denial) => self.denials.remember(&key, cost, denial),
-                    // Kept warm: should the backend go away, nobody starts with a full quota.
-                    _ => drop(counted.memory.check(client, cost)),
-                }
-                return Some(decision);
-            }
-            Ok(Err(error)) => error,
-            Err(_) => format!("no answer within {:?}", self.deadline),
+    async fn check(&self, subject: &Subject, counted: &Arc<Counted>, cost: NonZeroU32) -> Decision {
+        let Some(most) = counted.policy.largest_cost() else { return Decision::Allowed(Vec::new()) };
+        let (by, decision) = if cost > most {
+            (By::Configuration, Decision::TooLarge { most })
+        } else {
+            self.decide(subject, counted, cost).await
         };
-        if self.breaker.trip(&counted.policy, &key) {
-            tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
+        self.inner.tally.decision(by, &decision);
+        decision
+    }
+
+    async fn decide(&self, subject: &Subject, counted: &Arc<Counted>, cost: NonZeroU32) -> (By, Decision) {
+        let on_error = match &self.inner.backend {
+            Backend::Memory => OnError::Memory,
+            Backend::Shared(shared) => {
+                if let Some(decided) = shared.check(counted, subject, cost).await {
+                    return decided;
+                }
+                self.inner.tally.fallback();
+                shared.on_error
+            }
+        };
+        match on_error {
+            OnError::Memory => (By::Memory, counted.memory.check(subject, cost)),
+            OnError::Allow => (By::Configuration, Decision::Allowed(Vec::new())),
+            OnError::Deny => (By::Configuration, Decision::Unavailable),
         }
-        None
     }
 }
 
 impl Plan {
     fn new(limits: &Limits) -> Self {
-        Plan { requests: Counted::new(Policy::requests(limits)), jobs: Counted::new(Policy::jobs(limits)) }
+        let counted = |policy| Arc::new(Counted::new(policy));
+        Plan { requests: counted(Policy::requests(limits)), jobs: counted(Policy::jobs(limits)) }
     }
 }
 
-impl Counted {
-    fn new(policy: Policy) -> Self {
-        Counted { memory: Memory::new(&policy), policy }
-    }
-}
-
-/// Asks a backend that failed until it answers, then closes the breaker.
-async fn recover(shared: std::sync::Weak<Shared>) {
-    loop {
-        tokio::time::sleep(PROBE_INTERVAL).await;
-        let Some(shared) = shared.upgrade() else { return };
-        let Backend::Redis(redis) = &shared.backend else { return };
-        let (true, Some(remote), Some((policy, key))) =
-            (redis.breaker.is_open(), redis.remote.get(), redis.breaker.failed())
-        else {
-            continue;
-        };
-        if let Ok(Ok(())) = tokio::time::timeout(redis.deadline, remote.probe(&policy, &key)).await {
-            redis.breaker.close();
-            tracing::info!("the rate limiter's Redis is back");
-        }
-    }
-}
-
-async fn drop_idle(shared: std::sync::Weak<Shared>) {
+async fn drop_idle(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(DROP_IDLE_INTERVAL).await;
-        let Some(shared) = shared.upgrade() else { return };
-        for plan in shared.of_keys.values().chain([&shared.default]) {
+        let Some(inner) = inner.upgrade() else { return };
+        for plan in inner.of_keys.values().chain([&inner.default]) {
             plan.requests.memory.drop_idle();
             plan.jobs.memory.drop_idle();
         }

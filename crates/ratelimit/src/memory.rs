@@ -14,6 +14,7 @@ use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 
 use crate::decision::{Decision, Denial, Quota};
 use crate::policy::{Policy, Window};
+use crate::subject::Subject;
 
 /// Clients that a window remembers.
 pub const MAX_CLIENTS: usize = 100_000;
@@ -50,7 +51,7 @@ impl Memory {
 
     /// All windows allow it, or nothing is spent. (Two requests at the same instant may spend one
     /// window's share on a refusal of the other: never does one too many get through.)
-    pub(crate) fn check(&self, client: &str, cost: NonZeroU32) -> Decision {
+    pub(crate) fn check(&self, client: &Subject, cost: NonZeroU32) -> Decision {
         let key = self.hasher.hash_one(client);
         let now = self.clock.now();
         let refused = |limiter: &Limiter, retry_after| {
@@ -69,6 +70,20 @@ impl Memory {
             }
         }
         Decision::Allowed(self.quotas(key))
+    }
+
+    /// Counts what was allowed elsewhere, as far as it fits here.
+    pub(crate) fn spend(&self, client: &Subject, cost: u32) {
+        let key = self.hasher.hash_one(client);
+        for limiter in &self.windows {
+            let spent = |cost| {
+                let cost = NonZeroU32::new(cost)?;
+                limiter.governor.check_key_n(&key, cost).ok()?.ok()
+            };
+            if spent(cost).is_none() {
+                spent(limiter.quota(key, self.clock.now()).remaining.min(cost));
+            }
+        }
     }
 
     fn quotas(&self, key: ClientHash) -> Vec<Quota> {

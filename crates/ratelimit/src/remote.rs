@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::decision::{Decision, Denial, Quota};
 use crate::policy::Policy;
+use crate::subject::Subject;
 
 const SCRIPT: &str = include_str!("gcra.lua");
 
@@ -27,10 +28,16 @@ impl Remote {
         Remote { client, prefix: prefix.to_owned(), sha1: sha1_hash(SCRIPT) }
     }
 
-    /// One key, hash-tagged. A client's name is hashed: it may be long, and keys are no secret.
-    pub(crate) fn key(&self, policy: &Policy, client: &str) -> String {
-        let hash = Sha256::digest(client.as_bytes());
-        format!("{}ratelimit:{}:{{{}}}", self.prefix, policy.id, BASE64URL_NOPAD.encode(&hash[..16]))
+    /// One key, hash-tagged. An API key's name is hashed: it may be long, and may contain braces.
+    pub(crate) fn key(&self, policy: &Policy, subject: &Subject) -> String {
+        let (prefix, id) = (&self.prefix, policy.id);
+        match subject {
+            Subject::Address(address) => format!("{prefix}ratelimit:{id}:{{{address}}}"),
+            Subject::Key(name) => {
+                let hash = Sha256::digest(name.as_bytes());
+                format!("{prefix}ratelimit:{id}:{{key-{}}}", BASE64URL_NOPAD.encode(&hash[..16]))
+            }
+        }
     }
 
     /// Decides for `count` requests that ask at the same time, in their order.
@@ -48,8 +55,8 @@ impl Remote {
     }
 
     /// Whether the server that has this key answers. Spends nothing.
-    pub(crate) async fn probe(&self, policy: &Policy, key: &str) -> Result<(), Error> {
-        self.run(policy, key, NonZeroU32::MIN, 0).await.map(drop)
+    pub(crate) async fn probe(&self, policy: &Policy, subject: &Subject) -> Result<(), Error> {
+        self.run(policy, &self.key(policy, subject), NonZeroU32::MIN, 0).await.map(drop)
     }
 
     async fn run(

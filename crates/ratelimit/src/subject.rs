@@ -1,12 +1,13 @@
 //! Whose requests are counted together.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 /// A client: its API key where it has one, else its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The key's name.
-    Key(String),
+    Key(Arc<str>),
     Address(IpAddr),
 }
 
@@ -17,27 +18,20 @@ impl Subject {
     /// is not looked at. Without trusted proxies the header is ignored.
     pub fn of_address<'a>(
         peer: IpAddr,
-        forwarded: impl DoubleEndedIterator<Item = &'a str>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
         trusted_proxies: usize,
     ) -> Self {
         let hop = trusted_proxies.checked_sub(1).and_then(|hop| {
-            let mut hops = forwarded.rev().flat_map(|value| value.rsplit(','));
+            let mut hops = forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
             hops.nth(hop)
         });
         Subject::Address(prefix(hop.and_then(parse).unwrap_or(peer)))
     }
-
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Subject::Key(name) => format!("key {name}"),
-            Subject::Address(address) => address.to_string(),
-        }
-    }
 }
 
 /// An address as proxies write it: also with a port, in brackets, with a zone.
-fn parse(hop: &str) -> Option<IpAddr> {
-    let hop = hop.trim();
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    let hop = str::from_utf8(hop).ok()?.trim();
     if let Ok(address) = hop.parse::<SocketAddr>() {
         return Some(address.ip());
     }
@@ -63,7 +57,13 @@ mod tests {
     use super::*;
 
     fn of(peer: &str, forwarded: &[&str], trusted: usize) -> String {
-        Subject::of_address(peer.parse().unwrap(), forwarded.iter().copied(), trusted).name()
+        let subject = Subject::of_address(
+            peer.parse().unwrap(),
+            forwarded.iter().map(|value| value.as_bytes()),
+            trusted,
+        );
+        let Subject::Address(address) = subject else { panic!("{subject:?}") };
+        address.to_string()
     }
 
     #[test]
@@ -74,6 +74,15 @@ mod tests {
         assert_eq!(of("9.9.9.9", &spoofed, 2), "1.1.1.1");
         assert_eq!(of("9.9.9.9", &[], 1), "9.9.9.9");
         assert_eq!(of("9.9.9.9", &spoofed, 9), "9.9.9.9");
+    }
+
+    #[test]
+    fn what_is_no_text_does_not_hide_what_a_proxy_wrote_behind_it() {
+        let lines: [&[u8]; 2] = [b"6.6.6.6", b"\xff\x80, 1.1.1.1"];
+        let peer = IpAddr::from([9, 9, 9, 9]);
+        let hop = |trusted| Subject::of_address(peer, lines.into_iter(), trusted);
+        assert_eq!(hop(1), Subject::Address([1, 1, 1, 1].into()));
+        assert_eq!(hop(2), Subject::Address(peer));
     }
 
     #[test]

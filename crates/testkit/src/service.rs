@@ -90,6 +90,20 @@ impl<B: Binary> Service<B> {
         self.http.post(path, json)
     }
 
+    /// What `GET /metrics` says of a series, written as there: `name{label="value"}`. 0: nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// When it does not answer 200.
+    #[track_caller]
+    pub fn metric(&self, series: &str) -> u64 {
+        let reply = self.get("/metrics");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let text = reply.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
     #[track_caller]
     pub fn request(&self, method: &str, path: &str) -> Request {
         self.http.request(method, path)

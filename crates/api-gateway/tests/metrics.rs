@@ -1,0 +1,75 @@
+//! What Prometheus scrapes.
+
+mod support;
+
+use std::time::Duration;
+
+use atode_testkit::{Gateway, eventually};
+use serde_json::json;
+use support::{DEADLINE, UNKNOWN, start};
+
+#[test]
+fn requests_are_counted_by_method_route_and_status_and_timed() {
+    let (_redis, gateway) = start();
+    gateway.post("/v1/jobs", &json!({"kind": "demo:delay_print"}));
+    gateway.post("/v1/jobs", &json!({"kind": "none:such"}));
+    for _ in 0..2 {
+        gateway.get(&format!("/v1/jobs/{UNKNOWN}"));
+    }
+    gateway.get("/nowhere/at/all");
+    gateway.request("BREW", "/v1/jobs").send();
+
+    let reply = gateway.get("/metrics");
+    assert_eq!((reply.status, reply.header("ratelimit")), (200, None));
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = reply.text();
+    for line in [
+        r#"atode_http_requests_total{method="POST",route="/v1/jobs",status="201"} 1"#,
+        r#"atode_http_requests_total{method="POST",route="/v1/jobs",status="422"} 1"#,
+        r#"atode_http_requests_total{method="GET",route="/v1/jobs/{id}",status="404"} 2"#,
+        r#"atode_http_requests_total{method="GET",route="unmatched",status="404"} 1"#,
+        r#"atode_http_requests_total{method="other",route="/v1/jobs",status="405"} 1"#,
+        r#"atode_http_request_duration_seconds_count{method="POST",route="/v1/jobs"} 2"#,
+        "atode_redis_up 1",
+        "# TYPE atode_http_request_duration_seconds histogram",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
+    }
+    assert!(text.contains("atode_build_info{build=\""), "{text}");
+    assert!(!text.contains("nowhere") && !text.contains(UNKNOWN), "no raw address: {text}");
+    let is_prefixed = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("atode_");
+    assert!(text.lines().all(is_prefixed), "{text}");
+}
+
+#[test]
+fn a_redis_that_is_away_shows() {
+    let (redis, gateway) = start();
+    redis.kill();
+    eventually("it is noticed", DEADLINE, || (gateway.metric("atode_redis_up") == 0).then_some(()));
+    redis.restart();
+    eventually("it is noticed", Duration::from_secs(10), || {
+        (gateway.metric("atode_redis_up") == 1).then_some(())
+    });
+}
+
+#[test]
+fn decisions_of_the_limiter_are_counted_by_result_and_by_who_decided() {
+    let redis = atode_testkit::RedisServer::start();
+    let gateway = Gateway::builder(&redis.addr())
+        .env("APP__API__RATE_LIMIT__ENABLED", "true")
+        .env("APP__API__RATE_LIMIT__REQUESTS_PER_MINUTE", "2")
+        .start();
+    for expected in [200, 200, 429] {
+        assert_eq!(gateway.get("/v1/kinds").status, expected);
+    }
+    for _ in 0..5 {
+        assert_eq!(gateway.get("/metrics").status, 200, "not limited");
+    }
+    let decisions = |by, result| {
+        gateway.metric(&format!("atode_ratelimit_decisions_total{{by=\"{by}\",result=\"{result}\"}}"))
+    };
+    assert_eq!((decisions("memory", "allowed"), decisions("memory", "denied")), (2, 1));
+    assert_eq!(gateway.metric("atode_ratelimit_fallbacks_total"), 0);
+    let refused = r#"atode_http_requests_total{method="GET",route="/v1/kinds",status="429"}"#;
+    assert_eq!(gateway.metric(refused), 1);
+}

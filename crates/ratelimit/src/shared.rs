@@ -1,0 +1,158 @@
+//! Limits that all gateways share, through a Redis that may be away at any time.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use atode_config::OnError;
+use atode_config::redis::DefaultRedis;
+
+use crate::breaker::Breaker;
+use crate::connect;
+use crate::counted::Counted;
+use crate::decision::Decision;
+use crate::denials::Denials;
+use crate::gather::{Asked, Gather, Joined};
+use crate::limiter::StartError;
+use crate::remote::Remote;
+use crate::subject::Subject;
+use crate::tally::{By, Tally};
+
+/// Between two looks at a backend that is away.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+pub(crate) struct Shared {
+    /// Set once the server has been reached and told what it is.
+    remote: OnceLock<Remote>,
+    gather: Gather,
+    breaker: Breaker,
+    denials: Denials,
+    deadline: Duration,
+    pub(crate) on_error: OnError,
+    tally: Arc<Tally>,
+}
+
+impl Shared {
+    /// Tries once to connect, so that a wrong configuration ends the start; goes on in the
+    /// background where nobody answers.
+    pub(crate) async fn start(
+        redis: &DefaultRedis,
+        deadline: Duration,
+        on_error: OnError,
+        tally: Arc<Tally>,
+    ) -> Result<Arc<Self>, StartError> {
+        let shared = Arc::new(Shared {
+            remote: OnceLock::new(),
+            gather: Gather::default(),
+            breaker: Breaker::default(),
+            denials: Denials::new(),
+            deadline,
+            on_error,
+            tally,
+        });
+        match connect::connect(redis).await? {
+            Some(client) => shared.connected(Remote::new(client, &redis.key_prefix)),
+            None => {
+                shared.tally.breaker_opened();
+                tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
+                tokio::spawn(keep_connecting(Arc::downgrade(&shared), redis.clone()));
+            }
+        }
+        tokio::spawn(recover(Arc::downgrade(&shared)));
+        Ok(shared)
+    }
+
+    /// None: the backend is away, or did not answer in time.
+    pub(crate) async fn check(
+        self: &Arc<Self>,
+        counted: &Arc<Counted>,
+        subject: &Subject,
+        cost: NonZeroU32,
+    ) -> Option<(By, Decision)> {
+        if self.remote.get().is_none() || self.breaker.is_open() {
+            return None;
+        }
+        let id = counted.policy.id;
+        if let Some(denial) = self.denials.holds(id, subject, cost) {
+            return Some((By::Remembered, Decision::Denied(denial)));
+        }
+        let asked = Asked::new(id, subject, cost);
+        let Joined { answer, is_first } = self.gather.join(&asked);
+        if is_first {
+            // A task of its own: whoever asked first may give up before the others have theirs.
+            tokio::spawn(self.clone().drive(counted.clone(), asked));
+        }
+        Some((By::Redis, answer.await.ok()?))
+    }
+
+    async fn drive(self: Arc<Self>, counted: Arc<Counted>, asked: Asked) {
+        let Some(remote) = self.remote.get() else { return };
+        let key = remote.key(&counted.policy, &asked.subject);
+        while let Some(group) = self.gather.next(&asked).await {
+            if self.breaker.is_open() {
+                continue;
+            }
+            let decisions = remote.check(&counted.policy, &key, asked.cost, group.len());
+            // One timer for all: the others have asked later, and nobody waits longer than the first.
+            let failure = match tokio::time::timeout_at(group.since + self.deadline, decisions).await {
+                Ok(Ok(decisions)) => {
+                    self.take_note(&counted, &asked, &decisions);
+                    group.answer(decisions);
+                    continue;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {:?}", self.deadline),
+            };
+            if self.breaker.trip(&counted, &asked.subject) {
+                self.tally.breaker_opened();
+                tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
+            }
+        }
+    }
+
+    /// Keeps the local limiter warm: should the backend go away, nobody starts with a full quota.
+    fn take_note(&self, counted: &Counted, asked: &Asked, decisions: &[Decision]) {
+        let allowed = decisions.iter().filter(|decision| matches!(decision, Decision::Allowed(_))).count();
+        counted.memory.spend(&asked.subject, asked.cost.get().saturating_mul(allowed as u32));
+        if let Some(Decision::Denied(denial)) = decisions.last() {
+            self.denials.remember(counted.policy.id, &asked.subject, asked.cost, denial);
+        }
+    }
+
+    fn connected(&self, remote: Remote) {
+        let _ = self.remote.set(remote);
+        self.tally.breaker_closed();
+        tracing::info!("rate limits are shared through Redis");
+    }
+}
+
+async fn keep_connecting(shared: Weak<Shared>, redis: DefaultRedis) {
+    loop {
+        tokio::time::sleep(PROBE_INTERVAL).await;
+        let Some(shared) = shared.upgrade() else { return };
+        match connect::connect(&redis).await {
+            Ok(Some(client)) => return shared.connected(Remote::new(client, &redis.key_prefix)),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the rate limiter cannot use its Redis"),
+        }
+    }
+}
+
+/// Asks a backend that failed until it answers, then closes the breaker.
+async fn recover(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(PROBE_INTERVAL).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let (true, Some(remote), Some((counted, subject))) =
+            (shared.breaker.is_open(), shared.remote.get(), shared.breaker.failed())
+        else {
+            continue;
+        };
+        let probe = remote.probe(&counted.policy, &subject);
+        if let Ok(Ok(())) = tokio::time::timeout(shared.deadline, probe).await {
+            shared.breaker.close();
+            shared.tally.breaker_closed();
+            tracing::info!("the rate limiter's Redis is back");
+        }
+    }
+}
