@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -28,18 +27,8 @@ pub(crate) struct Asked {
 pub(crate) struct Group {
     /// When the first of them asked.
     pub(crate) since: Instant,
-    shares: Vec<Share>,
+    pub(crate) answers: Vec<oneshot::Sender<Decision>>,
 }
-
-/// Those of one thread. To wake a task of another thread takes a system call: so one wakes a relay
-/// there, and the relay the others.
-struct Share {
-    thread: ThreadId,
-    answers: Vec<Answer>,
-    relay: oneshot::Sender<Vec<(Answer, Decision)>>,
-}
-
-type Answer = oneshot::Sender<Decision>;
 
 /// An entry stands while a round trip is in flight; it holds those that have asked since.
 #[derive(Default)]
@@ -47,13 +36,12 @@ pub(crate) struct Gather {
     waiting: Mutex<HashMap<Asked, Option<Group>>>,
 }
 
-/// A request that waits.
-pub(crate) struct Joined {
-    /// Never comes where its round trip brought none.
-    pub(crate) answer: oneshot::Receiver<Decision>,
+/// How a request that has joined gets its decision.
+pub(crate) enum Joined {
     /// Nobody drives it: whoever gets this has to see to it that [`Gather::next`] is called until
     /// it gives none.
-    pub(crate) is_first: bool,
+    First(oneshot::Receiver<Decision>),
+    Behind(oneshot::Receiver<Decision>),
 }
 
 impl Asked {
@@ -63,13 +51,20 @@ impl Asked {
 }
 
 impl Gather {
+    /// A decision that never comes is one that its round trip did not bring.
     pub(crate) fn join(&self, asked: &Asked) -> Joined {
-        let (sender, answer) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let group = |answer| Group { since: Instant::now(), answers: vec![answer] };
         let mut waiting = self.waiting();
-        let is_first = !waiting.contains_key(asked);
-        let group = waiting.entry(asked.clone()).or_default();
-        group.get_or_insert_with(|| Group { since: Instant::now(), shares: Vec::new() }).add(sender);
-        Joined { answer, is_first }
+        match waiting.get_mut(asked) {
+            Some(Some(group)) => group.answers.push(answer),
+            Some(none) => *none = Some(group(answer)),
+            None => {
+                waiting.insert(asked.clone(), Some(group(answer)));
+                return Joined::First(answered);
+            }
+        }
+        Joined::Behind(answered)
     }
 
     /// Those that wait now, and those that are about to ask; none, and no entry any more, where nobody does.
@@ -88,32 +83,5 @@ impl Gather {
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<Asked, Option<Group>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Group {
-    pub(crate) fn len(&self) -> usize {
-        self.shares.iter().map(|share| share.answers.len()).sum()
-    }
-
-    pub(crate) fn answer(self, decisions: Vec<Decision>) {
-        let mut decisions = decisions.into_iter();
-        for Share { answers, relay, .. } in self.shares {
-            let _ = relay.send(answers.into_iter().zip(decisions.by_ref()).collect());
-        }
-    }
-
-    fn add(&mut self, answer: Answer) {
-        let thread = thread::current().id();
-        if let Some(share) = self.shares.iter_mut().find(|share| share.thread == thread) {
-            return share.answers.push(answer);
-        }
-        let (relay, relayed) = oneshot::channel();
-        self.shares.push(Share { thread, answers: vec![answer], relay });
-        tokio::spawn(async move {
-            for (answer, decision) in relayed.await.unwrap_or_default() {
-                let _ = answer.send(decision);
-            }
-        });
     }
 }

@@ -77,11 +77,14 @@ impl Shared {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
         let asked = Asked::new(id, subject, cost);
-        let Joined { answer, is_first } = self.gather.join(&asked);
-        if is_first {
-            // A task of its own: whoever asked first may give up before the others have theirs.
-            tokio::spawn(self.clone().drive(counted.clone(), asked));
-        }
+        let answer = match self.gather.join(&asked) {
+            Joined::First(answer) => {
+                // A task of its own: whoever asked first may give up before the others have theirs.
+                tokio::spawn(self.clone().drive(counted.clone(), asked));
+                answer
+            }
+            Joined::Behind(answer) => answer,
+        };
         Some((By::Redis, answer.await.ok()?))
     }
 
@@ -92,12 +95,14 @@ impl Shared {
             if self.breaker.is_open() {
                 continue;
             }
-            let decisions = remote.check(&counted.policy, &key, asked.cost, group.len());
+            let decisions = remote.check(&counted.policy, &key, asked.cost, group.answers.len());
             // One timer for all: the others have asked later, and nobody waits longer than the first.
             let failure = match tokio::time::timeout_at(group.since + self.deadline, decisions).await {
                 Ok(Ok(decisions)) => {
                     self.take_note(&counted, &asked, &decisions);
-                    group.answer(decisions);
+                    for (answer, decision) in group.answers.into_iter().zip(decisions) {
+                        let _ = answer.send(decision);
+                    }
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),
