@@ -19,7 +19,8 @@ use crate::session::Session;
 
 /// Looks at the queue and works on it.
 ///
-/// Exits with 0, with 1 when something was refused or failed, with 2 when the command was wrong.
+/// Exits with 0, with 1 when something was refused or failed, with 2 when the command was wrong (of
+/// `audit`, see there).
 #[derive(Parser)]
 #[command(name = "atode", version = env!("ATODE_BUILD"))]
 struct Command {
@@ -35,6 +36,10 @@ struct Command {
 #[derive(Subcommand)]
 enum Action {
     /// Check that everything stored fits together, while it is in use.
+    ///
+    /// Looks at every record, set and key of every queue in small steps; what was only in motion is not
+    /// reported. Exits with 0 when nothing is wrong or all of it was mended, with 1 when something is
+    /// wrong (or left wrong), with 2 when it could not look.
     Audit(AuditArgs),
     /// Store a job.
     Enqueue(EnqueueArgs),
@@ -47,11 +52,6 @@ enum Action {
     Workers,
 }
 
-/// Check that everything stored fits together, while it is in use.
-///
-/// Looks at every record, set and key of every queue in small steps; what was only in motion is not
-/// reported. Exits with 0 when nothing is wrong or all of it was mended, with 1 when something is
-/// wrong (or left wrong), with 2 when it could not look.
 #[derive(Args)]
 struct AuditArgs {
     /// Mend what is wrong. No job is lost by it: one that may not have run is due again, and what

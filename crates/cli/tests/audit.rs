@@ -136,6 +136,7 @@ fn one_queue_is_looked_at_where_it_is_named() {
 fn an_audit_that_cannot_look_exits_with_2() {
     let redis = RedisServer::start();
     assert_eq!(atode(&redis, &["audit", "--mend"]).code, 2);
+    assert!(atode(&redis, &["audit", "--help"]).out.contains("Exits with 0"));
     redis.stop();
     let ended = atode(&redis, &["audit"]);
     assert_eq!(ended.code, 2);

@@ -509,6 +509,51 @@ async fn while_everything_is_in_motion_nothing_is_found_that_is_not_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_broken_while_everything_is_in_motion_is_mended_and_nothing_else_touched() {
+    let test = TestQueue::start().await;
+    let other = test.beside("default").await;
+    let harmed_kind = "test:harmed";
+    let kinds: Vec<Arc<str>> = ["test:a", "test:b"].map(Arc::from).into();
+    let over = AtomicBool::new(false);
+    let surgeon = async {
+        let mut harmed = BTreeSet::new();
+        for n in 0..40 {
+            let id = test.enqueue_of(harmed_kind, Due::After(HOUR)).await;
+            harmed.insert(id);
+            let (short, due) = (id.short(), test.set_of(harmed_kind, "due"));
+            match n % 4 {
+                0 => test.command(&["ZREM", &due, &short]),
+                1 => test.command(&["ZADD", &test.set_of("test:a", "dead"), "1", &short]),
+                2 => test.command(&["HSET", &test.key("active"), &short, "by hand"]),
+                _ => {
+                    test.command(&["ZREM", &due, &short]);
+                    test.command(&["ZADD", &test.set_of(harmed_kind, "lease"), "inf", &short])
+                }
+            };
+            if n % 5 == 4 {
+                for finding in test.audit().await.findings {
+                    assert!(harmed.contains(&finding.subject.parse().unwrap()), "{finding:?}");
+                    test.client.repair(&finding).await.unwrap();
+                }
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        harmed
+    };
+    let (harmed, ..) = tokio::join!(
+        surgeon,
+        produce(&test, &over, &kinds),
+        produce(&other, &over, &kinds),
+        work(&other, &over, &kinds, 0),
+        work(&test, &over, &kinds, 1),
+    );
+    test.check_clean().await;
+    for id in harmed {
+        assert!(matches!(test.state(id).await, State::Ready | State::Scheduled), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_audit_of_many_jobs_never_holds_redis_for_long() {
     let test = TestQueue::start().await;
     test.enqueue_many(20_000, Due::After(HOUR)).await;
