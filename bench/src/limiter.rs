@@ -62,13 +62,13 @@ pub(crate) async fn decisions() -> anyhow::Result<()> {
 }
 
 /// `POST /v1/jobs` with and without the limiter, in turns; wrk makes the load.
-pub(crate) fn gateway(rounds: usize, seconds: u64) -> anyhow::Result<()> {
+pub(crate) fn gateway(rounds: usize, seconds: u64, connections: u64) -> anyhow::Result<()> {
     let (jobs, limits) = (RedisServer::start(), RedisServer::builder().no_aof().start());
     let mut ratios = Vec::new();
     for _ in 0..rounds {
-        let off = throughput(&jobs, None, seconds)?;
-        let memory = throughput(&jobs, Some("[]"), seconds)?;
-        let shared = throughput(&jobs, Some(&format!("[\"{}\"]", limits.addr())), seconds)?;
+        let off = throughput(&jobs, None, seconds, connections)?;
+        let memory = throughput(&jobs, Some("[]"), seconds, connections)?;
+        let shared = throughput(&jobs, Some(&format!("[\"{}\"]", limits.addr())), seconds, connections)?;
         println!(
             "requests/s: off {off:.0}, memory {memory:.0} ({:.2}), Redis {shared:.0} ({:.2})",
             memory / off,
@@ -94,7 +94,12 @@ pub(crate) async fn limiter(limits: Limits, addrs: &[String]) -> anyhow::Result<
 }
 
 /// Requests a second; each stores a job, which is removed before the next run.
-fn throughput(jobs: &RedisServer, limiter_addrs: Option<&str>, seconds: u64) -> anyhow::Result<f64> {
+fn throughput(
+    jobs: &RedisServer,
+    limiter_addrs: Option<&str>,
+    seconds: u64,
+    connections: u64,
+) -> anyhow::Result<f64> {
     jobs.command(&["FLUSHALL"]);
     let mut gateway = Gateway::builder(&jobs.addr());
     if let Some(addrs) = limiter_addrs {
@@ -108,7 +113,7 @@ fn throughput(jobs: &RedisServer, limiter_addrs: Option<&str>, seconds: u64) -> 
     let script = std::env::temp_dir().join(format!("atode-bench-{}.lua", std::process::id()));
     std::fs::write(&script, WRK)?;
     let run = Command::new("wrk")
-        .args(["-t1", "-c64", &format!("-d{seconds}s"), "-s"])
+        .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "-s"])
         .arg(&script)
         .arg(format!("{}/v1/jobs", gateway.base_url()))
         .output()

@@ -45,6 +45,9 @@ enum What {
         rounds: usize,
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+        /// Too few, and it is the latency of two round trips that is measured.
+        #[arg(long, default_value_t = 128)]
+        connections: u64,
     },
     /// Four gateways against one limit, the limiter's Redis killed and frozen under load, a million
     /// clients. Needs a built api-gateway.
@@ -53,8 +56,8 @@ enum What {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    if let What::Limiter { rounds, seconds } = args.what {
-        return limiter::gateway(rounds, seconds);
+    if let What::Limiter { rounds, seconds, connections } = args.what {
+        return limiter::gateway(rounds, seconds, connections);
     }
     if let What::LimiterFaults = args.what {
         return limiter_faults::all();

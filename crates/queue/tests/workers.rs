@@ -78,7 +78,7 @@ async fn a_registration_that_is_taken_back_is_gone_at_once() {
     let asked = [two.worker.id, one.worker.id];
     assert_eq!(test.client.alive(&asked).await.unwrap(), [two.worker.id]);
     assert!(test.client.alive(&[]).await.unwrap().is_empty());
-    assert_eq!(test.command(&["KEYS", "*"]).array().len(), 2);
+    assert_eq!(test.command(&["KEYS", "atode:{workers}*"]).array().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
