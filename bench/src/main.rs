@@ -2,6 +2,7 @@
 //! job ran once and nothing is left. A run that fails the check prints no figure.
 #![expect(clippy::print_stdout, reason = "printing figures is what this is for")]
 
+mod burst;
 mod lateness;
 mod limiter;
 mod limiter_faults;
@@ -37,6 +38,13 @@ enum What {
         #[arg(long, default_value_t = 64)]
         concurrency: usize,
     },
+    /// Jobs that are all due at one instant.
+    Burst {
+        #[arg(long, default_value_t = 1_000_000)]
+        jobs: usize,
+        #[arg(long, default_value_t = 64)]
+        concurrency: usize,
+    },
     /// What a rate limit decision costs, in memory and on Redis.
     Decisions,
     /// `POST /v1/jobs` with and without the limiter, in turns. Needs wrk and a built api-gateway.
@@ -65,6 +73,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let measured = runtime.block_on(async {
         match args.what {
+            What::Burst { jobs, concurrency } => burst::measure(jobs, concurrency).await,
             What::Lateness { jobs, seconds } => lateness::measure(jobs, seconds).await,
             What::Throughput { jobs, producers, concurrency } => {
                 throughput::measure(jobs, producers, concurrency).await

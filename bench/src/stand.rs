@@ -64,7 +64,10 @@ pub(crate) struct Stand {
 
 impl Stand {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let redis = RedisServer::start();
+        Self::on(RedisServer::start()).await
+    }
+
+    pub(crate) async fn on(redis: RedisServer) -> anyhow::Result<Self> {
         let client = Client::open(&settings_of(&redis))?;
         client.connection().connects().wait_for(|connects| *connects > 0).await?;
         RUNS.store(0, Ordering::Relaxed);

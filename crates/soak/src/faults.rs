@@ -61,7 +61,7 @@ impl Fault {
     }
 
     /// Injects it once and mends it.
-    pub(crate) fn inject(self, stand: &Stand, dice: &mut SmallRng) {
+    pub(crate) fn inject(self, stand: &Stand, dice: &mut SmallRng, freeze: Duration) {
         let worker = &stand.workers[dice.random_range(0..stand.workers.len())];
         let gateway = &stand.gateways[dice.random_range(0..stand.gateways.len())];
         let a_while = Duration::from_millis(dice.random_range(200..1_500));
@@ -86,7 +86,7 @@ impl Fault {
             }
             Fault::FreezeRedis => {
                 stand.redis.pause();
-                sleep(2 * a_while);
+                sleep(freeze.mul_f64(dice.random_range(0.2..=1.0)));
                 stand.redis.resume();
             }
             Fault::StopWorker => {

@@ -33,6 +33,9 @@ struct Args {
     /// Milliseconds between two faults, at most.
     #[arg(long, default_value_t = 1_500)]
     gap: u64,
+    /// Seconds that a frozen Redis stays so, at most.
+    #[arg(long, default_value_t = 3.0)]
+    freeze: f64,
     #[arg(long, default_value_t = 24)]
     clients: u64,
     /// Milliseconds between two requests of a client.
@@ -69,6 +72,7 @@ fn soak(args: &Args) -> anyhow::Result<bool> {
         longest: minutes(args.longest.max(args.minutes)),
         faults: if args.fault.is_empty() { all() } else { args.fault.clone() },
         gap: Duration::from_millis(args.gap),
+        freeze: Duration::from_secs_f64(args.freeze),
         clients: args.clients,
         pause: Duration::from_millis(args.pause),
         gateways: 2,

@@ -33,6 +33,8 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// Between two faults, at most.
     pub gap: Duration,
+    /// How long a frozen Redis stays so, at most.
+    pub freeze: Duration,
     pub clients: u64,
     /// Between two requests of a client.
     pub pause: Duration,
@@ -83,7 +85,7 @@ fn break_things(plan: &Plan, stand: &Stand, promises: &Promises, injected: &Mute
             &other
         };
         let Some(fault) = among.get(dice.random_range(0..among.len().max(1))).copied() else { continue };
-        fault.inject(stand, &mut dice);
+        fault.inject(stand, &mut dice, plan.freeze);
         kills += usize::from(fault.is_kill());
         *lock(injected).entry(fault).or_default() += 1;
     }

@@ -1,4 +1,5 @@
-//! The wall clock of a [`RedisServer`](crate::RedisServer) under test, to be set, stepped and stopped.
+//! The wall clock of a process under test, such as a [`RedisServer`](crate::RedisServer), to be set, stepped and
+//! stopped.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 const SOURCE: &str = include_str!("clock.c");
 
-/// Redis' monotonic clock goes on as ever. On Linux only: the server has its clock by `LD_PRELOAD`.
+/// The monotonic clock goes on as ever. On Linux only: a process has this clock by `LD_PRELOAD`.
 pub struct Clock {
     file: PathBuf,
     library: PathBuf,
@@ -24,9 +25,9 @@ struct Said {
 }
 
 impl Clock {
-    /// In a folder of the server's own. Needs `cc`, as any Rust toolchain does.
+    /// With its files in this folder. Needs `cc`, as any Rust toolchain does.
     #[track_caller]
-    pub(crate) fn build(dir: &Path) -> Self {
+    pub fn build(dir: &Path) -> Self {
         let source = dir.join("clock.c");
         let clock = Clock { file: dir.join("clock"), library: dir.join("clock.so"), said: Mutex::default() };
         fs::write(&source, SOURCE).expect("a file in its folder");
@@ -40,8 +41,9 @@ impl Clock {
         clock
     }
 
-    pub(crate) fn give_to(&self, server: &mut Command) {
-        server.env("LD_PRELOAD", &self.library).env("ATODE_TEST_CLOCK", &self.file);
+    /// What a process that is to have this clock needs in its environment.
+    pub fn environment(&self) -> [(&'static str, &Path); 2] {
+        [("LD_PRELOAD", &self.library), ("ATODE_TEST_CLOCK", &self.file)]
     }
 
     /// Sets the clock forward; it goes on from there.

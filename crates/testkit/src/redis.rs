@@ -123,7 +123,7 @@ impl RedisServer {
             command.arg(format!("--{name}")).arg(value);
         }
         if let Some(clock) = &self.clock {
-            clock.give_to(&mut command);
+            command.envs(clock.environment());
         }
         // No `logfile`: what is wrong with its settings goes to stdout and stderr only.
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");

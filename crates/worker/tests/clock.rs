@@ -5,9 +5,9 @@ mod support;
 use std::time::Duration;
 
 use atode_jobs::Job as _;
-use atode_queue::{JobId, State};
-use atode_testkit::{RedisServer, eventually};
-use support::{Act, DEADLINE, Stand, Task, registry, settings};
+use atode_queue::{Due, JobId, State};
+use atode_testkit::{Clock, RedisServer, Worker, eventually};
+use support::{Act, DEADLINE, QUEUE, Stand, Task, registry, settings};
 use worker::Settings;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -82,6 +82,30 @@ fn a_lease_lost_right_after_the_clock_went_back_is_recovered_in_time() {
     stand.until_started(id, 2);
     stand.open_gate();
     stand.until(id, State::Completed);
+}
+
+#[test]
+fn a_worker_whose_own_clock_is_an_hour_off_is_neither_early_nor_late() {
+    let stand = Stand::start();
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let clock = Clock::build(dir.path());
+    clock.step_forward(HOUR);
+    let worker = clock
+        .environment()
+        .into_iter()
+        .fold(Worker::builder(&stand.redis.addr()), |worker, (name, value)| worker.env(name, value))
+        .start();
+    let due = Due::After(Duration::from_millis(1_500));
+    let id = stand.store(QUEUE, "demo:delay_print", "{}", due, None);
+    let job = stand.until(id, State::Completed);
+    let (due, started) = (job.due_at.expect("due"), job.started_at.expect("started"));
+    let late = started.as_millisecond() - due.as_millisecond();
+    assert!((0..5_000).contains(&late), "{late} ms late");
+    let log = worker.wait_for_stderr(|log| log.contains("behind this machine's"), DEADLINE);
+    assert!(log.contains("3599 s") || log.contains("3600 s"), "{log}");
+    clock.step_back(2 * HOUR);
+    let again = stand.store(QUEUE, "demo:delay_print", "{}", Due::After(Duration::from_millis(300)), None);
+    stand.until(again, State::Completed);
 }
 
 #[test]

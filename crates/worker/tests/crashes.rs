@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
 use atode_queue::{FailureCause, JobId, JobView, State};
-use atode_testkit::eventually;
+use atode_testkit::{Proxy, eventually};
 use support::{Act, Child, DEADLINE, Event, Killer, Stand, Task, registry, registry_without_jobs};
 use worker::Settings;
 
@@ -52,6 +52,25 @@ fn a_job_whose_worker_is_killed_runs_again_elsewhere_and_no_attempt_is_spent() {
     assert_eq!(job.worker.expect("its second worker").id, second.worker);
     let live = stand.until_registered(1);
     assert_eq!(live[0].worker.id, second.worker);
+}
+
+#[test]
+fn a_job_whose_worker_is_killed_between_its_effect_and_its_settlement_repeats_once_with_its_id() {
+    let stand = Stand::start();
+    let network = Proxy::start(stand.redis.port());
+    let child = Child::start(network.port(), &settings());
+    let id = stand.enqueue(Task::KIND, Act::Await);
+    stand.until_started(id, 1);
+    network.black_hole();
+    stand.open_gate();
+    stand.until_event(id, Event::End);
+    child.kill();
+    let _other = stand.worker_with(settings(), registry());
+    let job = stand.until(id, State::Completed);
+    let starts = stand.starts(id);
+    assert_eq!((starts.len(), job.attempt), (2, 1), "{starts:?}");
+    assert!(starts[1].token > starts[0].token && starts[1].worker != starts[0].worker);
+    assert_eq!(causes(&job), [FailureCause::Crash]);
 }
 
 #[test]

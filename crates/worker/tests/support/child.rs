@@ -17,7 +17,7 @@ const VARIABLE: &str = "ATODE_TEST_CHILD";
 pub(crate) struct Child(Process);
 
 impl Child {
-    pub(super) fn start(redis: u16, settings: &Settings) -> Self {
+    pub(crate) fn start(redis: u16, settings: &Settings) -> Self {
         let orders = format!(
             "{redis} {} {} {}",
             settings.concurrency,

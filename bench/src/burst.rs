@@ -1,0 +1,63 @@
+//! Very many jobs that are due at the same instant: how long a worker takes, how much memory, and
+//! whether any script holds Redis up.
+
+use std::time::{Duration, Instant};
+
+use atode_queue::Due;
+use atode_testkit::RedisServer;
+
+use crate::stand::{Retention, Stand};
+
+/// A script that takes longer holds up everybody.
+const SLOW: Duration = Duration::from_millis(50);
+const A_CALL: usize = 1_000;
+
+pub(crate) async fn measure(jobs: usize, concurrency: usize) -> anyhow::Result<()> {
+    let stand = Stand::on(RedisServer::builder().with_clock().start()).await?;
+    let slow = SLOW.as_micros().to_string();
+    stand.redis.command(&["CONFIG", "SET", "slowlog-log-slower-than", &slow]);
+    let instant = stand.client.now() + 24 * 3_600_000;
+    for _ in 0..jobs.div_ceil(A_CALL) {
+        let batch: Vec<_> = (0..A_CALL)
+            .map(|_| stand.job(Retention::None, Due::At(instant)))
+            .collect::<anyhow::Result<_>>()?;
+        for stored in stand.client.enqueue_each(&stand.queue, &batch).await {
+            anyhow::ensure!(stored?.is_created());
+        }
+    }
+    let jobs = jobs.div_ceil(A_CALL) * A_CALL;
+    let stored = stand.redis_memory();
+    // Nothing but their due time changes: all are due at once.
+    stand.redis.clock().step_forward(Duration::from_secs(25 * 3_600));
+    let before = resident();
+    let start = Instant::now();
+    let (stop, worker) = stand.worker(concurrency)?;
+    let mut most = before;
+    while Stand::runs() < jobs {
+        anyhow::ensure!(start.elapsed() < Duration::from_secs(600), "{} of {jobs} ran", Stand::runs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        most = most.max(resident());
+    }
+    let took = start.elapsed();
+    stop.cancel();
+    worker.await??;
+    stand.check(jobs).await?;
+    let slow = stand.redis.command(&["SLOWLOG", "LEN"]).int();
+    println!(
+        "{jobs} jobs due at one instant: drained in {:.1} s ({:.0}/s), {} MiB in Redis, worker {} MiB + {} MiB, \
+         {slow} commands of {SLOW:?} or more",
+        took.as_secs_f64(),
+        jobs as f64 / took.as_secs_f64(),
+        stored >> 20,
+        before >> 10,
+        most.saturating_sub(before) >> 10,
+    );
+    Ok(())
+}
+
+/// KiB, where the system has `/proc`.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|value| value.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
+}

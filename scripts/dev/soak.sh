@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# ./dev soak: builds once, then breaks a system of its own at random. Arguments go to atode-soak (see --help).
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=scripts/dev/lib/project.sh
+. "$here/lib/project.sh"
+# shellcheck source=scripts/dev/lib/install.sh
+. "$here/lib/install.sh"
+
+require_cargo
+find_or_install_redis_server
+export REDIS_SERVER=$redis_server
+cargo build --release --package atode-soak
+exec target/release/atode-soak "$@"
