@@ -42,7 +42,7 @@ pub enum Fault {
     ForgetScripts,
     /// Redis' memory is full: it refuses what stores new data
     FillRedis,
-    /// Redis' clock jumps an hour forward or back
+    /// Redis' clock jumps an hour forward or back, and returns
     JumpClock,
 }
 
@@ -123,12 +123,15 @@ impl Fault {
                 stand.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
             }
             Fault::JumpClock => {
-                let hour = Duration::from_secs(3_600);
-                if dice.random_bool(0.5) {
-                    stand.redis.clock().step_forward(hour);
+                let (clock, hour) = (stand.redis.clock(), Duration::from_secs(3_600));
+                let is_ahead = dice.random_bool(0.5);
+                if is_ahead {
+                    clock.step_forward(hour)
                 } else {
-                    stand.redis.clock().step_back(hour);
+                    clock.step_back(hour)
                 }
+                sleep(a_while);
+                if is_ahead { clock.step_back(hour) } else { clock.step_forward(hour) }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use atode_jobs::JobContext;
 use atode_queue::{JobId, WorkerId};
@@ -24,12 +25,19 @@ pub(crate) struct Run {
     pub(crate) attempt: u32,
     pub(crate) token: u64,
     pub(crate) worker: WorkerId,
+    /// Unix ms, by the worker's clock.
+    pub(crate) at: u64,
+}
+
+/// Unix ms.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// One line, in one write: of a killed process it is there as a whole or not at all.
 pub(crate) fn write_run(dir: &str, event: Event, ctx: &JobContext) {
     let token = ctx.token.parse().expect("a token is a number");
-    let run = Run { event, id: ctx.id, attempt: ctx.attempt, token, worker: ctx.worker };
+    let run = Run { event, id: ctx.id, attempt: ctx.attempt, token, worker: ctx.worker, at: now() };
     let line = serde_json::to_string(&run).expect("strings and numbers always serialise") + "\n";
     let file = OpenOptions::new().create(true).append(true).open(Path::new(dir).join(RUNS));
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the ledger can be written");

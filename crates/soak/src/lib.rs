@@ -11,6 +11,7 @@ mod audit;
 mod faults;
 mod ledger;
 mod load;
+mod recovery;
 mod soak;
 mod stand;
 mod task;
@@ -18,5 +19,6 @@ mod watch;
 
 pub use audit::{Lost, Report};
 pub use faults::Fault;
+pub use recovery::measure as measure_recovery;
 pub use soak::{Injected, Plan, run};
 pub use task::registry;

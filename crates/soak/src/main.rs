@@ -47,6 +47,9 @@ struct Args {
     /// Each fault on its own for so many minutes, as a table in Markdown.
     #[arg(long)]
     table: bool,
+    /// Only measures how soon work goes on after a kill, in so many rounds.
+    #[arg(long)]
+    recovery: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +82,10 @@ fn soak(args: &Args) -> anyhow::Result<bool> {
         workers: 3,
         appendfsync: args.appendfsync.clone(),
     };
+    if let Some(rounds) = args.recovery {
+        atode_soak::measure_recovery(rounds.max(1), |line| println!("{line}"))?;
+        return Ok(true);
+    }
     println!("seed {} (again: --seed {0}), appendfsync {}", plan.seed, plan.appendfsync);
     if args.table {
         return table(&plan);
