@@ -126,9 +126,9 @@ impl Fault {
                 let (clock, hour) = (stand.redis.clock(), Duration::from_secs(3_600));
                 let is_ahead = dice.random_bool(0.5);
                 if is_ahead {
-                    clock.step_forward(hour)
+                    clock.step_forward(hour);
                 } else {
-                    clock.step_back(hour)
+                    clock.step_back(hour);
                 }
                 sleep(a_while);
                 if is_ahead { clock.step_back(hour) } else { clock.step_forward(hour) }
