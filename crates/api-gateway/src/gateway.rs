@@ -12,8 +12,8 @@ use crate::limit::Limit;
 use crate::problem::Problem;
 
 /// How long an answer may take, unless its request asks for something that is to be waited for. A call of
-/// Redis takes less at most, but some answers need several.
-const ANSWER: Duration = Duration::from_millis(950);
+/// Redis takes less at most, but some answers need several; what is left of a second is the limiter's.
+const ANSWER: Duration = Duration::from_millis(850);
 
 pub(crate) struct Gateway {
     pub(crate) client: Client,

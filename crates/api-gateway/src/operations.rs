@@ -3,7 +3,7 @@
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use atode_queue::{JobId, Operated, Operation};
+use atode_queue::{JobId, JobView, Operated, Operation};
 
 use crate::body;
 use crate::gateway::{Gateway, in_time};
@@ -50,8 +50,11 @@ impl Gateway {
         let operated = self.client.operate(&job.queue, &job.kind, id, operation).await;
         match operated.map_err(Problem::of_change)? {
             Operated::Done if operation == Operation::Delete => Ok(HttpResponse::NoContent().finish()),
-            Operated::Done => Ok(HttpResponse::Ok().json(self.job(id).await?)),
-            Operated::Requested => Ok(HttpResponse::Accepted().json(self.job(id).await?)),
+            Operated::Done => Ok(HttpResponse::Ok().json(self.look_again(job).await?)),
+            Operated::Requested => {
+                let job = JobView { cancel_requested: true, ..self.look_again(job).await? };
+                Ok(HttpResponse::Accepted().json(job))
+            }
             Operated::Refused(state) => {
                 let what = match operation {
                     Operation::Cancel => "only a job that waits or is active can be cancelled",
@@ -64,5 +67,12 @@ impl Gateway {
             }
             Operated::Gone => Err(Problem::not_found(format!("there is no job {id} any more"))),
         }
+    }
+
+    /// What was asked is done by now, so no answer may say that it is not. The job may have run since, and be gone.
+    async fn look_again(&self, before: JobView) -> Result<JobView, Problem> {
+        let now =
+            self.client.job(&[before.queue.as_str().into()], before.id).await.map_err(Problem::of_change)?;
+        Ok(now.map_or(JobView { state: None, ..before }, |job| self.with_defaults(job)))
     }
 }

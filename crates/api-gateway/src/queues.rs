@@ -10,12 +10,16 @@ use crate::gateway::{Gateway, in_time};
 use crate::problem::Problem;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({ "items": gateway.all_queues().await? })))
+    let queues = in_time(gateway.all_queues(), Problem::from).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": queues })))
 }
 
 pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    gateway.check_queue(&name).await?;
-    Ok(HttpResponse::Ok().json(gateway.client.queue(&name).await?))
+    let queue = async {
+        gateway.check_queue(&name).await?;
+        Ok(gateway.client.queue(&name).await?)
+    };
+    Ok(HttpResponse::Ok().json(in_time(queue, Problem::from).await?))
 }
 
 pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {

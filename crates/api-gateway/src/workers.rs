@@ -6,11 +6,13 @@ use actix_web::web::{Data, Path};
 use atode_queue::{WorkerId, WorkerRequest};
 use serde_json::json;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, in_time};
 use crate::problem::Problem;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({ "items": gateway.client.workers().await? })))
+    Ok(HttpResponse::Ok().json(
+        json!({ "items": in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await? }),
+    ))
 }
 
 pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {

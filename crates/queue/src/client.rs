@@ -1,7 +1,7 @@
 //! One process' access to the queue.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
@@ -37,7 +37,7 @@ struct Shared {
     identity: Identity,
     settings: JobqueueRedis,
     /// For what waits for the disk, opened when it is first needed.
-    disk: OnceLock<Connection>,
+    disk: Mutex<Option<Connection>>,
     /// Where the client was opened; its tasks run there, whatever thread calls it.
     runtime: Handle,
 }
@@ -60,7 +60,7 @@ impl Client {
             announced: Mutex::default(),
             identity: Identity::default(),
             settings: redis.clone(),
-            disk: OnceLock::new(),
+            disk: Mutex::default(),
             runtime: Handle::current(),
         };
         let client = Client { shared: Arc::new(shared) };
@@ -131,16 +131,17 @@ impl Client {
     }
 
     /// A second connection, on which a command may wait for the disk and hold up nobody else.
-    pub(crate) fn disk(&self) -> Result<&Connection, Error> {
-        if let Some(connection) = self.shared.disk.get() {
-            return Ok(connection);
+    pub(crate) fn disk(&self) -> Result<Connection, Error> {
+        let mut disk = self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connection) = &*disk {
+            return Ok(connection.clone());
         }
         let mut settings = self.shared.settings.clone();
         settings.pool_size = 1;
         settings.connection.command_timeout = durable::TIMEOUT;
         let _in_runtime = self.shared.runtime.enter();
         let (connection, _nobody_listens) = Connection::open(&settings)?;
-        Ok(self.shared.disk.get_or_init(|| connection))
+        Ok(disk.insert(connection).clone())
     }
 
     /// Enters the queue in the catalogue of queues, once a connect and once an emptied Redis.

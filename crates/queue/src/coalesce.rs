@@ -86,18 +86,16 @@ async fn drive(
         let (jobs, answers): (Vec<_>, Vec<_>) =
             waiting.drain(..fitting).map(|next| (next.job, (next.answer, next.room))).unzip();
         let stored = match durability {
-            None => client.enqueue_call(client.connection(), &queue, &jobs, Atomicity::Each).await,
+            None => client
+                .enqueue_call(client.connection(), &queue, &jobs, Atomicity::Each)
+                .await
+                .map(|stored| stored.into_iter().map(Ok).collect()),
             Some(Durability::Fsync) => client.enqueue_to_disk(&queue, &jobs).await,
         };
         match stored {
             Ok(stored) => {
                 for ((answer, _room), stored) in answers.into_iter().zip(stored) {
-                    let _ = answer.send(Ok(stored));
-                }
-            }
-            Err(Error::NotYetOnDisk(_)) => {
-                for ((answer, _room), job) in answers.into_iter().zip(&jobs) {
-                    let _ = answer.send(Err(Error::NotYetOnDisk(job.id)));
+                    let _ = answer.send(stored);
                 }
             }
             Err(error) => {

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::{ClusterHash, CustomCommand, Value};
+use fred::types::{ClusterHash, CustomCommand, InfoKind, Value};
 
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::enqueue::{Atomicity, Enqueued, NewJob};
-use crate::error::Error;
+use crate::error::{Error, RefusalCode};
 
 /// How long Redis may take to write to its disk.
 const TO_DISK: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ const FIRST_CONNECT: Duration = Duration::from_secs(1);
 /// How a job is known to be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proof {
-    /// `appendfsync always`: Redis answers no write before it is.
+    /// `appendfsync always`, before Redis 7.2: Redis answers no write before it is.
     AnyReply,
     WaitAof,
 }
@@ -35,24 +35,36 @@ struct Aof {
     pauses: bool,
     version: (u32, u32),
     is_valkey: bool,
+    /// Of the server process.
+    run_id: String,
 }
 
 impl Client {
     /// Stores jobs, then waits for the disk; a job that was stored before is waited for as well.
-    pub(crate) async fn enqueue_to_disk(&self, queue: &str, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+    pub(crate) async fn enqueue_to_disk(
+        &self,
+        queue: &str,
+        jobs: &[NewJob],
+    ) -> Result<Vec<Result<Enqueued, Error>>, Error> {
         let disk = self.disk()?;
         let mut connects = disk.connects();
         let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
-        let unsent = |error| match error {
+        let aof = self.connection().aof().await.map_err(|error| match error {
             Error::Unknown(why) => Error::NotSent(why),
             other => other,
+        })?;
+        let proof = aof.proof()?;
+        let stored = self.enqueue_call(&disk, queue, jobs, Atomicity::Each).await?;
+        let on_disk = match proof {
+            Proof::AnyReply => true,
+            Proof::WaitAof => disk.is_on_disk(&self.keys().synced(), &aof.run_id).await,
         };
-        let proof = disk.aof().await.map_err(unsent)?.proof()?;
-        let stored = self.enqueue_call(disk, queue, jobs, Atomicity::Each).await?;
-        if proof == Proof::WaitAof && !disk.is_on_disk(&self.keys().synced()).await {
-            return Err(Error::NotYetOnDisk(jobs[0].id));
-        }
-        Ok(stored)
+        let answers = stored.into_iter().zip(jobs).map(|(stored, job)| match stored {
+            Enqueued::Created { .. } if !on_disk => Err(Error::NotYetOnDisk(job.id)),
+            Enqueued::Duplicate(id) if !on_disk => Err(Error::NotYetOnDisk(id)),
+            known => Ok(known),
+        });
+        Ok(answers.collect())
     }
 }
 
@@ -61,7 +73,14 @@ impl Connection {
         let client = self.reader()?;
         let settings = CustomCommand::new_static("CONFIG", ClusterHash::FirstKey, false);
         let names = ["GET", "appendonly", "appendfsync", "no-appendfsync-on-rewrite"];
-        let settings: Vec<String> = client.custom(settings, names.to_vec()).await?;
+        let settings: Result<Vec<String>, _> = client.custom(settings, names.to_vec()).await;
+        let settings = settings.map_err(|error| match Error::from(error) {
+            // Renamed, or not permitted.
+            Error::Corrupt(why) | Error::Refused { code: RefusalCode::Auth, message: why } => {
+                Error::NotDurable(format!("this Redis does not tell its settings (CONFIG GET: {why})"))
+            }
+            other => other,
+        })?;
         let setting =
             |name: &str| settings.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
         let facts = self.server_facts().await?;
@@ -71,11 +90,13 @@ impl Connection {
             pauses: setting("no-appendfsync-on-rewrite").as_deref() == Some("yes"),
             version: facts.number(),
             is_valkey: facts.is_valkey(),
+            run_id: facts.run_id,
         })
     }
 
-    /// Whether all that was written on this connection, or answered by it, is on disk now.
-    async fn is_on_disk(&self, key: &str) -> bool {
+    /// Whether all that this server process wrote or answered before is on its disk now. After a restart or a
+    /// failover it is another process, which knows nothing of that.
+    async fn is_on_disk(&self, key: &str, run_id: &str) -> bool {
         let Ok(client) = self.ready() else { return false };
         // WAITAOF waits for what its connection wrote last. A job that was stored before is no such write,
         // so there is one in any case; and in one pipeline, so that both go over one connection.
@@ -84,9 +105,13 @@ impl Connection {
         let wait = CustomCommand::new_static("WAITAOF", ClusterHash::FirstKey, true);
         let args: Vec<Value> = vec![1.into(), 0.into(), (TO_DISK.as_millis() as i64).into()];
         let _: Result<(), _> = pipeline.custom(wait, args).await;
-        let replies: Result<(Value, Vec<i64>), _> = pipeline.all().await;
+        let _: Result<(), _> = pipeline.info(Some(InfoKind::Server)).await;
+        let replies: Result<(Value, Vec<i64>, String), _> = pipeline.all().await;
         match replies {
-            Ok((_, servers)) => servers.first().is_some_and(|here| *here >= 1),
+            Ok((_, servers, info)) => {
+                let is_the_same = info.lines().any(|line| line.strip_prefix("run_id:") == Some(run_id));
+                is_the_same && servers.first().is_some_and(|here| *here >= 1)
+            }
             Err(error) => {
                 tracing::warn!(%error, "jobs are stored; that they are on disk is not known");
                 false
@@ -106,8 +131,9 @@ impl Aof {
             "no" => {
                 no("this Redis leaves it to its system when to write to disk (appendfsync no)".to_owned())
             }
-            "always" if !self.pauses => Ok(Proof::AnyReply),
+            // Under `always` it returns at once, and knows of a file that is not in use yet.
             _ if self.is_valkey || self.version >= (7, 2) => Ok(Proof::WaitAof),
+            "always" if !self.pauses => Ok(Proof::AnyReply),
             _ => no(format!(
                 "Redis {major}.{minor} cannot say when a job is on its disk: it takes Redis 7.2, any Valkey, or \
                  `appendfsync always`"

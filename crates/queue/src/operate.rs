@@ -88,8 +88,11 @@ impl Client {
 
     /// The queue gives out no more jobs until it is resumed. What is active goes on.
     pub async fn pause(&self, queue: &str) -> Result<(), Error> {
-        // So that a pause is seen in a queue that never had a job.
-        self.announce(queue).await?;
+        // So that a pause is seen in a queue that never had a job. A full Redis takes a pause, and no names.
+        match self.announce(queue).await {
+            Ok(()) | Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
         self.call(&PAUSE, vec![self.keys().queue(queue).paused().into()], Vec::new()).await.map(drop)
     }
 

@@ -211,7 +211,8 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
     };
     let is_finished = matches!(state, Some(State::Completed | State::Cancelled | State::Dead));
     let last_failed = history.failures.last();
-    let last_run: Option<&Run> = run.as_ref().or(last_failed.map(|failure| &failure.run));
+    let failed_run = last_failed.map(|failure| &failure.run).filter(|_| !history.started_over);
+    let last_run: Option<&Run> = run.as_ref().or(failed_run);
     Ok(Some(JobView {
         id,
         kind: record.kind.into_owned(),

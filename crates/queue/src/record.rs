@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub struct Record<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
     /// What the request asked for, where it asked for more than the server's settings give.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
 }
 
@@ -37,6 +37,12 @@ pub struct Record<'a> {
 pub enum Durability {
     /// Once this Redis has the job on its disk.
     Fsync,
+}
+
+/// A value of a later version is none here: its job can be run all the same.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Durability>, D::Error> {
+    let value = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    Ok(value.filter(|value| value == "fsync").map(|_| Durability::Fsync))
 }
 
 impl<'a> Record<'a> {
@@ -73,6 +79,9 @@ pub struct History {
     /// The last run of a job that has finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<Run>,
+    /// It was redriven since its last failure.
+    #[serde(skip)]
+    pub(crate) started_over: bool,
 }
 
 /// A run that did not succeed.
@@ -132,6 +141,7 @@ impl History {
             _ => self.failed = self.failed.saturating_add(1),
         }
         self.failures.push(failure);
+        self.started_over = false;
         let excess = self.failures.len().saturating_sub(Self::KEPT);
         self.failures.drain(..excess);
         self
@@ -164,6 +174,7 @@ impl History {
             serde_json::from_str(started_over.unwrap_or(json)).map_err(|_| corrupt())?;
         if started_over.is_some() {
             (history.failed, history.crashes, history.last_run) = (0, 0, None);
+            history.started_over = true;
         }
         Ok((Some(at), history))
     }

@@ -37,9 +37,17 @@ pub struct ServerFacts {
 /// What the Redis that holds the jobs was called when it was last looked at.
 #[derive(Default)]
 pub(crate) struct Identity {
-    known: Mutex<Option<String>>,
+    known: Mutex<Known>,
     times_emptied: AtomicU64,
     emptied_at: Mutex<Option<Timestamp>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// All that it was ever called; few.
+    names: Vec<String>,
+    /// It was emptied, that was said, and it takes no new name yet.
+    is_nameless: bool,
 }
 
 impl Client {
@@ -54,33 +62,46 @@ impl Client {
         let redis = self.connection().reader()?;
         let key = self.keys().identity();
         let mut found: Option<String> = redis.get(&key).await?;
-        if found.is_none() {
-            let new = JobId::new(self.now()).to_string();
-            let _: Option<String> = redis.set(&key, new, None, Some(SetOptions::NX), false).await?;
-            found = redis.get(&key).await?;
-        }
-        if self.identity().is_another(found) {
+        // Said before the new name is written: a Redis that refuses to write is emptied all the same.
+        if self.identity().is_another(found.as_deref()) {
             tracing::error!(
                 redis = self.connection().address(),
                 "Redis was emptied, or is another one: the jobs that it held are gone. If it was a FLUSHALL or a \
                  start without its data, stop it and restore its AOF; the id of a lost job answers 404"
             );
         }
+        if found.is_none() {
+            let new = JobId::new(self.now()).to_string();
+            let _: Option<String> = redis.set(&key, new, None, Some(SetOptions::NX), false).await?;
+            found = redis.get(&key).await?;
+        }
+        self.identity().remember(found);
         Ok(())
     }
 }
 
 impl Identity {
-    fn is_another(&self, found: Option<String>) -> bool {
-        let Some(found) = found else { return false };
+    /// None: it has no name. A name that was seen before is that of data that came back.
+    fn is_another(&self, found: Option<&str>) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.replace(found.clone());
-        let is_another = before.is_some_and(|before| before != found);
+        let mut emptied_at = self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = found.is_some_and(|found| known.names.iter().any(|name| name == found));
+        let is_another = !known.names.is_empty() && !is_known && !known.is_nameless;
         if is_another {
+            known.is_nameless = found.is_none();
             self.times_emptied.fetch_add(1, Ordering::AcqRel);
-            *self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+            *emptied_at = Some(Timestamp::now());
         }
         is_another
+    }
+
+    fn remember(&self, found: Option<String>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_nameless = found.is_none();
+        let Some(found) = found else { return };
+        if !known.names.contains(&found) {
+            known.names.push(found);
+        }
     }
 
     pub(crate) fn times_emptied(&self) -> u64 {

@@ -63,7 +63,13 @@ struct Audit<'a> {
 }
 
 /// Once all is quiet.
-pub(crate) fn audit(stand: &Stand, promises: &Promises, watch: &Watch) -> anyhow::Result<Report> {
+/// `forgets`: Redis may have removed cancelled jobs before they were seen.
+pub(crate) fn audit(
+    stand: &Stand,
+    promises: &Promises,
+    watch: &Watch,
+    forgets: bool,
+) -> anyhow::Result<Report> {
     let mut redis = stand.redis.connect(std::time::Duration::from_secs(10))?;
     let mut runs: BTreeMap<JobId, Vec<Run>> = BTreeMap::new();
     for run in ledger::runs(stand.dir.path()) {
@@ -85,7 +91,7 @@ pub(crate) fn audit(stand: &Stand, promises: &Promises, watch: &Watch) -> anyhow
         },
     };
     audit.look_at_sets(&mut redis)?;
-    audit.keep_promises();
+    audit.keep_promises(forgets);
     audit.judge_runs();
     Ok(audit.report)
 }
@@ -116,7 +122,7 @@ impl Audit<'_> {
     }
 
     /// Every 201 is completed, dead with a reason, cancelled by request, or waiting.
-    fn keep_promises(&mut self) {
+    fn keep_promises(&mut self, forgets: bool) {
         let (stored, cancelled) =
             (lock(&self.promises.stored).clone(), lock(&self.promises.cancelled).clone());
         self.report.stored = stored.len();
@@ -124,20 +130,34 @@ impl Audit<'_> {
             let succeeded =
                 self.runs.get(id).is_some_and(|runs| runs.iter().any(|run| run.event == Event::Success));
             let finish = self.finished.get(id);
-            match self.places.get(id).copied().or(finish.map(|finish| finish.set)) {
-                Some(Set::Due | Set::Lease) => self.report.waiting += 1,
+            let was_cancelled = finish.is_some_and(|finish| finish.set == Set::Cancelled) || forgets;
+            match self.places.get(id) {
+                // All had time to end.
+                Some(Set::Due | Set::Lease) => {
+                    self.report.waiting += 1;
+                    self.broken(format!("STRANDED: {id} waits, its runs: {:?}", self.runs.get(id)));
+                }
                 Some(Set::Dead) if finish.is_some_and(|finish| !finish.failures.is_empty()) => {
                     self.report.dead += 1;
                 }
-                // Those that have finished make room for later ones.
+                // Those that have finished make room for later ones; dead ones do not.
                 Some(Set::Done) | None if succeeded => self.report.completed += 1,
-                Some(Set::Cancelled) | None if cancelled.contains(id) => self.report.cancelled += 1,
+                Some(Set::Cancelled) if cancelled.contains(id) => self.report.cancelled += 1,
+                None if cancelled.contains(id) && was_cancelled => self.report.cancelled += 1,
                 place => self.broken(format!(
                     "LOST: {id} was answered 201; it is in {place:?}, its runs: {:?}",
                     self.runs.get(id)
                 )),
             }
         }
+        let mut keys: BTreeMap<&str, JobId> = BTreeMap::new();
+        let mut twice = Vec::new();
+        for run in self.runs.values().filter_map(|runs| runs.first()) {
+            if let Some(other) = keys.insert(&run.key, run.id) {
+                twice.push(format!("TWICE: {} was stored as {other} and as {}", run.key, run.id));
+            }
+        }
+        self.report.broken.extend(twice);
         self.report.unknown = self.runs.keys().filter(|id| !stored.contains(*id)).count();
         let (unknown, gave_up) = (self.report.unknown as u64, self.promises.unknown.load(Ordering::Relaxed));
         if unknown > gave_up {

@@ -86,7 +86,7 @@ impl Fault {
             }
             Fault::FreezeRedis => {
                 stand.redis.pause();
-                sleep(freeze.mul_f64(dice.random_range(0.2..=1.0)));
+                sleep(freeze);
                 stand.redis.resume();
             }
             Fault::StopWorker => {

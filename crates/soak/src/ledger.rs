@@ -22,6 +22,7 @@ pub(crate) enum Event {
 pub(crate) struct Run {
     pub(crate) event: Event,
     pub(crate) id: JobId,
+    pub(crate) key: String,
     pub(crate) attempt: u32,
     pub(crate) token: u64,
     pub(crate) worker: WorkerId,
@@ -35,9 +36,17 @@ pub(crate) fn now() -> u64 {
 }
 
 /// One line, in one write: of a killed process it is there as a whole or not at all.
-pub(crate) fn write_run(dir: &str, event: Event, ctx: &JobContext) {
+pub(crate) fn write_run(dir: &str, event: Event, key: &str, ctx: &JobContext) {
     let token = ctx.token.parse().expect("a token is a number");
-    let run = Run { event, id: ctx.id, attempt: ctx.attempt, token, worker: ctx.worker, at: now() };
+    let run = Run {
+        event,
+        id: ctx.id,
+        key: key.to_owned(),
+        attempt: ctx.attempt,
+        token,
+        worker: ctx.worker,
+        at: now(),
+    };
     let line = serde_json::to_string(&run).expect("strings and numbers always serialise") + "\n";
     let file = OpenOptions::new().create(true).append(true).open(Path::new(dir).join(RUNS));
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the ledger can be written");

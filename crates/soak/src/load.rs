@@ -56,7 +56,7 @@ pub(crate) fn run(stand: &Stand, promises: &Promises, seed: u64, client: u64, pa
         request += 1;
         let key = format!("{client}-{request}");
         let jobs = if dice.random_bool(0.2) { dice.random_range(2..=40) } else { 1 };
-        let bodies: Vec<Value> = (0..jobs).map(|_| job(stand, &mut dice)).collect();
+        let bodies: Vec<Value> = (0..jobs).map(|n| job(stand, &mut dice, format!("{key}-{n}"))).collect();
         let ids = store(stand, promises, &mut dice, &key, bodies);
         if let Some(id) = ids.first().filter(|_| dice.random_bool(0.02)) {
             cancel(stand, promises, &mut dice, *id);
@@ -66,7 +66,7 @@ pub(crate) fn run(stand: &Stand, promises: &Promises, seed: u64, client: u64, pa
     }
 }
 
-fn job(stand: &Stand, dice: &mut SmallRng) -> Value {
+fn job(stand: &Stand, dice: &mut SmallRng, key: String) -> Value {
     let end = match dice.random_range(0..100) {
         0..4 => End::AfterARetry,
         4..5 => End::AfterAPanic,
@@ -75,6 +75,7 @@ fn job(stand: &Stand, dice: &mut SmallRng) -> Value {
     };
     let task = Task {
         dir: stand.dir.path().display().to_string(),
+        key,
         ms: if dice.random_bool(0.05) { dice.random_range(200..1_500) } else { dice.random_range(0..20) },
         end,
     };
@@ -109,8 +110,12 @@ fn store(
                 let results = reply["results"].as_array().map(Vec::as_slice).unwrap_or_default();
                 return results.iter().filter_map(|result| id_of(&result["job"])).collect();
             }
-            // Of a batch some may be stored by now; the repeat answers for all.
-            None | Some((503 | 408 | 200, _)) => {}
+            // Of a batch some may be stored by now: promised. The repeat answers for all.
+            Some((200, reply)) => {
+                let results = reply["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+                lock(&promises.stored).extend(results.iter().filter_map(|result| id_of(&result["job"])));
+            }
+            None | Some((503 | 408, _)) => {}
             Some((status, reply)) => {
                 lock(&promises.wrong).push(format!("POST {path}: {status} {reply}"));
                 return Vec::new();

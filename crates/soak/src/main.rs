@@ -33,8 +33,8 @@ struct Args {
     /// Milliseconds between two faults, at most.
     #[arg(long, default_value_t = 1_500)]
     gap: u64,
-    /// Seconds that a frozen Redis stays so, at most.
-    #[arg(long, default_value_t = 3.0)]
+    /// Seconds that a frozen Redis stays so.
+    #[arg(long, default_value_t = 2.0)]
     freeze: f64,
     #[arg(long, default_value_t = 24)]
     clients: u64,

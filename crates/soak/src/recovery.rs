@@ -42,7 +42,8 @@ pub fn measure(rounds: usize, print: impl Fn(&str)) -> anyhow::Result<()> {
 
 fn enqueue(stand: &Stand, ms: u64, delay: &str) -> anyhow::Result<()> {
     let http = Http::new(stand.gateways[0].url());
-    let payload = Task { dir: stand.dir.path().display().to_string(), ms, end: End::Well };
+    let payload =
+        Task { dir: stand.dir.path().display().to_string(), key: String::new(), ms, end: End::Well };
     let job = json!({"kind": Task::KIND, "payload": payload, "delay": delay});
     let reply = http.post("/v1/jobs/batch", &json!({"jobs": vec![job; JOBS]}));
     anyhow::ensure!(reply.json()["created"] == JOBS, "{}", reply.text());

@@ -12,6 +12,8 @@ use crate::ledger::{self, Event};
 pub(crate) struct Task {
     /// The folder that all ledgers lie in.
     pub(crate) dir: String,
+    /// What it was enqueued under, so that a job that was stored twice is seen.
+    pub(crate) key: String,
     /// How long a run takes.
     pub(crate) ms: u64,
     pub(crate) end: End,
@@ -39,14 +41,14 @@ impl Job for Task {
     };
 
     async fn run(self, ctx: JobContext) -> Result<(), JobError> {
-        ledger::write_run(&self.dir, Event::Start, &ctx);
+        ledger::write_run(&self.dir, Event::Start, &self.key, &ctx);
         tokio::time::sleep(Duration::from_millis(self.ms)).await;
         match self.end {
             End::AfterAPanic if ctx.attempt == 1 => panic!("as the soak wants it"),
             End::AfterARetry if ctx.attempt == 1 => Err(anyhow::anyhow!("as the soak wants it").into()),
             End::Dead => Err(JobError::Permanent(anyhow::anyhow!("as the soak wants it"))),
             _ => {
-                ledger::write_run(&self.dir, Event::Success, &ctx);
+                ledger::write_run(&self.dir, Event::Success, &self.key, &ctx);
                 Ok(())
             }
         }

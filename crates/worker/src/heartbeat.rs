@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use atode_queue::{Lease, Registration, Verdict, WorkerRequest, WorkerState};
+use atode_queue::{Error, Lease, Registration, Verdict, WorkerRequest, WorkerState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -45,7 +45,10 @@ async fn beat(worker: &Worker) {
         }
         Ok(_) => {}
         Err(error) => {
-            worker.missed_beat.store(true, Ordering::Release);
+            // What a person has to mend lasts, and must not hold up the recovery of jobs.
+            if !matches!(error, Error::Corrupt(_)) {
+                worker.missed_beat.store(true, Ordering::Release);
+            }
             tracing::debug!(%error, "the registration cannot be renewed now");
         }
     }
