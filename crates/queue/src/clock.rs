@@ -8,13 +8,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(crate) struct RedisClock {
     start: Instant,
-    /// Redis' time at `start`, Unix ms.
+    /// Redis' time at `start`, Unix µs: in whole ms it would now and then be ahead of Redis by one.
     at_start: AtomicI64,
 }
 
 impl Default for RedisClock {
     fn default() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
         RedisClock { start: Instant::now(), at_start: AtomicI64::new(now) }
     }
 }
@@ -22,14 +22,17 @@ impl Default for RedisClock {
 impl RedisClock {
     /// Unix ms.
     pub(crate) fn now(&self) -> i64 {
-        self.at_start.load(Ordering::Relaxed) + self.elapsed()
+        (self.at_start.load(Ordering::Relaxed) + self.elapsed()).div_euclid(1_000)
     }
 
+    /// `redis_now` in Unix ms.
     pub(crate) fn observe(&self, redis_now: i64) {
-        self.at_start.store(redis_now - self.elapsed(), Ordering::Relaxed);
+        self.at_start
+            .store(redis_now.saturating_mul(1_000).saturating_sub(self.elapsed()), Ordering::Relaxed);
     }
 
+    /// µs
     fn elapsed(&self) -> i64 {
-        self.start.elapsed().as_millis() as i64
+        self.start.elapsed().as_micros() as i64
     }
 }
