@@ -129,8 +129,7 @@ async fn lateness<P: Peer>(mut peer: P, args: &Args) -> anyhow::Result<Figures> 
     }
     late.sort_unstable_by(f64::total_cmp);
     let n = late.len();
-    let lateness =
-        Lateness { min: late[0], p50: late[n / 2], p99: late[n * 99 / 100], max: late[n - 1] };
+    let lateness = Lateness { min: late[0], p50: late[n / 2], p99: late[n * 99 / 100], max: late[n - 1] };
     Ok(Figures { seconds: (end - start) / 1e3, ran: started.len(), lateness: Some(lateness) })
 }
 

@@ -92,13 +92,9 @@ impl Peer for ApalisRedis {
     }
 
     async fn stop(running: Running) -> anyhow::Result<()> {
-        // What its handlers have done is acknowledged a little later, and lost at a stop before that.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // A worker that ended by itself hears it no more; its error is returned below.
         let _ = running.stop.send(());
-        match running.worker.await.context("the worker's task")? {
-            Ok(()) | Err(WorkerError::GracefulExit) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        Ok(running.worker.await.context("the worker's task")??)
     }
 
     async fn left(&mut self) -> anyhow::Result<usize> {
