@@ -7,6 +7,7 @@ mod lateness;
 mod limiter;
 mod limiter_faults;
 mod load;
+mod ours;
 mod stand;
 mod throughput;
 
@@ -57,6 +58,8 @@ enum What {
         #[arg(long, default_value_t = 128)]
         connections: u64,
     },
+    /// Ours with the command line of the peers (bench/peers/README.md), on a Redis that runs.
+    Peer(peer_protocol::Args),
     /// Four gateways against one limit, the limiter's Redis killed and frozen under load, a million
     /// clients. Needs a built api-gateway.
     LimiterFaults,
@@ -77,6 +80,11 @@ fn main() -> anyhow::Result<()> {
             What::Lateness { jobs, seconds } => lateness::measure(jobs, seconds).await,
             What::Throughput { jobs, producers, concurrency } => {
                 throughput::measure(jobs, producers, concurrency).await
+            }
+            What::Peer(args) => {
+                let figures = peer_protocol::measure::<ours::Ours>(&args).await?;
+                peer_protocol::print::<ours::Ours>(&args, &figures);
+                Ok(())
             }
             What::Decisions | What::Limiter { .. } | What::LimiterFaults => limiter::decisions().await,
         }
