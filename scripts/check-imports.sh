@@ -27,7 +27,7 @@ may_import() { # CRATE
 importers_of() { # PACKAGE
   case $1 in
   fred) echo atode-config atode-queue atode-ratelimit ;;
-  actix-* | actix) echo api-gateway worker ;;
+  actix-* | actix) echo api-gateway worker atode-bench ;;
   figment) echo atode-config ;;
   *) return 1 ;;
   esac

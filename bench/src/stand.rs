@@ -97,20 +97,13 @@ impl Stand {
         RUNS.load(Ordering::Relaxed)
     }
 
-    /// CPU that Redis' main thread has used, µs.
+    /// As [`redis_cpu`].
     pub(crate) fn redis_cpu(&self) -> f64 {
-        let info = self.redis.command(&["INFO", "cpu"]).text();
-        let seconds = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
-        };
-        1e6 * (seconds("used_cpu_sys_main_thread") + seconds("used_cpu_user_main_thread"))
+        redis_cpu(&self.redis)
     }
 
     pub(crate) fn redis_memory(&self) -> i64 {
-        let info = self.redis.command(&["INFO", "memory"]).text();
-        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+        redis_memory(&self.redis)
     }
 
     /// Every job ran once, and none waits or is active.
@@ -123,6 +116,22 @@ impl Stand {
         );
         Ok(())
     }
+}
+
+/// CPU that Redis' main thread has used, µs.
+pub(crate) fn redis_cpu(redis: &RedisServer) -> f64 {
+    let info = redis.command(&["INFO", "cpu"]).text();
+    let seconds = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
+    };
+    1e6 * (seconds("used_cpu_sys_main_thread") + seconds("used_cpu_user_main_thread"))
+}
+
+pub(crate) fn redis_memory(redis: &RedisServer) -> i64 {
+    let info = redis.command(&["INFO", "memory"]).text();
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
 }
 
 /// A client that has reached its Redis.
@@ -161,4 +170,10 @@ pub(crate) fn settings(concurrency: usize, queue: &Arc<str>) -> Settings {
 fn redis_at(port: u16) -> JobqueueRedis {
     let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port };
     JobqueueRedis { endpoint, ..JobqueueRedis::default() }
+}
+
+/// Of at least one value; sorts them.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
