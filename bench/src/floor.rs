@@ -79,7 +79,13 @@ fn requests(jobs: usize, batch: usize) -> (Vec<Piece>, Vec<Piece>) {
 struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    fn command<'a>(&mut self, name: &str, key: &str, words: impl Iterator<Item = &'a str>, lines: usize) {
+    fn command<'a>(
+        &mut self,
+        name: &'a str,
+        key: &'a str,
+        words: impl Iterator<Item = &'a str>,
+        lines: usize,
+    ) {
         if self.0.last().is_none_or(|piece| piece.commands == PIPELINE) {
             self.0.push(Piece::default());
         }

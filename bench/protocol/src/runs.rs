@@ -12,13 +12,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Runs {
     jobs: usize,
     /// Only noted here, looked through at the end: a handler that does more is no no-op.
-    runs: Mutex<Vec<(String, f64)>>,
+    noted: Mutex<Vec<(String, f64)>>,
     done: Notify,
 }
 
 impl Runs {
     pub fn new(jobs: usize) -> Self {
-        Runs { jobs, runs: Mutex::new(Vec::with_capacity(jobs)), done: Notify::new() }
+        Runs { jobs, noted: Mutex::new(Vec::with_capacity(jobs)), done: Notify::new() }
     }
 
     /// A handler's whole work.
@@ -59,7 +59,7 @@ impl Runs {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(String, f64)>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
