@@ -103,5 +103,5 @@ pub(crate) fn throughput(
             .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", addrs);
     }
     let gateway = gateway.start();
-    wrk::posts(&gateway.base_url(), seconds, connections)
+    wrk::posts(gateway.base_url(), seconds, connections)
 }

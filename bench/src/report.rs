@@ -58,11 +58,11 @@ pub(crate) fn table(what: What, rows: &[Row]) -> String {
     let ours: Vec<_> = rows.iter().filter(full).flat_map(|row| row.ours.iter().cloned()).collect();
     table.add_row(cells(what, "atode", &ours, None));
     failures.extend(ours.iter().filter_map(|run| run.as_ref().err()));
-    let mut text = format!("### {}\n\n{table}\n", what.name());
-    for failure in failures {
-        text.push_str(&format!("\nA run without a figure: {}\n", failure.replace('\n', " ")));
-    }
-    text
+    let failures: String = failures
+        .iter()
+        .map(|failure| format!("\nA run without a figure: {}\n", failure.replace('\n', " ")))
+        .collect();
+    format!("### {}\n\n{table}\n{failures}", what.name())
 }
 
 fn cells(what: What, name: &str, runs: &[Result<Run, String>], pair: Option<&Row>) -> Vec<String> {
@@ -123,12 +123,8 @@ pub(crate) fn write(args: &Args, tables: &[String], notes: &[String]) -> anyhow:
         said("go", "version"),
         said("node", "--version"),
     );
-    for note in notes {
-        text.push_str(&format!("- {note}\n"));
-    }
-    for table in tables {
-        text.push_str(&format!("\n{}", table.replacen("###", "##", 1)));
-    }
+    text.extend(notes.iter().map(|note| format!("- {note}\n")));
+    text.extend(tables.iter().map(|table| format!("\n{}", table.replacen("###", "##", 1))));
     std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))?;
     println!("Written to docs/benchmarks.md.");
     Ok(())
