@@ -1,5 +1,7 @@
 //! Ours and each peer in turns, each run a process of its own on a Redis of its own.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use atode_testkit::RedisServer;
 use clap::ValueEnum;
@@ -9,6 +11,9 @@ use serde::Deserialize;
 use crate::contenders::{self, Contender};
 use crate::report::{self, Row};
 use crate::stand;
+
+/// The programs give up by themselves when nothing runs; this is for one that hangs elsewhere.
+const LONGEST_RUN: Duration = Duration::from_secs(20 * 60);
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -72,6 +77,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         !args.write || (args.peers.is_empty() && args.what.is_empty()),
         "--write is for the whole: without --peers and --what"
     );
+    if cfg!(debug_assertions) {
+        anyhow::ensure!(!args.write, "--write is for the release build");
+        println!("This is a debug build: what it prints of ours says nothing of its speed.");
+    }
     let ours = contenders::ours()?;
     let mut peers = Vec::new();
     let mut skipped = Vec::new();
@@ -137,21 +146,28 @@ fn jobs_of(args: &Args, what: What, peer: &Contender) -> usize {
 fn one(args: &Args, what: What, contender: &Contender, jobs: usize) -> anyhow::Result<Run> {
     let redis = RedisServer::start();
     let (cpu, memory) = (stand::redis_cpu(&redis), stand::redis_memory(&redis));
-    let output = contender
+    let process = contender
         .command()
         .args([what.name(), "--redis", &redis.addr()])
         .args(["--jobs", &jobs.to_string()])
         .args(["--producers", &args.producers.to_string()])
         .args(["--concurrency", &args.concurrency.to_string()])
         .args(["--seconds", &args.lateness_seconds.to_string()])
-        .output()
-        .with_context(|| format!("can't run {}", contender.name))?;
+        .start();
+    let start = Instant::now();
+    let exit = loop {
+        if let Some(exit) = process.try_exit() {
+            break exit;
+        }
+        anyhow::ensure!(start.elapsed() < LONGEST_RUN, "{} runs for {LONGEST_RUN:?}", contender.name);
+        std::thread::sleep(Duration::from_millis(20));
+    };
     let each = jobs as f64;
     let redis_cpu = (stand::redis_cpu(&redis) - cpu) / each;
     let redis_memory = (stand::redis_memory(&redis) - memory) as f64 / each;
-    let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    anyhow::ensure!(output.status.success(), "{} ended with {}: {error}", contender.name, output.status);
-    let line: Line = serde_json::from_slice(&output.stdout)
+    let error = process.stderr().trim().to_owned();
+    anyhow::ensure!(exit.success(), "{} ended with {exit}: {error}", contender.name);
+    let line: Line = serde_json::from_str(&process.stdout())
         .with_context(|| format!("{} printed no result: {error}", contender.name))?;
     let ran = if what == What::Enqueue { 0 } else { jobs };
     anyhow::ensure!(

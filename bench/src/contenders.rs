@@ -1,9 +1,9 @@
 //! The programs that are compared, and what has to be there for each.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context;
+use atode_testkit::{Process, ProcessBuilder};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Contender {
@@ -17,10 +17,8 @@ pub(crate) struct Contender {
 }
 
 impl Contender {
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.first_args);
-        command
+    pub(crate) fn command(&self) -> ProcessBuilder {
+        Process::builder(&self.program).args(&self.first_args)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One peer of `atode-bench compare`: BullMQ's Rust port. `bench/peers/README.md` says what each run
+//! One peer of `atode-bench compare`: `bullmq-official`. `bench/peers/README.md` says what each run
 //! does and prints.
 
 use std::sync::Arc;
