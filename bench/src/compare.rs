@@ -153,6 +153,7 @@ fn one(args: &Args, what: What, contender: &Contender, jobs: usize) -> anyhow::R
         .args(["--producers", &args.producers.to_string()])
         .args(["--concurrency", &args.concurrency.to_string()])
         .args(["--seconds", &args.lateness_seconds.to_string()])
+        .env("RUST_BACKTRACE", "0")
         .start();
     let start = Instant::now();
     let exit = loop {
@@ -165,7 +166,9 @@ fn one(args: &Args, what: What, contender: &Contender, jobs: usize) -> anyhow::R
     let each = jobs as f64;
     let redis_cpu = (stand::redis_cpu(&redis) - cpu) / each;
     let redis_memory = (stand::redis_memory(&redis) - memory) as f64 / each;
-    let error = process.stderr().trim().to_owned();
+    // It may go into a document: short, and without the folder that all this lies in.
+    let root = atode_testkit::workspace_root().display().to_string();
+    let error: String = process.stderr().trim().replace(&root, ".").chars().take(300).collect();
     anyhow::ensure!(exit.success(), "{} ended with {exit}: {error}", contender.name);
     let line: Line = serde_json::from_str(&process.stdout())
         .with_context(|| format!("{} printed no result: {error}", contender.name))?;
