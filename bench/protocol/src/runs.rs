@@ -13,12 +13,19 @@ pub struct Runs {
     jobs: usize,
     /// Only noted here, looked through at the end: a handler that does more is no no-op.
     noted: Mutex<Vec<(String, f64)>>,
+    /// Why no more will run.
+    broken: Mutex<Option<String>>,
     done: Notify,
 }
 
 impl Runs {
     pub fn new(jobs: usize) -> Self {
-        Runs { jobs, noted: Mutex::new(Vec::with_capacity(jobs)), done: Notify::new() }
+        Runs {
+            jobs,
+            noted: Mutex::new(Vec::with_capacity(jobs)),
+            broken: Mutex::default(),
+            done: Notify::new(),
+        }
     }
 
     /// A handler's whole work.
@@ -30,11 +37,19 @@ impl Runs {
         }
     }
 
+    /// The worker has ended by itself: nobody needs to wait for what it would have run.
+    pub fn give_up(&self, reason: String) {
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.done.notify_one();
+    }
+
     /// Waits for as many runs as there are jobs; the last one's time (Unix ms).
     pub(crate) async fn all(&self) -> anyhow::Result<f64> {
         let mut before = 0;
         loop {
             if tokio::time::timeout(PATIENCE, self.done.notified()).await.is_ok() {
+                let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner).take();
+                anyhow::ensure!(broken.is_none(), "the worker has ended: {}", broken.unwrap_or_default());
                 return Ok(self.lock().get(self.jobs - 1).map_or_else(now, |(_, at)| *at));
             }
             let ran = self.lock().len();

@@ -81,14 +81,22 @@ impl Peer for ApalisRedis {
         let worker = WorkerBuilder::new(WORKER)
             .backend(self.storage.clone())
             .concurrency(concurrency)
-            .data(runs)
+            .data(runs.clone())
             .build(handler);
         let signal = async {
             // A sender that is gone asks for the same.
             let _ = stopped.await;
             Ok::<_, WorkerError>(())
         };
-        Ok(Running { stop, worker: tokio::spawn(worker.run_until(signal)) })
+        let worker = tokio::spawn(async move {
+            let ended = worker.run_until(signal).await;
+            // It ends at the first error of Redis.
+            if let Err(error) = &ended {
+                runs.give_up(error.to_string());
+            }
+            ended
+        });
+        Ok(Running { stop, worker })
     }
 
     async fn stop(running: Running) -> anyhow::Result<()> {
