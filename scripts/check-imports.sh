@@ -12,12 +12,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Which of the workspace's own crates a crate may import.
 may_import() { # CRATE
   case $1 in
-  atode-config | atode-testkit) ;;
+  atode-config | atode-testkit | peer-protocol) ;;
   atode-queue | atode-ratelimit) echo atode-config ;;
   atode-jobs) echo atode-config atode-queue ;;
   worker | atode) echo atode-config atode-queue atode-jobs ;;
   api-gateway) echo atode-config atode-queue atode-jobs atode-ratelimit ;;
-  atode-bench) echo atode-config atode-queue atode-jobs atode-ratelimit worker api-gateway atode-testkit ;;
+  atode-bench) echo atode-config atode-queue atode-jobs atode-ratelimit worker api-gateway atode-testkit peer-protocol ;;
   atode-soak) echo atode-config atode-queue atode-jobs worker api-gateway atode-testkit ;;
   *) return 1 ;;
   esac
@@ -27,7 +27,7 @@ may_import() { # CRATE
 importers_of() { # PACKAGE
   case $1 in
   fred) echo atode-config atode-queue atode-ratelimit ;;
-  actix-* | actix) echo api-gateway worker ;;
+  actix-* | actix) echo api-gateway worker atode-bench ;;
   figment) echo atode-config ;;
   *) return 1 ;;
   esac

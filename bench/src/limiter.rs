@@ -1,21 +1,14 @@
 //! What a rate limit decision costs: in memory, on Redis, and for the gateway as a whole.
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use atode_config::redis::DefaultRedis;
 use atode_config::{OnError, StorageType};
 use atode_ratelimit::{Limits, RateLimiter, Settings, Subject};
 use atode_testkit::{Gateway, RedisServer};
 
-/// What wrk sends.
-const WRK: &str = r#"
-wrk.method = 'POST'
-wrk.headers['content-type'] = 'application/json'
-wrk.body = '{"kind":"demo:delay_print","payload":{"message":"hello world 00000001"},"delay":"1h"}'
-"#;
+use crate::wrk;
 
 const PLENTY: u32 = 1_000_000_000;
 
@@ -94,7 +87,7 @@ pub(crate) async fn limiter(limits: Limits, addrs: &[String]) -> anyhow::Result<
 }
 
 /// Requests a second; each stores a job, which is removed before the next run.
-fn throughput(
+pub(crate) fn throughput(
     jobs: &RedisServer,
     limiter_addrs: Option<&str>,
     seconds: u64,
@@ -110,16 +103,5 @@ fn throughput(
             .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", addrs);
     }
     let gateway = gateway.start();
-    let script = std::env::temp_dir().join(format!("atode-bench-{}.lua", std::process::id()));
-    std::fs::write(&script, WRK)?;
-    let run = Command::new("wrk")
-        .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "-s"])
-        .arg(&script)
-        .arg(format!("{}/v1/jobs", gateway.base_url()))
-        .output()
-        .context("wrk makes the load; install it with the system's package manager")?;
-    let report = String::from_utf8_lossy(&run.stdout).into_owned();
-    anyhow::ensure!(!report.contains("Non-2xx"), "requests were refused:\n{report}");
-    let line = report.lines().find_map(|line| line.strip_prefix("Requests/sec:"));
-    Ok(line.with_context(|| format!("no figure in:\n{report}"))?.trim().parse()?)
+    wrk::posts(gateway.base_url(), seconds, connections)
 }

@@ -3,12 +3,19 @@
 #![expect(clippy::print_stdout, reason = "printing figures is what this is for")]
 
 mod burst;
+mod compare;
+mod contenders;
+mod floor;
 mod lateness;
 mod limiter;
 mod limiter_faults;
+mod limits;
 mod load;
+mod ours;
+mod report;
 mod stand;
 mod throughput;
+mod wrk;
 
 use clap::{Parser, Subcommand};
 
@@ -57,30 +64,66 @@ enum What {
         #[arg(long, default_value_t = 128)]
         connections: u64,
     },
+    /// Ours with the command line of the peers (bench/peers/README.md), on a Redis that runs.
+    Peer(peer_protocol::Args),
+    /// Ours and each peer in turns, and the table of it. `./dev bench` builds the peers.
+    Compare(compare::Args),
+    /// What this machine could do at best.
+    Limits {
+        #[command(subcommand)]
+        of: Limit,
+    },
     /// Four gateways against one limit, the limiter's Redis killed and frozen under load, a million
     /// clients. Needs a built api-gateway.
     LimiterFaults,
 }
 
+#[derive(Subcommand)]
+enum Limit {
+    /// A handler that reads the same body and answers 201, beside the gateway without a limiter. Needs
+    /// wrk and a built api-gateway.
+    Http {
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        #[arg(long, default_value_t = 64)]
+        connections: u64,
+    },
+    /// A job's data changes as plain commands, pipelined, with no client work.
+    Redis {
+        #[arg(long, default_value_t = 200_000)]
+        jobs: usize,
+    },
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    if let What::Limiter { rounds, seconds, connections } = args.what {
-        return limiter::gateway(rounds, seconds, connections);
-    }
-    if let What::LimiterFaults = args.what {
-        return limiter_faults::all();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let measured = runtime.block_on(async {
-        match args.what {
-            What::Burst { jobs, concurrency } => burst::measure(jobs, concurrency).await,
-            What::Lateness { jobs, seconds } => lateness::measure(jobs, seconds).await,
-            What::Throughput { jobs, producers, concurrency } => {
-                throughput::measure(jobs, producers, concurrency).await
-            }
-            What::Decisions | What::Limiter { .. } | What::LimiterFaults => limiter::decisions().await,
+    match args.what {
+        What::Limiter { rounds, seconds, connections } => limiter::gateway(rounds, seconds, connections),
+        What::LimiterFaults => limiter_faults::all(),
+        What::Compare(args) => compare::run(&args),
+        What::Limits { of: Limit::Http { rounds, seconds, connections } } => {
+            limits::http(rounds, seconds, connections)
         }
-    });
+        What::Limits { of: Limit::Redis { jobs } } => floor::measure(jobs),
+        What::Burst { jobs, concurrency } => on_tokio(burst::measure(jobs, concurrency)),
+        What::Lateness { jobs, seconds } => on_tokio(lateness::measure(jobs, seconds)),
+        What::Throughput { jobs, producers, concurrency } => {
+            on_tokio(throughput::measure(jobs, producers, concurrency))
+        }
+        What::Decisions => on_tokio(limiter::decisions()),
+        What::Peer(args) => {
+            let figures = on_tokio(peer_protocol::measure::<ours::Ours>(&args))?;
+            peer_protocol::print::<ours::Ours>(&args, &figures);
+            Ok(())
+        }
+    }
+}
+
+fn on_tokio<T>(measure: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let measured = runtime.block_on(measure);
     runtime.shutdown_background();
     measured
 }

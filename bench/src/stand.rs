@@ -10,6 +10,7 @@ use atode_config::redis::{Endpoint, JobqueueRedis};
 use atode_jobs::{Job, JobContext, JobError, Registry};
 use atode_queue::{Client, Due, NewJob, Record};
 use atode_testkit::RedisServer;
+use peer_protocol::PAYLOAD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -17,13 +18,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::Settings;
 
-/// The payload that all queues are measured with.
-pub(crate) const PAYLOAD: &str = r#"{"message":"hello world 00000001","t":1700000000000}"#;
-
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Payload {
+pub(crate) struct Payload {
     message: String,
     t: u64,
 }
@@ -68,8 +66,7 @@ impl Stand {
     }
 
     pub(crate) async fn on(redis: RedisServer) -> anyhow::Result<Self> {
-        let client = Client::open(&settings_of(&redis))?;
-        client.connection().connects().wait_for(|connects| *connects > 0).await?;
+        let client = client_of(redis.port()).await?;
         RUNS.store(0, Ordering::Relaxed);
         Ok(Stand { redis, client, queue: "default".into() })
     }
@@ -79,16 +76,7 @@ impl Stand {
             Retention::None => Removed::KIND.into(),
             Retention::Default => Kept::KIND.into(),
         };
-        let payload: &RawValue = serde_json::from_str(PAYLOAD)?;
-        let record = Record {
-            kind: Cow::Borrowed(&kind),
-            payload: Cow::Borrowed(payload),
-            delay: None,
-            run_at: None,
-            max_retries: None,
-            durability: None,
-        };
-        Ok(NewJob::new(self.client.new_id(), &self.queue, &kind, &record, due))
+        job_of(&self.client, &self.queue, &kind, due)
     }
 
     /// A worker with a client of its own, until the token is cancelled.
@@ -99,17 +87,9 @@ impl Stand {
         let mut registry = Registry::default();
         registry.register::<Removed>()?;
         registry.register::<Kept>()?;
-        let settings = Settings {
-            host: "127.0.0.1".to_owned(),
-            port: 0,
-            concurrency,
-            queues: BTreeMap::from([(self.queue.clone(), 1)]),
-            lease: Duration::from_secs(30),
-            shutdown_timeout: Duration::from_secs(25),
-            build: "bench".to_owned(),
-        };
         let stop = CancellationToken::new();
-        let client = Client::open(&settings_of(&self.redis))?;
+        let client = Client::open(&redis_at(self.redis.port()))?;
+        let settings = settings(concurrency, &self.queue);
         Ok((stop.clone(), tokio::spawn(worker::run(settings, registry, client, stop))))
     }
 
@@ -117,20 +97,13 @@ impl Stand {
         RUNS.load(Ordering::Relaxed)
     }
 
-    /// CPU that Redis' main thread has used, µs.
+    /// As [`redis_cpu`].
     pub(crate) fn redis_cpu(&self) -> f64 {
-        let info = self.redis.command(&["INFO", "cpu"]).text();
-        let seconds = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
-        };
-        1e6 * (seconds("used_cpu_sys_main_thread") + seconds("used_cpu_user_main_thread"))
+        redis_cpu(&self.redis)
     }
 
     pub(crate) fn redis_memory(&self) -> i64 {
-        let info = self.redis.command(&["INFO", "memory"]).text();
-        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+        redis_memory(&self.redis)
     }
 
     /// Every job ran once, and none waits or is active.
@@ -145,7 +118,62 @@ impl Stand {
     }
 }
 
-fn settings_of(redis: &RedisServer) -> JobqueueRedis {
-    let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port: redis.port() };
+/// CPU that Redis' main thread has used, µs.
+pub(crate) fn redis_cpu(redis: &RedisServer) -> f64 {
+    let info = redis.command(&["INFO", "cpu"]).text();
+    let seconds = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
+    };
+    1e6 * (seconds("used_cpu_sys_main_thread") + seconds("used_cpu_user_main_thread"))
+}
+
+pub(crate) fn redis_memory(redis: &RedisServer) -> i64 {
+    let info = redis.command(&["INFO", "memory"]).text();
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+}
+
+/// A client that has reached its Redis.
+pub(crate) async fn client_of(port: u16) -> anyhow::Result<Client> {
+    let client = Client::open(&redis_at(port))?;
+    client.connection().connects().wait_for(|connects| *connects > 0).await?;
+    Ok(client)
+}
+
+pub(crate) fn job_of(client: &Client, queue: &Arc<str>, kind: &Arc<str>, due: Due) -> anyhow::Result<NewJob> {
+    let payload: &RawValue = serde_json::from_str(PAYLOAD)?;
+    let record = Record {
+        kind: Cow::Borrowed(kind),
+        payload: Cow::Borrowed(payload),
+        delay: None,
+        run_at: None,
+        max_retries: None,
+        durability: None,
+    };
+    Ok(NewJob::new(client.new_id(), queue, kind, &record, due))
+}
+
+/// What a worker has by default, but for its concurrency.
+pub(crate) fn settings(concurrency: usize, queue: &Arc<str>) -> Settings {
+    Settings {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        concurrency,
+        queues: BTreeMap::from([(queue.clone(), 1)]),
+        lease: Duration::from_secs(30),
+        shutdown_timeout: Duration::from_secs(25),
+        build: "bench".to_owned(),
+    }
+}
+
+fn redis_at(port: u16) -> JobqueueRedis {
+    let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port };
     JobqueueRedis { endpoint, ..JobqueueRedis::default() }
+}
+
+/// Of at least one value; sorts them.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -1,0 +1,117 @@
+//! What Redis could do at best: the data changes of a job's life as plain commands, pipelined on one
+//! connection, written beforehand, the replies only counted.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use atode_testkit::RedisServer;
+use peer_protocol::PAYLOAD;
+
+use crate::stand;
+
+/// Commands that are under way at a time.
+const PIPELINE: usize = 512;
+
+pub(crate) fn measure(jobs: usize) -> anyhow::Result<()> {
+    for batch in [1, 64] {
+        let redis = RedisServer::start();
+        let mut connection = TcpStream::connect(redis.addr())?;
+        connection.set_nodelay(true)?;
+        connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let (stored, removed) = requests(jobs, batch);
+        let enqueue = send(&redis, &mut connection, &stored)?;
+        anyhow::ensure!(redis.command(&["ZCARD", "due"]).int() == jobs as i64, "not all jobs were stored");
+        let drain = send(&redis, &mut connection, &removed)?;
+        anyhow::ensure!(redis.command(&["DBSIZE"]).int() == 0, "something is left");
+        let each = jobs as f64;
+        println!(
+            "plain commands, {batch} jobs a command: enqueue {:.0}/s, claim + complete {:.0}/s; \
+             Redis CPU a job {:.1} + {:.1} = {:.1} µs",
+            each / enqueue.seconds,
+            each / drain.seconds,
+            enqueue.cpu / each,
+            drain.cpu / each,
+            (enqueue.cpu + drain.cpu) / each,
+        );
+    }
+    Ok(())
+}
+
+/// Requests, and how many lines answer them.
+#[derive(Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    commands: usize,
+    lines: usize,
+}
+
+struct Cost {
+    seconds: f64,
+    /// Of Redis' main thread, µs.
+    cpu: f64,
+}
+
+/// Those that store the jobs, and those that claim and complete them.
+fn requests(jobs: usize, batch: usize) -> (Vec<Piece>, Vec<Piece>) {
+    let record = format!(r#"{{"kind":"bench:removed","payload":{PAYLOAD}}}"#);
+    let holder = r#"1700000000000000 1700000000000 1700000000000 30000 {"worker":"bench","attempt":1}"#;
+    let (mut stored, mut removed) = (Pieces::default(), Pieces::default());
+    let ids: Vec<String> = (0..jobs).map(|n| format!("{n:022}")).collect();
+    for ids in ids.chunks(batch) {
+        let with = |value: &'static str| ids.iter().flat_map(move |id| [value, id.as_str()]);
+        let then = |value| ids.iter().flat_map(move |id| [id.as_str(), value]);
+        let alone = || ids.iter().map(String::as_str);
+        stored.command("HSET", "jobs", then(record.as_str()), 1);
+        stored.command("ZADD", "due", with("1700000000000"), 1);
+        removed.command("ZREM", "due", alone(), 1);
+        removed.command("HMGET", "jobs", alone(), 1 + 2 * ids.len());
+        removed.command("ZADD", "lease", with("1700000030000"), 1);
+        removed.command("HSET", "active", then(holder), 1);
+        removed.command("ZREM", "lease", alone(), 1);
+        removed.command("HDEL", "active", alone(), 1);
+        removed.command("HDEL", "jobs", alone(), 1);
+    }
+    (stored.0, removed.0)
+}
+
+#[derive(Default)]
+struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    fn command<'a>(
+        &mut self,
+        name: &'a str,
+        key: &'a str,
+        words: impl Iterator<Item = &'a str>,
+        lines: usize,
+    ) {
+        if self.0.last().is_none_or(|piece| piece.commands == PIPELINE) {
+            self.0.push(Piece::default());
+        }
+        let Some(piece) = self.0.last_mut() else { return };
+        let words: Vec<&str> = [name, key].into_iter().chain(words).collect();
+        piece.bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            piece.bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        }
+        piece.commands += 1;
+        piece.lines += lines;
+    }
+}
+
+fn send(redis: &RedisServer, connection: &mut TcpStream, pieces: &[Piece]) -> anyhow::Result<Cost> {
+    let mut replies = vec![0; 1 << 18];
+    let (cpu, start) = (stand::redis_cpu(redis), Instant::now());
+    for piece in pieces {
+        connection.write_all(&piece.bytes)?;
+        let mut lines = 0;
+        while lines < piece.lines {
+            let read = connection.read(&mut replies)?;
+            anyhow::ensure!(read > 0, "Redis closed the connection");
+            lines += replies[..read].split(|byte| *byte == b'\n').count() - 1;
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Cost { seconds, cpu: stand::redis_cpu(redis) - cpu })
+}

@@ -1,0 +1,55 @@
+//! What the machine could do at best: an HTTP server that stores nothing.
+
+use std::net::TcpListener;
+use std::sync::mpsc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context;
+use atode_testkit::RedisServer;
+
+use crate::{limiter, stand, wrk};
+
+/// A bare handler and the gateway, in turns; wrk makes the load.
+pub(crate) fn http(rounds: usize, seconds: u64, connections: u64) -> anyhow::Result<()> {
+    let redis = RedisServer::start();
+    let mut ratios = Vec::new();
+    for _ in 0..rounds {
+        let bare = bare(seconds, connections)?;
+        let gateway = limiter::throughput(&redis, None, seconds, connections)?;
+        println!("requests/s: bare handler {bare:.0}, POST /v1/jobs {gateway:.0} ({:.2})", gateway / bare);
+        ratios.push(gateway / bare);
+    }
+    println!("median ratio: {:.2}", stand::median(&mut ratios));
+    Ok(())
+}
+
+/// Requests a second of a handler that reads the body and answers 201.
+fn bare(seconds: u64, connections: u64) -> anyhow::Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let (started, handle) = mpsc::channel();
+    let server = std::thread::spawn(move || serve(listener, &started));
+    let handle = handle.recv().context("the bare server did not start")?;
+    let requests = wrk::posts(&format!("http://{address}"), seconds, connections);
+    // The future only waits for the end, as the thread's end does.
+    drop(handle.stop(false));
+    server.join().map_err(|_| anyhow::anyhow!("the bare server panicked"))??;
+    requests
+}
+
+fn serve(listener: TcpListener, started: &mpsc::Sender<ServerHandle>) -> std::io::Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        let server = HttpServer::new(|| App::new().route("/v1/jobs", web::post().to(created)))
+            .disable_signals()
+            .listen(listener)?
+            .run();
+        // Whoever asked for it may be gone: then nobody uses the server.
+        let _ = started.send(server.handle());
+        server.await
+    })
+}
+
+async fn created(body: web::Bytes) -> HttpResponse {
+    HttpResponse::Created().json(body.len())
+}
