@@ -13,7 +13,7 @@ const SOURCE: &str = include_str!("clock.c");
 /// The monotonic clock goes on as ever. On Linux only: a process has this clock by `LD_PRELOAD`.
 pub struct Clock {
     file: PathBuf,
-    library: PathBuf,
+    preload: PathBuf,
     said: Mutex<Said>,
 }
 
@@ -29,11 +29,11 @@ impl Clock {
     #[track_caller]
     pub fn build(dir: &Path) -> Self {
         let source = dir.join("clock.c");
-        let clock = Clock { file: dir.join("clock"), library: dir.join("clock.so"), said: Mutex::default() };
+        let clock = Clock { file: dir.join("clock"), preload: dir.join("clock.so"), said: Mutex::default() };
         fs::write(&source, SOURCE).expect("a file in its folder");
         let built = Command::new("cc")
             .args(["-O1", "-shared", "-fPIC", "-o"])
-            .args([&clock.library, &source])
+            .args([&clock.preload, &source])
             .status()
             .expect("cc, which Rust links with");
         assert!(built.success(), "cc cannot build the clock of a server under test");
@@ -43,7 +43,7 @@ impl Clock {
 
     /// What a process that is to have this clock needs in its environment.
     pub fn environment(&self) -> [(&'static str, &Path); 2] {
-        [("LD_PRELOAD", &self.library), ("ATODE_TEST_CLOCK", &self.file)]
+        [("LD_PRELOAD", &self.preload), ("ATODE_TEST_CLOCK", &self.file)]
     }
 
     /// Sets the clock forward; it goes on from there.
