@@ -87,19 +87,30 @@ fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
     let mut claim = Claim {
         now: now.as_i64()?,
         next_due: next_due.as_i64().filter(|due| *due >= 0),
-        jobs: Vec::with_capacity(reply.len() / 5),
+        jobs: Vec::with_capacity(options.limit.min(MAX_BATCH)),
         without_record: without_record.as_u64()?,
     };
-    for job in reply[4..].chunks_exact(5) {
-        let kind = options.kinds.get(usize::try_from(job[0].as_i64()? - 1).ok()?)?;
-        let id = job[1].as_str()?.parse().ok()?;
-        let history = History::decode_or_start_anew(id, &job[4].as_str()?);
-        claim.jobs.push(Claimed {
-            lease: Lease { queue: options.queue.clone(), kind: kind.clone(), id, token: token.clone() },
-            due: job[2].as_f64()? as i64,
-            record: job[3].clone().into_bytes()?,
-            history,
-        });
+    for of_kind in reply[4..].chunks_exact(4) {
+        let kind = options.kinds.get(usize::try_from(of_kind[0].as_i64()? - 1).ok()?)?;
+        let [Value::Array(found), Value::Array(records), Value::Array(states)] = &of_kind[1..] else {
+            return None;
+        };
+        for ((id_and_due, record), state) in found.chunks_exact(2).zip(records).zip(states) {
+            if record.is_null() {
+                continue; // removed or put off
+            }
+            let id = id_and_due[0].as_str()?.parse().ok()?;
+            let history = match state {
+                Value::Null => History::default(),
+                state => History::decode_or_start_anew(id, &state.as_str()?),
+            };
+            claim.jobs.push(Claimed {
+                lease: Lease { queue: options.queue.clone(), kind: kind.clone(), id, token: token.clone() },
+                due: id_and_due[1].as_f64()? as i64,
+                record: record.clone().into_bytes()?,
+                history,
+            });
+        }
     }
     Some(claim)
 }

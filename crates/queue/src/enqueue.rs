@@ -14,7 +14,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::keys::Set;
-use crate::lease::{KindPlaces, millis};
+use crate::lease::millis;
 use crate::record::{Durability, Record};
 use crate::scripts::ENQUEUE;
 
@@ -157,32 +157,35 @@ impl Client {
     ) -> Result<Vec<Enqueued>, Error> {
         debug_assert!(jobs.len() <= MAX_BATCH);
         let keys = self.keys().queue(queue);
-        let mut kinds = KindPlaces::default();
-        let places: Vec<Value> = jobs.iter().map(|job| kinds.place(&job.kind)).collect();
+        // The script takes a kind's jobs together; `order` says which of `jobs` stands where.
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        order.sort_by_key(|job| &jobs[*job].kind);
+        let in_order = || order.iter().map(|job| &jobs[*job]);
+        let of_kinds: Vec<&[usize]> = order.chunk_by(|a, b| jobs[*a].kind == jobs[*b].kind).collect();
+        let kinds = || of_kinds.iter().map(|of_kind| &*jobs[of_kind[0]].kind);
 
         let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
-        script_keys.extend(kinds.keys(&keys, &[Set::Due]));
-        let mut args: Vec<Value> = Vec::with_capacity(4 + kinds.names().len() + 6 * jobs.len());
+        script_keys.extend(kinds().map(|kind| Key::from(keys.set(kind, Set::Due))));
+        let mut args: Vec<Value> = Vec::with_capacity(5 + 2 * of_kinds.len() + 5 * jobs.len());
         args.push(i64::from(atomicity == Atomicity::AllOrNothing).into());
         args.push(keys.wake_channel().into());
         args.push(millis(IDEMPOTENCY_TTL));
-        args.push((kinds.names().len() as i64).into());
-        args.extend(kinds.names().map(|kind| Value::from(&**kind)));
-        let mut idempotency_keys = 0_i64;
-        for (job, place) in jobs.iter().zip(places) {
-            args.push(job.id.short().into());
-            args.push(Value::Bytes(job.record.clone()));
-            args.push(place);
-            args.push(job.due.to_arg());
-            if let Some(idempotency) = &job.idempotency {
-                script_keys.push(keys.idempotency(&idempotency.key).into());
-                idempotency_keys += 1;
-                args.push(idempotency_keys.into());
-                args.push(idempotency.body.as_str().into());
-            } else {
-                args.push(0.into());
-                args.push(Value::from_static_str(""));
-            }
+        args.push((of_kinds.len() as i64).into());
+        args.push((jobs.len() as i64).into());
+        args.extend(in_order().flat_map(|job| [job.id.short().into(), Value::Bytes(job.record.clone())]));
+        args.extend(in_order().map(|job| job.due.to_arg()));
+        args.extend(kinds().map(Value::from));
+        args.extend(of_kinds.iter().map(|of_kind| Value::from(of_kind.len() as i64)));
+        let mut with_key: Vec<(usize, &Idempotency)> = in_order()
+            .enumerate()
+            .filter_map(|(place, job)| Some((place, job.idempotency.as_ref()?)))
+            .collect();
+        // Of two jobs with one key, the caller's first is stored.
+        with_key.sort_by_key(|(place, _)| order[*place]);
+        for (place, idempotency) in with_key {
+            script_keys.push(keys.idempotency(&idempotency.key).into());
+            args.push((place as i64 + 1).into());
+            args.push(idempotency.body.as_str().into());
         }
 
         // Whether or not the catalogue has it now: no job was sent.
@@ -191,7 +194,7 @@ impl Client {
             other => other,
         })?;
         let reply = self.call_on(connection, &ENQUEUE, script_keys, args).await?;
-        decode(&reply, jobs.len()).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
+        decode(&reply, &order).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
     }
 }
 
@@ -207,14 +210,14 @@ pub(crate) fn fitting(weights: impl ExactSizeIterator<Item = usize>) -> usize {
 }
 
 /// Place and holder of each job that was not stored; all others were.
-fn decode(reply: &[Value], jobs: usize) -> Option<Vec<Enqueued>> {
-    let mut results = vec![Enqueued::Created { at: reply.first()?.as_i64()? }; jobs];
+fn decode(reply: &[Value], order: &[usize]) -> Option<Vec<Enqueued>> {
+    let mut results = vec![Enqueued::Created { at: reply.first()?.as_i64()? }; order.len()];
     for exception in reply[1..].chunks_exact(2) {
         let place = usize::try_from(exception[0].as_i64()?).ok()?;
         let holder = exception[1].as_str()?;
         let (verdict, id) = holder.split_at_checked(1)?;
         let id = id.parse().ok()?;
-        *results.get_mut(place)? =
+        *results.get_mut(*order.get(place)?)? =
             if verdict == "=" { Enqueued::Duplicate(id) } else { Enqueued::Conflict(id) };
     }
     Some(results)

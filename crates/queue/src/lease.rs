@@ -125,20 +125,31 @@ impl Settlement {
         }
     }
 
-    /// The arguments behind kind, id and token.
-    fn push_args(&self, args: &mut Vec<Value>) {
-        let token = &self.lease.token;
+    /// Completed jobs of one group share what complete does with them; kept ones stand first.
+    fn group(&self) -> (bool, &str, Duration) {
+        let retention = match self.outcome {
+            Outcome::Complete { retention, .. } => retention,
+            _ => Duration::ZERO,
+        };
+        (retention.is_zero(), &self.lease.kind, retention)
+    }
+
+    /// When a job that is put back is due.
+    fn delay(&self) -> Option<Value> {
+        match self.outcome {
+            Outcome::Retry { backoff: delay, .. } | Outcome::Release { delay } => Some(millis(delay)),
+            Outcome::Complete { .. } | Outcome::Bury { .. } => None,
+        }
+    }
+
+    /// What is kept of the job's past.
+    fn state(&self) -> Option<Value> {
         match &self.outcome {
-            Outcome::Complete { retention, history } => {
-                args.push(millis(*retention));
-                args.push(if retention.is_zero() { "".into() } else { history.encode(token).into() });
-            }
-            Outcome::Retry { backoff, history } => {
-                args.push(millis(*backoff));
-                args.push(history.encode(token).into());
-            }
-            Outcome::Bury { history } => args.push(history.encode(token).into()),
-            Outcome::Release { delay } => args.push(millis(*delay)),
+            Outcome::Complete { retention, .. } if retention.is_zero() => None,
+            Outcome::Release { .. } => None,
+            Outcome::Complete { history, .. }
+            | Outcome::Retry { history, .. }
+            | Outcome::Bury { history } => Some(history.encode(&self.lease.token).into()),
         }
     }
 }
@@ -180,6 +191,7 @@ impl Client {
         }
         let mut calls = Vec::new();
         for (_, mut group) in groups {
+            group.sort_by(|a, b| a.group().cmp(&b.group()));
             while group.len() > MAX_BATCH {
                 calls.push(group.split_off(group.len() - MAX_BATCH));
             }
@@ -212,9 +224,8 @@ impl Client {
         for chunk in leases.chunks(MAX_BATCH) {
             let mut kinds = KindPlaces::default();
             let mut args = vec![millis(lease)];
-            for lease in chunk {
-                args.extend([kinds.place(&lease.kind), lease.id.short().into(), (&*lease.token).into()]);
-            }
+            push_leases(&mut args, chunk.iter());
+            args.extend(chunk.iter().map(|lease| kinds.place(&lease.kind)));
             let mut script_keys = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
             script_keys.extend(kinds.keys(&keys, &[Set::Lease]));
             let reply = self.call(&EXTEND, script_keys, args).await?;
@@ -228,19 +239,36 @@ impl Client {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         let keys = self.keys().queue(&first.lease.queue);
         let transition = first.transition();
-        let mut kinds = KindPlaces::default();
-        let mut args = (transition.head)(&keys);
-        for settlement in group {
-            let lease = &settlement.lease;
-            args.extend([kinds.place(&lease.kind), lease.id.short().into(), (&*lease.token).into()]);
-            settlement.push_args(&mut args);
-        }
         let mut script_keys =
             vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
-        script_keys.extend(kinds.keys(&keys, transition.sets));
+        let mut args = (transition.head)(&keys);
+        push_leases(&mut args, group.iter().map(Settlement::lease));
+        if let Outcome::Complete { .. } = first.outcome {
+            for same in group.chunk_by(|a, b| a.group() == b.group()) {
+                let (_, kind, retention) = same[0].group();
+                script_keys.extend(transition.sets.iter().map(|set| Key::from(keys.set(kind, *set))));
+                args.extend([(same.len() as i64).into(), millis(retention)]);
+            }
+        } else {
+            let mut kinds = KindPlaces::default();
+            args.extend(group.iter().map(|settlement| kinds.place(&settlement.lease.kind)));
+            script_keys.extend(kinds.keys(&keys, transition.sets));
+        }
+        args.extend(group.iter().filter_map(Settlement::delay));
+        args.extend(group.iter().filter_map(Settlement::state));
         let reply = self.call(transition.script, script_keys, args).await?;
         decode_verdicts(transition.script, &reply, group.len())
     }
+}
+
+/// What scripts on held jobs judge by: how many, their ids, their tokens.
+pub(crate) fn push_leases<'a>(
+    args: &mut Vec<Value>,
+    leases: impl ExactSizeIterator<Item = &'a Lease> + Clone,
+) {
+    args.push((leases.len() as i64).into());
+    args.extend(leases.clone().map(|lease| Value::from(lease.id.short())));
+    args.extend(leases.map(|lease| Value::from(&*lease.token)));
 }
 
 /// The kinds of a call and the place of each, from 1 as Lua counts.
@@ -262,31 +290,27 @@ impl KindPlaces {
     pub(crate) fn keys(&self, keys: &QueueKeys, sets: &[Set]) -> Vec<Key> {
         self.kinds.iter().flat_map(|kind| sets.iter().map(|set| keys.set(kind, *set).into())).collect()
     }
-
-    pub(crate) fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
-        self.kinds.iter()
-    }
 }
 
 pub(crate) fn millis(duration: Duration) -> Value {
     Value::Integer(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Behind Redis' time, a verdict for each job.
+/// Behind Redis' time, place and verdict of each job that is not simply done.
 pub(crate) fn decode_verdicts(script: &Script, reply: &[Value], jobs: usize) -> Result<Vec<Verdict>, Error> {
-    let verdicts: Vec<Verdict> = reply[1..]
-        .iter()
-        .map_while(|verdict| match verdict.as_i64() {
+    let mut verdicts = vec![Verdict::Done; jobs];
+    for exception in reply[1..].chunks_exact(2) {
+        let place = exception[0].as_u64().and_then(|place| verdicts.get_mut(place as usize));
+        let verdict = match exception[1].as_i64() {
             Some(0) => Some(Verdict::Stale),
-            Some(1) => Some(Verdict::Done),
             Some(2) => Some(Verdict::Already),
             Some(3) => Some(Verdict::CancelRequested),
             _ => None,
-        })
-        .collect();
-    if verdicts.len() == jobs {
-        Ok(verdicts)
-    } else {
-        Err(Error::corrupt(format!("the reply of {}: {reply:?}", script.name)))
+        };
+        let (Some(place), Some(verdict)) = (place, verdict) else {
+            return Err(Error::corrupt(format!("the reply of {}: {reply:?}", script.name)));
+        };
+        *place = verdict;
     }
+    Ok(verdicts)
 }

@@ -2,10 +2,12 @@
 -- bury: active → dead, until an operator redrives or deletes it.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, dead
--- ARGV   1 finished channel, then four for each job: kind (1…), id, token, state (behind the time)
--- reply  now ms, then a verdict for each job (1, 3 done, 0 stale, 2 already settled)
+-- ARGV   1 finished channel  2 number n of jobs, then n ids, n tokens, n kinds (1…), n states (behind
+--        the time)
+-- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 done, 0 stale,
+--        2 already settled)
 local now = clock()
-local reply, places, held = judge(now, 2, 4)
+local reply, n, places, held = judge(now, 2)
 if #held == 0 then
   return reply
 end
@@ -13,10 +15,10 @@ expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
 local leases, dead, states = {}, {}, {}
 for _, at in ipairs(places) do
-  local kind, id = 3 + 2 * tonumber(ARGV[at]), ARGV[at + 1]
+  local kind, id = 3 + 2 * tonumber(ARGV[at + 2 * n]), ARGV[at]
   push(leases, KEYS[kind], id)
   push(dead, KEYS[kind + 1], now, id)
-  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 3])
+  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 3 * n])
 end
 
 redis.call('HDEL', KEYS[2], unpack(held))

@@ -7,56 +7,66 @@
 --        jobs that two or more workers died with, of which a worker runs one at a time
 --        5 ms that a suspect is put off when it is not its turn
 -- reply  now ms, next due ms (-1: none), token, number of ids that had no record and were removed,
---        then five for each job: kind (1…), id, due ms, record, state ("": never failed)
+--        then four for each kind of which jobs were found: its place (1…), a list of ids and due
+--        ms in turns, a list of their records, one of their states (none: never failed). An id
+--        without a record is not taken.
 local now, now_us = clock()
 if redis.call('EXISTS', KEYS[5]) == 1 then
   return { now, -1, '', 0 }
 end
-local free, lease, suspects = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
+local free, suspects = tonumber(ARGV[1]), tonumber(ARGV[4])
 local token = string.format('%.0f', math.max(now_us, (tonumber(redis.call('GET', KEYS[4])) or 0) + 1))
-local behind_due = ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
-local reply, taken, active, leases, put_off, lost = { now, -1, token, 0 }, {}, {}, {}, {}, 0
+local before_due, behind_due = token .. ' ', ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
+local deadline, put_off = text(now + tonumber(ARGV[2])), text(now + tonumber(ARGV[5]))
+local reply, found, active, leases, later, lost = { now, -1, token, 0 }, {}, {}, {}, {}, 0
 
 for k = 6, #KEYS, 2 do
-  local due = KEYS[k]
-  local found = free > 0 and redis.call('ZRANGEBYSCORE', due, '-inf', now, 'WITHSCORES', 'LIMIT', 0, free) or {}
-  if #found > 0 then
-    local ids = {}
-    for i = 1, #found, 2 do
-      ids[#ids + 1] = found[i]
-    end
+  local jobs = free > 0
+      and redis.call('ZRANGEBYSCORE', KEYS[k], '-inf', text(now), 'WITHSCORES', 'LIMIT', 0, free)
+    or {}
+  local ids, lease = {}, {}
+  for i = 1, #jobs, 2 do
+    ids[#ids + 1] = jobs[i]
+  end
+  if #ids > 0 then
     local records = redis.call('HMGET', KEYS[1], unpack(ids))
     local states = redis.call('HMGET', KEYS[3], unpack(ids))
-    taken[due] = #ids
     for i, id in ipairs(ids) do
       local crashes = states[i] and tonumber(string.match(states[i], '^%d+ %d+ (%d+)')) or 0
       if not records[i] then
         lost = lost + 1
       elseif crashes >= 2 and suspects < 1 then
-        push(put_off, due, now + tonumber(ARGV[5]), id)
+        push(later, KEYS[k], put_off, id)
+        records[i] = false
       else
         if crashes >= 2 then
           suspects = suspects - 1
         end
-        free = free - 1
-        push(leases, KEYS[k + 1], now + lease, id)
-        local a, n = #active, #reply
-        active[a + 1], active[a + 2] = id, token .. ' ' .. found[2 * i] .. behind_due
-        reply[n + 1], reply[n + 2], reply[n + 3] = (k - 4) / 2, id, found[2 * i]
-        reply[n + 4], reply[n + 5] = records[i], states[i] or ''
+        lease[#lease + 1] = deadline
+        lease[#lease + 1] = id
+        active[#active + 1] = id
+        active[#active + 1] = before_due .. jobs[2 * i] .. behind_due
       end
+    end
+    free = free - #lease / 2
+    found[KEYS[k]] = #ids
+    if #lease > 0 then
+      leases[KEYS[k + 1]] = lease
+    end
+    for _, part in ipairs({ (k - 4) / 2, jobs, records, states }) do
+      reply[#reply + 1] = part
     end
   end
 end
 
-if next(taken) then
+if next(found) then
   expect('HLEN', 2, 2)
   expect('ZCARD', 6, #KEYS)
 end
-for due, n in pairs(taken) do -- what was found stands first in its set, and nothing ran in between
+for due, n in pairs(found) do -- what was found stands first in its set, and nothing ran in between
   redis.call('ZREMRANGEBYRANK', due, 0, n - 1)
 end
-each('ZADD', put_off)
+each('ZADD', later)
 if #active > 0 then
   redis.call('SET', KEYS[4], token)
   each('ZADD', leases)

@@ -1,46 +1,62 @@
 #!lua flags=allow-oom
 -- complete: active → completed, kept for its retention; with retention 0 it is removed at once.
 --
--- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, done
--- ARGV   1 finished channel  2 completed jobs kept of a kind at most
---        then five for each job: kind (1…), id, token, retention in ms, state (behind the time)
--- reply  now ms, then a verdict for each job (1, 3 done, 0 stale, 2 already settled)
+-- KEYS   1 jobs  2 active  3 state  4 stats  then two for each group of jobs that share kind and
+--        retention: lease, done
+-- ARGV   1 finished channel  2 completed jobs kept of a kind at most  3 number n of jobs, which
+--        stand in the order of their groups, kept ones first; then n ids; n tokens; two for each
+--        group: its number of jobs, retention in ms; the state (behind the time) of each kept job
+-- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 done, 0 stale,
+--        2 already settled)
 local now = clock()
-local reply, places, held = judge(now, 3, 5)
+local reply, n, places, held = judge(now, 3)
 if #held == 0 then
   return reply
 end
 expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
-local leases, done, states, gone, room = {}, {}, {}, {}, 1000
-for _, at in ipairs(places) do
-  local kind, id, retention = 3 + 2 * tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 3])
-  push(leases, KEYS[kind], id)
-  if retention > 0 then
-    push(done, KEYS[kind + 1], now + retention, id)
-    push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4])
-  else
-    gone[#gone + 1] = id
-  end
-end
+-- Sizes stand behind `groups`, and a job's state `to_state` behind its id.
+local groups, to_state = 3 + 2 * n, 2 * n + #KEYS - 4
+local since, room, gone, last, h = now .. ' ', 1000, {}, 3, 1
 
 redis.call('HDEL', KEYS[2], unpack(held))
-each('ZREM', leases)
-each('ZADD', done)
-each('HSET', states)
-for key in pairs(done) do -- the oldest make room, as many a call as a script may touch
-  local over = math.min(redis.call('ZCARD', key) - tonumber(ARGV[2]), room)
-  if over > 0 then
-    room = room - over
-    for _, id in ipairs(redis.call('ZRANGE', key, 0, over - 1)) do
+for k = 5, #KEYS, 2 do
+  local size, retention = tonumber(ARGV[groups + k - 4]), tonumber(ARGV[groups + k - 3])
+  local first, expiry, done, states = h, text(now + retention), {}, {}
+  last = last + size
+  while h <= #held and places[h] <= last do
+    local id = held[h]
+    if retention > 0 then
+      done[#done + 1] = expiry
+      done[#done + 1] = id
+      states[#states + 1] = id
+      states[#states + 1] = since .. ARGV[places[h] + to_state]
+    else
       gone[#gone + 1] = id
     end
-    redis.call('ZREMRANGEBYRANK', key, 0, over - 1)
+    h = h + 1
+  end
+  if h > first then
+    redis.call('ZREM', KEYS[k], unpack(held, first, h - 1))
+  end
+  if #done > 0 then
+    redis.call('ZADD', KEYS[k + 1], unpack(done))
+    redis.call('HSET', KEYS[3], unpack(states))
+    -- The oldest make room, as many a call as a script may touch.
+    local over = math.min(redis.call('ZCARD', KEYS[k + 1]) - tonumber(ARGV[2]), room)
+    if over > 0 then
+      room = room - over
+      for _, id in ipairs(redis.call('ZRANGE', KEYS[k + 1], 0, over - 1)) do
+        gone[#gone + 1] = id
+      end
+      redis.call('ZREMRANGEBYRANK', KEYS[k + 1], 0, over - 1)
+    end
   end
 end
-if #gone > 0 then
-  redis.call('HDEL', KEYS[1], unpack(gone))
-  redis.call('HDEL', KEYS[3], unpack(gone))
+for from = 1, #gone, 1000 do
+  local to = math.min(from + 999, #gone)
+  redis.call('HDEL', KEYS[1], unpack(gone, from, to))
+  redis.call('HDEL', KEYS[3], unpack(gone, from, to))
 end
 tell_ended(KEYS[4], now, ARGV[1], 'completed', held)
 return reply

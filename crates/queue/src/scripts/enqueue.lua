@@ -2,41 +2,56 @@
 -- enqueue: a new job → scheduled | ready. The one script that stores new data, so the one that
 -- Redis refuses when its memory is full.
 --
--- KEYS   1 jobs  2 kinds  3 stats  then the due set of each kind, then the idempotency keys
+-- KEYS   1 jobs  2 kinds  3 stats  then the due set of each kind, then the idempotency key of each
+--        job that has one
 -- ARGV   1 atomic: "1" stores all or nothing  2 wake channel  3 ms that an idempotency key lives
---        4 number of kinds k, then their k names, then six for each job:
---        id, record, kind (1…k), delay in ms (negative: minus the due time, Unix ms),
---        idempotency key (its place behind the due sets; 0: none), hash of the request body
+--        4 number of kinds  5 number n of jobs, which stand in the order of their kinds; then
+--        n times id, record; n times the delay in ms (negative: minus the due time, Unix ms); the
+--        name of each kind; the number of jobs of each kind; for each idempotency key the place
+--        (1…n) of its job and a hash of the request body
 -- reply  now ms, then for each job that was not stored: its place (0…), and the id of the job that
 --        holds its idempotency key, behind "=" (same body: a duplicate) or "!" (another body)
 local now = clock()
-local atomic, wake_channel, ttl, kinds = ARGV[1] == '1', ARGV[2], ARGV[3], tonumber(ARGV[4])
-local reply, due, records, keys, refused = { now }, {}, {}, {}, false
-local holders = {}
+local atomic, wake_channel, ttl = ARGV[1] == '1', ARGV[2], ARGV[3]
+local kinds, n = tonumber(ARGV[4]), tonumber(ARGV[5])
+-- Behind these places stand …
+local jobs, delays, names = 5, 5 + 2 * n, 5 + 3 * n
+local sizes, idempotency = names + kinds, names + 2 * kinds
 
-for i = 5 + kinds, #ARGV, 6 do
-  local id, at, idem = ARGV[i], tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
-  local holder
-  if idem > 0 then
-    local key = KEYS[3 + kinds + idem]
-    holder = holders[key] or redis.call('GET', key)
-    if not holder then
-      holders[key] = id .. ' ' .. ARGV[i + 5]
-      keys[#keys + 1] = key
-    end
-  end
+local reply, holders, keys, refused, conflict = { now }, {}, {}, {}, false
+for m = 1, #KEYS - 3 - kinds do
+  local key, i, body = KEYS[3 + kinds + m], tonumber(ARGV[idempotency + 2 * m - 1]), ARGV[idempotency + 2 * m]
+  local holder = holders[key] or redis.call('GET', key)
   if holder then
-    local same = string.sub(holder, 24) == ARGV[i + 5]
-    refused = refused or not same
-    reply[#reply + 1] = (i - 5 - kinds) / 6
+    local same = string.sub(holder, 24) == body
+    conflict = conflict or not same
+    refused[i] = true
+    reply[#reply + 1] = i - 1
     reply[#reply + 1] = (same and '=' or '!') .. string.sub(holder, 1, 22)
   else
-    push(due, KEYS[3 + tonumber(ARGV[i + 2])], at < 0 and -at or now + at, id)
-    records[#records + 1] = id
-    records[#records + 1] = ARGV[i + 1]
+    holders[key] = ARGV[jobs + 2 * i - 1] .. ' ' .. body
+    keys[#keys + 1] = key
   end
 end
-if #records == 0 or (atomic and refused) then
+
+local records, due, i = {}, {}, 0
+for k = 1, kinds do
+  local list = {}
+  for _ = 1, tonumber(ARGV[sizes + k]) do
+    i = i + 1
+    if not refused[i] then
+      local id, delay = ARGV[jobs + 2 * i - 1], tonumber(ARGV[delays + i])
+      list[#list + 1] = delay < 0 and -delay or now + delay
+      list[#list + 1] = id
+      records[#records + 1] = id
+      records[#records + 1] = ARGV[jobs + 2 * i]
+    end
+  end
+  if #list > 0 then
+    due[KEYS[3 + k]] = list
+  end
+end
+if #records == 0 or (atomic and conflict) then
   return reply
 end
 
@@ -48,7 +63,7 @@ redis.call('HSET', KEYS[1], unpack(records))
 for _, key in ipairs(keys) do
   redis.call('SET', key, holders[key], 'PX', ttl)
 end
-redis.call('SADD', KEYS[2], unpack(ARGV, 5, 4 + kinds))
+redis.call('SADD', KEYS[2], unpack(ARGV, names + 1, names + kinds))
 put_due(due, wake_channel)
 count(KEYS[3], now, 'enqueued', #records / 2)
 return reply

@@ -3,15 +3,15 @@
 -- reaped is prolonged like any other.
 --
 -- KEYS   1 jobs  2 active  3 state  then the lease set of each kind
--- ARGV   1 lease in ms, then three for each job: kind (1…), id, token
--- reply  now ms, then a verdict for each job (1 held, 3 held and to be cancelled, 0 stale, 2 already
---        settled)
+-- ARGV   1 lease in ms  2 number n of jobs, then n ids, n tokens, n kinds (1…)
+-- reply  now ms, then for each job that is not simply held: its place (0…) and verdict (3 held and to
+--        be cancelled, 0 stale, 2 already settled)
 local now = clock()
-local reply, places = judge(now, 2, 3)
+local reply, n, places = judge(now, 2)
 expect('ZCARD', 4, #KEYS)
 local leases = {}
 for _, at in ipairs(places) do
-  push(leases, KEYS[3 + tonumber(ARGV[at])], now + tonumber(ARGV[1]), ARGV[at + 1])
+  push(leases, KEYS[3 + tonumber(ARGV[at + 2 * n])], now + tonumber(ARGV[1]), ARGV[at])
 end
 each('ZADD', leases)
 return reply

@@ -2,6 +2,7 @@
 -- Every script reads its keys first, decides, and writes last.
 
 local STALE, HELD, ALREADY, CANCEL_ASKED = 0, 1, 2, 3
+local SPACE, EXCLAMATION = string.byte(' !', 1, 2)
 
 -- The only clock: Redis' own. Milliseconds, and microseconds for tokens.
 local function clock()
@@ -17,29 +18,26 @@ local function expect(size, first, last)
   end
 end
 
--- For scripts whose first KEYS are jobs, active, state, and whose ARGV have, from `first` on,
--- `stride` for each job: kind, id, token, …  An entry of active is "token due start lease holder",
--- with a "!" behind the token once somebody asked to cancel the job; one of state is "time token
--- crashes json", its token that of the settle that wrote it (0: reap did).
--- Returns the reply (now, then a verdict for each job), the places in ARGV of the jobs whose lease
--- the caller holds, their ids, and which of these are to be cancelled. A job that it does not hold
--- is ALREADY where this very token settled it before (or it is finished and gone), STALE where the
--- lease went to somebody else.
-local function judge(now, first, stride)
-  local reply, places, held, ids, seen, unwanted = { now }, {}, {}, {}, {}, {}
-  for at = first, #ARGV, stride do
-    ids[#ids + 1] = ARGV[at + 1]
-  end
-  local entries = redis.call('HMGET', KEYS[2], unpack(ids))
-  for n, id in ipairs(ids) do
-    local at = first + (n - 1) * stride
-    local token, verdict = ARGV[at + 2], STALE
-    local holder, mark = string.match(entries[n] or '', '^(%d+)(!?)')
-    if holder == token then
-      verdict = seen[id] and ALREADY or mark == '!' and CANCEL_ASKED or HELD
+-- For scripts whose first KEYS are jobs, active, state, and whose ARGV have from `first` on: the
+-- number n of jobs, their n ids, their n tokens, then whatever the script wants n of. An entry of
+-- active is "token due start lease holder", with a "!" behind the token once somebody asked to
+-- cancel the job; one of state is "time token crashes json", its token that of the settle that
+-- wrote it (0: reap did).
+-- Returns the reply (now, then place, 0…, and verdict of each job whose verdict is not HELD), n, the
+-- places in ARGV of the ids of the jobs whose lease the caller holds, these ids, and which of them
+-- are to be cancelled. A job that it does not hold is ALREADY where this very token settled it
+-- before (or it is finished and gone), STALE where the lease went to somebody else.
+local function judge(now, first)
+  local n, reply, places, held, unwanted, seen = tonumber(ARGV[first]), { now }, {}, {}, {}, {}
+  local entries = redis.call('HMGET', KEYS[2], unpack(ARGV, first + 1, first + n))
+  for i = 1, n do
+    local id, token, entry, verdict = ARGV[first + i], ARGV[first + n + i], entries[i] or '', STALE
+    local mark = string.sub(entry, 1, #token) == token and string.byte(entry, #token + 1)
+    if mark == SPACE or mark == EXCLAMATION then
+      verdict = seen[id] and ALREADY or mark == SPACE and HELD or CANCEL_ASKED
       if not seen[id] then
-        seen[id], places[#places + 1], held[#held + 1] = true, at, id
-        unwanted[id] = mark == '!'
+        seen[id], places[#places + 1], held[#held + 1] = true, first + i, id
+        unwanted[id] = mark == EXCLAMATION or nil
       end
     else
       local known = redis.call('HGET', KEYS[3], id)
@@ -49,9 +47,11 @@ local function judge(now, first, stride)
         verdict = ALREADY
       end
     end
-    reply[n + 1] = verdict
+    if verdict ~= HELD then
+      reply[#reply + 1], reply[#reply + 2] = i - 1, verdict
+    end
   end
-  return reply, places, held, unwanted
+  return reply, n, places, held, unwanted
 end
 
 -- Appends to the list under `key`: the arguments of one command a key, instead of one an id.
@@ -68,21 +68,35 @@ local function each(command, lists)
   end
 end
 
--- ZADDs waiting jobs; where that makes a kind's earliest due time earlier, sleeping workers hear
--- of it: one message a call.
+-- An instant as an argument. Redis before 7.2 takes half a microsecond for each number that a
+-- script passes to a command; the jobs of a call often share a score.
+local texts = {}
+local function text(at)
+  local known = texts[at]
+  if not known then
+    known = string.format('%.0f', at)
+    texts[at] = known
+  end
+  return known
+end
+
+-- ZADDs waiting jobs, given as lists of due time and id; where that makes a kind's earliest due
+-- time earlier, sleeping workers hear of it: one message a call.
 local function put_due(due, wake_channel)
   local wake
   for key, list in pairs(due) do
-    local first = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-    redis.call('ZADD', key, unpack(list))
+    local earliest = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) or math.huge
     for i = 1, #list, 2 do
-      if (not first or list[i] < first) and (not wake or list[i] < wake) then
-        wake = list[i]
+      local at = list[i]
+      list[i] = text(at)
+      if at < earliest then
+        wake, earliest = math.min(wake or at, at), at
       end
     end
+    redis.call('ZADD', key, unpack(list))
   end
   if wake then
-    redis.call('PUBLISH', wake_channel, wake)
+    redis.call('PUBLISH', wake_channel, text(wake))
   end
 end
 

@@ -4,21 +4,24 @@
 -- meantime, nothing changes.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then four for each kind: lease, due, dead, cancelled
--- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept, then five for each
---        job: kind (1…), id, token, ms until it is due again (-1: bury), state (behind the time)
--- reply  now ms, then a verdict for each job (1 reaped, 3 cancelled, 0 or 2 not)
+-- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
+--        of jobs, then n ids, n tokens, n kinds (1…), n times ms until it is due again (-1: bury), n
+--        states (behind the time)
+-- reply  now ms, then for each job that is not simply reaped: its place (0…) and verdict (3 cancelled,
+--        0 or 2 not reaped)
 local now = clock()
-local reply, places, _, unwanted = judge(now, 4, 5)
+local reply, n, places, _, unwanted = judge(now, 4)
 local leases, due, dead, cancelled, states = {}, {}, {}, {}, {}
 local reaped, buried, ended = {}, {}, {}
 for _, at in ipairs(places) do
-  local kind, id, delay = 1 + 4 * tonumber(ARGV[at]), ARGV[at + 1], tonumber(ARGV[at + 3])
+  local kind, id, delay = 1 + 4 * tonumber(ARGV[at + 2 * n]), ARGV[at], tonumber(ARGV[at + 3 * n])
   local deadline = tonumber(redis.call('ZSCORE', KEYS[kind], id))
   if not deadline or deadline > now then
-    reply[2 + (at - 4) / 5] = STALE
+    reply[#reply + 1] = at - 5
+    reply[#reply + 1] = STALE
   else
     push(leases, KEYS[kind], id)
-    push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4])
+    push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4 * n])
     reaped[#reaped + 1] = id
     if unwanted[id] then
       push(cancelled, KEYS[kind + 3], now + tonumber(ARGV[3]), id)

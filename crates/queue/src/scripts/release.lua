@@ -4,11 +4,12 @@
 -- repeated release is known.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
--- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept, then four for each
---        job: kind (1…), id, token, delay in ms
--- reply  now ms, then a verdict for each job (1 done, 3 cancelled, 0 stale, 2 already settled)
+-- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
+--        of jobs, then n ids, n tokens, n kinds (1…), n delays in ms
+-- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 cancelled,
+--        0 stale, 2 already settled)
 local now = clock()
-local reply, places, held, unwanted = judge(now, 4, 4)
+local reply, n, places, held, unwanted = judge(now, 4)
 if #held == 0 then
   return reply
 end
@@ -16,16 +17,16 @@ expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
 local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
-  local kind, id = 2 + 3 * tonumber(ARGV[at]), ARGV[at + 1]
+  local kind, id = 2 + 3 * tonumber(ARGV[at + 2 * n]), ARGV[at]
   local known = redis.call('HGET', KEYS[3], id)
   local history = known and string.match(known, '^%d+ %d+ (.*)') or '0 {}'
   push(leases, KEYS[kind], id)
-  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 2] .. ' ' .. history)
+  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + n] .. ' ' .. history)
   if unwanted[id] then
     push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
     ended[#ended + 1] = id
   else
-    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3]), id)
+    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3 * n]), id)
   end
 end
 

@@ -3,11 +3,12 @@
 -- where somebody asked for that.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
--- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept, then five for each
---        job: kind (1…), id, token, backoff in ms, state (behind the time)
--- reply  now ms, then a verdict for each job (1 done, 3 cancelled, 0 stale, 2 already settled)
+-- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
+--        of jobs, then n ids, n tokens, n kinds (1…), n backoffs in ms, n states (behind the time)
+-- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 cancelled,
+--        0 stale, 2 already settled)
 local now = clock()
-local reply, places, held, unwanted = judge(now, 4, 5)
+local reply, n, places, held, unwanted = judge(now, 4)
 if #held == 0 then
   return reply
 end
@@ -15,14 +16,14 @@ expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
 local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
-  local kind, id = 2 + 3 * tonumber(ARGV[at]), ARGV[at + 1]
+  local kind, id = 2 + 3 * tonumber(ARGV[at + 2 * n]), ARGV[at]
   push(leases, KEYS[kind], id)
-  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4])
+  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4 * n])
   if unwanted[id] then
     push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
     ended[#ended + 1] = id
   else
-    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3]), id)
+    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3 * n]), id)
   end
 end
 
