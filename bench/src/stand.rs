@@ -145,7 +145,7 @@ pub(crate) fn job_of(client: &Client, queue: &Arc<str>, kind: &Arc<str>, due: Du
     let payload: &RawValue = serde_json::from_str(PAYLOAD)?;
     let record = Record {
         kind: Cow::Borrowed(kind),
-        payload: Cow::Borrowed(payload),
+        payload,
         delay: None,
         run_at: None,
         max_retries: None,

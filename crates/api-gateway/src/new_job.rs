@@ -145,7 +145,7 @@ impl Gateway {
         };
         let record = Record {
             kind: Cow::Borrowed(&*kind.name),
-            payload: Cow::Borrowed(payload),
+            payload,
             delay: match own_due {
                 Some(Due::After(delay)) => Some(delay.as_millis() as u64),
                 _ => None,

@@ -23,7 +23,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
     let payload: &RawValue = serde_json::from_str(args.payload.trim()).context("--payload")?;
     let record = Record {
         kind: Cow::Borrowed(&*kind.name),
-        payload: Cow::Borrowed(payload),
+        payload,
         delay: args.delay.map(|delay| delay.as_millis() as u64),
         run_at: None,
         max_retries: None,

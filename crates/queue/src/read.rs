@@ -62,7 +62,7 @@ pub struct JobView {
     /// The last runs that did not succeed, oldest first.
     pub attempts: Vec<AttemptView>,
     /// Who runs it, or ran it last.
-    pub worker: Option<WorkerRef>,
+    pub worker: Option<Arc<WorkerRef>>,
     /// It is active, and somebody asked to cancel it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
@@ -77,7 +77,7 @@ pub struct AttemptView {
     pub error: String,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
-    pub worker: WorkerRef,
+    pub worker: Arc<WorkerRef>,
 }
 
 /// A queue as it stands.
@@ -218,7 +218,7 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
         kind: record.kind.into_owned(),
         queue: queue.to_owned(),
         state,
-        payload: record.payload.into_owned(),
+        payload: record.payload.to_owned(),
         attempt: last_run.map_or(0, |run| run.attempt),
         max_retries: record.max_retries,
         enqueued_at: id.made_at().and_then(timestamp),

@@ -8,7 +8,7 @@ use fred::types::{Key, Value};
 use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
-use crate::lease::{KindPlaces, Lease, Verdict, back_or_cancelled, decode_verdicts, millis};
+use crate::lease::{KindPlaces, Lease, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases};
 use crate::record::{History, Run, WorkerRef};
 use crate::scripts::{EXPIRED, REAP};
 
@@ -66,15 +66,10 @@ impl Client {
         for chunk in jobs.chunks(crate::MAX_BATCH) {
             let mut kinds = KindPlaces::default();
             let mut args = back_or_cancelled(&keys);
-            for job in chunk {
-                args.extend([
-                    kinds.place(&job.lease.kind),
-                    job.lease.id.short().into(),
-                    (&*job.lease.token).into(),
-                    job.due_after.map_or(Value::Integer(-1), millis),
-                    job.history.encode(REAPED).into(),
-                ]);
-            }
+            push_leases(&mut args, chunk.iter().map(|job| &job.lease));
+            args.extend(chunk.iter().map(|job| kinds.place(&job.lease.kind)));
+            args.extend(chunk.iter().map(|job| job.due_after.map_or(Value::Integer(-1), millis)));
+            args.extend(chunk.iter().map(|job| Value::from(job.history.encode(REAPED))));
             let mut script_keys =
                 vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
             script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due, Set::Dead, Set::Cancelled]));
@@ -103,7 +98,7 @@ pub(crate) struct Started {
     pub(crate) unwanted: bool,
     due: i64,
     start: i64,
-    worker: WorkerRef,
+    worker: Arc<WorkerRef>,
 }
 
 impl Started {

@@ -2,6 +2,7 @@
 //! crashes or finishes. All JSON is made and read here; scripts move it as bytes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -16,7 +17,8 @@ pub struct Record<'a> {
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     /// Byte for byte what the client sent.
-    pub payload: Cow<'a, RawValue>,
+    #[serde(borrow)]
+    pub payload: &'a RawValue,
     /// The request's own delay in ms, where it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<u64>,
@@ -116,7 +118,8 @@ pub struct Run {
     pub attempt: u32,
     pub due: i64,
     pub started: i64,
-    pub worker: WorkerRef,
+    /// Shared: all runs of a worker name it.
+    pub worker: Arc<WorkerRef>,
 }
 
 /// Stands in front of a history whose failures no longer count: the job was redriven.
@@ -213,7 +216,7 @@ mod tests {
 
     fn run(attempt: u32) -> Run {
         let worker = WorkerRef { id: WorkerId::new(1), host: "h".into(), pid: 7, build: "0.1.0+abc".into() };
-        Run { attempt, due: 1, started: 2, worker }
+        Run { attempt, due: 1, started: 2, worker: Arc::new(worker) }
     }
 
     #[test]
@@ -221,7 +224,7 @@ mod tests {
         let payload = r#"{"n": 9007199254740993, "d": 0.1000000000000000055511151231257827, "é": "é"}"#;
         let record = Record {
             kind: "demo:delay_print".into(),
-            payload: Cow::Owned(RawValue::from_string(payload.into()).unwrap()),
+            payload: serde_json::from_str(payload).unwrap(),
             delay: None,
             run_at: None,
             max_retries: Some(3),

@@ -38,7 +38,7 @@ async fn a_job_is_visible_at_each_step_with_its_payload_byte_for_byte() {
     assert_eq!(claimed.record, record.encode());
     let view = test.job(id).await;
     assert_eq!((view.state, view.attempt), (Some(State::Active), 1));
-    assert_eq!(view.worker.as_ref(), Some(&test.worker));
+    assert_eq!(view.worker.as_deref(), Some(&test.worker));
     assert_eq!(view.started_at.unwrap().as_millisecond(), claim.now);
     assert_eq!(view.due_at.unwrap().as_millisecond(), due);
     assert_eq!((view.finished_at, view.payload.get()), (None, payload));
@@ -52,7 +52,7 @@ async fn a_job_is_visible_at_each_step_with_its_payload_byte_for_byte() {
     assert_eq!((view.state, view.attempt), (Some(State::Completed), 1));
     let finished = view.finished_at.unwrap().as_millisecond();
     assert!((before..=after).contains(&finished), "{before} {finished} {after}");
-    assert_eq!(view.worker.as_ref(), Some(&test.worker));
+    assert_eq!(view.worker.as_deref(), Some(&test.worker));
     assert_eq!(view.started_at.unwrap().as_millisecond(), claim.now);
     assert_eq!(view.due_at.unwrap().as_millisecond(), due);
     assert_eq!((view.last_error, view.payload.get()), (None, payload));

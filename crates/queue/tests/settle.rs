@@ -50,7 +50,7 @@ async fn each_failed_attempt_is_kept_and_counted() {
         let view = test.job(id).await;
         assert_eq!((view.state, view.attempt), (Some(State::Ready), attempt));
         assert_eq!(view.last_error.as_deref(), Some(&*error));
-        assert_eq!(view.worker.as_ref(), Some(&test.worker));
+        assert_eq!(view.worker.as_deref(), Some(&test.worker));
         assert_eq!(view.finished_at, None);
     }
     let attempts = test.job(id).await.attempts;
@@ -59,7 +59,7 @@ async fn each_failed_attempt_is_kept_and_counted() {
         assert_eq!((attempt.attempt, attempt.cause), (n as u32 + 1, FailureCause::Error));
         assert_eq!(attempt.started_at.unwrap().as_millisecond(), started[n]);
         assert_eq!(attempt.finished_at.unwrap().as_millisecond(), started[n] + 5);
-        assert_eq!(attempt.worker, test.worker);
+        assert_eq!(*attempt.worker, test.worker);
     }
     // A success after that keeps what went before.
     let mut claim = test.claim(10).await;

@@ -7,8 +7,8 @@ use atode_queue::{Claim, ClaimOptions, Claimed, Error, MAX_BATCH, Record, Run, W
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use crate::execute;
-use crate::running::Held;
+use crate::execute::{self, Order};
+use crate::running::{Held, Slots};
 use crate::worker::Worker;
 
 /// Claims anyway after this long: what pub/sub lost is found by it.
@@ -22,7 +22,31 @@ const SLOWEST_RETRY: Duration = Duration::from_secs(1);
 struct Round {
     /// None: nothing waits.
     next_due: Option<i64>,
+    /// As many jobs came as were asked for: there may be more.
+    full: bool,
     failed: bool,
+}
+
+/// How fast slots become free, by the last round: a claim asks also for the jobs that will find a
+/// slot when they arrive. Otherwise slots that jobs leave quickly would stay empty for each round trip.
+struct Pace {
+    sent: Instant,
+    took: Duration,
+    /// Jobs that had ended when the round was sent.
+    ended: u64,
+}
+
+impl Pace {
+    fn start(slots: &Slots) -> Self {
+        Pace { sent: Instant::now(), took: Duration::ZERO, ended: slots.ended() }
+    }
+
+    /// Jobs to ask for.
+    fn room(&self, slots: &Slots) -> usize {
+        let share = self.took.as_secs_f64() / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+        let ahead = (slots.ended() - self.ended) as f64 * share.min(1.0);
+        (slots.size() + slots.size().min(ahead as usize)).saturating_sub(slots.claimed())
+    }
 }
 
 /// Ends when the worker is told to stop; what it has claimed by then runs on.
@@ -36,11 +60,13 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         _ = connects.wait_for(|connects| *connects > 0) => {}
         () = worker.stopping.cancelled() => return,
     }
+    let mut pace = Pace::start(&worker.slots);
     while !worker.stopping.is_cancelled() {
         if worker.quiet.is_cancelled() {
             return worker.stopping.cancelled().await;
         }
-        if worker.slots.free() == 0 || worker.has_settle_backlog() {
+        let room = pace.room(&worker.slots);
+        if room == 0 || worker.has_settle_backlog() {
             tokio::select! {
                 () = worker.slots.freed() => {}
                 () = worker.settled.notified() => {}
@@ -48,13 +74,15 @@ pub(crate) async fn run(worker: Arc<Worker>) {
             }
             continue;
         }
-        let round = ask_all(&worker).await;
+        pace = Pace::start(&worker.slots);
+        let round = ask_all(&worker, room).await;
+        pace.took = pace.sent.elapsed();
         if round.failed {
             until_redis_answers(&worker, &mut retry).await;
         } else {
             retry = FASTEST_RETRY;
             worker.claims_work();
-            if worker.slots.free() > 0 {
+            if !round.full {
                 sleep(&worker, &wakeups, round.next_due).await;
             }
         }
@@ -62,14 +90,13 @@ pub(crate) async fn run(worker: Arc<Worker>) {
 }
 
 /// Asks the queues in weighted random order; each may fill what the one before left free.
-async fn ask_all(worker: &Arc<Worker>) -> Round {
-    let mut round = Round { next_due: None, failed: false };
+async fn ask_all(worker: &Arc<Worker>, mut room: usize) -> Round {
+    let mut round = Round { next_due: None, full: false, failed: false };
     for queue in weighted_order(worker) {
-        let limit = worker.slots.free().min(MAX_BATCH);
-        if limit == 0 || worker.stopping.is_cancelled() {
-            round.next_due = Some(i64::MIN); // for all that is known of the queues not asked
+        if worker.stopping.is_cancelled() {
             break;
         }
+        let limit = room.min(MAX_BATCH);
         let mut kinds = worker.kind_names.clone();
         kinds.shuffle(&mut rand::rng());
         let options = ClaimOptions {
@@ -86,7 +113,12 @@ async fn ask_all(worker: &Arc<Worker>) -> Round {
                     tracing::error!(%queue, ids = claim.without_record, "removed waiting ids that had no record: jobs were lost; was Redis edited by hand?");
                 }
                 round.next_due = [round.next_due, claim.next_due].into_iter().flatten().min();
+                room -= claim.jobs.len().min(room);
+                round.full |= claim.jobs.len() >= limit;
                 start(worker, claim);
+                if room == 0 {
+                    break;
+                }
             }
             Err(error) => {
                 worker.claims_fail(&error);
@@ -117,14 +149,21 @@ async fn until_redis_answers(worker: &Worker, retry: &mut Duration) {
 
 fn start(worker: &Arc<Worker>, claim: Claim) {
     let now = claim.now;
+    let mut orders = Vec::with_capacity(claim.jobs.len());
     for Claimed { lease, due, record, history } in claim.jobs {
         let Some(kind) = worker.registry.get(lease.kind()) else { continue }; // asked for none other
         let run = Run { attempt: history.next_attempt(), due, started: now, worker: worker.me.clone() };
-        let own_limit = Record::decode(&record).ok().and_then(|record| record.max_retries);
+        let (own_limit, payload) = match Record::decode(&record) {
+            Ok(Record { max_retries, payload, .. }) => {
+                (max_retries, Ok(record.slice_ref(payload.get().as_bytes())))
+            }
+            Err(error) => (None, Err(error)),
+        };
         let max_retries = own_limit.unwrap_or(kind.max_retries);
-        let slot = worker.slots.occupy(kind.clone(), run, max_retries, Held { lease, history });
-        execute::spawn(worker, slot, record);
+        let entry = worker.slots.enter(kind.clone(), run, max_retries, Held { lease, history });
+        orders.push(Order { entry, payload });
     }
+    execute::start(worker, orders);
 }
 
 /// Until `next_due`, an earlier due time that Redis tells of, or the safety poll.

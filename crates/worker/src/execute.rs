@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atode_jobs::{Execution, JobContext, JobError};
-use atode_queue::{Failure, FailureCause, Lease, Settlement};
+use atode_queue::{Error, Failure, FailureCause, Lease, Settlement};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
-use crate::running::{Held, Running, Slot, Stop};
+use crate::running::{Entry, Held, Running, Stop};
 use crate::worker::Worker;
 
 /// How long a handler that was told to end may take to do so by itself.
@@ -30,13 +31,42 @@ enum End {
     Failed(FailureCause, String),
     /// It did not end by itself when it was told to.
     Dropped,
-    /// It was told to end while it waited for a thread of the runtime.
+    /// It was told to end while it waited for a slot, or for a thread of the runtime.
     NeverStarted,
 }
 
-/// Starts a job in its slot and returns at once.
-pub(crate) fn spawn(worker: &Arc<Worker>, slot: Slot, record: Bytes) {
-    let job = slot.job.clone();
+/// A claimed job, to be run.
+pub(crate) struct Order {
+    pub(crate) entry: Entry,
+    /// As it was stored, JSON; the error where the record cannot be read.
+    pub(crate) payload: Result<Bytes, Error>,
+}
+
+/// Starts jobs and returns at once.
+pub(crate) fn start(worker: &Arc<Worker>, orders: Vec<Order>) {
+    let is_async = |order: &Order| order.entry.job.kind.execution == Execution::Async;
+    let (of_runtime, of_threads): (Vec<_>, Vec<_>) = orders.into_iter().partition(is_async);
+    // Not from the handlers' runtime: what blocks that must not hold these up.
+    for order in of_threads {
+        tokio::spawn(in_turn(worker.clone(), order));
+    }
+    if !of_runtime.is_empty() {
+        let worker = worker.clone();
+        // From within the runtime: one wake-up of its threads for all jobs instead of one for each.
+        worker.handlers.clone().spawn(async move {
+            for order in of_runtime {
+                tokio::spawn(in_turn(worker.clone(), order));
+            }
+        });
+    }
+}
+
+async fn in_turn(worker: Arc<Worker>, order: Order) {
+    let job = order.entry.job.clone();
+    let Some(slot) = order.entry.slot().await else {
+        settle(&worker, &job, End::NeverStarted);
+        return;
+    };
     let span = tracing::info_span!(
         "job",
         id = %job.id,
@@ -44,12 +74,11 @@ pub(crate) fn spawn(worker: &Arc<Worker>, slot: Slot, record: Bytes) {
         attempt = job.run.attempt,
         worker = %job.run.worker.id,
     );
-    let run = in_slot(worker.clone(), slot, record).instrument(span);
     if job.kind.execution == Execution::Async {
-        worker.handlers.spawn(run);
+        in_slot(worker, order, slot).instrument(span).await;
         return;
     }
-    let runtime = worker.handlers.clone();
+    let (run, runtime) = (in_slot(worker.clone(), order, slot).instrument(span), worker.handlers.clone());
     let thread = std::thread::Builder::new().name(job.kind.name.to_string());
     if let Err(error) = thread.spawn(move || runtime.block_on(run)) {
         // The slot is gone with the closure, but what settles the job is not.
@@ -60,47 +89,51 @@ pub(crate) fn spawn(worker: &Arc<Worker>, slot: Slot, record: Bytes) {
     }
 }
 
-async fn in_slot(worker: Arc<Worker>, slot: Slot, record: Bytes) {
-    let job = slot.job.clone();
+async fn in_slot(worker: Arc<Worker>, Order { entry, payload }: Order, slot: OwnedSemaphorePermit) {
+    let job = &entry.job;
     let lateness = job.run.started.saturating_sub(job.run.due);
     tracing::debug!(target: "job", late_ms = lateness, "started");
     // All code of the kind is inside: it may panic before its first await, in a drop, and where its
     // error is made into text, too.
-    let end = AssertUnwindSafe(run(&worker, &job, &record)).catch_unwind().await;
+    let end = AssertUnwindSafe(run(&worker, job, &payload)).catch_unwind().await;
     let end = end.unwrap_or_else(|panic| {
         End::Failed(FailureCause::Panic, format!("the handler panicked: {}", panic_text(&*panic)))
     });
+    settle(&worker, job, end);
+    drop(slot);
+}
+
+fn settle(worker: &Worker, job: &Running, end: End) {
     if let Some(held) = job.take() {
-        if let Some(settlement) = conclude(&job, held, end, worker.client.now(), rand::random()) {
+        if let Some(settlement) = conclude(job, held, end, worker.client.now()) {
             worker.settle(settlement);
         } else {
             tracing::warn!(target: "job", "ended without its lease; nothing is settled");
         }
     }
-    drop(slot);
 }
 
-async fn run(worker: &Worker, job: &Running, record: &[u8]) -> End {
-    let ctx = JobContext {
-        id: job.id,
-        attempt: job.run.attempt,
-        token: job.token.clone(),
-        deadline: job.deadline,
-        cancellation: job.stop.clone(),
-        worker: worker.me.id,
-    };
+async fn run(worker: &Worker, job: &Running, payload: &Result<Bytes, Error>) -> End {
     let unreadable = |why: String| {
         End::Failed(FailureCause::Permanent, format!("{why}; the job is kept as it was stored"))
     };
     if job.stop.is_cancelled() {
         return End::NeverStarted;
     }
-    job.start();
-    let record = match atode_queue::Record::decode(record) {
-        Ok(record) => record,
+    let deadline = job.start();
+    let payload = match payload {
+        Ok(payload) => String::from_utf8_lossy(payload), // borrowed: a record is only read as UTF-8
         Err(error) => return unreadable(error.to_string()),
     };
-    let mut handler = match job.kind.start(record.payload.get(), ctx) {
+    let ctx = JobContext {
+        id: job.id,
+        attempt: job.run.attempt,
+        token: job.token.clone(),
+        deadline,
+        cancellation: job.stop.clone(),
+        worker: worker.me.id,
+    };
+    let mut handler = match job.kind.start(&payload, ctx) {
         Ok(handler) => handler,
         Err(invalid) => return unreadable(format!("the payload is not one of this kind: {invalid}")),
     };
@@ -119,7 +152,7 @@ async fn run(worker: &Worker, job: &Running, record: &[u8]) -> End {
 }
 
 /// What an end means for the job. None: the lease is lost, so there is nothing to say.
-fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Option<Settlement> {
+fn conclude(job: &Running, held: Held, end: End, now: i64) -> Option<Settlement> {
     let Held { lease, history } = held;
     let stopped = job.stopped().map(|(why, _)| why);
     if stopped == Some(Stop::LeaseLost) {
@@ -136,6 +169,10 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
             return Some(lease.release(delay));
         }
         End::NeverStarted if stopped == Some(Stop::Timeout) => return Some(put_off(lease)),
+        End::NeverStarted if stopped == Some(Stop::NoSlot) => {
+            tracing::debug!(job.id = %job.id, kind = %job.kind.name, "handed back: no slot became free for it");
+            return Some(lease.release(Duration::ZERO));
+        }
         _ if stopped == Some(Stop::Shutdown) => {
             tracing::info!(target: "job", "released unspent: the worker stops");
             return Some(lease.release(Duration::ZERO));
@@ -158,7 +195,7 @@ fn conclude(job: &Running, held: Held, end: End, now: i64, random: f64) -> Optio
             (FailureCause::Error, "the handler was dropped before it ended".to_owned())
         }
     };
-    Some(fail(job, Held { lease, history }, cause, &error, now, random))
+    Some(fail(job, Held { lease, history }, cause, &error, now))
 }
 
 /// What never ran has spent no attempt.
@@ -168,21 +205,14 @@ pub(crate) fn put_off(lease: Lease) -> Settlement {
 }
 
 /// A failed attempt: due again after its backoff, or dead where no retry is left or can help.
-pub(crate) fn fail(
-    job: &Running,
-    held: Held,
-    cause: FailureCause,
-    error: &str,
-    now: i64,
-    random: f64,
-) -> Settlement {
+pub(crate) fn fail(job: &Running, held: Held, cause: FailureCause, error: &str, now: i64) -> Settlement {
     let Held { lease, history } = held;
     let history = history.with_failure(Failure::new(cause, error, job.run.clone(), now));
     if cause == FailureCause::Permanent || history.failed > job.max_retries {
         tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");
         return lease.bury(history.finished_with(job.run.clone()));
     }
-    let backoff = job.kind.backoff.delay(history.failed, random);
+    let backoff = job.kind.backoff.delay(history.failed, rand::random());
     tracing::warn!(target: "job", ?cause, error, ?backoff, max_retries = job.max_retries, "failed; retry follows");
     lease.retry(backoff, history)
 }

@@ -101,7 +101,7 @@ fn lost(job: &Running) {
 impl Worker {
     pub(crate) fn registration(&self) -> Registration {
         Registration {
-            worker: self.me.clone(),
+            worker: (*self.me).clone(),
             kinds: self.kind_names.iter().map(ToString::to_string).collect(),
             queues: self.settings.queues.iter().map(|(queue, weight)| (queue.to_string(), *weight)).collect(),
             slots: self.slots.size() as u32,

@@ -13,17 +13,24 @@ use crate::worker::Worker;
 /// How exactly timeouts are kept.
 const TICK: Duration = Duration::from_millis(50);
 
+/// A job that was claimed for a slot which does not become free is handed back after this long:
+/// another worker may have one.
+const SLOT_PATIENCE: Duration = Duration::from_millis(50);
+
 pub(crate) async fn run(worker: Arc<Worker>) {
     let mut tick = tokio::time::interval(TICK);
     loop {
         tick.tick().await;
-        if worker.slots.taken() == 0 {
+        if worker.slots.claimed() == 0 {
             continue;
         }
         let now = Instant::now();
         for job in worker.slots.all() {
             match job.stopped() {
-                None if now >= job.deadline => job.stop(Stop::Timeout),
+                None if job.waits_for_slot().is_some_and(|waited| waited > SLOT_PATIENCE) => {
+                    job.stop(Stop::NoSlot);
+                }
+                None if now >= job.deadline() => job.stop(Stop::Timeout),
                 // In its own time the task settles the job; past twice that it is stuck.
                 Some((Stop::Timeout | Stop::Cancelled, since)) if now >= since + 2 * GRACE => {
                     give_up(&worker, &job);
@@ -54,5 +61,5 @@ fn give_up(worker: &Worker, job: &Running) {
     let error =
         format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
     tracing::error!(target: "job", "the handler ignores its cancellation; its slot stays taken until it ends");
-    worker.settle(fail(job, held, FailureCause::Timeout, &error, worker.client.now(), rand::random()));
+    worker.settle(fail(job, held, FailureCause::Timeout, &error, worker.client.now()));
 }

@@ -1,4 +1,4 @@
-//! The jobs that this worker runs right now, and its free slots.
+//! The jobs that this worker has claimed, and the slots that they run in.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,23 +7,27 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Kind;
 use atode_queue::{History, JobId, Lease, Run};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// A longer timeout is none: so far away, `Instant` might end.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// All jobs that occupy a slot.
+/// As many slots as jobs may run at the same time, and all jobs that are in one or wait for one.
 pub(crate) struct Slots {
     size: usize,
-    taken: AtomicUsize,
-    /// Told when a slot becomes free.
+    free: Arc<Semaphore>,
+    /// Jobs in a slot or waiting for one.
+    claimed: AtomicUsize,
+    /// Jobs that have left their slot, ever.
+    ended: AtomicU64,
+    /// Told when a job has.
     freed: Notify,
     numbers: AtomicU64,
     jobs: Mutex<HashMap<u64, Arc<Running>>>,
 }
 
-/// A job in its slot.
+/// A claimed job.
 pub(crate) struct Running {
     number: u64,
     pub(crate) id: JobId,
@@ -31,12 +35,14 @@ pub(crate) struct Running {
     pub(crate) kind: Arc<Kind>,
     pub(crate) run: Run,
     pub(crate) max_retries: u32,
-    pub(crate) deadline: Instant,
+    claimed: Instant,
+    /// All slots were taken when it was claimed, and it has none yet.
+    waits_for_slot: AtomicBool,
+    /// Its handler has: a job may wait for a slot, or for a thread of the handlers' runtime.
+    started: OnceLock<Instant>,
     /// Cancelled when the job has to end; why is in `stopped`.
     pub(crate) stop: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
-    /// Its handler has: a job may wait for a thread of the handlers' runtime.
-    started: AtomicBool,
     /// Whoever takes it settles the job; nobody can twice.
     held: Mutex<Option<Held>>,
     /// Two or more workers died with it: one such job at a time.
@@ -56,10 +62,12 @@ pub(crate) enum Stop {
     Shutdown,
     /// Somebody asked to cancel it.
     Cancelled,
+    /// It was claimed for a slot that did not become free.
+    NoSlot,
 }
 
-/// Occupies a slot until dropped.
-pub(crate) struct Slot {
+/// A claimed job's entry among all of them, until dropped.
+pub(crate) struct Entry {
     slots: Arc<Slots>,
     pub(crate) job: Arc<Running>,
 }
@@ -68,7 +76,9 @@ impl Slots {
     pub(crate) fn new(size: usize) -> Arc<Self> {
         Arc::new(Slots {
             size,
-            taken: AtomicUsize::new(0),
+            free: Arc::new(Semaphore::new(size)),
+            claimed: AtomicUsize::new(0),
+            ended: AtomicU64::new(0),
             freed: Notify::new(),
             numbers: AtomicU64::new(0),
             jobs: Mutex::default(),
@@ -79,39 +89,45 @@ impl Slots {
         self.size
     }
 
+    /// Jobs in a slot or waiting for one.
+    pub(crate) fn claimed(&self) -> usize {
+        self.claimed.load(Ordering::Acquire)
+    }
+
+    /// Jobs in a slot.
     pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Acquire)
+        self.size.saturating_sub(self.free.available_permits())
     }
 
-    pub(crate) fn free(&self) -> usize {
-        self.size.saturating_sub(self.taken())
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Acquire)
     }
 
-    /// Waits until a slot becomes free; returns at once where one did since the last call.
+    /// Waits until a job ends; returns at once where one did since the last call.
     pub(crate) async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// Puts a job into a slot. Only the claimer calls it, for at most as many as are free.
-    pub(crate) fn occupy(self: &Arc<Self>, kind: Arc<Kind>, run: Run, max_retries: u32, held: Held) -> Slot {
+    pub(crate) fn enter(self: &Arc<Self>, kind: Arc<Kind>, run: Run, max_retries: u32, held: Held) -> Entry {
         let suspect = held.history.crashes >= 2;
         let job = Arc::new(Running {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             id: held.lease.id(),
             token: held.lease.token().clone(),
-            deadline: Instant::now() + kind.timeout.min(LONGEST_TIMEOUT),
             kind,
             run,
             max_retries,
+            claimed: Instant::now(),
+            waits_for_slot: AtomicBool::new(false),
+            started: OnceLock::new(),
             stop: CancellationToken::new(),
             stopped: OnceLock::new(),
-            started: AtomicBool::new(false),
             held: Mutex::new(Some(held)),
             suspect,
         });
-        self.taken.fetch_add(1, Ordering::AcqRel);
+        self.claimed.fetch_add(1, Ordering::AcqRel);
         self.table().insert(job.number, job.clone());
-        Slot { slots: self.clone(), job }
+        Entry { slots: self.clone(), job }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Running>> {
@@ -127,10 +143,28 @@ impl Slots {
     }
 }
 
-impl Drop for Slot {
+impl Entry {
+    /// A slot, in the order in which jobs ask for one; none where the job was told to end meanwhile.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        let free = &self.slots.free;
+        if let Ok(slot) = free.clone().try_acquire_owned() {
+            return Some(slot);
+        }
+        self.job.waits_for_slot.store(true, Ordering::Release);
+        let slot = tokio::select! {
+            slot = free.clone().acquire_owned() => slot.ok(),
+            () = self.job.stop.cancelled() => None,
+        };
+        self.job.waits_for_slot.store(false, Ordering::Release);
+        slot
+    }
+}
+
+impl Drop for Entry {
     fn drop(&mut self) {
         self.slots.table().remove(&self.job.number);
-        self.slots.taken.fetch_sub(1, Ordering::AcqRel);
+        self.slots.claimed.fetch_sub(1, Ordering::AcqRel);
+        self.slots.ended.fetch_add(1, Ordering::AcqRel);
         self.slots.freed.notify_one();
     }
 }
@@ -147,12 +181,24 @@ impl Running {
         self.stopped.get().copied()
     }
 
-    pub(crate) fn start(&self) {
-        self.started.store(true, Ordering::Release);
+    /// Its handler starts now; when it times out.
+    pub(crate) fn start(&self) -> Instant {
+        let _ = self.started.set(Instant::now());
+        self.deadline()
     }
 
     pub(crate) fn has_started(&self) -> bool {
-        self.started.load(Ordering::Acquire)
+        self.started.get().is_some()
+    }
+
+    /// When it has to have ended. What does not get to run in that time has to end, too.
+    pub(crate) fn deadline(&self) -> Instant {
+        *self.started.get().unwrap_or(&self.claimed) + self.kind.timeout.min(LONGEST_TIMEOUT)
+    }
+
+    /// How long it has waited for a slot, where it does.
+    pub(crate) fn waits_for_slot(&self) -> Option<Duration> {
+        self.waits_for_slot.load(Ordering::Acquire).then(|| self.claimed.elapsed())
     }
 
     /// Takes what is needed to settle the job; none where somebody else did.

@@ -21,6 +21,8 @@ const DROP: Duration = Duration::from_millis(500);
 pub(crate) async fn drain(worker: &Arc<Worker>) {
     let timeout = worker.settings.shutdown_timeout;
     tracing::info!(running = worker.slots.taken(), ?timeout, "stopping: no more claims, jobs may end");
+    let waiting = worker.slots.all().into_iter().filter(|job| job.waits_for_slot().is_some());
+    waiting.for_each(|job| job.stop(Stop::NoSlot));
     if !all_ended(worker, timeout).await {
         tracing::warn!(
             running = worker.slots.taken(),
@@ -64,8 +66,8 @@ pub(crate) async fn unregister(worker: &Worker) {
 
 async fn all_ended(worker: &Worker, timeout: Duration) -> bool {
     let until = Instant::now() + timeout;
-    while worker.slots.taken() > 0 && Instant::now() < until {
+    while worker.slots.claimed() > 0 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    worker.slots.taken() == 0
+    worker.slots.claimed() == 0
 }

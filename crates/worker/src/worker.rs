@@ -29,7 +29,7 @@ pub struct Worker {
     pub(crate) slots: Arc<Slots>,
     /// Handlers run here and nothing else does.
     pub(crate) handlers: Handle,
-    pub(crate) me: WorkerRef,
+    pub(crate) me: Arc<WorkerRef>,
     /// `me` as JSON, which goes with each claim.
     pub(crate) holder: String,
     pub(crate) http: String,
@@ -62,18 +62,18 @@ pub async fn run(
         .enable_all()
         .build()
         .context("the handlers' runtime")?;
-    let me = WorkerRef {
+    let me = Arc::new(WorkerRef {
         id: WorkerId::new(Timestamp::now().as_millisecond()),
         host: gethostname::gethostname().to_string_lossy().into_owned(),
         pid: std::process::id(),
         build: settings.build.clone(),
-    };
+    });
     let (settlements, results) = mpsc::unbounded_channel();
     let worker = Arc::new(Worker {
         kind_names: registry.kinds().map(|kind| kind.name.clone()).collect(),
         slots: Slots::new(settings.concurrency),
         handlers: handlers.handle().clone(),
-        holder: serde_json::to_string(&me)?,
+        holder: serde_json::to_string(&*me)?,
         http: format!("http://{address}"),
         started_at: Timestamp::now(),
         stopping: stop,

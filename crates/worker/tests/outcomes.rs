@@ -115,7 +115,7 @@ fn a_completed_job_says_who_ran_it_and_when() {
     let id = stand.enqueue_in(Duration::from_millis(200), Task::KIND, Act::Sleep(50));
     let job = stand.until(id, State::Completed);
     let registration = &stand.until_registered(1)[0];
-    assert_eq!(job.worker.as_ref(), Some(&registration.worker));
+    assert_eq!(job.worker.as_deref(), Some(&registration.worker));
     assert_eq!(job.attempt, 1);
     let (due, started, finished) = (job.due_at.unwrap(), job.started_at.unwrap(), job.finished_at.unwrap());
     assert!(due <= started && started < finished, "{due} {started} {finished}");

@@ -32,7 +32,7 @@ impl Stored {
     pub(crate) fn enqueue(&self, queue: &str, kind: &str, payload: &str) -> JobId {
         let record = Record {
             kind: Cow::Borrowed(kind),
-            payload: Cow::Owned(RawValue::from_string(payload.to_owned()).expect("JSON")),
+            payload: serde_json::from_str(payload).expect("JSON"),
             delay: None,
             run_at: None,
             max_retries: None,

@@ -13,7 +13,6 @@ use atode_queue::{
     JobView, NewJob, Reaped, Record, Run, Settlement, State, Verdict, WorkerId, WorkerRef,
 };
 use atode_testkit::{RedisServer, Reply, eventually_async};
-use serde_json::value::RawValue;
 
 pub(crate) const KIND: &str = "test:print";
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -187,7 +186,7 @@ impl TestQueue {
             attempt: claimed.history.next_attempt(),
             due: claimed.due,
             started,
-            worker: self.worker.clone(),
+            worker: Arc::new(self.worker.clone()),
         }
     }
 
@@ -322,10 +321,10 @@ pub(crate) fn worker(client: &Client, pid: u32) -> WorkerRef {
     WorkerRef { id, host: "a host".to_owned(), pid, build: "0.1.0+test".to_owned() }
 }
 
-pub(crate) fn record(kind: &str, payload: &str) -> Record<'static> {
+pub(crate) fn record<'a>(kind: &str, payload: &'a str) -> Record<'a> {
     Record {
         kind: Cow::Owned(kind.to_owned()),
-        payload: Cow::Owned(RawValue::from_string(payload.to_owned()).expect("JSON")),
+        payload: serde_json::from_str(payload).expect("JSON"),
         delay: None,
         run_at: None,
         max_retries: None,

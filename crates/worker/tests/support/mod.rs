@@ -153,15 +153,9 @@ impl Stand {
     }
 
     fn new_job(&self, queue: &str, kind: &str, payload: &str, due: Due, max_retries: Option<u32>) -> NewJob {
-        let payload = RawValue::from_string(payload.to_owned()).expect("JSON");
-        let record = Record {
-            kind: kind.into(),
-            payload: Cow::Owned(payload),
-            delay: None,
-            run_at: None,
-            max_retries,
-            durability: None,
-        };
+        let payload: &RawValue = serde_json::from_str(payload).expect("JSON");
+        let record =
+            Record { kind: kind.into(), payload, delay: None, run_at: None, max_retries, durability: None };
         NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due)
     }
 
