@@ -1,0 +1,118 @@
+//! Lines over an axis.
+
+use std::ops::Range;
+
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use super::frame::{TEXT, TITLE, colour, failed, short};
+
+pub(crate) struct Lines {
+    pub(crate) title: String,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
+    pub(crate) series: Vec<Series>,
+}
+
+pub(crate) struct Axis {
+    /// With its unit.
+    pub(crate) label: String,
+    pub(crate) scale: Scale,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// All values are above 0.
+    Log,
+    FromZero,
+}
+
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+impl Lines {
+    pub(super) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let points = || self.series.iter().flat_map(|series| &series.points);
+        let x = range(points().map(|point| point.0), self.x.scale);
+        let y = range(points().map(|point| point.1), self.y.scale);
+        match (self.x.scale, self.y.scale) {
+            (Scale::Log, Scale::Log) => self.on(area, x.log_scale(), y.log_scale()),
+            (Scale::Log, Scale::FromZero) => self.on(area, x.log_scale(), y),
+            (Scale::FromZero, Scale::Log) => self.on(area, x, y.log_scale()),
+            (Scale::FromZero, Scale::FromZero) => self.on(area, x, y),
+        }
+    }
+
+    fn on<X, Y>(
+        &self,
+        area: &Area<'_>,
+        x: impl AsRangedCoord<CoordDescType = X, Value = f64>,
+        y: impl AsRangedCoord<CoordDescType = Y, Value = f64>,
+    ) -> anyhow::Result<()>
+    where
+        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, TITLE)
+            .margin(14)
+            .x_label_area_size(48)
+            .y_label_area_size(70)
+            .build_cartesian_2d(x, y)
+            .map_err(failed)?;
+        let label = |value: &f64| short(*value);
+        chart
+            .configure_mesh()
+            .x_desc(&self.x.label)
+            .y_desc(&self.y.label)
+            .x_label_formatter(&label)
+            .y_label_formatter(&label)
+            .label_style(TEXT)
+            .axis_desc_style(TEXT)
+            .light_line_style(BLACK.mix(0.04))
+            .draw()
+            .map_err(failed)?;
+        for (n, series) in self.series.iter().enumerate() {
+            let style = colour(n).stroke_width(2);
+            let line = LineSeries::new(series.points.iter().copied(), style);
+            chart
+                .draw_series(line)
+                .map_err(failed)?
+                .label(&series.name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            // Where there are few, each is a measurement of its own.
+            if series.points.len() <= 10 {
+                let dots = series.points.iter().map(|point| Circle::new(*point, 3, colour(n).filled()));
+                chart.draw_series(dots).map_err(failed)?;
+            }
+        }
+        // One line needs no legend: the title names it.
+        if self.series.len() > 1 {
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::LowerRight)
+                .background_style(WHITE.mix(0.85))
+                .border_style(BLACK.mix(0.3))
+                .label_font(TEXT)
+                .margin(12)
+                .draw()
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the axis shows: all values, and a little more.
+fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Range<f64> {
+    let (low, high) =
+        values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+    match scale {
+        Scale::Log => low / 1.15..high * 1.15,
+        Scale::FromZero => 0.0..high * 1.1,
+    }
+}
