@@ -188,20 +188,20 @@ fn ratio_to(all: &[Pairs], peer: &str, which: fn(&Pairs) -> &[Try]) -> Option<f6
 
 fn memory_plot(all: &[Pairs]) -> Option<Plot> {
     let memory = |runs: &[&Run]| median(runs.iter().map(|run| run.redis_memory));
-    let mut bars = vec![("atode".to_owned(), memory(&of_ours(all, |pairs| &pairs.ours))?)];
+    let mut figures = vec![("atode".to_owned(), memory(&of_ours(all, |pairs| &pairs.ours))?)];
     for pairs in all.iter().filter(|pairs| !pairs.theirs.is_empty()) {
         let theirs: Vec<&Run> = pairs.theirs.iter().flatten().collect();
-        bars.extend(memory(&theirs).map(|bytes| (pairs.peer.name.to_owned(), bytes)));
+        figures.extend(memory(&theirs).map(|bytes| (pairs.peer.name.to_owned(), bytes)));
     }
     let title = "Redis memory of a waiting job, 53-byte payload".to_owned();
-    Some(Plot { name: "memory", chart: Chart::Bars(Bars { title, unit: "bytes a job", bars }) })
+    Some(Plot { name: "memory", chart: Chart::Bars(Bars { title, unit: "bytes a job", figures }) })
 }
 
 /// One after the other: a lateness has no ratio.
 fn lateness(outcome: &mut Outcome, peers: &[Contender], load: Load, rounds: usize) -> anyhow::Result<()> {
     let ours = contenders::ours(Retention::None)?;
     let mut all: Vec<(&Contender, Vec<Try>)> =
-        peers.iter().chain([&ours]).map(|contender| (contender, vec![])).collect();
+        [&ours].into_iter().chain(peers).map(|contender| (contender, vec![])).collect();
     for round in 0..rounds {
         for (contender, runs) in &mut all {
             let jobs = load.jobs.min(contender.at_most.unwrap_or(load.jobs));

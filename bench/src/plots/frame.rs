@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-pub(super) const WIDTH: u32 = 760;
+pub(super) const WIDTH: u32 = 820;
 pub(super) const HEIGHT: u32 = 460;
 pub(super) const TITLE: (&str, u32) = ("sans-serif", 20);
 pub(super) const TEXT: (&str, u32) = ("sans-serif", 14);

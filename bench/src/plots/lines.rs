@@ -33,6 +33,10 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
+const LEGEND_WIDTH: u32 = 150;
+/// On an axis, about: more would run into each other.
+const LABELS: usize = 7;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 impl Lines {
@@ -58,7 +62,10 @@ impl Lines {
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        let mut chart = ChartBuilder::on(area)
+        // Beside the plot, where no line runs. One line needs none: the title names it.
+        let legend_width = if self.series.len() > 1 { LEGEND_WIDTH } else { 0 };
+        let (area, legend) = area.split_horizontally(area.dim_in_pixel().0 - legend_width);
+        let mut chart = ChartBuilder::on(&area)
             .caption(&self.title, TITLE)
             .margin(14)
             .x_label_area_size(48)
@@ -72,36 +79,26 @@ impl Lines {
             .y_desc(&self.y.label)
             .x_label_formatter(&label)
             .y_label_formatter(&label)
+            .x_labels(LABELS)
+            .y_labels(LABELS)
             .label_style(TEXT)
             .axis_desc_style(TEXT)
-            .light_line_style(BLACK.mix(0.04))
+            .max_light_lines(0)
             .draw()
             .map_err(failed)?;
         for (n, series) in self.series.iter().enumerate() {
             let style = colour(n).stroke_width(2);
-            let line = LineSeries::new(series.points.iter().copied(), style);
-            chart
-                .draw_series(line)
-                .map_err(failed)?
-                .label(&series.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            chart.draw_series(LineSeries::new(series.points.iter().copied(), style)).map_err(failed)?;
             // Where there are few, each is a measurement of its own.
             if series.points.len() <= 10 {
                 let dots = series.points.iter().map(|point| Circle::new(*point, 3, colour(n).filled()));
                 chart.draw_series(dots).map_err(failed)?;
             }
-        }
-        // One line needs no legend: the title names it.
-        if self.series.len() > 1 {
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::LowerRight)
-                .background_style(WHITE.mix(0.85))
-                .border_style(BLACK.mix(0.3))
-                .label_font(TEXT)
-                .margin(12)
-                .draw()
-                .map_err(failed)?;
+            if legend_width > 0 {
+                let y = 60 + 24 * n as i32;
+                legend.draw(&PathElement::new([(0, y), (20, y)], style)).map_err(failed)?;
+                legend.draw(&Text::new(series.name.as_str(), (26, y - 7), TEXT)).map_err(failed)?;
+            }
         }
         Ok(())
     }
@@ -113,6 +110,6 @@ fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Range<f64> {
         values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
     match scale {
         Scale::Log => low / 1.15..high * 1.15,
-        Scale::FromZero => 0.0..high * 1.1,
+        Scale::FromZero => 0.0..high * 1.05,
     }
 }

@@ -1,5 +1,4 @@
 //! What a run costs before its handler: a payload becomes a future; and how long a retry waits.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

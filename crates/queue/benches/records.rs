@@ -1,5 +1,4 @@
 //! What a job costs without Redis: its id, its record.
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 
 use std::hint::black_box;
 
