@@ -26,7 +26,7 @@ struct Round {
 
 pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     let depths: &[usize] = size.of(&[10_000, 100_000, 300_000, 1_000_000], &[1_000, 20_000]);
-    let (rounds, jobs) = (size.of(5, 1), size.of(60_000, 4_000));
+    let (rounds, jobs) = (size.of(5, 1), size.of(100_000, 4_000));
     let mut queues = Vec::new();
     for &depth in depths {
         step(format_args!("depth: {depth} jobs that wait"));

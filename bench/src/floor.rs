@@ -25,7 +25,7 @@ pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
         table.row(row);
     }
     // Recorded call after call: with single jobs that takes long.
-    for (jobs, batch) in [(jobs / 10, 1), (jobs, 64)] {
+    for (jobs, batch) in [(jobs / 40, 1), (jobs, 64)] {
         step(format_args!("floor: our scripts, {batch} jobs a call"));
         let row = replay::measure(jobs, batch)?.row("our scripts", batch, jobs);
         table.row(row);
