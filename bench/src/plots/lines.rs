@@ -45,9 +45,9 @@ impl Lines {
         let x = range(points().map(|point| point.0), self.x.scale);
         let y = range(points().map(|point| point.1), self.y.scale);
         match (self.x.scale, self.y.scale) {
-            (Scale::Log, Scale::Log) => self.on(area, x.log_scale(), y.log_scale()),
-            (Scale::Log, Scale::FromZero) => self.on(area, x.log_scale(), y),
-            (Scale::FromZero, Scale::Log) => self.on(area, x, y.log_scale()),
+            (Scale::Log, Scale::Log) => self.on(area, log(x), log(y)),
+            (Scale::Log, Scale::FromZero) => self.on(area, log(x), y),
+            (Scale::FromZero, Scale::Log) => self.on(area, x, log(y)),
             (Scale::FromZero, Scale::FromZero) => self.on(area, x, y),
         }
     }
@@ -104,6 +104,21 @@ impl Lines {
     }
 }
 
+/// With labels at round figures: by itself it has them at powers of ten only, or at too many.
+fn log(
+    range: Range<f64>,
+) -> impl AsRangedCoord<CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>, Value = f64> {
+    let labels = round_figures(&range);
+    range.log_scale().with_key_points(labels)
+}
+
+fn round_figures(range: &Range<f64>) -> Vec<f64> {
+    let steps: &[f64] = if range.end / range.start > 1e3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let decades = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let figures = decades.flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
+    figures.filter(|figure| range.contains(figure)).collect()
+}
+
 /// What the axis shows: all values, and a little more.
 fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Range<f64> {
     let (low, high) =
@@ -111,5 +126,16 @@ fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Range<f64> {
     match scale {
         Scale::Log => low / 1.15..high * 1.15,
         Scale::FromZero => 0.0..high * 1.05,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_range_has_labels_at_powers_of_ten() {
+        assert_eq!(round_figures(&(0.5..3_000.0)), [1.0, 10.0, 100.0, 1_000.0]);
+        assert_eq!(round_figures(&(0.9..30.0)), [1.0, 2.0, 5.0, 10.0, 20.0]);
     }
 }
