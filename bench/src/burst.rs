@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use atode_jobs::Job;
 use atode_queue::Due;
 use atode_testkit::RedisServer;
 
-use crate::stand::{Retention, Stand};
+use crate::proc;
+use crate::stand::{Counted, Stand};
 
 /// A script that takes longer holds up everybody.
 const SLOW: Duration = Duration::from_millis(50);
@@ -17,10 +19,10 @@ pub(crate) async fn measure(jobs: usize, concurrency: usize) -> anyhow::Result<(
     let slow = SLOW.as_micros().to_string();
     stand.redis.command(&["CONFIG", "SET", "slowlog-log-slower-than", &slow]);
     let instant = stand.client.now() + 24 * 3_600_000;
+    let kind = Counted::KIND.into();
     for _ in 0..jobs.div_ceil(A_CALL) {
-        let batch: Vec<_> = (0..A_CALL)
-            .map(|_| stand.job(Retention::None, Due::At(instant)))
-            .collect::<anyhow::Result<_>>()?;
+        let batch: Vec<_> =
+            (0..A_CALL).map(|_| stand.job(&kind, Due::At(instant))).collect::<anyhow::Result<_>>()?;
         for stored in stand.client.enqueue_each(&stand.queue, &batch).await {
             anyhow::ensure!(stored?.is_created());
         }
@@ -29,14 +31,15 @@ pub(crate) async fn measure(jobs: usize, concurrency: usize) -> anyhow::Result<(
     let stored = stand.redis_memory();
     // Nothing but their due time changes: all are due at once.
     stand.redis.clock().step_forward(Duration::from_secs(25 * 3_600));
-    let before = resident();
+    let this = std::process::id();
+    let before = proc::memory(this)?;
     let start = Instant::now();
     let (stop, worker) = stand.worker(concurrency)?;
     let mut most = before;
     while Stand::runs() < jobs {
         anyhow::ensure!(start.elapsed() < Duration::from_secs(600), "{} of {jobs} ran", Stand::runs());
         tokio::time::sleep(Duration::from_millis(100)).await;
-        most = most.max(resident());
+        most = most.max(proc::memory(this)?);
     }
     let took = start.elapsed();
     stop.cancel();
@@ -49,15 +52,8 @@ pub(crate) async fn measure(jobs: usize, concurrency: usize) -> anyhow::Result<(
         took.as_secs_f64(),
         jobs as f64 / took.as_secs_f64(),
         stored >> 20,
-        before >> 10,
-        most.saturating_sub(before) >> 10,
+        before >> 20,
+        most.saturating_sub(before) >> 20,
     );
     Ok(())
-}
-
-/// KiB, where the system has `/proc`.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|value| value.trim().split(' ').next()?.parse().ok()).unwrap_or_default()
 }

@@ -1,182 +1,251 @@
-//! Ours and each peer in turns, each run a process of its own on a Redis of its own.
+//! Ours and each peer in turns: enqueue, drain, lateness.
 
-use std::time::{Duration, Instant};
-
-use anyhow::Context;
-use atode_testkit::RedisServer;
-use clap::ValueEnum;
 use peer_protocol::What;
-use serde::Deserialize;
 
-use crate::contenders::{self, Contender};
-use crate::report::{self, Row};
-use crate::stand;
+use crate::contenders::{self, Contender, Wanted};
+use crate::goals::Goal;
+use crate::noted::Retention;
+use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::plots::{Axis, Bars, Chart, Lines, Plot, Scale, Series};
+use crate::runs::{self, Load, Run};
 
-/// The programs give up by themselves when nothing runs; this is for one that hangs elsewhere.
-const LONGEST_RUN: Duration = Duration::from_secs(20 * 60);
+const CONCURRENCY: usize = 64;
+const PRODUCERS: usize = 64;
 
-#[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    #[arg(long, default_value_t = 3)]
-    pub(crate) rounds: usize,
-    /// Of an enqueue or drain run.
-    #[arg(long, default_value_t = 100_000)]
-    pub(crate) jobs: usize,
-    #[arg(long, default_value_t = 64)]
-    pub(crate) producers: usize,
-    #[arg(long, default_value_t = 64)]
-    pub(crate) concurrency: usize,
-    #[arg(long, default_value_t = 4_000)]
-    pub(crate) lateness_jobs: usize,
-    #[arg(long, default_value_t = 15)]
-    pub(crate) lateness_seconds: u64,
-    /// Only these of: asynq, bullmq, bullmq-official, apalis-redis.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) peers: Vec<String>,
-    /// Only these of: enqueue, drain, lateness.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) what: Vec<What>,
-    /// Writes the tables to docs/benchmarks.md as well.
-    #[arg(long)]
-    pub(crate) write: bool,
+/// A run, or the reason why it has no figure.
+type Try = Result<Run, String>;
+
+/// A peer's runs, and those of ours beside each.
+struct Pairs {
+    peer: Contender,
+    theirs: Vec<Try>,
+    ours: Vec<Try>,
+    /// Ours with the default retention; of a drain only.
+    kept: Vec<Try>,
 }
 
-/// What a program printed, and what its Redis tells.
-#[derive(Debug, Clone)]
-pub(crate) struct Run {
-    pub(crate) line: Line,
-    /// Of its main thread a job, µs.
-    pub(crate) redis_cpu: f64,
-    /// At the end of the run, B a job.
-    pub(crate) redis_memory: f64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Line {
-    pub(crate) version: String,
-    what: String,
-    jobs: usize,
-    pub(crate) per_second: f64,
-    ran: usize,
-    lost: usize,
-    twice: usize,
-    pub(crate) lateness_ms: Option<Lateness>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(crate) struct Lateness {
-    pub(crate) min: f64,
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
-}
-
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    anyhow::ensure!(args.rounds > 0, "--rounds is at least 1");
-    anyhow::ensure!(
-        !args.write || (args.peers.is_empty() && args.what.is_empty()),
-        "--write is for the whole: without --peers and --what"
+pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
+    let (peers, skipped) = contenders::ready(wanted);
+    let rounds = size.of(3, 1);
+    let rounds_of = rounds_of(rounds);
+    let mut outcome = Outcome { notes: skipped, ..Outcome::default() };
+    outcome.notes.extend(peers.iter().filter_map(|peer| peer.note.map(str::to_owned)));
+    let enqueue = Load {
+        what: What::Enqueue,
+        jobs: size.of(100_000, 5_000),
+        producers: PRODUCERS,
+        concurrency: CONCURRENCY,
+        seconds: size.of(15, 1),
+    };
+    let pairs = in_turns(&peers, enqueue, rounds)?;
+    let name = format!(
+        "Enqueue: {} jobs one by one, {PRODUCERS} producers, {rounds_of}",
+        shown(Some(enqueue.jobs as f64), 0)
     );
-    if cfg!(debug_assertions) {
-        anyhow::ensure!(!args.write, "--write is for the release build");
-        println!("This is a debug build: what it prints of ours says nothing of its speed.");
-    }
-    let ours = contenders::ours()?;
-    let mut peers = Vec::new();
-    let mut skipped = Vec::new();
-    for (name, peer) in contenders::peers() {
-        match peer {
-            _ if !args.peers.is_empty() && !args.peers.iter().any(|wanted| wanted == name) => {}
-            Ok(peer) => peers.push(peer),
-            Err(reason) => {
-                let line = format!("{name} is skipped: {reason}.");
-                println!("{line}");
-                skipped.push(line);
+    rates(&mut outcome, Table::new(name, &HEADER_OF_ENQUEUE), What::Enqueue, &pairs);
+    outcome.figure(Goal::EnqueueToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.ours));
+    outcome.figure(Goal::EnqueueToBullmqOfficial, ratio_to(&pairs, "bullmq-official", |pairs| &pairs.ours));
+    outcome.plots.extend(memory_plot(&pairs));
+
+    let drain = Load { what: What::Drain, ..enqueue };
+    let pairs = in_turns(&peers, drain, rounds)?;
+    let name = format!(
+        "Drain: {} jobs, one worker, concurrency {CONCURRENCY}, {rounds_of}",
+        shown(Some(drain.jobs as f64), 0)
+    );
+    rates(&mut outcome, Table::new(name, &HEADER_OF_DRAIN), What::Drain, &pairs);
+    outcome.figure(Goal::DrainToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.ours));
+    outcome.figure(Goal::DrainToBullmqOfficial, ratio_to(&pairs, "bullmq-official", |pairs| &pairs.ours));
+    outcome.figure(Goal::KeptDrainToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.kept));
+
+    lateness(
+        &mut outcome,
+        &peers,
+        Load { what: What::Lateness, jobs: size.of(4_000, 300), ..drain },
+        rounds,
+    )?;
+    Ok(outcome)
+}
+
+/// Ours directly before or after each run of a peer; ours alone where there is no peer.
+fn in_turns(peers: &[Contender], load: Load, rounds: usize) -> anyhow::Result<Vec<Pairs>> {
+    let (ours, kept) = (contenders::ours(Retention::None)?, contenders::ours(Retention::Default)?);
+    let none = |peer: &Contender| Pairs { peer: peer.clone(), theirs: vec![], ours: vec![], kept: vec![] };
+    let alone = std::slice::from_ref(&ours);
+    let mut all: Vec<Pairs> = if peers.is_empty() { alone } else { peers }.iter().map(none).collect();
+    for round in 0..rounds {
+        for pairs in &mut all {
+            let most = pairs.peer.at_most.filter(|_| load.what == What::Drain).unwrap_or(load.jobs);
+            // Ours runs as many beside it: a pair has the same load.
+            let load = Load { jobs: load.jobs.min(most), ..load };
+            // Who goes first changes each round: what drifts within a pair drifts both ways.
+            let theirs_first = round % 2 == 1;
+            if theirs_first && !peers.is_empty() {
+                pairs.theirs.push(attempt(&pairs.peer, load, round));
+            }
+            pairs.ours.push(attempt(&ours, load, round));
+            if load.what == What::Drain {
+                pairs.kept.push(attempt(&kept, load, round));
+            }
+            if !theirs_first && !peers.is_empty() {
+                pairs.theirs.push(attempt(&pairs.peer, load, round));
             }
         }
     }
-    let whats = if args.what.is_empty() { What::value_variants() } else { &args.what };
-    let mut tables = Vec::new();
-    let mut ours_failed = None;
-    for what in whats {
-        let mut rows: Vec<Row> = peers.iter().cloned().map(Row::new).collect();
-        if rows.is_empty() {
-            rows.push(Row::new(ours.clone()));
+    for pairs in &all {
+        all_good(pairs.ours.iter().chain(&pairs.kept))?;
+    }
+    Ok(all)
+}
+
+fn attempt(contender: &Contender, load: Load, round: usize) -> Try {
+    step(format_args!("{}, round {}: {}, {} jobs", load.what.name(), round + 1, contender.name, load.jobs));
+    runs::run(contender, load).map_err(|error| format!("{error:#}").replace('\n', " "))
+}
+
+/// A peer's failure stands in the document; one of ours ends the section.
+fn all_good<'a>(mut ours: impl Iterator<Item = &'a Try>) -> anyhow::Result<()> {
+    ours.find_map(|run| run.as_ref().err()).map_or(Ok(()), |error| anyhow::bail!("{error}"))
+}
+
+const HEADER_OF_ENQUEUE: [&str; 6] =
+    ["", "jobs/s", "ours beside it", "ours ÷ it", "Redis CPU µs/job", "B/waiting job"];
+const HEADER_OF_DRAIN: [&str; 7] = [
+    "",
+    "jobs/s",
+    "ours beside it, retention 0",
+    "ours ÷ it",
+    "ours, default retention",
+    "ours ÷ it",
+    "Redis CPU µs/job, enqueue in batches too",
+];
+
+fn rates(outcome: &mut Outcome, mut table: Table, what: What, all: &[Pairs]) {
+    let row = |name: &str, runs: &[&Run], beside: [String; 4]| {
+        let [ours, ratio, kept, kept_ratio] = beside;
+        let mut cells = vec![named(name, runs), rate(runs.iter().copied()), ours, ratio];
+        if what == What::Drain {
+            cells.extend([kept, kept_ratio]);
         }
-        for round in 0..args.rounds {
-            for row in &mut rows {
-                let jobs = jobs_of(args, *what, &row.contender);
-                // Who goes first changes each round: what drifts within a pair drifts both ways.
-                let peer_first = round % 2 == 1;
-                if peer_first {
-                    row.add_theirs(one(args, *what, &row.contender, jobs));
-                }
-                let run = one(args, *what, &ours, jobs);
-                if let Err(error) = &run {
-                    ours_failed = Some(format!("{error:#}"));
-                }
-                row.add_ours(run);
-                if !peer_first {
-                    row.add_theirs(one(args, *what, &row.contender, jobs));
-                }
-            }
+        cells.push(shown(median(runs.iter().map(|run| run.redis_cpu)), 1));
+        if what == What::Enqueue {
+            cells.push(shown(median(runs.iter().map(|run| run.redis_memory)), 0));
         }
-        let table = report::table(*what, &rows);
-        println!("\n{table}");
-        tables.push(table);
+        cells
+    };
+    for pairs in all.iter().filter(|pairs| !pairs.theirs.is_empty()) {
+        let theirs: Vec<&Run> = pairs.theirs.iter().flatten().collect();
+        let beside = [
+            rate(pairs.ours.iter().flatten()),
+            shown(pairs.ratio(&pairs.ours), 2),
+            rate(pairs.kept.iter().flatten()),
+            shown(pairs.ratio(&pairs.kept), 2),
+        ];
+        table.row(row(pairs.peer.name, &theirs, beside));
     }
-    if let Some(error) = ours_failed {
-        anyhow::bail!("a run of ours was not in order, nothing is written: {error}");
+    let none = || std::array::from_fn(|_| String::new());
+    let (ours, kept) = (of_ours(all, |pairs| &pairs.ours), of_ours(all, |pairs| &pairs.kept));
+    table.row(row("atode", &ours, none()));
+    if what == What::Drain {
+        table.row(row("atode, default retention", &kept, none()));
     }
-    if args.write {
-        let notes = peers.iter().filter_map(|peer| peer.note.map(str::to_owned));
-        report::write(args, &tables, &skipped.into_iter().chain(notes).collect::<Vec<_>>())?;
+    outcome.tables.push(table);
+    outcome.notes.extend(
+        all.iter()
+            .flat_map(|pairs| &pairs.theirs)
+            .filter_map(|run| Some(format!("A run without a figure: {}", run.as_ref().err()?))),
+    );
+}
+
+/// With as many jobs as most have; those beside a peer that takes fewer stand in its row.
+fn of_ours(all: &[Pairs], which: fn(&Pairs) -> &[Try]) -> Vec<&Run> {
+    let full = |pairs: &&Pairs| all.len() == 1 || pairs.peer.at_most.is_none();
+    all.iter().filter(full).flat_map(|pairs| which(pairs).iter().flatten()).collect()
+}
+
+fn named(name: &str, runs: &[&Run]) -> String {
+    let version = runs.first().map_or("", |run| run.line.version.trim_start_matches('v'));
+    // `atode 0.1.0, default retention`
+    let (name, rest) = name.split_at(name.find(',').unwrap_or(name.len()));
+    format!("{name} {version}{rest}")
+}
+
+fn rate<'a>(runs: impl Iterator<Item = &'a Run>) -> String {
+    shown(median(runs.map(|run| run.line.per_second)), 0)
+}
+
+impl Pairs {
+    fn ratio(&self, of: &[Try]) -> Option<f64> {
+        median(of.iter().zip(&self.theirs).filter_map(|(ours, theirs)| {
+            Some(ours.as_ref().ok()?.line.per_second / theirs.as_ref().ok()?.line.per_second)
+        }))
     }
+}
+
+fn ratio_to(all: &[Pairs], peer: &str, which: fn(&Pairs) -> &[Try]) -> Option<f64> {
+    all.iter().find(|pairs| pairs.peer.name == peer).and_then(|pairs| pairs.ratio(which(pairs)))
+}
+
+fn memory_plot(all: &[Pairs]) -> Option<Plot> {
+    let memory = |runs: &[&Run]| median(runs.iter().map(|run| run.redis_memory));
+    let mut figures = vec![("atode".to_owned(), memory(&of_ours(all, |pairs| &pairs.ours))?)];
+    for pairs in all.iter().filter(|pairs| !pairs.theirs.is_empty()) {
+        let theirs: Vec<&Run> = pairs.theirs.iter().flatten().collect();
+        figures.extend(memory(&theirs).map(|bytes| (pairs.peer.name.to_owned(), bytes)));
+    }
+    let title = "Redis memory of a waiting job, 53-byte payload".to_owned();
+    Some(Plot { name: "memory", chart: Chart::Bars(Bars { title, unit: "bytes a job", figures }) })
+}
+
+/// One after the other: a lateness has no ratio.
+fn lateness(outcome: &mut Outcome, peers: &[Contender], load: Load, rounds: usize) -> anyhow::Result<()> {
+    let ours = contenders::ours(Retention::None)?;
+    let mut all: Vec<(&Contender, Vec<Try>)> =
+        [&ours].into_iter().chain(peers).map(|contender| (contender, vec![])).collect();
+    for round in 0..rounds {
+        for (contender, runs) in &mut all {
+            let jobs = load.jobs.min(contender.at_most.unwrap_or(load.jobs));
+            runs.push(attempt(contender, Load { jobs, ..load }, round));
+        }
+    }
+    let title = format!(
+        "Lateness: {} jobs over {} s, each 3.0–4.0 s later, {}",
+        shown(Some(load.jobs as f64), 0),
+        load.seconds,
+        rounds_of(rounds)
+    );
+    let mut table = Table::new(title, &["", "p50 ms", "p75 ms", "p95 ms", "p99 ms", "max ms", "earliest ms"]);
+    let mut series = Vec::new();
+    for (contender, runs) in &all {
+        let good: Vec<&Run> = runs.iter().flatten().collect();
+        let at = |percent: usize| median(good.iter().map(|run| run.line.lateness_percentiles_ms[percent]));
+        let cells = [50, 75, 95, 99, 100, 0].map(|percent| shown(at(percent), 1));
+        table.row(std::iter::once(named(contender.name, &good)).chain(cells));
+        // On a logarithmic axis nothing is at or below zero.
+        let point = |percent: usize| Some((at(percent)?.max(EARLIEST_SHOWN), percent as f64));
+        let points: Vec<_> = (0..=100).filter_map(point).collect();
+        if !points.is_empty() {
+            series.push(Series { name: contender.name.to_owned(), points });
+        }
+        outcome.notes.extend(
+            runs.iter().filter_map(|run| Some(format!("A run without a figure: {}", run.as_ref().err()?))),
+        );
+        if contender.name == ours.name {
+            all_good(runs.iter())?;
+            outcome.figure(Goal::LatenessP99, at(99));
+            outcome.figure(Goal::LatenessMax, at(100));
+        }
+    }
+    outcome.tables.push(table);
+    let x = Axis {
+        label: format!("ms after the due time ({EARLIEST_SHOWN} or less: at it, or before)"),
+        scale: Scale::Log,
+    };
+    let y = Axis { label: "% of the jobs have started".to_owned(), scale: Scale::FromZero };
+    let title = "Lateness".to_owned();
+    outcome.plots.push(Plot { name: "lateness", chart: Chart::Lines(vec![Lines { title, x, y, series }]) });
     Ok(())
 }
 
-fn jobs_of(args: &Args, what: What, peer: &Contender) -> usize {
-    let most = if what == What::Enqueue { None } else { peer.at_most };
-    let jobs = if what == What::Lateness { args.lateness_jobs } else { args.jobs };
-    // Ours runs as many beside it: a pair has the same load.
-    most.map_or(jobs, |most| jobs.min(most))
-}
-
-/// One run on a Redis of its own; an error is the reason why it has no figure.
-fn one(args: &Args, what: What, contender: &Contender, jobs: usize) -> anyhow::Result<Run> {
-    let redis = RedisServer::start();
-    let (cpu, memory) = (stand::redis_cpu(&redis), stand::redis_memory(&redis));
-    let process = contender
-        .command()
-        .args([what.name(), "--redis", &redis.addr()])
-        .args(["--jobs", &jobs.to_string()])
-        .args(["--producers", &args.producers.to_string()])
-        .args(["--concurrency", &args.concurrency.to_string()])
-        .args(["--seconds", &args.lateness_seconds.to_string()])
-        .env("RUST_BACKTRACE", "0")
-        .start();
-    let start = Instant::now();
-    let exit = loop {
-        if let Some(exit) = process.try_exit() {
-            break exit;
-        }
-        anyhow::ensure!(start.elapsed() < LONGEST_RUN, "{} runs for {LONGEST_RUN:?}", contender.name);
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let each = jobs as f64;
-    let redis_cpu = (stand::redis_cpu(&redis) - cpu) / each;
-    let redis_memory = (stand::redis_memory(&redis) - memory) as f64 / each;
-    // It may go into a document: short, and without the folder that all this lies in.
-    let root = atode_testkit::workspace_root().display().to_string();
-    let error: String = process.stderr().trim().replace(&root, ".").chars().take(300).collect();
-    anyhow::ensure!(exit.success(), "{} ended with {exit}: {error}", contender.name);
-    let line: Line = serde_json::from_str(&process.stdout())
-        .with_context(|| format!("{} printed no result: {error}", contender.name))?;
-    let ran = if what == What::Enqueue { 0 } else { jobs };
-    anyhow::ensure!(
-        line.what == what.name() && line.jobs == jobs && line.ran == ran && line.lost + line.twice == 0,
-        "{}: not what was asked for: {line:?}",
-        contender.name
-    );
-    Ok(Run { line, redis_cpu, redis_memory })
-}
+/// ms
+const EARLIEST_SHOWN: f64 = 0.1;

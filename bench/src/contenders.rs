@@ -5,9 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use atode_testkit::{Process, ProcessBuilder};
 
+use crate::noted::Retention;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Ours,
+    Peer,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
+    pub(crate) whose: Whose,
     program: PathBuf,
     first_args: Vec<String>,
     /// More jobs than it can drain.
@@ -22,14 +31,48 @@ impl Contender {
     }
 }
 
-pub(crate) fn ours() -> anyhow::Result<Contender> {
+/// Ours with jobs that are kept so long once they have finished.
+pub(crate) fn ours(retention: Retention) -> anyhow::Result<Contender> {
     let program = std::env::current_exe().context("where this program is")?;
-    let first_args = vec!["peer".to_owned()];
-    Ok(Contender { name: "atode", program, first_args, at_most: None, note: None })
+    let (name, role) = match retention {
+        Retention::None => ("atode", "peer"),
+        Retention::Default => ("atode, default retention", "peer-kept"),
+    };
+    let whose = Whose::Ours;
+    Ok(Contender { name, whose, program, first_args: vec![role.to_owned()], at_most: None, note: None })
+}
+
+/// Those that are wanted and can run, and a line for each that is wanted and can't.
+pub(crate) fn ready(wanted: &Wanted) -> (Vec<Contender>, Vec<String>) {
+    let (mut ready, mut skipped) = (Vec::new(), Vec::new());
+    for (name, peer) in peers() {
+        match peer {
+            _ if !wanted.has(name) => {}
+            Ok(peer) => ready.push(peer),
+            Err(reason) => skipped.push(format!("{name} is skipped: {reason}.")),
+        }
+    }
+    (ready, skipped)
+}
+
+/// Which peers are to be measured.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    All,
+    Only(Vec<String>),
+}
+
+impl Wanted {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Only(names) => names.iter().any(|wanted| wanted == name),
+        }
+    }
 }
 
 /// The peers, each with what it lacks instead where it can't run.
-pub(crate) fn peers() -> Vec<(&'static str, Result<Contender, String>)> {
+fn peers() -> Vec<(&'static str, Result<Contender, String>)> {
     let folder = atode_testkit::workspace_root().join("bench/peers");
     vec![
         ("asynq", built("asynq", "go", folder.join("asynq/peer-asynq"))),
@@ -55,7 +98,7 @@ fn rust(folder: &Path, name: &'static str) -> Result<Contender, String> {
 
 fn built(name: &'static str, toolchain: &str, program: PathBuf) -> Result<Contender, String> {
     if program.is_file() {
-        return Ok(Contender { name, program, first_args: vec![], at_most: None, note: None });
+        return Ok(peer(name, program, vec![]));
     }
     Err(lacks(toolchain, &program))
 }
@@ -64,15 +107,13 @@ fn bullmq(folder: &Path) -> Result<Contender, String> {
     let (script, modules) = (folder.join("bullmq/peer.js"), folder.join("bullmq/node_modules/bullmq"));
     if modules.is_dir() && on_path("node") {
         let first_args = vec![script.display().to_string()];
-        return Ok(Contender {
-            name: "bullmq",
-            program: "node".into(),
-            first_args,
-            at_most: None,
-            note: None,
-        });
+        return Ok(peer("bullmq", "node".into(), first_args));
     }
     Err(lacks("node", &modules))
+}
+
+fn peer(name: &'static str, program: PathBuf, first_args: Vec<String>) -> Contender {
+    Contender { name, whose: Whose::Peer, program, first_args, at_most: None, note: None }
 }
 
 fn lacks(toolchain: &str, built: &Path) -> String {

@@ -8,34 +8,73 @@ use std::time::{Duration, Instant};
 use atode_testkit::RedisServer;
 use peer_protocol::PAYLOAD;
 
-use crate::stand;
+use crate::outcome::{Outcome, Size, Table, shown, step};
+use crate::{replay, stand};
 
 /// Commands that are under way at a time.
 const PIPELINE: usize = 512;
 
-pub(crate) fn measure(jobs: usize) -> anyhow::Result<()> {
+pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
+    let jobs = size.of(200_000, 5_000);
+    let title = "Pipelined on one connection, the replies only counted";
+    let header = ["", "jobs", "jobs a call", "enqueue jobs/s", "claim + complete jobs/s", "Redis CPU µs/job"];
+    let mut table = Table::new(title, &header);
     for batch in [1, 64] {
-        let redis = RedisServer::start();
-        let mut connection = TcpStream::connect(redis.addr())?;
-        connection.set_nodelay(true)?;
-        connection.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let (stored, removed) = requests(jobs, batch);
-        let enqueue = send(&redis, &mut connection, &stored)?;
-        anyhow::ensure!(redis.command(&["ZCARD", "due"]).int() == jobs as i64, "not all jobs were stored");
-        let drain = send(&redis, &mut connection, &removed)?;
-        anyhow::ensure!(redis.command(&["DBSIZE"]).int() == 0, "something is left");
-        let each = jobs as f64;
-        println!(
-            "plain commands, {batch} jobs a command: enqueue {:.0}/s, claim + complete {:.0}/s; \
-             Redis CPU a job {:.1} + {:.1} = {:.1} µs",
-            each / enqueue.seconds,
-            each / drain.seconds,
-            enqueue.cpu / each,
-            drain.cpu / each,
-            (enqueue.cpu + drain.cpu) / each,
-        );
+        step(format_args!("floor: plain commands, {batch} jobs a command"));
+        let row = plain(jobs, batch)?.row("plain commands", batch, jobs);
+        table.row(row);
     }
-    Ok(())
+    // Recorded call after call: with single jobs that takes long.
+    for (jobs, batch) in [(jobs / 40, 1), (jobs, 64)] {
+        step(format_args!("floor: our scripts, {batch} jobs a call"));
+        let row = replay::measure(jobs, batch)?.row("our scripts", batch, jobs);
+        table.row(row);
+    }
+    let mut outcome = Outcome::default();
+    outcome.tables.push(table);
+    outcome.note(
+        "Plain commands: the changes of data that a job's life needs, without tokens, checks, counters and wake-ups. \
+         Our scripts: the very calls that the library makes, recorded and sent again.",
+    );
+    Ok(outcome)
+}
+
+/// Of enqueues, and of claims and settlements.
+pub(crate) struct Costs {
+    pub(crate) enqueue: Cost,
+    pub(crate) drain: Cost,
+}
+
+impl Costs {
+    fn row(&self, name: &str, batch: usize, jobs: usize) -> [String; 6] {
+        let each = jobs as f64;
+        [
+            name.to_owned(),
+            shown(Some(each), 0),
+            batch.to_string(),
+            shown(Some(each / self.enqueue.seconds), 0),
+            shown(Some(each / self.drain.seconds), 0),
+            shown(Some((self.enqueue.cpu + self.drain.cpu) / each), 1),
+        ]
+    }
+}
+
+fn plain(jobs: usize, batch: usize) -> anyhow::Result<Costs> {
+    let redis = RedisServer::start();
+    let mut connection = connect(&redis)?;
+    let (stored, removed) = requests(jobs, batch);
+    let enqueue = send(&redis, &mut connection, &stored)?;
+    anyhow::ensure!(redis.command(&["ZCARD", "due"]).int() == jobs as i64, "not all jobs were stored");
+    let drain = send(&redis, &mut connection, &removed)?;
+    anyhow::ensure!(redis.command(&["DBSIZE"]).int() == 0, "something is left");
+    Ok(Costs { enqueue, drain })
+}
+
+pub(crate) fn connect(redis: &RedisServer) -> anyhow::Result<TcpStream> {
+    let connection = TcpStream::connect(redis.addr())?;
+    connection.set_nodelay(true)?;
+    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+    Ok(connection)
 }
 
 /// Requests, and how many lines answer them.
@@ -46,10 +85,10 @@ struct Piece {
     lines: usize,
 }
 
-struct Cost {
-    seconds: f64,
+pub(crate) struct Cost {
+    pub(crate) seconds: f64,
     /// Of Redis' main thread, µs.
-    cpu: f64,
+    pub(crate) cpu: f64,
 }
 
 /// Those that store the jobs, and those that claim and complete them.

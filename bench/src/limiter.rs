@@ -87,7 +87,7 @@ pub(crate) async fn limiter(limits: Limits, addrs: &[String]) -> anyhow::Result<
 }
 
 /// Requests a second; each stores a job, which is removed before the next run.
-pub(crate) fn throughput(
+fn throughput(
     jobs: &RedisServer,
     limiter_addrs: Option<&str>,
     seconds: u64,
@@ -103,5 +103,5 @@ pub(crate) fn throughput(
             .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", addrs);
     }
     let gateway = gateway.start();
-    wrk::posts(gateway.base_url(), seconds, connections)
+    Ok(wrk::posts(gateway.base_url(), wrk::Body::Job, seconds, connections)?.per_second)
 }

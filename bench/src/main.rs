@@ -1,50 +1,98 @@
-//! Measures the queue on a redis-server of its own (AOF `everysec`), and checks each run: every
-//! job ran once and nothing is left. A run that fails the check prints no figure.
+//! Measures the queue on redis-servers of its own (AOF `everysec`), and checks each run: every job ran
+//! once and nothing is left. A run that fails the check has no figure.
 #![expect(clippy::print_stdout, reason = "printing figures is what this is for")]
 
+mod bare;
 mod burst;
 mod compare;
+mod concurrency;
 mod contenders;
+mod cost;
+mod deep_lateness;
+mod depth;
+mod document;
+mod drain;
+mod drainer;
 mod floor;
-mod lateness;
+mod gateway;
+mod goals;
+mod http;
+mod idle;
 mod limiter;
 mod limiter_faults;
-mod limits;
 mod load;
+mod machine;
+mod memory;
+mod noted;
 mod ours;
-mod report;
+mod outcome;
+mod plots;
+mod proc;
+mod producers;
+mod replay;
+mod runs;
 mod stand;
-mod throughput;
+mod suite;
+mod workers;
 mod wrk;
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use atode_jobs::Job;
 use clap::{Parser, Subcommand};
 
-/// Measures the queue on a redis-server of its own.
+use crate::contenders::Wanted;
+use crate::noted::{Noted, NotedKept};
+use crate::ours::Ours;
+use crate::outcome::Size;
+use crate::suite::Section;
+
+/// Measures the queue on redis-servers of its own.
 #[derive(Parser)]
 struct Args {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Of the suite.
+#[derive(clap::Args)]
+struct Options {
+    /// Small and short, to see that all works: the figures say nothing.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Only these of: asynq, bullmq, bullmq-official, apalis-redis; or none.
+    #[arg(long, global = true, value_delimiter = ',', value_parser = PEERS)]
+    peers: Vec<String>,
+}
+
+const PEERS: [&str; 5] = ["asynq", "bullmq", "bullmq-official", "apalis-redis", "none"];
+
+impl Options {
+    fn size(&self) -> Size {
+        if self.quick { Size::Quick } else { Size::Full }
+    }
+
+    fn wanted(&self) -> Wanted {
+        if self.peers.is_empty() { Wanted::All } else { Wanted::Only(self.peers.clone()) }
+    }
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// How much later than due jobs start, with an idle worker.
-    Lateness {
-        #[arg(long, default_value_t = 2_000)]
-        jobs: usize,
-        /// The jobs are due at random instants within this many seconds.
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
+    /// All sections of the suite, and how far they are from the goals.
+    All {
+        /// Writes docs/benchmarks.md and its plots.
+        #[arg(long)]
+        write: bool,
+        /// The same in another folder; a quick run can be written there too.
+        #[arg(long, conflicts_with = "write")]
+        write_to: Option<PathBuf>,
     },
-    /// Single enqueues by concurrent producers, then how fast one worker drains them.
-    Throughput {
-        #[arg(long, default_value_t = 200_000)]
-        jobs: usize,
-        #[arg(long, default_value_t = 64)]
-        producers: usize,
-        #[arg(long, default_value_t = 64)]
-        concurrency: usize,
-    },
+    #[command(flatten)]
+    Section(Section),
     /// Jobs that are all due at one instant.
     Burst {
         #[arg(long, default_value_t = 1_000_000)]
@@ -64,61 +112,57 @@ enum What {
         #[arg(long, default_value_t = 128)]
         connections: u64,
     },
-    /// Ours with the command line of the peers (bench/peers/README.md), on a Redis that runs.
-    Peer(peer_protocol::Args),
-    /// Ours and each peer in turns, and the table of it. `./dev bench` builds the peers.
-    Compare(compare::Args),
-    /// What this machine could do at best.
-    Limits {
-        #[command(subcommand)]
-        of: Limit,
-    },
     /// Four gateways against one limit, the limiter's Redis killed and frozen under load, a million
     /// clients. Needs a built api-gateway.
     LimiterFaults,
+    /// Ours with the command line of the peers (bench/peers/README.md), on a Redis that runs.
+    Peer(peer_protocol::Args),
+    /// The same, finished jobs being kept for the default retention.
+    PeerKept(peer_protocol::Args),
 }
 
-#[derive(Subcommand)]
-enum Limit {
-    /// A handler that reads the same body and answers 201, beside the gateway without a limiter. Needs
-    /// wrk and a built api-gateway.
-    Http {
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-        #[arg(long, default_value_t = 5)]
-        seconds: u64,
-        #[arg(long, default_value_t = 64)]
-        connections: u64,
-    },
-    /// A job's data changes as plain commands, pipelined, with no client work.
-    Redis {
-        #[arg(long, default_value_t = 200_000)]
-        jobs: usize,
-    },
-}
-
-fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
-    match args.what {
-        What::Limiter { rounds, seconds, connections } => limiter::gateway(rounds, seconds, connections),
-        What::LimiterFaults => limiter_faults::all(),
-        What::Compare(args) => compare::run(&args),
-        What::Limits { of: Limit::Http { rounds, seconds, connections } } => {
-            limits::http(rounds, seconds, connections)
-        }
-        What::Limits { of: Limit::Redis { jobs } } => floor::measure(jobs),
-        What::Burst { jobs, concurrency } => on_tokio(burst::measure(jobs, concurrency)),
-        What::Lateness { jobs, seconds } => on_tokio(lateness::measure(jobs, seconds)),
-        What::Throughput { jobs, producers, concurrency } => {
-            on_tokio(throughput::measure(jobs, producers, concurrency))
-        }
-        What::Decisions => on_tokio(limiter::decisions()),
-        What::Peer(args) => {
-            let figures = on_tokio(peer_protocol::measure::<ours::Ours>(&args))?;
-            peer_protocol::print::<ours::Ours>(&args, &figures);
-            Ok(())
+fn main() -> ExitCode {
+    if drainer::is_wanted() {
+        return drainer::main();
+    }
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "why there is no figure")]
+            {
+                eprintln!("atode-bench: {error:#}");
+            }
+            ExitCode::FAILURE
         }
     }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let options = args.options;
+    match args.what {
+        What::All { write, write_to } => {
+            let whole = !options.quick && options.peers.is_empty() && !cfg!(debug_assertions);
+            anyhow::ensure!(whole || !write, "--write is for the whole suite of the release build");
+            let docs = if write { Some(atode_testkit::workspace_root().join("docs")) } else { write_to };
+            suite::all(options.size(), &options.wanted(), docs.as_deref())
+        }
+        What::Section(section) => suite::one(section, options.size(), &options.wanted()),
+        _ if options.quick || !options.peers.is_empty() => {
+            anyhow::bail!("--quick and --peers are for the sections of the suite")
+        }
+        What::Limiter { rounds, seconds, connections } => limiter::gateway(rounds, seconds, connections),
+        What::LimiterFaults => limiter_faults::all(),
+        What::Burst { jobs, concurrency } => on_tokio(burst::measure(jobs, concurrency)),
+        What::Decisions => on_tokio(limiter::decisions()),
+        What::Peer(args) => peer::<Noted>(&args),
+        What::PeerKept(args) => peer::<NotedKept>(&args),
+    }
+}
+
+fn peer<K: Job>(args: &peer_protocol::Args) -> anyhow::Result<()> {
+    let figures = on_tokio(peer_protocol::measure::<Ours<K>>(args))?;
+    peer_protocol::print::<Ours<K>>(args, &figures);
+    Ok(())
 }
 
 fn on_tokio<T>(measure: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

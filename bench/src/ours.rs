@@ -1,52 +1,42 @@
 //! Our queue as one of the peers: a process of its own that takes their command line.
 
-use std::sync::{Arc, OnceLock};
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use atode_jobs::{Job, JobContext, JobError, Registry};
+use atode_jobs::Job;
 use atode_queue::{Client, Due, NewJob};
-use peer_protocol::{Peer, Runs};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use peer_protocol::{PAYLOAD, Peer, Runs};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::stand::{self, Payload};
+use crate::{noted, stand};
 
 const A_CALL: usize = 1_000;
 
-/// A handler has nothing but its job and its context, so what it tells lies here.
-static RUNS: OnceLock<Arc<Runs>> = OnceLock::new();
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct Noted(Payload);
-
-impl Job for Noted {
-    const KIND: &'static str = "bench:noted";
-    const RETENTION: Duration = Duration::ZERO;
-
-    async fn run(self, ctx: JobContext) -> Result<(), JobError> {
-        RUNS.get().context("a worker runs without runs to note")?.note(ctx.id.to_string());
-        Ok(())
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct Ours {
+/// With jobs of this kind.
+pub(crate) struct Ours<K> {
     client: Client,
     queue: Arc<str>,
-    kind: Arc<str>,
+    kind: PhantomData<fn() -> K>,
     port: u16,
 }
 
-impl Ours {
-    fn job(&self, due: Due) -> anyhow::Result<NewJob> {
-        stand::job_of(&self.client, &self.queue, &self.kind, due)
+// Derived, it would ask for kinds that can be cloned.
+impl<K> Clone for Ours<K> {
+    fn clone(&self) -> Self {
+        Ours { client: self.client.clone(), queue: self.queue.clone(), kind: PhantomData, port: self.port }
     }
 }
 
-impl Peer for Ours {
+impl<K: Job> Ours<K> {
+    fn job(&self, due: Due) -> anyhow::Result<NewJob> {
+        stand::job_of(&self.client, &self.queue, &K::KIND.into(), PAYLOAD, due)
+    }
+}
+
+impl<K: Job> Peer for Ours<K> {
     const NAME: &'static str = "atode";
     type Worker = (CancellationToken, JoinHandle<anyhow::Result<()>>);
 
@@ -57,7 +47,7 @@ impl Peer for Ours {
     async fn connect(redis: &str) -> anyhow::Result<Self> {
         let port = redis.strip_prefix("127.0.0.1:").context("--redis 127.0.0.1:PORT")?.parse()?;
         let client = stand::client_of(port).await?;
-        Ok(Ours { client, queue: "default".into(), kind: Noted::KIND.into(), port })
+        Ok(Ours { client, queue: stand::QUEUE.into(), kind: PhantomData, port })
     }
 
     async fn enqueue(&mut self) -> anyhow::Result<()> {
@@ -88,13 +78,15 @@ impl Peer for Ours {
     }
 
     async fn work(&mut self, concurrency: usize, runs: Arc<Runs>) -> anyhow::Result<Self::Worker> {
-        anyhow::ensure!(RUNS.set(runs).is_ok(), "one worker a process");
-        let mut registry = Registry::default();
-        registry.register::<Noted>()?;
+        noted::tell(move |id| runs.note(id.to_string()))?;
+        // What a worker logs costs time, so it logs here too: to stderr, as its own binary does.
+        tracing::subscriber::set_global_default(atode_config::logging::subscriber(
+            &atode_config::Logging::default(),
+        ))?;
         let client = stand::client_of(self.port).await?;
         let settings = stand::settings(concurrency, &self.queue);
         let stop = CancellationToken::new();
-        Ok((stop.clone(), tokio::spawn(worker::run(settings, registry, client, stop))))
+        Ok((stop.clone(), tokio::spawn(worker::run(settings, noted::registry()?, client, stop))))
     }
 
     async fn stop((stop, worker): Self::Worker) -> anyhow::Result<()> {

@@ -18,40 +18,25 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::Settings;
 
+use crate::noted::Payload;
+
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
+/// Where all jobs go.
+pub(crate) const QUEUE: &str = "default";
+
+/// For a worker within this process: a handler that does nothing but count.
 #[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Payload {
-    message: String,
-    t: u64,
-}
+pub(crate) struct Counted(Payload);
 
-/// A kind whose handler does nothing but count.
-macro_rules! noop {
-    ($kind:ident, $name:literal, $retention:expr) => {
-        #[derive(Serialize, Deserialize, JsonSchema)]
-        struct $kind(Payload);
+impl Job for Counted {
+    const KIND: &'static str = "bench:counted";
+    const RETENTION: Duration = Duration::ZERO;
 
-        impl Job for $kind {
-            const KIND: &'static str = $name;
-            const RETENTION: Duration = $retention;
-
-            async fn run(self, _: JobContext) -> Result<(), JobError> {
-                RUNS.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-        }
-    };
-}
-
-noop!(Removed, "bench:removed", Duration::ZERO);
-noop!(Kept, "bench:kept", atode_jobs::DEFAULT_RETENTION);
-
-/// Whether finished jobs are kept for the default retention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Retention {
-    None,
-    Default,
+    async fn run(self, _: JobContext) -> Result<(), JobError> {
+        RUNS.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 pub(crate) struct Stand {
@@ -68,15 +53,11 @@ impl Stand {
     pub(crate) async fn on(redis: RedisServer) -> anyhow::Result<Self> {
         let client = client_of(redis.port()).await?;
         RUNS.store(0, Ordering::Relaxed);
-        Ok(Stand { redis, client, queue: "default".into() })
+        Ok(Stand { redis, client, queue: QUEUE.into() })
     }
 
-    pub(crate) fn job(&self, retention: Retention, due: Due) -> anyhow::Result<NewJob> {
-        let kind: Arc<str> = match retention {
-            Retention::None => Removed::KIND.into(),
-            Retention::Default => Kept::KIND.into(),
-        };
-        job_of(&self.client, &self.queue, &kind, due)
+    pub(crate) fn job(&self, kind: &Arc<str>, due: Due) -> anyhow::Result<NewJob> {
+        job_of(&self.client, &self.queue, kind, PAYLOAD, due)
     }
 
     /// A worker with a client of its own, until the token is cancelled.
@@ -85,8 +66,7 @@ impl Stand {
         concurrency: usize,
     ) -> anyhow::Result<(CancellationToken, JoinHandle<anyhow::Result<()>>)> {
         let mut registry = Registry::default();
-        registry.register::<Removed>()?;
-        registry.register::<Kept>()?;
+        registry.register::<Counted>()?;
         let stop = CancellationToken::new();
         let client = Client::open(&redis_at(self.redis.port()))?;
         let settings = settings(concurrency, &self.queue);
@@ -106,16 +86,33 @@ impl Stand {
         redis_memory(&self.redis)
     }
 
-    /// Every job ran once, and none waits or is active.
+    /// In this process every job ran once, and nothing is left.
     pub(crate) async fn check(&self, jobs: usize) -> anyhow::Result<()> {
-        let counts = self.client.queue(&self.queue).await?.counts;
         anyhow::ensure!(Stand::runs() == jobs, "{} runs of {jobs} jobs", Stand::runs());
-        anyhow::ensure!(
-            counts.scheduled + counts.ready + counts.active + counts.dead == 0,
-            "left: {counts:?}"
-        );
-        Ok(())
+        self.check_waiting(0).await
     }
+
+    /// Only these wait, none is due, active or dead, and an audit finds nothing.
+    pub(crate) async fn check_waiting(&self, jobs: usize) -> anyhow::Result<()> {
+        let counts = self.client.queue(&self.queue).await?.counts;
+        anyhow::ensure!(
+            counts.scheduled == jobs as u64 && counts.ready + counts.active + counts.dead == 0,
+            "{jobs} jobs should wait, and nothing else be left: {counts:?}"
+        );
+        audit(&self.client).await
+    }
+}
+
+/// An error if what is stored does not fit together.
+pub(crate) async fn audit(client: &Client) -> anyhow::Result<()> {
+    let audit = client.audit(None).await?;
+    anyhow::ensure!(
+        audit.findings.is_empty(),
+        "the audit finds {}: {:?}",
+        audit.findings.len(),
+        audit.findings[0]
+    );
+    Ok(())
 }
 
 /// CPU that Redis' main thread has used, µs.
@@ -129,9 +126,18 @@ pub(crate) fn redis_cpu(redis: &RedisServer) -> f64 {
 }
 
 pub(crate) fn redis_memory(redis: &RedisServer) -> i64 {
+    of_memory(redis, "used_memory:").parse().unwrap_or_default()
+}
+
+/// What Redis allocates by: how much a job takes depends on it.
+pub(crate) fn allocator(redis: &RedisServer) -> String {
+    of_memory(redis, "mem_allocator:")
+}
+
+fn of_memory(redis: &RedisServer, field: &str) -> String {
     let info = redis.command(&["INFO", "memory"]).text();
-    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+    let value = info.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
+    value.trim().to_owned()
 }
 
 /// A client that has reached its Redis.
@@ -141,8 +147,14 @@ pub(crate) async fn client_of(port: u16) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-pub(crate) fn job_of(client: &Client, queue: &Arc<str>, kind: &Arc<str>, due: Due) -> anyhow::Result<NewJob> {
-    let payload: &RawValue = serde_json::from_str(PAYLOAD)?;
+pub(crate) fn job_of(
+    client: &Client,
+    queue: &Arc<str>,
+    kind: &Arc<str>,
+    payload: &str,
+    due: Due,
+) -> anyhow::Result<NewJob> {
+    let payload: &RawValue = serde_json::from_str(payload)?;
     let record = Record {
         kind: Cow::Borrowed(kind),
         payload,
@@ -170,10 +182,4 @@ pub(crate) fn settings(concurrency: usize, queue: &Arc<str>) -> Settings {
 fn redis_at(port: u16) -> JobqueueRedis {
     let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port };
     JobqueueRedis { endpoint, ..JobqueueRedis::default() }
-}
-
-/// Of at least one value; sorts them.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev bench: builds the peers whose toolchain is there, compares, then runs our own benches.
+# ./dev bench: builds the peers whose toolchain is there, then measures: all of the suite, or some of its sections.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -7,22 +7,50 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/install.sh
 . "$here/lib/install.sh"
 
-usage="usage: ./dev bench [--yes] [--compare-only] [ARG…]   (ARG: see atode-bench compare --help)"
-compare_only=no
-args=()
+usage() {
+  cat <<'TEXT'
+usage: ./dev bench [--yes] [--write] [--quick] [SECTION…]
+
+SECTION   compare, http, floor, cost, depth, concurrency, deep-lateness, workers, idle, memory: measured on
+          redis-servers of their own; without any, all of them (some 20 minutes)
+          pure: what needs no Redis, by criterion
+--write   writes docs/benchmarks.md and its plots; for the whole
+--quick   small and short, to see that all works
+--yes     install a missing redis-server without asking
+TEXT
+}
+
+write=()
+quick=()
+sections=()
+pure=no
 for arg in "$@"; do
   case $arg in
   -h | --help)
-    echo "$usage"
+    usage
     exit
     ;;
   --yes) assume_yes=yes ;;
-  --compare-only) compare_only=yes ;;
-  *) args+=("$arg") ;;
+  --write) write=(--write) ;;
+  --quick) quick=(--quick) ;;
+  pure) pure=yes ;;
+  -*)
+    usage >&2
+    exit 2
+    ;;
+  *) sections+=("$arg") ;;
   esac
 done
+if [ ${#write[@]} -gt 0 ] && { [ $pure = yes ] || [ ${#sections[@]} -gt 0 ]; }; then
+  die "--write is for the whole: without a SECTION" 2
+fi
 
 require_cargo
+if [ $pure = yes ]; then
+  cargo bench --package atode-queue --bench records
+  cargo bench --package atode-jobs --bench kinds
+  [ ${#sections[@]} -gt 0 ] || exit 0
+fi
 find_or_install_redis_server
 export REDIS_SERVER=$redis_server
 
@@ -38,29 +66,20 @@ peer() { # TOOLCHAIN FOLDER COMMAND…
   fi
 }
 
-peer go asynq go build -o peer-asynq .
-peer npm bullmq npm ci --no-audit --no-fund --loglevel=error
-# A target folder of the caller's would put them where the comparison does not look.
-peer cargo rust env -u CARGO_TARGET_DIR cargo build --release --locked
-cargo build --release --package atode-bench --package api-gateway
+case " ${sections[*]-} " in
+"  " | *" compare "* | *" concurrency "*)
+  peer go asynq go build -o peer-asynq .
+  peer npm bullmq npm ci --no-audit --no-fund --loglevel=error
+  # A target folder of the caller's would put them where the comparison does not look.
+  peer cargo rust env -u CARGO_TARGET_DIR cargo build --release --locked
+  ;;
+esac
+cargo build --release --package atode-bench --package api-gateway --package worker
 
 bench=$(built release)/atode-bench
-say "side by side"
-"$bench" compare ${args[@]+"${args[@]}"}
-[ "$compare_only" = no ] || exit 0
-
-say "the limits"
-"$bench" limits redis
-wrk_benches=no
-if command -v wrk >/dev/null 2>&1; then
-  wrk_benches=yes
-  "$bench" limits http
-else
-  warn "POST /v1/jobs is not measured: wrk is not installed."
+if [ ${#sections[@]} -eq 0 ]; then
+  exec "$bench" all ${write[@]+"${write[@]}"} ${quick[@]+"${quick[@]}"}
 fi
-say "ours alone"
-"$bench" throughput
-"$bench" lateness
-"$bench" burst
-"$bench" decisions
-[ "$wrk_benches" = no ] || "$bench" limiter
+for section in "${sections[@]}"; do
+  "$bench" "$section" ${quick[@]+"${quick[@]}"}
+done

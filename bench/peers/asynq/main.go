@@ -17,7 +17,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-const payload = `{"message":"hello world 00000001","t":1700000000000}`
+const payload = `{"message":"hello world 000000001","t":1700000000000}`
 
 type settings struct {
 	redis                                asynq.RedisClientOpt
@@ -217,9 +217,11 @@ func report(what string, jobs int, took time.Duration, ran int, late []float64) 
 	if late != nil {
 		sort.Float64s(late)
 		n := len(late)
-		result["lateness_ms"] = map[string]float64{
-			"min": late[0], "p50": late[n/2], "p99": late[n*99/100], "max": late[n-1],
+		percentiles := make([]float64, 101)
+		for percent := range percentiles {
+			percentiles[percent] = late[min(n*percent/100, n-1)]
 		}
+		result["lateness_percentiles_ms"] = percentiles
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }

@@ -5,7 +5,7 @@ const { Queue, Worker } = require('bullmq');
 const { version } = require('bullmq/package.json');
 const { Runs, now } = require('./runs.js');
 
-const PAYLOAD = { message: 'hello world 00000001', t: 1700000000000 };
+const PAYLOAD = { message: 'hello world 000000001', t: 1700000000000 };
 const NAME = 'bench';
 const A_CALL = 1_000;
 
@@ -55,8 +55,8 @@ async function main(what) {
   };
   if (late) {
     late.sort((a, b) => a - b);
-    const at = (share) => late[Math.min(late.length - 1, Math.floor(late.length * share))];
-    result.lateness_ms = { min: late[0], p50: at(0.5), p99: at(0.99), max: late.at(-1) };
+    const at = (percent) => late[Math.min(Math.floor((late.length * percent) / 100), late.length - 1)];
+    result.lateness_percentiles_ms = Array.from({ length: 101 }, (_, percent) => at(percent));
   }
   return result;
 }

@@ -20,13 +20,26 @@ pub struct Figures {
     pub lateness: Option<Lateness>,
 }
 
-/// Start minus due time, ms; below zero: too early.
-#[derive(Debug, Clone, Copy)]
-pub struct Lateness {
-    pub min: f64,
-    pub p50: f64,
-    pub p99: f64,
-    pub max: f64,
+/// Start minus due time, ms, in ascending order; below zero: too early.
+#[derive(Debug, Clone)]
+pub struct Lateness(Vec<f64>);
+
+impl Lateness {
+    /// Of at least one job.
+    pub fn of(mut late: Vec<f64>) -> Self {
+        late.sort_unstable_by(f64::total_cmp);
+        Lateness(late)
+    }
+
+    /// What this share of the jobs, in percent, was late at most; 0: the earliest.
+    pub fn percentile(&self, percent: usize) -> f64 {
+        self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
+    }
+
+    /// 0 % to 100 % in steps of one.
+    pub fn percentiles(&self) -> Vec<f64> {
+        (0..=100).map(|percent| self.percentile(percent)).collect()
+    }
 }
 
 pub async fn measure<P: Peer>(args: &Args) -> anyhow::Result<Figures> {
@@ -57,8 +70,8 @@ pub fn print<P: Peer>(args: &Args, figures: &Figures) {
         "lost": 0,
         "twice": 0,
     });
-    if let Some(Lateness { min, p50, p99, max }) = figures.lateness {
-        line["lateness_ms"] = json!({ "min": min, "p50": p50, "p99": p99, "max": max });
+    if let Some(lateness) = &figures.lateness {
+        line["lateness_percentiles_ms"] = json!(lateness.percentiles());
     }
     println!("{line}");
 }
@@ -127,10 +140,8 @@ async fn lateness<P: Peer>(mut peer: P, args: &Args) -> anyhow::Result<Figures> 
         let started = started.get(&id).ok_or_else(|| anyhow::anyhow!("job {id} never ran"))?;
         late.push(started - at as f64);
     }
-    late.sort_unstable_by(f64::total_cmp);
-    let n = late.len();
-    let lateness = Lateness { min: late[0], p50: late[n / 2], p99: late[n * 99 / 100], max: late[n - 1] };
-    Ok(Figures { seconds: (end - start) / 1e3, ran: started.len(), lateness: Some(lateness) })
+    let lateness = Some(Lateness::of(late));
+    Ok(Figures { seconds: (end - start) / 1e3, ran: started.len(), lateness })
 }
 
 /// The jobs of each producer.
@@ -143,4 +154,17 @@ async fn expect_left<P: Peer>(peer: &mut P, expected: usize) -> anyhow::Result<(
     let left = peer.left().await?;
     anyhow::ensure!(left == expected, "{left} jobs are in the queue instead of {expected}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_reach_from_the_earliest_to_the_latest() {
+        let lateness = Lateness::of((0..1_000).rev().map(f64::from).collect());
+        let at = |percent| lateness.percentile(percent) as u64;
+        assert_eq!([at(0), at(50), at(99), at(100)], [0, 500, 990, 999]);
+        assert_eq!(Lateness::of(vec![-1.0]).percentiles(), vec![-1.0; 101]);
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::runs::Runs;
 
-/// The payload that all queues are measured with.
-pub const PAYLOAD: &str = r#"{"message":"hello world 00000001","t":1700000000000}"#;
+/// The payload that all queues are measured with: 53 bytes.
+pub const PAYLOAD: &str = r#"{"message":"hello world 000000001","t":1700000000000}"#;
 
 /// A queue's client; each producer gets a clone.
 pub trait Peer: Clone + Send + Sized + 'static {
@@ -49,6 +49,11 @@ pub fn locked_version(lock: &str, package: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_payload_has_the_size_that_is_told() {
+        assert_eq!(PAYLOAD.len(), 53);
+    }
 
     #[test]
     fn the_version_is_that_of_the_named_package() {

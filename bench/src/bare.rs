@@ -1,4 +1,5 @@
-//! What the machine could do at best: an HTTP server that stores nothing.
+//! What the machine could do at best over HTTP: a handler that reads the same body, stores nothing and
+//! answers 201.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -6,36 +7,21 @@ use std::sync::mpsc;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context;
-use atode_testkit::RedisServer;
 
-use crate::{limiter, stand, wrk};
+use crate::wrk;
 
-/// A bare handler and the gateway, in turns; wrk makes the load.
-pub(crate) fn http(rounds: usize, seconds: u64, connections: u64) -> anyhow::Result<()> {
-    let redis = RedisServer::start();
-    let mut ratios = Vec::new();
-    for _ in 0..rounds {
-        let bare = bare(seconds, connections)?;
-        let gateway = limiter::throughput(&redis, None, seconds, connections)?;
-        println!("requests/s: bare handler {bare:.0}, POST /v1/jobs {gateway:.0} ({:.2})", gateway / bare);
-        ratios.push(gateway / bare);
-    }
-    println!("median ratio: {:.2}", stand::median(&mut ratios));
-    Ok(())
-}
-
-/// Requests a second of a handler that reads the body and answers 201.
-fn bare(seconds: u64, connections: u64) -> anyhow::Result<f64> {
+/// Requests a second.
+pub(crate) fn measure(seconds: u64, connections: u64) -> anyhow::Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let (started, handle) = mpsc::channel();
     let server = std::thread::spawn(move || serve(listener, &started));
     let handle = handle.recv().context("the bare server did not start")?;
-    let requests = wrk::posts(&format!("http://{address}"), seconds, connections);
+    let requests = wrk::posts(&format!("http://{address}"), wrk::Body::Job, seconds, connections);
     // The future only waits for the end, as the thread's end does.
     drop(handle.stop(false));
     server.join().map_err(|_| anyhow::anyhow!("the bare server panicked"))??;
-    requests
+    Ok(requests?.per_second)
 }
 
 fn serve(listener: TcpListener, started: &mpsc::Sender<ServerHandle>) -> std::io::Result<()> {

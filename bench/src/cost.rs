@@ -1,0 +1,85 @@
+//! What a job costs Redis: CPU from its enqueue to its end, memory while it waits.
+
+use std::sync::Arc;
+
+use crate::drain::drain;
+use crate::goals::Goal;
+use crate::noted::Retention;
+use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::producers;
+use crate::stand::{self, QUEUE, Stand};
+
+const CONCURRENCY: usize = 64;
+const PRODUCERS: usize = 64;
+
+struct Cost {
+    enqueue_rate: f64,
+    drain_rate: f64,
+    /// µs of Redis' main thread.
+    enqueue_cpu: f64,
+    drain_cpu: f64,
+}
+
+pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let (rounds, jobs) = (size.of(3, 1), size.of(200_000, 5_000));
+    let (mut removed, mut kept) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        for (retention, costs) in [(Retention::None, &mut removed), (Retention::Default, &mut kept)] {
+            step(format_args!("cost, round {}: retention {retention:?}", round + 1));
+            costs.push(one(retention, jobs).await?);
+        }
+    }
+    let title = format!(
+        "Redis CPU: {jobs} jobs, {PRODUCERS} producers one by one, then one worker, concurrency {CONCURRENCY}, {}",
+        rounds_of(rounds)
+    );
+    let header =
+        ["retention", "enqueue jobs/s", "drain jobs/s", "enqueue µs", "claim + complete µs", "in all µs"];
+    let mut table = Table::new(title, &header);
+    for (name, costs, goal) in
+        [("0", &removed, Goal::RedisCpuRemoved), ("default", &kept, Goal::RedisCpuKept)]
+    {
+        let of = |figure: fn(&Cost) -> f64| median(costs.iter().map(figure));
+        let all = of(|cost| cost.enqueue_cpu + cost.drain_cpu);
+        table.row([
+            name.to_owned(),
+            shown(of(|cost| cost.enqueue_rate), 0),
+            shown(of(|cost| cost.drain_rate), 0),
+            shown(of(|cost| cost.enqueue_cpu), 1),
+            shown(of(|cost| cost.drain_cpu), 1),
+            shown(all, 1),
+        ]);
+        outcome.figure(goal, all);
+    }
+    outcome.tables.push(table);
+
+    let jobs = size.of(100_000, 10_000);
+    step(format_args!("memory of {jobs} waiting jobs"));
+    let stand = Stand::start().await?;
+    let before = stand.redis_memory();
+    producers::wait_for_tomorrow(&stand, &Retention::None.kind(), jobs).await?;
+    let memory = (stand.redis_memory() - before) as f64 / jobs as f64;
+    stand.check_waiting(jobs).await?;
+    let title = "Redis memory of a waiting job: 53-byte payload, no optional fields";
+    let mut table = Table::new(title, &["jobs", "B a job", "allocator"]);
+    table.row([shown(Some(jobs as f64), 0), shown(Some(memory), 0), stand::allocator(&stand.redis)]);
+    outcome.tables.push(table);
+    outcome.figure(Goal::WaitingJobMemory, Some(memory));
+    Ok(outcome)
+}
+
+async fn one(retention: Retention, jobs: usize) -> anyhow::Result<Cost> {
+    let stand = Arc::new(Stand::start().await?);
+    stand.client.pause(QUEUE).await?;
+    let enqueued = producers::one_by_one(&stand, retention, jobs, PRODUCERS).await?;
+    let drained = drain(&stand, jobs, 1, CONCURRENCY).await?;
+    stand.check_waiting(0).await?;
+    let each = jobs as f64;
+    Ok(Cost {
+        enqueue_rate: each / enqueued.seconds,
+        drain_rate: each / drained.seconds,
+        enqueue_cpu: enqueued.redis_cpu / each,
+        drain_cpu: drained.redis_cpu / each,
+    })
+}

@@ -1,0 +1,58 @@
+//! docs/benchmarks.md and the plots that it shows.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::Context;
+
+use crate::machine;
+use crate::outcome::{Outcome, Table};
+use crate::suite::Measured;
+
+/// Beside the document.
+const PLOTS: &str = "benchmarks";
+
+const INTRODUCTION: &str = "\
+Figures differ from machine to machine and drift on one: only ratios within one run count. Where there are rounds,
+a figure is the median of them, and a ratio that of two runs side by side, of which the median is shown. Each run
+ends with a count: every job ran once, nothing is left, and an audit finds nothing; a run that fails it has no
+figure. What the peers run, and how, stands in [bench/peers/README.md](../bench/peers/README.md).
+";
+
+pub(crate) fn write(docs: &Path, goals: &Table, all: &[Measured]) -> anyhow::Result<()> {
+    let plots = docs.join(PLOTS);
+    std::fs::create_dir_all(&plots).with_context(|| format!("can't make {}", plots.display()))?;
+    let date = jiff::Zoned::now().date();
+    let mut text = format!("# Benchmarks\n\nWritten by `./dev bench --write` on {date}.\n\n{INTRODUCTION}\n");
+    for fact in machine::facts() {
+        writeln!(text, "- {fact}")?;
+    }
+    write!(text, "\n## {}\n\n{}\n", goals.title, goals.markdown())?;
+    for measured in all {
+        write!(text, "\n## {}\n", measured.section.title())?;
+        match &measured.outcome {
+            Ok(outcome) => section(&mut text, outcome, &plots)?,
+            Err(error) => write!(text, "\nNo figure: {}\n", error.replace('\n', " "))?,
+        }
+    }
+    let path = docs.join("benchmarks.md");
+    std::fs::write(&path, text).with_context(|| format!("can't write {}", path.display()))
+}
+
+fn section(text: &mut String, outcome: &Outcome, plots: &Path) -> anyhow::Result<()> {
+    for table in &outcome.tables {
+        write!(text, "\n### {}\n\n{}\n", table.title, table.markdown())?;
+    }
+    if !outcome.notes.is_empty() {
+        text.push('\n');
+    }
+    for note in &outcome.notes {
+        writeln!(text, "- {note}")?;
+    }
+    for plot in &outcome.plots {
+        let file = format!("{}.svg", plot.name);
+        plot.write(&plots.join(&file))?;
+        write!(text, "\n![{}]({PLOTS}/{file})\n", plot.title())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! What all plots look like.
+
+use plotters::prelude::*;
+
+pub(super) const WIDTH: u32 = 820;
+pub(super) const HEIGHT: u32 = 460;
+pub(super) const TITLE: (&str, u32) = ("sans-serif", 20);
+pub(super) const TEXT: (&str, u32) = ("sans-serif", 14);
+
+/// Told apart by people who don't see all colours (Okabe and Ito,
+/// <https://jfly.uni-koeln.de/color/>); ours is the first.
+const COLOURS: [RGBColor; 5] = [
+    RGBColor(213, 94, 0),
+    RGBColor(0, 114, 178),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(90, 90, 90),
+];
+
+pub(super) fn colour(of: usize) -> RGBColor {
+    COLOURS[of % COLOURS.len()]
+}
+
+/// What plotters says of a failure borrows the area that is drawn on.
+pub(super) fn failed(error: impl std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!("a plot can't be drawn: {error}")
+}
+
+/// 1,234,567 as 1.2 M: short enough for an axis.
+pub(super) fn short(figure: f64) -> String {
+    let (figure, unit) = match figure.abs() {
+        large if large >= 1e6 => (figure / 1e6, " M"),
+        large if large >= 1e3 => (figure / 1e3, " k"),
+        _ => (figure, ""),
+    };
+    let text = format!("{figure:.1}");
+    format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_figures_are_short() {
+        let texts = [0.1, 10.0, 1_500.0, 200_000.0, 1e6].map(short);
+        assert_eq!(texts, ["0.1", "10", "1.5 k", "200 k", "1 M"]);
+    }
+}

@@ -1,0 +1,56 @@
+//! What Linux tells of a process (proc(5)).
+
+use std::time::Duration;
+
+use anyhow::Context;
+
+/// `USER_HZ`, in which times are told: 100 on every Linux that Rust runs on (proc(5), time(7)).
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// The most physical memory that it ever had, bytes.
+pub(crate) fn peak_memory(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("/proc, which Linux has")?;
+    status_bytes(&status, "VmHWM:").with_context(|| format!("no peak memory of process {pid}"))
+}
+
+/// The physical memory that it has now, bytes.
+pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("/proc, which Linux has")?;
+    status_bytes(&status, "VmRSS:").with_context(|| format!("no memory of process {pid}"))
+}
+
+/// What all of its threads have computed so far.
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("/proc, which Linux has")?;
+    let ticks = ticks(&stat).with_context(|| format!("no CPU time of process {pid}"))?;
+    Ok(Duration::from_secs_f64(ticks / TICKS_A_SECOND))
+}
+
+fn status_bytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+/// User and system time. The process' name stands in parentheses, and may have spaces.
+fn ticks(stat: &str) -> Option<f64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_kib() {
+        assert_eq!(status_bytes("Name:\tworker\nVmHWM:\t   12345 kB\n", "VmHWM:"), Some(12_345 << 10));
+        assert_eq!(status_bytes("Name:\tworker\n", "VmHWM:"), None);
+    }
+
+    #[test]
+    fn cpu_is_user_and_system_time() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194304 100 0 0 0 12 30 0 0 20 0 5 0 100 1000 200";
+        assert_eq!(ticks(stat), Some(42.0));
+    }
+}

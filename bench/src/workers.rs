@@ -1,0 +1,66 @@
+//! Several worker processes on one queue: how fast together, and what each one's share is.
+
+use std::sync::Arc;
+
+use crate::drain::{Drained, drain};
+use crate::goals::Goal;
+use crate::noted::Retention;
+use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::producers;
+use crate::stand::{QUEUE, Stand};
+
+const PROCESSES: [usize; 3] = [1, 2, 4];
+
+pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
+    let (rounds, jobs) = (size.of(3, 1), size.of(300_000, 8_000));
+    let mut runs: [Vec<Drained>; 3] = Default::default();
+    for round in 0..rounds {
+        for (processes, runs) in PROCESSES.into_iter().zip(&mut runs) {
+            step(format_args!("workers, round {}: {processes}, {jobs} jobs", round + 1));
+            let stand = Arc::new(Stand::start().await?);
+            stand.client.pause(QUEUE).await?;
+            producers::one_by_one(&stand, Retention::None, jobs, 64).await?;
+            runs.push(drain(&stand, jobs, processes, 64).await?);
+            stand.check_waiting(0).await?;
+        }
+    }
+    let mut outcome = Outcome::default();
+    let title = format!("{jobs} jobs, concurrency 64 each, all on the same cores, {}", rounds_of(rounds));
+    let header = ["worker processes", "jobs/s in all", "÷ one process", "smallest share", "largest share"];
+    let mut table = Table::new(title, &header);
+    let rate = |run: &Drained| jobs as f64 / run.seconds;
+    for (processes, of_these) in PROCESSES.into_iter().zip(&runs) {
+        let ratio = median(of_these.iter().zip(&runs[0]).map(|(these, one)| rate(these) / rate(one)));
+        let (smallest, largest) = (extreme(of_these, f64::min), extreme(of_these, f64::max));
+        table.row([
+            processes.to_string(),
+            shown(median(of_these.iter().map(rate)), 0),
+            shown(ratio, 2),
+            shown(smallest, 2),
+            shown(largest, 2),
+        ]);
+        match processes {
+            2 => outcome.figure(Goal::TwoWorkers, ratio),
+            4 => outcome.figure(Goal::FourWorkers, ratio),
+            _ => {}
+        }
+    }
+    let off = |run: &Drained| shares(run).map(|share| 100.0 * (share - 1.0).abs()).fold(0.0, f64::max);
+    // The median over the rounds of the worst of both.
+    let worst = median(runs[1].iter().zip(&runs[2]).map(|(two, four)| off(two).max(off(four))));
+    outcome.figure(Goal::WorkersShares, worst);
+    outcome.tables.push(table);
+    outcome.note("A share of 1 is an equal one. Shares are the medians of the rounds' extremes.");
+    Ok(outcome)
+}
+
+/// Of each worker; 1: as many as if all had the same.
+fn shares(run: &Drained) -> impl Iterator<Item = f64> {
+    let jobs: usize = run.workers.iter().map(|worker| worker.runs.len()).sum();
+    let equal = jobs as f64 / run.workers.len() as f64;
+    run.workers.iter().map(move |worker| worker.runs.len() as f64 / equal)
+}
+
+fn extreme(runs: &[Drained], which: fn(f64, f64) -> f64) -> Option<f64> {
+    median(runs.iter().filter_map(|run| shares(run).reduce(which)))
+}

@@ -1,0 +1,53 @@
+//! The sections of the suite that need no other binary, run small: they end well and print their tables.
+
+use std::process::Command;
+
+#[track_caller]
+fn quick(section: &str) -> String {
+    let run = Command::new(env!("CARGO_BIN_EXE_atode-bench"))
+        .args([section, "--quick", "--peers", "none"])
+        .output()
+        .expect("the bench runs");
+    let (stdout, stderr) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{section}: {}\n{stdout}\n{stderr}", run.status);
+    assert!(stdout.contains("This is no measurement"), "{stdout}");
+    stdout.into_owned()
+}
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn the_cost_of_a_job_is_measured() {
+    let goals = ["Redis CPU a job, retention 0", "Redis memory of a waiting job"];
+    let text = quick("cost");
+    has(&text, &["claim + complete µs", "allocator"]);
+    has(&text, &goals);
+}
+
+#[test]
+fn the_limits_of_redis_are_measured_with_our_scripts_too() {
+    has(&quick("floor"), &["plain commands", "our scripts"]);
+}
+
+#[test]
+fn several_workers_share_a_queue() {
+    has(&quick("workers"), &["worker processes", "a worker's share beside an equal one"]);
+}
+
+#[test]
+fn ours_is_measured_where_there_is_no_peer() {
+    has(&quick("concurrency"), &["| atode"]);
+}
+
+#[test]
+fn quick_is_refused_where_it_means_nothing() {
+    let run = Command::new(env!("CARGO_BIN_EXE_atode-bench")).args(["burst", "--quick"]).output();
+    let run = run.expect("the bench runs");
+    assert!(!run.status.success() && run.stdout.is_empty());
+    has(&String::from_utf8_lossy(&run.stderr), &["sections of the suite"]);
+}
