@@ -1,10 +1,12 @@
-//! The enqueue coalescer: while one round trip is in flight, what comes in gathers and goes with
-//! the next. Alone a job waits for nobody; under load hundreds share a round trip (and an fsync).
+//! The enqueue coalescer: while calls are on their way, what comes in gathers and goes with the next.
+//! Alone a job waits for nobody; under load hundreds share a round trip (and an fsync).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::MAX_BATCH;
@@ -16,6 +18,10 @@ use crate::record::Durability;
 
 /// Bytes that may wait in one lane; what comes on top is refused. Bounds memory while Redis is slow.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+
+/// Calls on their way at a time: Redis runs one while the answers of the other are given out and what
+/// follows gathers.
+const CALLS: usize = 2;
 
 /// The way of one queue's jobs to Redis.
 #[derive(Clone)]
@@ -61,9 +67,23 @@ async fn drive(
     };
     let mut gathered = Vec::new();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
+    let mut calls = FuturesUnordered::new();
+    let mut jobs_on_their_way = 0; // of the last call
     loop {
-        if waiting.is_empty() && incoming.recv_many(&mut gathered, MAX_BATCH).await == 0 {
-            return;
+        tokio::select! {
+            biased;
+            Some(was_silent) = calls.next() => if was_silent {
+                // Whoever came during a call without an answer would wait as long again.
+                while let Ok(next) = incoming.try_recv() {
+                    waiting.push_back(next);
+                }
+                for next in waiting.drain(..) {
+                    let _ = next.answer.send(Err(Error::behind_silence()));
+                }
+            },
+            came = incoming.recv_many(&mut gathered, MAX_BATCH), if calls.len() < CALLS => if came == 0 {
+                break;
+            },
         }
         waiting.extend(gathered.drain(..));
         while waiting.len() < MAX_BATCH
@@ -78,40 +98,42 @@ async fn drive(
                 let _ = late.answer.send(Err(Error::NotSent("Redis is too slow".to_owned())));
             }
         }
-        if waiting.is_empty() {
-            continue;
+        // A second call goes only with about as many jobs as the first: many small ones would cost
+        // Redis more than they gain.
+        while !waiting.is_empty()
+            && (calls.is_empty() || (calls.len() < CALLS && 2 * waiting.len() >= jobs_on_their_way))
+        {
+            let jobs = fitting(waiting.iter().map(|next| next.job.weight()));
+            jobs_on_their_way = jobs;
+            calls.push(call(&client, &queue, durability, waiting.drain(..jobs).collect()));
         }
+    }
+    while calls.next().await.is_some() {}
+}
 
-        let fitting = fitting(waiting.iter().map(|next| next.job.weight()));
-        let (jobs, answers): (Vec<_>, Vec<_>) =
-            waiting.drain(..fitting).map(|next| (next.job, (next.answer, next.room))).unzip();
-        let stored = match durability {
-            None => client
-                .enqueue_call(client.connection(), &queue, &jobs, Atomicity::Each)
-                .await
-                .map(|stored| stored.into_iter().map(Ok).collect()),
-            Some(Durability::Fsync) => client.enqueue_to_disk(&queue, &jobs).await,
-        };
-        match stored {
-            Ok(stored) => {
-                for ((answer, _room), stored) in answers.into_iter().zip(stored) {
-                    let _ = answer.send(stored);
-                }
+/// One call and the answers to those who wait for it; whether Redis was silent.
+async fn call(client: &Client, queue: &str, durability: Option<Durability>, waiting: Vec<Waiting>) -> bool {
+    let (jobs, answers): (Vec<_>, Vec<_>) =
+        waiting.into_iter().map(|next| (next.job, (next.answer, next.room))).unzip();
+    let stored = match durability {
+        None => client
+            .enqueue_call(client.connection(), queue, &jobs, Atomicity::Each)
+            .await
+            .map(|stored| stored.into_iter().map(Ok).collect()),
+        Some(Durability::Fsync) => client.enqueue_to_disk(queue, &jobs).await,
+    };
+    match stored {
+        Ok(stored) => {
+            for ((answer, _room), stored) in answers.into_iter().zip(stored) {
+                let _ = answer.send(stored);
             }
-            Err(error) => {
-                for (answer, _room) in answers {
-                    let _ = answer.send(Err(error.clone()));
-                }
-                // Whoever came during a call without an answer would wait as long again.
-                if error.is_silence() {
-                    while let Ok(next) = incoming.try_recv() {
-                        waiting.push_back(next);
-                    }
-                    for next in waiting.drain(..) {
-                        let _ = next.answer.send(Err(Error::behind_silence()));
-                    }
-                }
+            false
+        }
+        Err(error) => {
+            for (answer, _room) in answers {
+                let _ = answer.send(Err(error.clone()));
             }
+            error.is_silence()
         }
     }
 }

@@ -27,8 +27,12 @@ struct Round {
     failed: bool,
 }
 
-/// How fast slots become free, by the last round: a claim asks also for the jobs that will find a
-/// slot when they arrive. Otherwise slots that jobs leave quickly would stay empty for each round trip.
+/// A claim asks also for the jobs that find a slot within this many round trips, so that jobs which
+/// leave their slots quickly come in large calls and find work at once. They wait here instead of in
+/// Redis, for a few milliseconds at most: the slower the jobs, the fewer are asked for ahead.
+const ROUND_TRIPS_AHEAD: usize = 4;
+
+/// How fast slots become free, by the last round.
 struct Pace {
     sent: Instant,
     took: Duration,
@@ -43,9 +47,10 @@ impl Pace {
 
     /// Jobs to ask for.
     fn room(&self, slots: &Slots) -> usize {
-        let share = self.took.as_secs_f64() / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-        let ahead = (slots.ended() - self.ended) as f64 * share.min(1.0);
-        (slots.size() + slots.size().min(ahead as usize)).saturating_sub(slots.claimed())
+        let round_trip = self.took.as_secs_f64() / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+        let ended = (slots.ended() - self.ended) as f64 * round_trip.min(1.0);
+        let ahead = ROUND_TRIPS_AHEAD * slots.size().min(ended as usize);
+        (slots.size() + ahead).saturating_sub(slots.claimed())
     }
 }
 
