@@ -193,7 +193,7 @@ fn memory_plot(all: &[Pairs]) -> Option<Plot> {
         let theirs: Vec<&Run> = pairs.theirs.iter().flatten().collect();
         figures.extend(memory(&theirs).map(|bytes| (pairs.peer.name.to_owned(), bytes)));
     }
-    let title = "Redis memory of a waiting job, 53-byte payload".to_owned();
+    let title = "Redis memory of a job that is due and waits, 53-byte payload".to_owned();
     Some(Plot { name: "memory", chart: Chart::Bars(Bars { title, unit: "bytes a job", figures }) })
 }
 

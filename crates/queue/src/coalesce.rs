@@ -61,9 +61,10 @@ async fn drive(
     durability: Option<Durability>,
     mut incoming: mpsc::UnboundedReceiver<Waiting>,
 ) {
-    let patience = match durability {
-        None => client.connection().command_timeout(),
-        Some(Durability::Fsync) => durable::TIMEOUT,
+    let (patience, most_calls) = match durability {
+        None => (client.connection().command_timeout(), CALLS),
+        // The wait for the disk blocks their connection: a second call would only add to it.
+        Some(Durability::Fsync) => (durable::TIMEOUT, 1),
     };
     let mut gathered = Vec::new();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
@@ -81,7 +82,7 @@ async fn drive(
                     let _ = next.answer.send(Err(Error::behind_silence()));
                 }
             },
-            came = incoming.recv_many(&mut gathered, MAX_BATCH), if calls.len() < CALLS => if came == 0 {
+            came = incoming.recv_many(&mut gathered, MAX_BATCH), if calls.len() < most_calls => if came == 0 {
                 break;
             },
         }
@@ -101,7 +102,7 @@ async fn drive(
         // A second call goes only with about as many jobs as the first: many small ones would cost
         // Redis more than they gain.
         while !waiting.is_empty()
-            && (calls.is_empty() || (calls.len() < CALLS && 2 * waiting.len() >= jobs_on_their_way))
+            && (calls.is_empty() || (calls.len() < most_calls && 2 * waiting.len() >= jobs_on_their_way))
         {
             let jobs = fitting(waiting.iter().map(|next| next.job.weight()));
             jobs_on_their_way = jobs;

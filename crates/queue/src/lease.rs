@@ -39,7 +39,7 @@ enum Outcome {
     Complete { retention: Duration, history: History },
     Retry { backoff: Duration, history: History },
     Bury { history: History },
-    Release { delay: Duration },
+    Release { delay: Option<Duration> },
 }
 
 /// Redis' word on a settlement or an extension.
@@ -102,7 +102,13 @@ impl Lease {
 
     /// Hands the job back unspent, due again after `delay`.
     pub fn release(self, delay: Duration) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay } }
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) } }
+    }
+
+    /// Hands back a job that was not started, unspent and due when it was: it keeps its place among
+    /// those that wait.
+    pub fn hand_back(self) -> Settlement {
+        Settlement { lease: self, outcome: Outcome::Release { delay: None } }
     }
 }
 
@@ -137,7 +143,9 @@ impl Settlement {
     /// When a job that is put back is due.
     fn delay(&self) -> Option<Value> {
         match self.outcome {
-            Outcome::Retry { backoff: delay, .. } | Outcome::Release { delay } => Some(millis(delay)),
+            Outcome::Retry { backoff, .. } => Some(millis(backoff)),
+            // None: due when it was.
+            Outcome::Release { delay } => Some(delay.map_or(Value::Integer(-1), millis)),
             Outcome::Complete { .. } | Outcome::Bury { .. } => None,
         }
     }

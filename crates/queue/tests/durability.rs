@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use atode_queue::{Client, Due, Durability, Enqueued, Error, Idempotency, JobId, NewJob};
-use atode_testkit::{Proxy, RedisServer};
-use support::{TestQueue, settings};
+use atode_testkit::{Proxy, RedisServer, eventually_async};
+use support::{DEADLINE, TestQueue, settings};
 
 impl TestQueue {
     fn durable(&self) -> NewJob {
@@ -35,7 +35,14 @@ async fn what_was_answered_survives(appendfsync: &str) {
     let test = TestQueue::on(RedisServer::builder().appendfsync(appendfsync).start()).await;
     let mut stored = Vec::new();
     for _ in 0..5 {
-        match test.enqueue_to_disk().await {
+        // What waits for the disk has a connection of its own, which may come back later than the other.
+        let answer = eventually_async("the connection is back", DEADLINE, async || {
+            match test.enqueue_to_disk().await {
+                Err(Error::NotSent(_)) => None,
+                answer => Some(answer),
+            }
+        });
+        match answer.await {
             Ok(id) => stored.push(id),
             Err(Error::NotDurable(why)) => {
                 assert!(appendfsync == "everysec" && !test.knows_waitaof().await, "{why}");

@@ -34,6 +34,7 @@ fn how() -> impl Strategy<Value = How> {
         3 => short_ms().prop_map(How::Retry),
         2 => Just(How::Bury),
         2 => short_ms().prop_map(How::Release),
+        2 => Just(How::HandBack),
     ]
 }
 

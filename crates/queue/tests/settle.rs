@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{FailureCause, History, State};
+use atode_queue::{FailureCause, History, Operation, State, Verdict};
 use atode_testkit::eventually_async;
 use support::{DEADLINE, HOUR, TestQueue, failed};
 
@@ -115,6 +115,26 @@ async fn a_released_job_is_ready_again_with_no_attempt_spent() {
     test.done(job.lease.release(Duration::ZERO)).await;
     let job = test.claim_one().await;
     assert_eq!((&job.history, job.history.next_attempt()), (&history, 2));
+    test.done(job.lease.complete(HOUR, job.history)).await;
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_handed_back_is_due_when_it_was_also_after_somebody_asked_to_cancel_another() {
+    let test = TestQueue::start().await;
+    let ids = [test.enqueue_now().await, test.enqueue_now().await];
+    let due = ids.map(|id| test.score("due", id).unwrap());
+    let jobs = test.claim(10).await.jobs;
+    eventually_async("later than due", DEADLINE, async || (test.now() > due[1] + 2).then_some(())).await;
+    let kind = jobs[1].lease.kind().clone();
+    test.client.operate(&test.queue, &kind, ids[1], Operation::Cancel).await.unwrap();
+    for (job, verdict) in jobs.into_iter().zip([Verdict::Done, Verdict::CancelRequested]) {
+        assert_eq!(test.settle(job.lease.hand_back()).await.1, verdict);
+    }
+    assert_eq!(test.score("due", ids[0]), Some(due[0]));
+    assert_eq!(test.job(ids[1]).await.state, Some(State::Cancelled));
+    let job = test.claim_one().await;
+    assert_eq!((job.due, job.history.next_attempt()), (due[0], 1));
     test.done(job.lease.complete(HOUR, job.history)).await;
     test.check_invariants();
 }

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use crate::execute::{self, Order};
+use crate::monitor::SLOT_PATIENCE;
 use crate::running::{Held, Slots};
 use crate::worker::Worker;
 
@@ -32,11 +33,14 @@ struct Round {
 /// Redis, for a few milliseconds at most: the slower the jobs, the fewer are asked for ahead.
 const ROUND_TRIPS_AHEAD: usize = 4;
 
+/// However long a round trip takes: well within the time after which a job without a slot is handed back.
+const FURTHEST_AHEAD: Duration = Duration::from_millis(SLOT_PATIENCE.as_millis() as u64 / 2);
+
 /// How fast slots become free, by the last round.
 struct Pace {
     sent: Instant,
     took: Duration,
-    /// Jobs that had ended when the round was sent.
+    /// Jobs that had left their slots when the round was sent.
     ended: u64,
 }
 
@@ -47,9 +51,10 @@ impl Pace {
 
     /// Jobs to ask for.
     fn room(&self, slots: &Slots) -> usize {
-        let round_trip = self.took.as_secs_f64() / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-        let ended = (slots.ended() - self.ended) as f64 * round_trip.min(1.0);
-        let ahead = ROUND_TRIPS_AHEAD * slots.size().min(ended as usize);
+        let horizon = (ROUND_TRIPS_AHEAD as u32 * self.took).min(FURTHEST_AHEAD).as_secs_f64();
+        let each_second =
+            (slots.ended() - self.ended) as f64 / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+        let ahead = ((each_second * horizon) as usize).min(ROUND_TRIPS_AHEAD * slots.size());
         (slots.size() + ahead).saturating_sub(slots.claimed())
     }
 }
@@ -154,7 +159,6 @@ async fn until_redis_answers(worker: &Worker, retry: &mut Duration) {
 
 fn start(worker: &Arc<Worker>, claim: Claim) {
     let now = claim.now;
-    let mut orders = Vec::with_capacity(claim.jobs.len());
     for Claimed { lease, due, record, history } in claim.jobs {
         let Some(kind) = worker.registry.get(lease.kind()) else { continue }; // asked for none other
         let run = Run { attempt: history.next_attempt(), due, started: now, worker: worker.me.clone() };
@@ -166,9 +170,8 @@ fn start(worker: &Arc<Worker>, claim: Claim) {
         };
         let max_retries = own_limit.unwrap_or(kind.max_retries);
         let entry = worker.slots.enter(kind.clone(), run, max_retries, Held { lease, history });
-        orders.push(Order { entry, payload });
+        execute::start(worker, Order { entry, payload });
     }
-    execute::start(worker, orders);
 }
 
 /// Until `next_due`, an earlier due time that Redis tells of, or the safety poll.

@@ -9,7 +9,7 @@ use atode_jobs::{Execution, JobContext, JobError};
 use atode_queue::{Error, Failure, FailureCause, Lease, Settlement};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::Instrument;
 
 use crate::running::{Entry, Held, Running, Stop};
@@ -31,7 +31,7 @@ enum End {
     Failed(FailureCause, String),
     /// It did not end by itself when it was told to.
     Dropped,
-    /// It was told to end while it waited for a slot, or for a thread of the runtime.
+    /// It was told to end, or handed back, while it waited for a slot or for a thread of the runtime.
     NeverStarted,
 }
 
@@ -42,31 +42,27 @@ pub(crate) struct Order {
     pub(crate) payload: Result<Bytes, Error>,
 }
 
-/// Starts jobs and returns at once.
-pub(crate) fn start(worker: &Arc<Worker>, orders: Vec<Order>) {
-    let is_async = |order: &Order| order.entry.job.kind.execution == Execution::Async;
-    let (of_runtime, of_threads): (Vec<_>, Vec<_>) = orders.into_iter().partition(is_async);
-    // Not from the handlers' runtime: what blocks that must not hold these up.
-    for order in of_threads {
-        tokio::spawn(in_turn(worker.clone(), order));
-    }
-    if !of_runtime.is_empty() {
-        let worker = worker.clone();
-        // From within the runtime: one wake-up of its threads for all jobs instead of one for each.
-        worker.handlers.clone().spawn(async move {
-            for order in of_runtime {
-                tokio::spawn(in_turn(worker.clone(), order));
-            }
-        });
+/// Starts a job as soon as it has its slot; returns at once.
+pub(crate) fn start(worker: &Worker, order: Order) {
+    let line = match order.entry.job.kind.execution {
+        Execution::Async => &worker.async_jobs,
+        Execution::Blocking => &worker.blocking_jobs,
+    };
+    let _ = line.send(order); // it lives as long as the worker
+}
+
+/// Gives jobs their slots in the order in which they were claimed. That of async jobs runs within the
+/// handlers' runtime: no thread has to be woken for each of them. That of blocking jobs does not: what
+/// blocks the handlers' threads must not hold them up.
+pub(crate) async fn line(worker: Arc<Worker>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    while let Some(order) = orders.recv().await {
+        let slot = order.entry.slot().await;
+        begin(&worker, order, slot);
     }
 }
 
-async fn in_turn(worker: Arc<Worker>, order: Order) {
+fn begin(worker: &Arc<Worker>, order: Order, slot: Option<OwnedSemaphorePermit>) {
     let job = order.entry.job.clone();
-    let Some(slot) = order.entry.slot().await else {
-        settle(&worker, &job, End::NeverStarted);
-        return;
-    };
     let span = tracing::info_span!(
         "job",
         id = %job.id,
@@ -74,12 +70,16 @@ async fn in_turn(worker: Arc<Worker>, order: Order) {
         attempt = job.run.attempt,
         worker = %job.run.worker.id,
     );
+    let Some(slot) = slot else {
+        return span.in_scope(|| settle(worker, &job, End::NeverStarted));
+    };
+    let run = in_slot(worker.clone(), order, slot).instrument(span);
     if job.kind.execution == Execution::Async {
-        in_slot(worker, order, slot).instrument(span).await;
+        tokio::spawn(run);
         return;
     }
-    let (run, runtime) = (in_slot(worker.clone(), order, slot).instrument(span), worker.handlers.clone());
-    let thread = std::thread::Builder::new().name(job.kind.name.to_string());
+    let (thread, runtime) =
+        (std::thread::Builder::new().name(job.kind.name.to_string()), worker.handlers.clone());
     if let Err(error) = thread.spawn(move || runtime.block_on(run)) {
         // The slot is gone with the closure, but what settles the job is not.
         if let Some(Held { lease, .. }) = job.take() {
@@ -169,9 +169,9 @@ fn conclude(job: &Running, held: Held, end: End, now: i64) -> Option<Settlement>
             return Some(lease.release(delay));
         }
         End::NeverStarted if stopped == Some(Stop::Timeout) => return Some(put_off(lease)),
-        End::NeverStarted if stopped == Some(Stop::NoSlot) => {
-            tracing::debug!(job.id = %job.id, kind = %job.kind.name, "handed back: no slot became free for it");
-            return Some(lease.release(Duration::ZERO));
+        End::NeverStarted if stopped != Some(Stop::Cancelled) => {
+            tracing::info!(target: "job", "handed back before it started");
+            return Some(lease.hand_back());
         }
         _ if stopped == Some(Stop::Shutdown) => {
             tracing::info!(target: "job", "released unspent: the worker stops");
@@ -196,6 +196,13 @@ fn conclude(job: &Running, held: Held, end: End, now: i64) -> Option<Settlement>
         }
     };
     Some(fail(job, Held { lease, history }, cause, &error, now))
+}
+
+/// Gives up a job for which no slot became free.
+pub(crate) fn hand_back(worker: &Worker, job: &Running, held: Held) {
+    tracing::debug!(job.id = %job.id, kind = %job.kind.name, "handed back: no slot became free for it");
+    worker.settle(held.lease.hand_back());
+    job.stop(Stop::NoSlot);
 }
 
 /// What never ran has spent no attempt.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use atode_queue::FailureCause;
 
-use crate::execute::{GRACE, fail, put_off};
+use crate::execute::{self, GRACE, fail, put_off};
 use crate::running::{Running, Stop};
 use crate::worker::Worker;
 
@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// A job that was claimed for a slot which does not become free is handed back after this long:
 /// another worker may have one.
-const SLOT_PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const SLOT_PATIENCE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(worker: Arc<Worker>) {
     let mut tick = tokio::time::interval(TICK);
@@ -26,11 +26,11 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         }
         let now = Instant::now();
         for job in worker.slots.all() {
+            if let Some(held) = job.take_waiting(SLOT_PATIENCE) {
+                execute::hand_back(&worker, &job, held);
+            }
             match job.stopped() {
-                None if job.waits_for_slot().is_some_and(|waited| waited > SLOT_PATIENCE) => {
-                    job.stop(Stop::NoSlot);
-                }
-                None if now >= job.deadline() => job.stop(Stop::Timeout),
+                None if now >= job.deadline() && !job.waits_for_slot() => job.stop(Stop::Timeout),
                 // In its own time the task settles the job; past twice that it is stuck.
                 Some((Stop::Timeout | Stop::Cancelled, since)) if now >= since + 2 * GRACE => {
                     give_up(&worker, &job);

@@ -1,7 +1,7 @@
 //! The jobs that this worker has claimed, and the slots that they run in.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) struct Slots {
     claimed: AtomicUsize,
     /// Jobs that have left their slot, ever.
     ended: AtomicU64,
-    /// Told when a job has.
+    /// Told when a job has, or waits for none any more.
     freed: Notify,
     numbers: AtomicU64,
     jobs: Mutex<HashMap<u64, Arc<Running>>>,
@@ -36,17 +36,21 @@ pub(crate) struct Running {
     pub(crate) run: Run,
     pub(crate) max_retries: u32,
     claimed: Instant,
-    /// All slots were taken when it was claimed, and it has none yet.
-    waits_for_slot: AtomicBool,
     /// Its handler has: a job may wait for a slot, or for a thread of the handlers' runtime.
     started: OnceLock<Instant>,
     /// Cancelled when the job has to end; why is in `stopped`.
     pub(crate) stop: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
-    /// Whoever takes it settles the job; nobody can twice.
-    held: Mutex<Option<Held>>,
+    hold: Mutex<Hold>,
     /// Two or more workers died with it: one such job at a time.
     pub(crate) suspect: bool,
+}
+
+struct Hold {
+    /// Whoever takes it settles the job; nobody can twice.
+    held: Option<Held>,
+    /// It was claimed beyond the slots and has none yet.
+    waits_for_slot: bool,
 }
 
 pub(crate) struct Held {
@@ -62,7 +66,7 @@ pub(crate) enum Stop {
     Shutdown,
     /// Somebody asked to cancel it.
     Cancelled,
-    /// It was claimed for a slot that did not become free.
+    /// It was handed back: no slot became free for it.
     NoSlot,
 }
 
@@ -110,6 +114,7 @@ impl Slots {
 
     pub(crate) fn enter(self: &Arc<Self>, kind: Arc<Kind>, run: Run, max_retries: u32, held: Held) -> Entry {
         let suspect = held.history.crashes >= 2;
+        let claimed = self.claimed.fetch_add(1, Ordering::AcqRel);
         let job = Arc::new(Running {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             id: held.lease.id(),
@@ -118,14 +123,12 @@ impl Slots {
             run,
             max_retries,
             claimed: Instant::now(),
-            waits_for_slot: AtomicBool::new(false),
             started: OnceLock::new(),
             stop: CancellationToken::new(),
             stopped: OnceLock::new(),
-            held: Mutex::new(Some(held)),
+            hold: Mutex::new(Hold { held: Some(held), waits_for_slot: claimed >= self.size }),
             suspect,
         });
-        self.claimed.fetch_add(1, Ordering::AcqRel);
         self.table().insert(job.number, job.clone());
         Entry { slots: self.clone(), job }
     }
@@ -144,19 +147,22 @@ impl Slots {
 }
 
 impl Entry {
-    /// A slot, in the order in which jobs ask for one; none where the job was told to end meanwhile.
+    /// A slot, in the order in which jobs ask for one; none where the job was handed back or told to
+    /// end meanwhile.
     pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
         let free = &self.slots.free;
-        if let Ok(slot) = free.clone().try_acquire_owned() {
-            return Some(slot);
-        }
-        self.job.waits_for_slot.store(true, Ordering::Release);
-        let slot = tokio::select! {
-            slot = free.clone().acquire_owned() => slot.ok(),
-            () = self.job.stop.cancelled() => None,
+        let slot = if let Ok(slot) = free.clone().try_acquire_owned() {
+            slot
+        } else {
+            self.job.hold().waits_for_slot = true;
+            tokio::select! {
+                slot = free.clone().acquire_owned() => slot.ok()?,
+                () = self.job.stop.cancelled() => return None,
+            }
         };
-        self.job.waits_for_slot.store(false, Ordering::Release);
-        slot
+        let mut hold = self.job.hold();
+        hold.waits_for_slot = false;
+        hold.held.is_some().then_some(slot)
     }
 }
 
@@ -164,7 +170,9 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.slots.table().remove(&self.job.number);
         self.slots.claimed.fetch_sub(1, Ordering::AcqRel);
-        self.slots.ended.fetch_add(1, Ordering::AcqRel);
+        if self.job.has_started() {
+            self.slots.ended.fetch_add(1, Ordering::AcqRel);
+        }
         self.slots.freed.notify_one();
     }
 }
@@ -196,22 +204,29 @@ impl Running {
         *self.started.get().unwrap_or(&self.claimed) + self.kind.timeout.min(LONGEST_TIMEOUT)
     }
 
-    /// How long it has waited for a slot, where it does.
-    pub(crate) fn waits_for_slot(&self) -> Option<Duration> {
-        self.waits_for_slot.load(Ordering::Acquire).then(|| self.claimed.elapsed())
+    pub(crate) fn waits_for_slot(&self) -> bool {
+        self.hold().waits_for_slot
+    }
+
+    /// Takes what is needed to hand the job back, where it has waited longer than this for a slot. It
+    /// can't get one any more then.
+    pub(crate) fn take_waiting(&self, patience: Duration) -> Option<Held> {
+        let mut hold = self.hold();
+        let too_long = hold.waits_for_slot && self.claimed.elapsed() >= patience;
+        if too_long { hold.held.take() } else { None }
     }
 
     /// Takes what is needed to settle the job; none where somebody else did.
     pub(crate) fn take(&self) -> Option<Held> {
-        self.held().take()
+        self.hold().held.take()
     }
 
     /// A name of the lease to extend it by; none where the job is settled.
     pub(crate) fn lease(&self) -> Option<Lease> {
-        self.held().as_ref().map(|held| held.lease.for_extension())
+        self.hold().held.as_ref().map(|held| held.lease.for_extension())
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hold(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::execute::GRACE;
+use crate::execute::{self, GRACE};
 use crate::running::Stop;
 use crate::worker::Worker;
 
@@ -21,8 +21,11 @@ const DROP: Duration = Duration::from_millis(500);
 pub(crate) async fn drain(worker: &Arc<Worker>) {
     let timeout = worker.settings.shutdown_timeout;
     tracing::info!(running = worker.slots.taken(), ?timeout, "stopping: no more claims, jobs may end");
-    let waiting = worker.slots.all().into_iter().filter(|job| job.waits_for_slot().is_some());
-    waiting.for_each(|job| job.stop(Stop::NoSlot));
+    for job in worker.slots.all() {
+        if let Some(held) = job.take_waiting(Duration::ZERO) {
+            execute::hand_back(worker, &job, held);
+        }
+    }
     if !all_ended(worker, timeout).await {
         tracing::warn!(
             running = worker.slots.taken(),
@@ -36,7 +39,7 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
         if !job.has_started()
             && let Some(held) = job.take()
         {
-            worker.settle(held.lease.release(Duration::ZERO));
+            worker.settle(held.lease.hand_back());
         } else if job.lease().is_some() {
             tracing::error!(
                 job.id = %job.id, kind = %job.kind.name,

@@ -14,9 +14,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::execute::Order;
 use crate::running::Slots;
 use crate::settings::Settings;
-use crate::{claimer, heartbeat, monitor, probe, settler, shutdown, sweeper};
+use crate::{claimer, execute, heartbeat, monitor, probe, settler, shutdown, sweeper};
 
 /// Waits between looks for other workers that fail.
 const INTRODUCTION_RETRY: Duration = Duration::from_secs(2);
@@ -27,8 +28,10 @@ pub struct Worker {
     pub(crate) kind_names: Vec<Arc<str>>,
     pub(crate) client: Client,
     pub(crate) slots: Arc<Slots>,
-    /// Handlers run here and nothing else does.
+    /// Handlers run here, and what starts them.
     pub(crate) handlers: Handle,
+    pub(crate) async_jobs: mpsc::UnboundedSender<Order>,
+    pub(crate) blocking_jobs: mpsc::UnboundedSender<Order>,
     pub(crate) me: Arc<WorkerRef>,
     /// `me` as JSON, which goes with each claim.
     pub(crate) holder: String,
@@ -69,10 +72,14 @@ pub async fn run(
         build: settings.build.clone(),
     });
     let (settlements, results) = mpsc::unbounded_channel();
+    let (async_jobs, async_line) = mpsc::unbounded_channel();
+    let (blocking_jobs, blocking_line) = mpsc::unbounded_channel();
     let worker = Arc::new(Worker {
         kind_names: registry.kinds().map(|kind| kind.name.clone()).collect(),
         slots: Slots::new(settings.concurrency),
         handlers: handlers.handle().clone(),
+        async_jobs,
+        blocking_jobs,
         holder: serde_json::to_string(&*me)?,
         http: format!("http://{address}"),
         started_at: Timestamp::now(),
@@ -101,6 +108,8 @@ pub async fn run(
     let mut parts = JoinSet::new();
     parts.spawn(server.map(|_| "the health checks"));
     parts.spawn(settler::run(worker.clone(), results).map(|()| "the settler"));
+    parts.spawn(handlers.spawn(execute::line(worker.clone(), async_line)).map(|_| "the line of async jobs"));
+    parts.spawn(execute::line(worker.clone(), blocking_line).map(|()| "the line of blocking jobs"));
     parts.spawn(heartbeat::run(worker.clone()).map(|()| "the heartbeat"));
     parts.spawn(monitor::run(worker.clone()).map(|()| "the monitor"));
     parts.spawn(sweeper::run(worker.clone()).map(|()| "the sweeper"));

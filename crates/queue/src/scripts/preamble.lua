@@ -24,8 +24,8 @@ end
 -- cancel the job; one of state is "time token crashes json", its token that of the settle that
 -- wrote it (0: reap did).
 -- Returns the reply (now, then place, 0…, and verdict of each job whose verdict is not HELD), n, the
--- places in ARGV of the ids of the jobs whose lease the caller holds, these ids, and which of them
--- are to be cancelled. A job that it does not hold is ALREADY where this very token settled it
+-- places in ARGV of the ids of the jobs whose lease the caller holds, these ids, which of them are
+-- to be cancelled, and the entries of active of all n. A job that it does not hold is ALREADY where this very token settled it
 -- before (or it is finished and gone), STALE where the lease went to somebody else.
 local function judge(now, first)
   local n, reply, places, held, unwanted, seen = tonumber(ARGV[first]), { now }, {}, {}, {}, {}
@@ -51,7 +51,7 @@ local function judge(now, first)
       reply[#reply + 1], reply[#reply + 2] = i - 1, verdict
     end
   end
-  return reply, n, places, held, unwanted
+  return reply, n, places, held, unwanted, entries
 end
 
 -- Appends to the list under `key`: the arguments of one command a key, instead of one an id.

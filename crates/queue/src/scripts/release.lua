@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- release: active → ready, unspent: no attempt is counted. With a delay it is a snooze, active →
--- scheduled; → cancelled where somebody asked for that. Only the token goes into state, so that a
--- repeated release is known.
+-- scheduled; a job that was never started keeps the due time that it had. → cancelled where somebody
+-- asked for that. Only the token goes into state, so that a repeated release is known.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
 -- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
---        of jobs, then n ids, n tokens, n kinds (1…), n delays in ms
+--        of jobs, then n ids, n tokens, n kinds (1…), n delays in ms (-1: due when it was)
 -- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 cancelled,
 --        0 stale, 2 already settled)
 local now = clock()
-local reply, n, places, held, unwanted = judge(now, 4)
+local reply, n, places, held, unwanted, entries = judge(now, 4)
 if #held == 0 then
   return reply
 end
@@ -26,7 +26,9 @@ for _, at in ipairs(places) do
     push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
     ended[#ended + 1] = id
   else
-    push(due, KEYS[kind + 1], now + tonumber(ARGV[at + 3 * n]), id)
+    local delay = tonumber(ARGV[at + 3 * n])
+    local was_due = delay < 0 and tonumber(string.match(entries[at - 4], '^%S+ (%S+)'))
+    push(due, KEYS[kind + 1], was_due or now + math.max(delay, 0), id)
   end
 end
 

@@ -85,6 +85,7 @@ pub(crate) enum How {
     Retry(i64),
     Bury,
     Release(i64),
+    HandBack,
 }
 
 /// A lease that was given out once, held or not.
@@ -235,6 +236,7 @@ impl World {
                 }
                 How::Bury => lease.bury(failed(history, FailureCause::Error, "no", given.run.clone())),
                 How::Release(ms) => lease.release(duration(ms)),
+                How::HandBack => lease.hand_back(),
             }
         };
         for _ in 0..2 {

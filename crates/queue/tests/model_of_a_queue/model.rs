@@ -41,6 +41,7 @@ pub(crate) struct Held {
     pub(crate) token: u64,
     pub(crate) deadline: i64,
     pub(crate) unwanted: bool,
+    due: i64,
     lease: i64,
 }
 
@@ -103,7 +104,7 @@ impl Model {
             let mut due = self.waiting(*kind);
             due.retain(|(at, _)| *at <= self.now);
             due.truncate(limit - ids.len());
-            for (_, id) in due {
+            for (due, id) in due {
                 let job = self.jobs.get_mut(&id).expect("it is due");
                 if job.crashes >= 2 && suspects == 0 {
                     job.place = Place::Due(self.now + SUSPECT_IS_PUT_OFF);
@@ -113,7 +114,7 @@ impl Model {
                     suspects -= 1;
                 }
                 job.place =
-                    Place::Active(Held { token: 0, deadline: self.now + lease, unwanted: false, lease });
+                    Place::Active(Held { token: 0, deadline: self.now + lease, unwanted: false, due, lease });
                 ids.push(id);
             }
         }
@@ -153,16 +154,16 @@ impl Model {
 
     pub(crate) fn settle(&mut self, id: &str, token: u64, how: How) {
         let now = self.now;
-        let Some(Held { unwanted, .. }) = self.held(id, token) else { return };
-        let back =
-            |ms| if *unwanted { Place::Cancelled(now + CANCELLED_IS_KEPT) } else { Place::Due(now + ms) };
+        let Some(&mut Held { unwanted, due, .. }) = self.held(id, token) else { return };
+        let back = |at| if unwanted { Place::Cancelled(now + CANCELLED_IS_KEPT) } else { Place::Due(at) };
         let place = match how {
             How::Complete(0) => {
                 self.jobs.remove(id);
                 return;
             }
             How::Complete(ms) => Place::Done(now + ms),
-            How::Retry(ms) | How::Release(ms) => back(ms),
+            How::Retry(ms) | How::Release(ms) => back(now + ms),
+            How::HandBack => back(due),
             How::Bury => Place::Dead(now),
         };
         let job = self.jobs.get_mut(id).expect("it is held");
