@@ -25,8 +25,9 @@ end
 -- wrote it (0: reap did).
 -- Returns the reply (now, then place, 0…, and verdict of each job whose verdict is not HELD), n, the
 -- places in ARGV of the ids of the jobs whose lease the caller holds, these ids, which of them are
--- to be cancelled, and the entries of active of all n. A job that it does not hold is ALREADY where this very token settled it
--- before (or it is finished and gone), STALE where the lease went to somebody else.
+-- to be cancelled, and the entries of active of all n. A job that it does not hold is ALREADY where
+-- this very token settled it before (or it is finished and gone), STALE where the lease went to
+-- somebody else.
 local function judge(now, first)
   local n, reply, places, held, unwanted, seen = tonumber(ARGV[first]), { now }, {}, {}, {}, {}
   local entries = redis.call('HMGET', KEYS[2], unpack(ARGV, first + 1, first + n))
