@@ -52,7 +52,10 @@ fn start(args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Resul
     }
     tracing::subscriber::set_global_default(atode_config::logging::subscriber(&config.logging))?;
     let registry = registry?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    // Beside actix' threads, which serve the requests, one for all traffic with Redis: that is less work
+    // than Redis has with it, and more threads would only wake each other up.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.context("the runtime")?;
     runtime.block_on(async {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         let stop = CancellationToken::new();

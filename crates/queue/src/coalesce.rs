@@ -23,6 +23,10 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// follows gathers.
 const CALLS: usize = 2;
 
+/// Jobs of which a second call is worth its overhead in Redis. Fewer wait for the first: small calls
+/// beget small calls, as each producer is back soon after its answer.
+const SECOND_CALL: usize = 24;
+
 /// The way of one queue's jobs to Redis.
 #[derive(Clone)]
 pub(crate) struct Lane {
@@ -69,7 +73,6 @@ async fn drive(
     let mut gathered = Vec::new();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let mut calls = FuturesUnordered::new();
-    let mut jobs_on_their_way = 0; // of the last call
     loop {
         tokio::select! {
             biased;
@@ -99,13 +102,10 @@ async fn drive(
                 let _ = late.answer.send(Err(Error::NotSent("Redis is too slow".to_owned())));
             }
         }
-        // A second call goes only with about as many jobs as the first: many small ones would cost
-        // Redis more than they gain.
         while !waiting.is_empty()
-            && (calls.is_empty() || (calls.len() < most_calls && 2 * waiting.len() >= jobs_on_their_way))
+            && (calls.is_empty() || (calls.len() < most_calls && waiting.len() >= SECOND_CALL))
         {
             let jobs = fitting(waiting.iter().map(|next| next.job.weight()));
-            jobs_on_their_way = jobs;
             calls.push(call(&client, &queue, durability, waiting.drain(..jobs).collect()));
         }
     }
