@@ -8,8 +8,6 @@ use anyhow::Context;
 use atode_jobs::Job;
 use atode_queue::{Client, Due, NewJob};
 use peer_protocol::{PAYLOAD, Peer, Runs};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::{noted, stand};
 
@@ -38,7 +36,7 @@ impl<K: Job> Ours<K> {
 
 impl<K: Job> Peer for Ours<K> {
     const NAME: &'static str = "atode";
-    type Worker = (CancellationToken, JoinHandle<anyhow::Result<()>>);
+    type Worker = stand::Worker;
 
     fn version() -> String {
         env!("CARGO_PKG_VERSION").to_owned()
@@ -83,10 +81,7 @@ impl<K: Job> Peer for Ours<K> {
         tracing::subscriber::set_global_default(atode_config::logging::subscriber(
             &atode_config::Logging::default(),
         ))?;
-        let client = stand::client_of(self.port).await?;
-        let settings = stand::settings(concurrency, &self.queue);
-        let stop = CancellationToken::new();
-        Ok((stop.clone(), tokio::spawn(worker::run(settings, noted::registry()?, client, stop))))
+        stand::worker(self.port, concurrency).await
     }
 
     async fn stop((stop, worker): Self::Worker) -> anyhow::Result<()> {

@@ -1,43 +1,23 @@
-//! What each measurement stands on: a Redis, a client, no-op kinds, a worker.
+//! What each measurement stands on: a Redis, a client, jobs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
-use atode_jobs::{Job, JobContext, JobError, Registry};
 use atode_queue::{Client, Due, NewJob, Record};
 use atode_testkit::RedisServer;
 use peer_protocol::PAYLOAD;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::Settings;
 
-use crate::noted::Payload;
-
-static RUNS: AtomicUsize = AtomicUsize::new(0);
+use crate::noted;
 
 /// Where all jobs go.
 pub(crate) const QUEUE: &str = "default";
-
-/// For a worker within this process: a handler that does nothing but count.
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Counted(Payload);
-
-impl Job for Counted {
-    const KIND: &'static str = "bench:counted";
-    const RETENTION: Duration = Duration::ZERO;
-
-    async fn run(self, _: JobContext) -> Result<(), JobError> {
-        RUNS.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    }
-}
 
 pub(crate) struct Stand {
     pub(crate) redis: RedisServer,
@@ -52,29 +32,11 @@ impl Stand {
 
     pub(crate) async fn on(redis: RedisServer) -> anyhow::Result<Self> {
         let client = client_of(redis.port()).await?;
-        RUNS.store(0, Ordering::Relaxed);
         Ok(Stand { redis, client, queue: QUEUE.into() })
     }
 
     pub(crate) fn job(&self, kind: &Arc<str>, due: Due) -> anyhow::Result<NewJob> {
         job_of(&self.client, &self.queue, kind, PAYLOAD, due)
-    }
-
-    /// A worker with a client of its own, until the token is cancelled.
-    pub(crate) fn worker(
-        &self,
-        concurrency: usize,
-    ) -> anyhow::Result<(CancellationToken, JoinHandle<anyhow::Result<()>>)> {
-        let mut registry = Registry::default();
-        registry.register::<Counted>()?;
-        let stop = CancellationToken::new();
-        let client = Client::open(&redis_at(self.redis.port()))?;
-        let settings = settings(concurrency, &self.queue);
-        Ok((stop.clone(), tokio::spawn(worker::run(settings, registry, client, stop))))
-    }
-
-    pub(crate) fn runs() -> usize {
-        RUNS.load(Ordering::Relaxed)
     }
 
     /// As [`redis_cpu`].
@@ -84,12 +46,6 @@ impl Stand {
 
     pub(crate) fn redis_memory(&self) -> i64 {
         redis_memory(&self.redis)
-    }
-
-    /// In this process every job ran once, and nothing is left.
-    pub(crate) async fn check(&self, jobs: usize) -> anyhow::Result<()> {
-        anyhow::ensure!(Stand::runs() == jobs, "{} runs of {jobs} jobs", Stand::runs());
-        self.check_waiting(0).await
     }
 
     /// Only these wait, none is due, active or dead, and an audit finds nothing.
@@ -166,13 +122,23 @@ pub(crate) fn job_of(
     Ok(NewJob::new(client.new_id(), queue, kind, &record, due))
 }
 
+/// A worker within this process, for the kinds of [`noted`], until the token is cancelled.
+pub(crate) type Worker = (CancellationToken, JoinHandle<anyhow::Result<()>>);
+
+pub(crate) async fn worker(port: u16, concurrency: usize) -> anyhow::Result<Worker> {
+    let client = client_of(port).await?;
+    let stop = CancellationToken::new();
+    let run = worker::run(settings(concurrency), noted::registry()?, client, stop.clone());
+    Ok((stop, tokio::spawn(run)))
+}
+
 /// What a worker has by default, but for its concurrency.
-pub(crate) fn settings(concurrency: usize, queue: &Arc<str>) -> Settings {
+fn settings(concurrency: usize) -> Settings {
     Settings {
         host: "127.0.0.1".to_owned(),
         port: 0,
         concurrency,
-        queues: BTreeMap::from([(queue.clone(), 1)]),
+        queues: BTreeMap::from([(QUEUE.into(), 1)]),
         lease: Duration::from_secs(30),
         shutdown_timeout: Duration::from_secs(25),
         build: "bench".to_owned(),
