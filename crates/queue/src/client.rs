@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
@@ -80,6 +81,11 @@ impl Client {
     /// Redis' clock as far as it is known here, Unix ms.
     pub fn now(&self) -> i64 {
         self.shared.clock.now()
+    }
+
+    /// From now until Redis' clock shows `at`, Unix ms.
+    pub fn until(&self, at: i64) -> Duration {
+        self.shared.clock.until(at)
     }
 
     pub(crate) fn keys(&self) -> &Keys {

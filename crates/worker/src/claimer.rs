@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atode_queue::{Claim, ClaimOptions, Claimed, Error, MAX_BATCH, Record, Run, Wakeups};
+use futures_timer::Delay;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
@@ -176,15 +177,12 @@ fn start(worker: &Arc<Worker>, claim: Claim) {
 
 /// Until `next_due`, an earlier due time that Redis tells of, or the safety poll.
 async fn sleep(worker: &Worker, wakeups: &Wakeups, next_due: Option<i64>) {
-    let instant_of = |due: i64| {
-        let ms = due.saturating_sub(worker.client.now()).max(0);
-        Instant::now() + Duration::from_millis(ms as u64).min(SAFETY_POLL)
-    };
-    let mut until = instant_of(next_due.unwrap_or(i64::MAX));
+    let mut until = next_due.unwrap_or(i64::MAX);
     loop {
+        let wait = worker.client.until(until).min(SAFETY_POLL);
         tokio::select! {
-            () = tokio::time::sleep_until(until) => return,
-            due = wakeups.next() => until = until.min(instant_of(due)),
+            () = Delay::new(wait) => return,
+            due = wakeups.next() => until = until.min(due),
             () = worker.stopping.cancelled() => return,
             () = worker.quiet.cancelled() => return,
         }
