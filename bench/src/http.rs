@@ -33,7 +33,7 @@ pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
         outcome.note("Nothing is measured over HTTP: wrk is not installed.");
         return Ok(outcome);
     }
-    let (rounds, seconds) = (size.of(3, 1), size.of(5, 1));
+    let (rounds, seconds) = (size.of(7, 1), size.of(2, 1));
     let (everysec, always) = (RedisServer::start(), RedisServer::builder().appendfsync("always").start());
     let post = |redis: &RedisServer| gateway::measure(redis, wrk::Body::Job, seconds, CONNECTIONS);
     let (mut bare, mut synced, mut batches) = (Pairs::default(), Pairs::default(), Vec::new());

@@ -1,6 +1,5 @@
 //! Leases, and what may be done with one: extend it, or settle the job.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,6 +130,11 @@ impl Settlement {
         }
     }
 
+    /// What goes to Redis in one call has this in common.
+    fn call(&self) -> (&str, &'static str) {
+        (&self.lease.queue, self.name())
+    }
+
     /// Completed jobs of one group share what complete does with them; kept ones stand first.
     fn group(&self) -> (bool, &str, Duration) {
         let retention = match self.outcome {
@@ -192,27 +196,22 @@ pub(crate) fn back_or_cancelled(keys: &QueueKeys) -> Vec<Value> {
 
 impl Client {
     /// Settles jobs, in one call a queue and transition, all at the same time.
-    pub async fn settle(&self, settlements: Vec<Settlement>) -> Settled {
-        let mut groups: HashMap<(Arc<str>, &'static str), Vec<Settlement>> = HashMap::new();
-        for settlement in settlements {
-            groups.entry((settlement.lease.queue.clone(), settlement.name())).or_default().push(settlement);
-        }
-        let mut calls = Vec::new();
-        for (_, mut group) in groups {
-            group.sort_by(|a, b| a.group().cmp(&b.group()));
-            while group.len() > MAX_BATCH {
-                calls.push(group.split_off(group.len() - MAX_BATCH));
-            }
-            calls.push(group);
-        }
-        let answers =
-            futures_util::future::join_all(calls.iter().map(|group| self.settle_group(group))).await;
+    pub async fn settle(&self, mut settlements: Vec<Settlement>) -> Settled {
+        settlements.sort_by(|a, b| (a.call(), a.group()).cmp(&(b.call(), b.group())));
+        let calls: Vec<_> = settlements
+            .chunk_by(|a, b| a.call() == b.call())
+            .flat_map(|same| same.chunks(MAX_BATCH))
+            .map(async |chunk| (chunk.len(), self.settle_call(chunk).await))
+            .collect();
+        let answers = futures_util::future::join_all(calls).await;
         let mut settled = Settled::default();
-        for (group, answer) in calls.into_iter().zip(answers) {
+        let mut settlements = settlements.into_iter();
+        for (n, answer) in answers {
+            let chunk = settlements.by_ref().take(n);
             match answer {
-                Ok(verdicts) => settled.answered.extend(group.into_iter().zip(verdicts)),
+                Ok(verdicts) => settled.answered.extend(chunk.zip(verdicts)),
                 Err(error) => {
-                    settled.unanswered.extend(group);
+                    settled.unanswered.extend(chunk);
                     settled.error = Some(error);
                 }
             }
@@ -242,8 +241,8 @@ impl Client {
         Ok(verdicts)
     }
 
-    /// `group`: of one queue and one transition.
-    async fn settle_group(&self, group: &[Settlement]) -> Result<Vec<Verdict>, Error> {
+    /// All of one queue and one transition.
+    async fn settle_call(&self, group: &[Settlement]) -> Result<Vec<Verdict>, Error> {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         let keys = self.keys().queue(&first.lease.queue);
         let transition = first.transition();
