@@ -29,12 +29,12 @@ struct Round {
     failed: bool,
 }
 
-/// A claim asks also for the jobs that find a slot within this many round trips, so that jobs which
+/// A claim asks also for the jobs that find a slot within this many rounds of claims, so that jobs which
 /// leave their slots quickly come in large calls and find work at once. They wait here instead of in
 /// Redis, for a few milliseconds at most: the slower the jobs, the fewer are asked for ahead.
-const ROUND_TRIPS_AHEAD: usize = 4;
+const ROUNDS_AHEAD: usize = 4;
 
-/// However long a round trip takes: well within the time after which a job without a slot is handed back.
+/// However long a round takes: well within the time after which a job without a slot is handed back.
 const FURTHEST_AHEAD: Duration = Duration::from_millis(SLOT_PATIENCE.as_millis() as u64 / 2);
 
 /// How fast slots become free, by the last round.
@@ -52,10 +52,10 @@ impl Pace {
 
     /// Jobs to ask for.
     fn room(&self, slots: &Slots) -> usize {
-        let horizon = (ROUND_TRIPS_AHEAD as u32 * self.took).min(FURTHEST_AHEAD).as_secs_f64();
+        let horizon = (ROUNDS_AHEAD as u32 * self.took).min(FURTHEST_AHEAD).as_secs_f64();
         let each_second =
             (slots.ended() - self.ended) as f64 / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-        let ahead = ((each_second * horizon) as usize).min(ROUND_TRIPS_AHEAD * slots.size());
+        let ahead = ((each_second * horizon) as usize).min(ROUNDS_AHEAD * slots.size());
         (slots.size() + ahead).saturating_sub(slots.claimed())
     }
 }
@@ -180,6 +180,9 @@ async fn sleep(worker: &Worker, wakeups: &Wakeups, next_due: Option<i64>) {
     let mut until = next_due.unwrap_or(i64::MAX);
     loop {
         let wait = worker.client.until(until).min(SAFETY_POLL);
+        if wait.is_zero() {
+            return; // no way through the timer's thread
+        }
         tokio::select! {
             () = Delay::new(wait) => return,
             due = wakeups.next() => until = until.min(due),

@@ -198,9 +198,9 @@ fn conclude(job: &Running, held: Held, end: End, now: i64) -> Option<Settlement>
     Some(fail(job, Held { lease, history }, cause, &error, now))
 }
 
-/// Gives up a job for which no slot became free.
+/// Gives up a job that has no slot yet.
 pub(crate) fn hand_back(worker: &Worker, job: &Running, held: Held) {
-    tracing::debug!(job.id = %job.id, kind = %job.kind.name, "handed back: no slot became free for it");
+    tracing::debug!(job.id = %job.id, kind = %job.kind.name, "handed back: it has no slot yet");
     worker.settle(held.lease.hand_back());
     job.stop(Stop::NoSlot);
 }

@@ -13,8 +13,8 @@ use crate::worker::Worker;
 /// How exactly timeouts are kept.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A job that was claimed for a slot which does not become free is handed back after this long:
-/// another worker may have one.
+/// A job that has waited for a slot this long is handed back at the next tick: another worker may have
+/// one.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(worker: Arc<Worker>) {
@@ -30,7 +30,7 @@ pub(crate) async fn run(worker: Arc<Worker>) {
                 execute::hand_back(&worker, &job, held);
             }
             match job.stopped() {
-                None if now >= job.deadline() && !job.waits_for_slot() => job.stop(Stop::Timeout),
+                None if !job.waits_for_slot() && now >= job.deadline() => job.stop(Stop::Timeout),
                 // In its own time the task settles the job; past twice that it is stuck.
                 Some((Stop::Timeout | Stop::Cancelled, since)) if now >= since + 2 * GRACE => {
                     give_up(&worker, &job);

@@ -38,6 +38,7 @@ pub(crate) struct Running {
     claimed: Instant,
     /// Its handler has: a job may wait for a slot, or for a thread of the handlers' runtime.
     started: OnceLock<Instant>,
+    got_slot: OnceLock<Instant>,
     /// Cancelled when the job has to end; why is in `stopped`.
     pub(crate) stop: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
@@ -124,6 +125,7 @@ impl Slots {
             max_retries,
             claimed: Instant::now(),
             started: OnceLock::new(),
+            got_slot: OnceLock::new(),
             stop: CancellationToken::new(),
             stopped: OnceLock::new(),
             hold: Mutex::new(Hold { held: Some(held), waits_for_slot: claimed >= self.size }),
@@ -161,6 +163,7 @@ impl Entry {
             }
         };
         let mut hold = self.job.hold();
+        let _ = self.job.got_slot.set(Instant::now());
         hold.waits_for_slot = false;
         hold.held.is_some().then_some(slot)
     }
@@ -199,9 +202,10 @@ impl Running {
         self.started.get().is_some()
     }
 
-    /// When it has to have ended. What does not get to run in that time has to end, too.
+    /// When it has to have ended. What has a slot and does not get to run in that time has to end, too.
     pub(crate) fn deadline(&self) -> Instant {
-        *self.started.get().unwrap_or(&self.claimed) + self.kind.timeout.min(LONGEST_TIMEOUT)
+        *self.started.get().or(self.got_slot.get()).unwrap_or(&self.claimed)
+            + self.kind.timeout.min(LONGEST_TIMEOUT)
     }
 
     pub(crate) fn waits_for_slot(&self) -> bool {
