@@ -1,4 +1,4 @@
-//! What each measurement stands on: a Redis, a client, jobs.
+//! What each measurement stands on: a Redis, a client, jobs, a worker.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -122,9 +122,10 @@ pub(crate) fn job_of(
     Ok(NewJob::new(client.new_id(), queue, kind, &record, due))
 }
 
-/// A worker within this process, for the kinds of [`noted`], until the token is cancelled.
+/// Runs until the token is cancelled.
 pub(crate) type Worker = (CancellationToken, JoinHandle<anyhow::Result<()>>);
 
+/// Within this process, for the kinds of [`noted`].
 pub(crate) async fn worker(port: u16, concurrency: usize) -> anyhow::Result<Worker> {
     let client = client_of(port).await?;
     let stop = CancellationToken::new();
