@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use atode_jobs::{Backoff, JobContext};
-use atode_queue::{JobId, WorkerId};
+use atode_queue::{FencingToken, JobId, WorkerId};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const PAYLOAD: &str = r#"{"message":"hello world 000000001"}"#;
@@ -14,7 +14,7 @@ fn kinds(criterion: &mut Criterion) {
     let context = JobContext {
         id: JobId::new(1_700_000_000_000),
         attempt: 1,
-        token: "1700000000000000".into(),
+        token: FencingToken::new(1_700_000_000_000_000),
         deadline: Instant::now() + Duration::from_secs(300),
         cancellation: tokio_util::sync::CancellationToken::new(),
         worker: WorkerId::new(1_700_000_000_000),

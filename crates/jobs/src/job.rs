@@ -1,9 +1,8 @@
 //! What a kind of job is.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atode_queue::{JobId, WorkerId};
+use atode_queue::{FencingToken, JobId, WorkerId};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::sync::CancellationToken;
@@ -51,8 +50,10 @@ pub struct JobContext {
     pub id: JobId,
     /// Counted from 1.
     pub attempt: u32,
-    /// Of this run's lease; as a number greater in each later run of the job.
-    pub token: Arc<str>,
+    /// A number that is greater in each later run of the job: a store that keeps it beside what it
+    /// stores can refuse a smaller one, and so a run that was overtaken. `token.get()` is a `u64` below
+    /// 2^53.
+    pub token: FencingToken,
     /// When the run times out.
     pub deadline: Instant,
     /// Cancelled at the timeout, when the lease is lost and at a shutdown that waits no longer.

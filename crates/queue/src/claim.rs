@@ -9,8 +9,9 @@ use fred::types::{Key, Value};
 use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
+use crate::fencing::{FencingToken, Lease, LeaseRef};
 use crate::keys::Set;
-use crate::lease::{Lease, millis};
+use crate::lease::millis;
 use crate::record::History;
 use crate::scripts::CLAIM;
 
@@ -83,7 +84,7 @@ impl Client {
 
 fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
     let [now, next_due, token, without_record] = reply.get(..4)? else { return None };
-    let token: Arc<str> = token.as_str()?.as_ref().into();
+    let token = FencingToken::parse(&token.as_str()?); // none where the queue is paused
     let mut claim = Claim {
         now: now.as_i64()?,
         next_due: next_due.as_i64().filter(|due| *due >= 0),
@@ -104,8 +105,9 @@ fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
                 Value::Null => History::default(),
                 state => History::decode_or_start_anew(id, &state.as_str()?),
             };
+            let name = LeaseRef { queue: options.queue.clone(), kind: kind.clone(), id, token: token? };
             claim.jobs.push(Claimed {
-                lease: Lease { queue: options.queue.clone(), kind: kind.clone(), id, token: token.clone() },
+                lease: Lease(name),
                 due: id_and_due[1].as_f64()? as i64,
                 record: record.clone().into_bytes()?,
                 history,

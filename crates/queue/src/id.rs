@@ -25,21 +25,73 @@ static IN_ORDER: LazyLock<std::sync::Mutex<ContextV7>> =
 pub struct JobId(Uuid);
 
 /// A worker process, from its start to its end: never used again.
-pub type WorkerId = JobId;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(Uuid);
 
 #[derive(Debug, thiserror::Error)]
 #[error("an id is a UUID such as 0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b")]
 pub struct InvalidId;
 
-impl JobId {
-    /// A fresh id that carries `now` (Unix ms, Redis' clock as far as it is known).
-    pub fn new(now: i64) -> Self {
-        let ms = now.max(0) as u64;
-        let context = IN_ORDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let at = Timestamp::from_unix(&*context, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
-        JobId(Uuid::new_v7(at))
-    }
+fn new_uuid(now: i64) -> Uuid {
+    let ms = now.max(0) as u64;
+    let context = IN_ORDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let at = Timestamp::from_unix(&*context, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
+    Uuid::new_v7(at)
+}
 
+fn parse_uuid(text: &str) -> Result<Uuid, InvalidId> {
+    match text.len() {
+        36 => Uuid::try_parse(text).map_err(|_| InvalidId),
+        22 => {
+            let bytes = SHORT.decode(text.as_bytes()).map_err(|_| InvalidId)?;
+            Uuid::from_slice(&bytes).map_err(|_| InvalidId)
+        }
+        _ => Err(InvalidId),
+    }
+}
+
+macro_rules! ids {
+    ($($id:ident),+) => {$(
+        impl $id {
+            /// A fresh id that carries `now` (Unix ms, Redis' clock as far as it is known).
+            pub fn new(now: i64) -> Self {
+                $id(new_uuid(now))
+            }
+        }
+
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        /// Takes the hyphenated form, and the short form that stands in Redis.
+        impl FromStr for $id {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse_uuid(text).map($id)
+            }
+        }
+
+        impl serde::Serialize for $id {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $id {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+ids!(JobId, WorkerId);
+
+impl JobId {
     /// The instant that the id carries, Unix ms; `None` for a UUID that was not made here.
     pub fn made_at(self) -> Option<i64> {
         if self.0.get_version_num() != 7 {
@@ -52,40 +104,6 @@ impl JobId {
     /// As it stands in Redis.
     pub fn short(self) -> String {
         SHORT.encode(self.0.as_bytes())
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-/// Takes the hyphenated form, and the short form for whoever copies it out of Redis.
-impl FromStr for JobId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        match text.len() {
-            36 => Uuid::try_parse(text).map(JobId).map_err(|_| InvalidId),
-            22 => {
-                let bytes = SHORT.decode(text.as_bytes()).map_err(|_| InvalidId)?;
-                Uuid::from_slice(&bytes).map(JobId).map_err(|_| InvalidId)
-            }
-            _ => Err(InvalidId),
-        }
-    }
-}
-
-impl serde::Serialize for JobId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for JobId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Leases, and what may be done with one: extend it, or settle the job.
+//! What may be done under a lease: extend it, or settle the job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,11 @@ use fred::types::{Key, Value};
 use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
-use crate::id::JobId;
+use crate::fencing::{Lease, LeaseRef};
 use crate::keys::{QueueKeys, Set};
 use crate::record::History;
 use crate::scripts::{BURY, COMPLETE, EXTEND, RELEASE, RETRY, Script};
 use crate::trim::{CANCELLED_RETENTION, MAX_FINISHED};
-
-/// The hold that a worker has on a job for a limited time. Settling takes it by value: what was
-/// settled cannot be settled again.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a job that is not settled comes back when its lease runs out"]
-pub struct Lease {
-    pub(crate) queue: Arc<str>,
-    pub(crate) kind: Arc<str>,
-    pub(crate) id: JobId,
-    pub(crate) token: Arc<str>,
-}
 
 /// What became of a run, to be written under its lease.
 #[derive(Debug)]
@@ -65,28 +54,6 @@ pub struct Settled {
 }
 
 impl Lease {
-    pub fn id(&self) -> JobId {
-        self.id
-    }
-
-    pub fn queue(&self) -> &Arc<str> {
-        &self.queue
-    }
-
-    pub fn kind(&self) -> &Arc<str> {
-        &self.kind
-    }
-
-    /// Greater for each later lease of the job: write it beside an effect and refuse a smaller one.
-    pub fn token(&self) -> &Arc<str> {
-        &self.token
-    }
-
-    /// A second name of the same lease, for [`Client::extend`] only.
-    pub fn for_extension(&self) -> Lease {
-        Lease { queue: self.queue.clone(), kind: self.kind.clone(), id: self.id, token: self.token.clone() }
-    }
-
     pub fn complete(self, retention: Duration, history: History) -> Settlement {
         Settlement { lease: self, outcome: Outcome::Complete { retention, history } }
     }
@@ -132,7 +99,7 @@ impl Settlement {
 
     /// What goes to Redis in one call has this in common.
     fn call(&self) -> (&str, &'static str) {
-        (&self.lease.queue, self.name())
+        (self.lease.queue(), self.name())
     }
 
     /// Completed jobs of one group share what complete does with them; kept ones stand first.
@@ -141,7 +108,7 @@ impl Settlement {
             Outcome::Complete { retention, .. } => retention,
             _ => Duration::ZERO,
         };
-        (retention.is_zero(), &self.lease.kind, retention)
+        (retention.is_zero(), self.lease.kind(), retention)
     }
 
     /// When a job that is put back is due.
@@ -161,7 +128,7 @@ impl Settlement {
             Outcome::Release { .. } => None,
             Outcome::Complete { history, .. }
             | Outcome::Retry { history, .. }
-            | Outcome::Bury { history } => Some(history.encode(&self.lease.token).into()),
+            | Outcome::Bury { history } => Some(history.encode(self.lease.token()).into()),
         }
     }
 }
@@ -223,7 +190,7 @@ impl Client {
     pub async fn extend(
         &self,
         queue: &str,
-        leases: &[Lease],
+        leases: &[LeaseRef],
         lease: Duration,
     ) -> Result<Vec<Verdict>, Error> {
         let keys = self.keys().queue(queue);
@@ -244,12 +211,12 @@ impl Client {
     /// All of one queue and one transition.
     async fn settle_call(&self, group: &[Settlement]) -> Result<Vec<Verdict>, Error> {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
-        let keys = self.keys().queue(&first.lease.queue);
+        let keys = self.keys().queue(first.lease.queue());
         let transition = first.transition();
         let mut script_keys =
             vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
         let mut args = (transition.head)(&keys);
-        push_leases(&mut args, group.iter().map(Settlement::lease));
+        push_leases(&mut args, group.iter().map(|settlement| &settlement.lease.0));
         if let Outcome::Complete { .. } = first.outcome {
             for same in group.chunk_by(|a, b| a.group() == b.group()) {
                 let (_, kind, retention) = same[0].group();
@@ -258,7 +225,7 @@ impl Client {
             }
         } else {
             let mut kinds = KindPlaces::default();
-            args.extend(group.iter().map(|settlement| kinds.place(&settlement.lease.kind)));
+            args.extend(group.iter().map(|settlement| kinds.place(settlement.lease.kind())));
             script_keys.extend(kinds.keys(&keys, transition.sets));
         }
         args.extend(group.iter().filter_map(Settlement::delay));
@@ -271,11 +238,11 @@ impl Client {
 /// What scripts on held jobs judge by: how many, their ids, their tokens.
 pub(crate) fn push_leases<'a>(
     args: &mut Vec<Value>,
-    leases: impl ExactSizeIterator<Item = &'a Lease> + Clone,
+    leases: impl ExactSizeIterator<Item = &'a LeaseRef> + Clone,
 ) {
     args.push((leases.len() as i64).into());
     args.extend(leases.clone().map(|lease| Value::from(lease.id.short())));
-    args.extend(leases.map(|lease| Value::from(&*lease.token)));
+    args.extend(leases.map(|lease| Value::from(lease.token.get() as i64)));
 }
 
 /// The kinds of a call and the place of each, from 1 as Lua counts.

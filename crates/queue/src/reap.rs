@@ -7,8 +7,9 @@ use fred::types::{Key, Value};
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::fencing::{ExpiredLease, FencingToken, LeaseRef};
 use crate::keys::Set;
-use crate::lease::{KindPlaces, Lease, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases};
+use crate::lease::{KindPlaces, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases};
 use crate::record::{History, Run, WorkerRef};
 use crate::scripts::{EXPIRED, REAP};
 
@@ -17,12 +18,12 @@ const LOOKED_AT: i64 = 500;
 
 /// Stands in state where a settlement has its token: the lease that ran out settled nothing, and its
 /// holder has to be told so.
-const REAPED: &str = "0";
+const REAPED: FencingToken = FencingToken::new(0);
 
 /// An active job whose lease ran out, as it stood when it was looked at.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Expired {
-    pub lease: Lease,
+    pub lease: ExpiredLease,
     pub history: History,
     /// The run that it was claimed for.
     pub run: Run,
@@ -33,7 +34,7 @@ pub struct Expired {
 /// Where an expired job goes.
 #[derive(Debug)]
 pub struct Reaped {
-    pub lease: Lease,
+    pub lease: ExpiredLease,
     pub history: History,
     /// Due again after this; none: dead.
     pub due_after: Option<Duration>,
@@ -66,8 +67,8 @@ impl Client {
         for chunk in jobs.chunks(crate::MAX_BATCH) {
             let mut kinds = KindPlaces::default();
             let mut args = back_or_cancelled(&keys);
-            push_leases(&mut args, chunk.iter().map(|job| &job.lease));
-            args.extend(chunk.iter().map(|job| kinds.place(&job.lease.kind)));
+            push_leases(&mut args, chunk.iter().map(|job| &job.lease.0));
+            args.extend(chunk.iter().map(|job| kinds.place(job.lease.kind())));
             args.extend(chunk.iter().map(|job| job.due_after.map_or(Value::Integer(-1), millis)));
             args.extend(chunk.iter().map(|job| Value::from(job.history.encode(REAPED))));
             let mut script_keys =
@@ -87,7 +88,7 @@ fn decode(job: &[Value], kinds: &[Arc<str>], queue: &Arc<str>, now: i64) -> Opti
     let entry = job[2].as_str()?;
     let (token, started) = Started::decode(&entry)?;
     let history = History::decode_or_start_anew(id, &job[3].as_str()?);
-    let lease = Lease { queue: queue.clone(), kind: kind.clone(), id, token: token.into() };
+    let lease = ExpiredLease(LeaseRef { queue: queue.clone(), kind: kind.clone(), id, token });
     let run = started.into_run(&history);
     Some(Expired { lease, history, run, now })
 }
@@ -102,14 +103,15 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) fn decode(entry: &str) -> Option<(&str, Self)> {
+    pub(crate) fn decode(entry: &str) -> Option<(FencingToken, Self)> {
         let mut parts = entry.splitn(5, ' ');
         let marked = parts.next()?;
         let token = marked.trim_end_matches('!');
+        let unwanted = token.len() < marked.len();
         let due = parts.next()?.parse::<f64>().ok()? as i64;
         let start = parts.next()?.parse().ok()?;
         let worker = serde_json::from_str(parts.nth(1)?).ok()?;
-        Some((token, Started { unwanted: token.len() < marked.len(), due, start, worker }))
+        Some((FencingToken::parse(token)?, Started { unwanted, due, start, worker }))
     }
 
     pub(crate) fn into_run(self, history: &History) -> Run {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::fencing::FencingToken;
 use crate::id::{JobId, WorkerId};
 
 /// The job as it was enqueued. What the kind decides anyway is left out: it costs memory for each
@@ -158,7 +159,7 @@ impl History {
 
     /// What a script stores behind the time: `token crashes json`. The number of crashes stands
     /// in front because claim decides by it.
-    pub(crate) fn encode(&self, token: &str) -> String {
+    pub(crate) fn encode(&self, token: FencingToken) -> String {
         let json = serde_json::to_string(self).expect("strings and numbers always serialise");
         format!("{token} {} {json}", self.crashes)
     }
@@ -242,7 +243,7 @@ mod tests {
         }
         history = history.with_failure(Failure::new(FailureCause::Crash, "gone", run(13), 3));
         assert_eq!((history.failed, history.crashes, history.failures.len()), (12, 1, History::KEPT));
-        let entry = format!("1700 {}", history.encode("42"));
+        let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
         assert!(entry.starts_with("1700 42 1 {"));
         assert_eq!(History::decode(&entry).unwrap(), (Some(1700), history));
     }

@@ -98,7 +98,7 @@ async fn work(test: &TestQueue, ledger: &Ledger, mut dice: Dice) {
                 tokio::time::sleep(dice.up_to_ms(8)).await;
             }
             if dice.roll(6) == 0 {
-                let lease = [job.lease.for_extension()];
+                let lease = [job.lease.reference()];
                 test.client.extend(&test.queue, &lease, dice.up_to_ms(50)).await.unwrap();
             }
             let calm = ledger.calm.load(Ordering::Relaxed);

@@ -7,13 +7,13 @@ mod support;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use atode_queue::{Due, FailureCause, Lease, Reaped, State, Verdict};
-use support::{HOUR, LEASE, TestQueue, failed};
+use atode_queue::{Claimed, Due, Expired, FailureCause, Lease, LeaseRef, Reaped, State, Verdict};
+use support::{HOUR, INSTANT, LEASE, TestQueue, failed};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
 fn token(lease: &Lease) -> i64 {
-    lease.token().parse().unwrap()
+    i64::try_from(lease.token().get()).unwrap()
 }
 
 /// Reaps the one lease that runs out, due again at once.
@@ -79,38 +79,49 @@ async fn tokens_increase_even_while_the_fence_is_ahead_of_the_clock() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_lost_the_lease_settles_nothing() {
     let test = TestQueue::start().await;
-    let id = test.enqueue_now().await;
-    let late = test.claim_one_for_an_instant().await;
-    reap_one(&test).await;
-    let every_way = || {
-        [
-            late.lease.for_extension().complete(HOUR, late.history.clone()),
-            late.lease.for_extension().complete(Duration::ZERO, late.history.clone()),
-            late.lease.for_extension().retry(HOUR, late.history.clone()),
-            late.lease.for_extension().bury(late.history.clone()),
-            late.lease.for_extension().release(Duration::ZERO),
-            late.lease.for_extension().release(HOUR),
-        ]
-    };
-    let refused = async || {
+    let made = test.enqueue_many(6, NOW).await;
+    let late = test.claim_for(6, INSTANT).await.jobs;
+    let (leases, token) =
+        (late.iter().map(|job| job.lease.reference()).collect::<Vec<_>>(), late[0].lease.token());
+    let mut settlements: Vec<_> = late
+        .into_iter()
+        .enumerate()
+        .map(|(way, Claimed { lease, history, .. })| match way {
+            0 => lease.complete(HOUR, history),
+            1 => lease.complete(Duration::ZERO, history),
+            2 => lease.retry(HOUR, history),
+            3 => lease.bury(history),
+            4 => lease.release(Duration::ZERO),
+            _ => lease.release(HOUR),
+        })
+        .collect();
+    let mut refused = async || {
         let before = test.snapshot();
-        for settlement in every_way() {
-            let (settlement, verdict) = test.settle(settlement).await;
+        let settled = test.client.settle(std::mem::take(&mut settlements)).await;
+        assert_eq!(settled.answered.len(), 6);
+        for (settlement, verdict) in settled.answered {
             assert_eq!(verdict, Verdict::Stale, "{settlement:?}");
+            settlements.push(settlement);
         }
-        let lease = [late.lease.for_extension()];
-        assert_eq!(test.client.extend(&test.queue, &lease, LEASE).await.unwrap(), [Verdict::Stale]);
+        assert_eq!(test.client.extend(&test.queue, &leases, LEASE).await.unwrap(), [Verdict::Stale; 6]);
         test.check_unchanged(&before);
     };
-    // While it waits, while somebody else runs it, and when that has finished.
+    // While they wait, while somebody else runs them, and when that has finished.
+    let expired = test.until_expired(6).await.into_iter();
+    let back =
+        |job: Expired| Reaped { lease: job.lease, history: job.history, due_after: Some(Duration::ZERO) };
+    let back: Vec<_> = expired.map(back).collect();
+    assert_eq!(test.client.reap(&test.queue, &back).await.unwrap(), [Verdict::Done; 6]);
     refused().await;
-    let next = test.claim_one().await;
-    assert!(token(&next.lease) > token(&late.lease));
+    let next = test.claim(6).await.jobs;
+    assert!(next[0].lease.token() > token);
     refused().await;
-    assert_eq!(test.state(id).await, State::Active);
-    test.done(next.lease.complete(HOUR, next.history)).await;
+    assert_eq!(test.state(made[0]).await, State::Active);
+    for job in next {
+        test.done(job.lease.complete(HOUR, job.history)).await;
+    }
     refused().await;
-    assert_eq!(test.state(id).await, State::Completed);
+    assert_eq!(test.state(made[0]).await, State::Completed);
     test.check_invariants();
 }
 
@@ -133,7 +144,7 @@ async fn a_settlement_that_is_repeated_was_already_written() {
         let (settlement, verdict) = test.settle(settlement).await;
         assert_eq!(verdict, Verdict::Done, "{settlement:?}");
         let before = test.snapshot();
-        let lease = settlement.lease().for_extension();
+        let lease = settlement.lease().reference();
         let (settlement, verdict) = test.settle(settlement).await;
         assert_eq!(verdict, Verdict::Already, "{settlement:?}");
         assert_ne!(test.client.extend(&test.queue, &[lease], LEASE).await.unwrap(), [Verdict::Done]);
@@ -158,17 +169,16 @@ async fn a_release_that_is_repeated_after_the_next_claim_does_not_touch_its_leas
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_one_call_the_same_settlement_counts_once_and_a_lost_lease_stays_stale() {
+async fn in_one_call_the_last_lease_of_a_job_counts_and_a_lost_one_is_stale() {
     let test = TestQueue::start().await;
     test.enqueue_now().await;
     let late = test.claim_one_for_an_instant().await;
     reap_one(&test).await;
     let job = test.claim_one().await;
-    let complete = |lease: &Lease| lease.for_extension().complete(HOUR, job.history.clone());
-    let settlements = [&late.lease, &job.lease, &late.lease, &job.lease].map(complete);
+    let settlements = [late.lease, job.lease].map(|lease| lease.complete(HOUR, job.history.clone()));
     let settled = test.client.settle(settlements.into()).await;
     let verdicts: Vec<_> = settled.answered.iter().map(|(_, verdict)| *verdict).collect();
-    assert_eq!(verdicts, [Verdict::Stale, Verdict::Done, Verdict::Stale, Verdict::Already]);
+    assert_eq!(verdicts, [Verdict::Stale, Verdict::Done]);
     test.check_invariants();
 }
 
@@ -183,15 +193,14 @@ async fn a_lease_that_ran_out_is_still_its_holders_until_it_is_reaped() {
             test.done(job.lease.complete(HOUR, job.history)).await;
             assert_eq!(test.state(id).await, State::Completed);
         } else {
-            let leases = [job.lease];
+            let leases = [job.lease.reference()];
             let before = test.now();
             assert_eq!(test.client.extend(&test.queue, &leases, LEASE).await.unwrap(), [Verdict::Done]);
             let deadline = test.score("lease", id).unwrap();
             assert!((before..=test.now()).contains(&(deadline - 30_000)));
-            let [lease] = leases;
             assert!(test.expired().await.is_empty());
             // Under the same token as before.
-            test.done(lease.complete(HOUR, job.history)).await;
+            test.done(job.lease.complete(HOUR, job.history)).await;
         }
         assert!(test.expired().await.is_empty());
         test.check_invariants();
@@ -211,7 +220,7 @@ async fn more_leases_than_a_call_takes_are_extended_and_settled_in_several() {
         jobs.extend(test.claim(1_000).await.jobs);
     }
     assert_eq!(jobs.len(), 2_500);
-    let leases: Vec<Lease> = jobs.iter().map(|job| job.lease.for_extension()).collect();
+    let leases: Vec<LeaseRef> = jobs.iter().map(|job| job.lease.reference()).collect();
     let verdicts = test.client.extend(&test.queue, &leases, HOUR).await.unwrap();
     assert_eq!(verdicts, vec![Verdict::Done; 2_500]);
 

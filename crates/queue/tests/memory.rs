@@ -47,7 +47,7 @@ async fn with_its_memory_full_redis_refuses_new_jobs_and_the_others_are_worked_o
 
     let mut jobs = test.claim(5).await.jobs;
     assert_eq!(support::ids(&jobs), made[..5]);
-    let leases: Vec<_> = jobs.iter().map(|job| job.lease.for_extension()).collect();
+    let leases: Vec<_> = jobs.iter().map(|job| job.lease.reference()).collect();
     assert_eq!(test.client.extend(&test.queue, &leases, HOUR).await.unwrap(), [Verdict::Done; 5]);
     let mut next = || jobs.remove(0);
     let job = next();

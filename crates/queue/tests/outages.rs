@@ -43,7 +43,7 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again_and_run_once() {
     assert_eq!(ids(&claim.jobs), [id]);
     let job = claim.jobs.into_iter().next().unwrap();
     flush();
-    let leases = [job.lease.for_extension()];
+    let leases = [job.lease.reference()];
     assert!(test.client.extend(&test.queue, &leases, HOUR).await.is_ok());
     flush();
     test.done(job.lease.complete(HOUR, job.history)).await;
@@ -233,7 +233,7 @@ async fn every_call_is_answered_while_redis_is_silent() {
     let test = TestQueue::start().await;
     test.enqueue_many(3, NOW).await;
     let jobs = test.claim(2).await.jobs;
-    let leases: Vec<_> = jobs.iter().map(|job| job.lease.for_extension()).collect();
+    let leases: Vec<_> = jobs.iter().map(|job| job.lease.reference()).collect();
     test.redis.pause();
     let start = Instant::now();
     let (settled, extended, claimed, expired, trimmed) = tokio::join!(

@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use atode_queue::{Due, Expired, FailureCause, Reaped, State, Verdict};
+use atode_queue::{Claimed, Due, Expired, FailureCause, Reaped, State, Verdict};
 use support::{HOUR, INSTANT, KIND, LEASE, TestQueue, failed};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -16,9 +16,14 @@ fn back(job: Expired, due_after: Duration) -> Reaped {
 
 /// A job whose lease has run out.
 async fn one_expired(test: &TestQueue) -> Expired {
+    one_late(test).await.1
+}
+
+/// A job whose lease has run out, as its holder has it and as a sweeper sees it.
+async fn one_late(test: &TestQueue) -> (Claimed, Expired) {
     test.enqueue_now().await;
-    test.claim_one_for_an_instant().await;
-    test.until_expired(1).await.remove(0)
+    let job = test.claim_one_for_an_instant().await;
+    (job, test.until_expired(1).await.remove(0))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,8 +37,7 @@ async fn only_leases_that_ran_out_are_listed_and_with_what_is_known_of_the_run()
     let waiting = test.enqueue_now().await;
 
     let expired = test.until_expired(1).await.remove(0);
-    assert_eq!(expired.lease, claim.jobs[0].lease);
-    assert_eq!(expired.lease.id(), id);
+    assert_eq!((expired.lease.id(), expired.lease.token()), (id, claim.jobs[0].lease.token()));
     assert_eq!(expired.run, test.run(&claim.jobs[0], claim.now));
     assert!(expired.now > claim.now);
     assert_eq!(test.state(held).await, State::Active);
@@ -94,14 +98,13 @@ async fn a_job_that_is_not_to_come_back_is_buried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_was_extended_in_the_meantime_is_not_reaped() {
     let test = TestQueue::start().await;
-    let expired = one_expired(&test).await;
-    let lease = [expired.lease.for_extension()];
+    let (job, expired) = one_late(&test).await;
+    let lease = [job.lease.reference()];
     assert_eq!(test.client.extend(&test.queue, &lease, LEASE).await.unwrap(), [Verdict::Done]);
     let before = test.snapshot();
     assert_ne!(test.reap(back(expired, Duration::ZERO)).await, Verdict::Done);
     test.check_unchanged(&before);
-    let [lease] = lease;
-    test.done(lease.bury(atode_queue::History::default())).await;
+    test.done(job.lease.bury(job.history)).await;
     test.check_invariants();
 }
 
@@ -109,8 +112,7 @@ async fn a_lease_that_was_extended_in_the_meantime_is_not_reaped() {
 async fn a_job_that_was_settled_in_the_meantime_is_not_reaped() {
     let test = TestQueue::start().await;
     for way in 0..5 {
-        let expired = one_expired(&test).await;
-        let (lease, history) = (expired.lease.for_extension(), expired.history.clone());
+        let (Claimed { lease, history, .. }, expired) = one_late(&test).await;
         test.done(match way {
             0 => lease.complete(HOUR, history),
             1 => lease.complete(Duration::ZERO, history),
@@ -136,7 +138,10 @@ async fn a_job_that_was_claimed_again_in_the_meantime_is_not_reaped() {
     let test = TestQueue::start().await;
     let first = one_expired(&test).await;
     let second = test.until_expired(1).await.remove(0);
-    assert_eq!(test.reap(back(first, Duration::ZERO)).await, Verdict::Done);
+    // Twice in one call, it goes back once.
+    let twice = [back(first.clone(), Duration::ZERO), back(first, Duration::ZERO)];
+    let verdicts = test.client.reap(&test.queue, &twice).await.unwrap();
+    assert_eq!(verdicts, [Verdict::Done, Verdict::Already]);
     test.claim_one_for_an_instant().await;
     test.until_expired(1).await;
     let before = test.snapshot();

@@ -60,7 +60,7 @@ async fn refused_and_recovered(
     assert_eq!(code(&error), Some(expected), "{error:?}");
     let error = refused_claim(&test).await;
     assert_eq!(code(&error), Some(expected), "{error:?}");
-    assert!(test.client.extend(&test.queue, &[job.lease.for_extension()], LEASE).await.is_err());
+    assert!(test.client.extend(&test.queue, &[job.lease.reference()], LEASE).await.is_err());
     let settled = test.client.settle(vec![job.lease.complete(HOUR, job.history)]).await;
     assert!(settled.error.is_some() && settled.answered.is_empty(), "{settled:?}");
     test.check_unchanged(&before);

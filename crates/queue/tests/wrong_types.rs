@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Due, Error, History, Idempotency, Lease, NewJob, Operation, Reaped, State};
+use atode_queue::{Due, Error, History, Idempotency, LeaseRef, NewJob, Operation, Reaped, State};
 use support::{HOUR, INSTANT, KIND, TestQueue};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -148,7 +148,8 @@ async fn extend_prolongs_nothing() {
         let test = test.with_kinds(&["test:other", KIND]);
         test.enqueue_now().await;
         test.enqueue_of("test:other", NOW).await;
-        let leases: Vec<Lease> = test.claim(2).await.jobs.into_iter().map(|job| job.lease).collect();
+        let leases: Vec<LeaseRef> =
+            test.claim(2).await.jobs.iter().map(|job| job.lease.reference()).collect();
         assert_nothing_happens(&test, key, async || {
             test.client.extend(&test.queue, &leases, HOUR).await.err()
         })

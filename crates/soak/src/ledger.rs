@@ -37,13 +37,12 @@ pub(crate) fn now() -> u64 {
 
 /// One line, in one write: of a killed process it is there as a whole or not at all.
 pub(crate) fn write_run(dir: &str, event: Event, key: &str, ctx: &JobContext) {
-    let token = ctx.token.parse().expect("a token is a number");
     let run = Run {
         event,
         id: ctx.id,
         key: key.to_owned(),
         attempt: ctx.attempt,
-        token,
+        token: ctx.token.get(),
         worker: ctx.worker,
         at: now(),
     };

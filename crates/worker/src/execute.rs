@@ -128,7 +128,7 @@ async fn run(worker: &Worker, job: &Running, payload: &Result<Bytes, Error>) -> 
     let ctx = JobContext {
         id: job.id,
         attempt: job.run.attempt,
-        token: job.token.clone(),
+        token: job.token,
         deadline,
         cancellation: job.stop.clone(),
         worker: worker.me.id,

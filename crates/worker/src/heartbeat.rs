@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use atode_queue::{Error, Lease, Registration, Verdict, WorkerRequest, WorkerState};
+use atode_queue::{Error, LeaseRef, Registration, Verdict, WorkerRequest, WorkerState};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ async fn beat(worker: &Worker) {
             tracing::debug!(%error, "the registration cannot be renewed now");
         }
     }
-    let mut queues: HashMap<Arc<str>, Vec<(Arc<Running>, Lease)>> = HashMap::new();
+    let mut queues: HashMap<Arc<str>, Vec<(Arc<Running>, LeaseRef)>> = HashMap::new();
     for job in worker.slots.all() {
         if let Some(lease) = job.lease() {
             queues.entry(lease.queue().clone()).or_default().push((job, lease));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use atode_jobs::Kind;
-use atode_queue::{History, JobId, Lease, Run};
+use atode_queue::{FencingToken, History, JobId, Lease, LeaseRef, Run};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ pub(crate) struct Slots {
 pub(crate) struct Running {
     number: u64,
     pub(crate) id: JobId,
-    pub(crate) token: Arc<str>,
+    pub(crate) token: FencingToken,
     pub(crate) kind: Arc<Kind>,
     pub(crate) run: Run,
     pub(crate) max_retries: u32,
@@ -119,7 +119,7 @@ impl Slots {
         let job = Arc::new(Running {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             id: held.lease.id(),
-            token: held.lease.token().clone(),
+            token: held.lease.token(),
             kind,
             run,
             max_retries,
@@ -226,8 +226,8 @@ impl Running {
     }
 
     /// A name of the lease to extend it by; none where the job is settled.
-    pub(crate) fn lease(&self) -> Option<Lease> {
-        self.hold().held.as_ref().map(|held| held.lease.for_extension())
+    pub(crate) fn lease(&self) -> Option<LeaseRef> {
+        self.hold().held.as_ref().map(|held| held.lease.reference())
     }
 
     fn hold(&self) -> MutexGuard<'_, Hold> {

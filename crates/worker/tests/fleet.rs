@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use atode_jobs::Job as _;
-use atode_queue::{JobId, Registration, State, WorkerRef, WorkerState};
+use atode_queue::{JobId, Registration, State, WorkerId, WorkerRef, WorkerState};
 use atode_testkit::{Worker, eventually};
 use jiff::Timestamp;
 use support::{Act, DEADLINE, Event, Other, Stand, Task, registry, settings};
@@ -68,8 +68,8 @@ fn a_worker_of_another_build_is_a_warning() {
 }
 
 /// The registration of a worker that is not there.
-fn register(stand: &Stand, queue: &str, build: &str) -> JobId {
-    let id = stand.client.new_id();
+fn register(stand: &Stand, queue: &str, build: &str) -> WorkerId {
+    let id = WorkerId::new(stand.client.now());
     let worker = WorkerRef { id, host: "old-host".to_owned(), pid: 4242, build: build.to_owned() };
     let registration = Registration {
         worker,

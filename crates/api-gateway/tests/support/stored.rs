@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
-use atode_queue::{ClaimOptions, Claimed, Client, Due, Enqueued, JobId, NewJob, Record, Verdict, WorkerRef};
+use atode_queue::{
+    ClaimOptions, Claimed, Client, Due, Enqueued, JobId, NewJob, Record, Verdict, WorkerId, WorkerRef,
+};
 use atode_testkit::{RedisServer, eventually};
 use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
@@ -49,7 +51,7 @@ impl Stored {
     /// Takes the one job that is due, as a worker of this name would.
     pub(crate) fn claim(&self, host: &str) -> Claimed {
         let worker = WorkerRef {
-            id: self.client.new_id(),
+            id: WorkerId::new(self.client.now()),
             host: host.to_owned(),
             pid: 7,
             build: "0.1.0+test".to_owned(),

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use atode_queue::{
-    ClaimOptions, Due, Enqueued, Expired, FailureCause, History, Idempotency, JobId, Lease, Moved, Operation,
-    Reaped, Run, State,
+    ClaimOptions, Due, Enqueued, Expired, FailureCause, History, Idempotency, JobId, Lease, LeaseRef, Moved,
+    Operation, Reaped, Run, Settlement, State,
 };
 use proptest::sample::Index;
 
@@ -90,7 +90,11 @@ pub(crate) enum How {
 
 /// A lease that was given out once, held or not.
 struct Given {
-    lease: Lease,
+    name: LeaseRef,
+    /// Until it settles its job.
+    lease: Option<Lease>,
+    /// From then on: it may be sent again, as after a lost answer.
+    settlement: Option<(Settlement, How)>,
     history: History,
     run: Run,
 }
@@ -200,51 +204,63 @@ impl World {
         assert_eq!(claim.without_record, 0);
         let last_token = self.last_token;
         for job in claim.jobs {
-            let token: u64 = job.lease.token().parse().expect("a number");
+            let token = job.lease.token().get();
             assert!(token > last_token, "a token was used twice");
             let known = &self.model.jobs[&job.lease.id().short()];
             assert_eq!((job.history.failed, job.history.crashes), (known.failed, known.crashes));
             self.model.give(&job.lease.id().short(), token);
             let run = self.test.run(&job, claim.now);
-            self.given.push(Given { lease: job.lease, history: job.history, run });
+            self.given.push(Given {
+                name: job.lease.reference(),
+                lease: Some(job.lease),
+                settlement: None,
+                history: job.history,
+                run,
+            });
             self.last_token = token;
         }
     }
 
     async fn extend(&mut self, lease: Index, ms: i64) {
         let Some(given) = pick(&self.given, lease) else { return };
-        let leases = [given.lease.for_extension()];
+        let leases = [given.name.clone()];
         let verdict = self.test.client.extend(&self.test.queue, &leases, duration(ms)).await;
-        let (id, token) = name(&given.lease);
+        let (id, token) = (given.name.id().short(), given.name.token().get());
         assert_eq!(verdict.expect("answered"), [self.model.judge(&id, token)]);
         self.model.extend(&id, token, ms);
     }
 
     async fn settle(&mut self, lease: Index, how: How) {
-        let Some(given) = pick(&self.given, lease) else { return };
-        let (id, token) = name(&given.lease);
-        let history = &given.history;
-        let settlement = || {
-            let lease = given.lease.for_extension();
-            match how {
-                How::Complete(ms) => {
-                    lease.complete(duration(ms), history.clone().finished_with(given.run.clone()))
-                }
-                How::Retry(ms) => {
-                    let history = failed(history, FailureCause::Error, "no", given.run.clone());
-                    lease.retry(duration(ms), history)
-                }
-                How::Bury => lease.bury(failed(history, FailureCause::Error, "no", given.run.clone())),
-                How::Release(ms) => lease.release(duration(ms)),
-                How::HandBack => lease.hand_back(),
+        if self.given.is_empty() {
+            return;
+        }
+        let given = lease.index(self.given.len());
+        let given = &mut self.given[given];
+        let (id, token) = (given.name.id().short(), given.name.token().get());
+        let (mut settlement, how) = match (given.settlement.take(), given.lease.take()) {
+            (Some(again), _) => again,
+            (None, Some(lease)) => {
+                let (history, run) = (given.history.clone(), given.run.clone());
+                let settlement = match how {
+                    How::Complete(ms) => lease.complete(duration(ms), history.finished_with(run)),
+                    How::Retry(ms) => {
+                        lease.retry(duration(ms), failed(&history, FailureCause::Error, "no", run))
+                    }
+                    How::Bury => lease.bury(failed(&history, FailureCause::Error, "no", run)),
+                    How::Release(ms) => lease.release(duration(ms)),
+                    How::HandBack => lease.hand_back(),
+                };
+                (settlement, how)
             }
+            (None, None) => unreachable!("it is one or the other"),
         };
         for _ in 0..2 {
-            let expected = self.model.judge(&id, token);
-            let (_, verdict) = self.test.settle(settlement()).await;
-            assert_eq!(verdict, expected, "{how:?}");
+            let (expected, verdict) = (self.model.judge(&id, token), self.test.settle(settlement).await);
+            settlement = verdict.0;
+            assert_eq!(verdict.1, expected, "{how:?}");
             self.model.settle(&id, token, how);
         }
+        given.settlement = Some((settlement, how));
     }
 
     async fn look(&mut self) {
@@ -257,7 +273,7 @@ impl World {
         let cause = if crash { FailureCause::Crash } else { FailureCause::LeaseLost };
         let (mut jobs, mut expected) = (Vec::new(), Vec::new());
         for looked_at in std::mem::take(&mut self.looked_at) {
-            let (id, token) = name(&looked_at.lease);
+            let (id, token) = (looked_at.lease.id().short(), looked_at.lease.token().get());
             expected.push(self.model.reap(&id, token, due_after, crash));
             let history = failed(&looked_at.history, cause, "gone", looked_at.run);
             jobs.push(Reaped { lease: looked_at.lease, history, due_after: due_after.map(duration) });
@@ -315,10 +331,6 @@ fn shown(job: &model::Job) -> (usize, &'static str, i64, Option<String>) {
 
 fn pick<T>(among: &[T], index: Index) -> Option<&T> {
     (!among.is_empty()).then(|| &among[index.index(among.len())])
-}
-
-fn name(lease: &Lease) -> (String, u64) {
-    (lease.id().short(), lease.token().parse().expect("a number"))
 }
 
 fn duration(ms: i64) -> Duration {

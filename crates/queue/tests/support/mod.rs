@@ -317,7 +317,7 @@ pub(crate) fn settings(port: u16) -> JobqueueRedis {
 }
 
 pub(crate) fn worker(client: &Client, pid: u32) -> WorkerRef {
-    let id: WorkerId = client.new_id();
+    let id = WorkerId::new(client.now());
     WorkerRef { id, host: "a host".to_owned(), pid, build: "0.1.0+test".to_owned() }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn write(dir: &str, event: Event, ctx: &JobContext) {
         event,
         id: ctx.id,
         attempt: ctx.attempt,
-        token: ctx.token.parse().expect("a number"),
+        token: ctx.token.get(),
         worker: ctx.worker,
         pid: std::process::id(),
         at: since.as_millis() as i64,
