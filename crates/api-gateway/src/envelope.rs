@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -16,6 +16,7 @@ use crate::limit;
 use crate::metrics;
 use crate::pages;
 use crate::problem::Problem;
+use crate::routes::Api;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -23,10 +24,10 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds after which to try again when Redis is away.
 const TRY_AGAIN: HeaderValue = HeaderValue::from_static("1");
 
-pub(crate) async fn envelope<B: MessageBody + 'static>(
+pub(crate) async fn envelope(
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, actix_web::Error> {
     let start = Instant::now();
     let id = request_id(&request);
     let response = next.call(request).await?;
@@ -51,9 +52,9 @@ pub(crate) async fn envelope<B: MessageBody + 'static>(
             );
         }
         let document = document(response.request(), &problem, &id);
-        response.into_response(document).map_into_right_body()
+        response.into_response(document)
     } else {
-        response.map_into_left_body()
+        response
     };
     let quotas = limit::quotas(response.request());
     let headers = response.headers_mut();
@@ -68,10 +69,10 @@ pub(crate) async fn envelope<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// A page for whoever looks at pages, else problem+json.
+/// A page for a browser, else problem+json. A browser that calls the API gets problem+json.
 fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let is_api = ["/v1/", "/api/"].iter().any(|api| request.path().starts_with(api));
+    let is_api = request.app_data::<Api>().is_some();
     let mut response = if accept.contains("text/html") && !is_api {
         pages::of_problem(problem, id)
     } else {

@@ -1,9 +1,9 @@
 //! The gateway: HTTP in front of the queue.
 //!
-//! A request's way: `envelope` (request id, errors as problem documents) → `limit` → a handler (`jobs`,
-//! `queues`, `pages`, …) → `body` and `new_job` (what may be enqueued) → the queue. Whatever goes
-//! wrong is a `Problem`, and `problem` alone says how it looks in HTTP. What is no request at all never
-//! comes this way: `unparsed` sees to its reply.
+//! A request's way: `envelope` (request id, errors as problem documents) → `routes` → `limit`, where the route
+//! is limited → a handler (`jobs`, `queues`, `pages`, …) → `body` and `new_job` (what may be enqueued) → the queue. Whatever goes
+//! wrong is a `Problem`, and `problem` alone says how it looks in HTTP. actix refuses by itself, with a bare
+//! 400, 408 or 431, what is no HTTP request.
 
 mod batch;
 mod body;
@@ -23,7 +23,6 @@ mod problem;
 mod queues;
 mod routes;
 mod serve;
-mod unparsed;
 mod workers;
 
 pub use command::main;

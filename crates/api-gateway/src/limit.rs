@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
@@ -92,16 +92,15 @@ fn settings(api: &Api) -> Settings {
     Settings::new(&api.rate_limit, of_keys)
 }
 
-/// Counts every request to the API, and adds the headers to every reply.
-pub(crate) async fn limit_requests<B: MessageBody + 'static>(
+/// Counts a request of a route that is limited, and refuses it beyond the limit.
+pub(crate) async fn limit_requests(
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let is_limited = request.path().starts_with("/v1/") || request.path().starts_with("/api/");
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse, actix_web::Error> {
     let gateway = request.app_data::<Data<Gateway>>().cloned();
-    let limit = gateway.as_ref().and_then(|gateway| gateway.limit.as_ref()).filter(|_| is_limited);
+    let limit = gateway.as_ref().and_then(|gateway| gateway.limit.as_ref());
     let Some((limit, subject)) = limit.and_then(|limit| Some((limit, limit.subject(&request)?))) else {
-        return Ok(next.call(request).await?.map_into_left_body());
+        return next.call(request).await;
     };
     let (quotas, problem) = match limit.limiter.check_request(&subject).await {
         Decision::Allowed(quotas) => (quotas, None),
@@ -112,8 +111,8 @@ pub(crate) async fn limit_requests<B: MessageBody + 'static>(
     };
     request.extensions_mut().insert(Limited { counts_for: subject, quotas });
     match problem {
-        None => Ok(next.call(request).await?.map_into_left_body()),
-        Some(problem) => Ok(request.error_response(problem).map_into_right_body()),
+        None => next.call(request).await,
+        Some(problem) => Ok(request.error_response(problem)),
     }
 }
 

@@ -82,6 +82,7 @@ pub(crate) async fn register(
     // Forms are written as queries are.
     let form = Query::<RegisterForm>::from_query(body::text(&body)?);
     let form = form.map_err(|error| Problem::malformed(format!("the form: {error}")))?;
+    gateway.limit_jobs(&request, 1).await?;
     match gateway.register(&form).await {
         Ok(job) => {
             Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/jobs/{}", job.id))).finish())

@@ -1,8 +1,11 @@
 //! Which address leads where.
 
+use actix_web::dev::HttpServiceFactory;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{FromRequest, Handler, Resource, Responder, Route, guard};
+use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard};
 
+use crate::limit::limit_requests;
 use crate::metrics::Pattern;
 use crate::problem::Problem;
 use crate::{batch, dm_jobqueue_handler, health, jobs, kinds, metrics, operations, pages, queues, workers};
@@ -11,30 +14,38 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .app_data(PathConfig::default().error_handler(|error, _| Problem::malformed(format!("the path: {error}")).into()))
         .app_data(QueryConfig::default().error_handler(|error, _| Problem::malformed(format!("the query: {error}")).into()))
-        .service(resource("/v1/jobs", [post(jobs::enqueue)]))
-        .service(resource("/v1/jobs/batch", [post(batch::enqueue)]))
-        .service(resource("/v1/jobs/{id}", [get(jobs::show), delete(operations::delete)]))
-        .service(resource("/v1/jobs/{id}/cancel", [post(operations::cancel)]))
-        .service(resource("/v1/jobs/{id}/run-now", [post(operations::run_now)]))
-        .service(resource("/v1/jobs/{id}/reschedule", [post(operations::reschedule)]))
-        .service(resource("/v1/jobs/{id}/redrive", [post(operations::redrive)]))
-        .service(resource("/v1/kinds", [get(kinds::list)]))
-        .service(resource("/v1/queues", [get(queues::list)]))
-        .service(resource("/v1/queues/{queue}", [get(queues::show)]))
-        .service(resource("/v1/queues/{queue}/pause", [post(queues::pause)]))
-        .service(resource("/v1/queues/{queue}/resume", [post(queues::resume)]))
-        .service(resource("/v1/queues/{queue}/redrive", [post(queues::redrive)]))
-        .service(resource("/v1/queues/{queue}/purge", [post(queues::purge)]))
-        .service(resource("/v1/workers", [get(workers::list)]))
-        .service(resource("/v1/workers/{id}/quiet", [post(workers::quiet)]))
-        .service(resource("/v1/workers/{id}/stop", [post(workers::stop)]))
-        .service(resource("/api/dm-jobqueue/register", [post(dm_jobqueue_handler::register)]))
+        .service(api(
+            "/v1",
+            [
+                resource("/v1/jobs", [post(jobs::enqueue)]),
+                resource("/v1/jobs/batch", [post(batch::enqueue)]),
+                resource("/v1/jobs/{id}", [get(jobs::show), delete(operations::delete)]),
+                resource("/v1/jobs/{id}/cancel", [post(operations::cancel)]),
+                resource("/v1/jobs/{id}/run-now", [post(operations::run_now)]),
+                resource("/v1/jobs/{id}/reschedule", [post(operations::reschedule)]),
+                resource("/v1/jobs/{id}/redrive", [post(operations::redrive)]),
+                resource("/v1/kinds", [get(kinds::list)]),
+                resource("/v1/queues", [get(queues::list)]),
+                resource("/v1/queues/{queue}", [get(queues::show)]),
+                resource("/v1/queues/{queue}/pause", [post(queues::pause)]),
+                resource("/v1/queues/{queue}/resume", [post(queues::resume)]),
+                resource("/v1/queues/{queue}/redrive", [post(queues::redrive)]),
+                resource("/v1/queues/{queue}/purge", [post(queues::purge)]),
+                resource("/v1/workers", [get(workers::list)]),
+                resource("/v1/workers/{id}/quiet", [post(workers::quiet)]),
+                resource("/v1/workers/{id}/stop", [post(workers::stop)]),
+            ],
+        ))
+        .service(api(
+            "/api",
+            [resource("/api/dm-jobqueue/register", [post(dm_jobqueue_handler::register)])],
+        ))
         .service(resource("/healthz", [get(health::healthz)]))
         .service(resource("/readyz", [get(health::readyz)]))
         .service(resource("/metrics", [get(metrics::scrape)]))
         .service(resource("/health", [get(health::health)]))
         .service(resource("/", [get(pages::home)]))
-        .service(resource("/register", [get(pages::register_form), post(pages::register)]))
+        .service(resource("/register", [get(pages::register_form), post(pages::register).limited()]))
         .service(resource("/dm-jobqueue", [get(pages::old_register_page)]))
         .service(resource("/jobs/{id}", [get(pages::job)]))
         .service(resource("/problems/{slug}", [get(pages::problem)]))
@@ -45,14 +56,27 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         }));
 }
 
-/// An address and what it takes; any other method is a 405 that says so.
+/// Marks what programs call.
+pub(crate) struct Api;
+
+/// What programs call: everything below the prefix is limited, also what does not exist there, and all errors
+/// are problem+json. This is a property of the route and not of the path's text, because a path has more than
+/// one spelling (`/%76%31/jobs`).
+fn api<const N: usize>(prefix: &'static str, resources: [Resource; N]) -> impl HttpServiceFactory + 'static {
+    let scope = web::scope(prefix).app_data(Api);
+    resources.into_iter().fold(scope, Scope::service).wrap(from_fn(limit_requests))
+}
+
+/// An address and what it takes; any other method is a 405 that says so. `path` is the whole one, also inside
+/// [`api`].
 fn resource<const N: usize>(path: &'static str, methods: [Method; N]) -> Resource {
     let allow = methods.each_ref().map(|method| method.allow).join(", ");
     let refused = move || {
         let problem = Problem::method_not_allowed(allow.clone());
         async { Err::<&str, _>(problem) }
     };
-    let resource = web::resource(path).app_data(Pattern(path)).default_service(web::to(refused));
+    let below = ["/v1", "/api"].iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
+    let resource = web::resource(below).app_data(Pattern(path)).default_service(web::to(refused));
     methods.into_iter().fold(resource, |resource, method| resource.route(method.route))
 }
 
@@ -60,6 +84,13 @@ struct Method {
     /// As the header `Allow` names it.
     allow: &'static str,
     route: Route,
+}
+
+impl Method {
+    /// Counted by the rate limiter, as the API is.
+    fn limited(self) -> Self {
+        Method { route: self.route.wrap(from_fn(limit_requests)), ..self }
+    }
 }
 
 fn get<F, Args>(handler: F) -> Method

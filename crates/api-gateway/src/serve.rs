@@ -1,34 +1,30 @@
 //! The HTTP server's life, from its port to its orderly end.
 
-use std::future::ready;
-use std::net::TcpListener;
+use std::io;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
-use actix_http::{HttpService, Protocol};
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::App;
-use actix_web::dev::{AppConfig, Server};
 use actix_web::middleware::from_fn;
-use actix_web::rt::net::TcpStream;
 use actix_web::web::Data;
+use actix_web::{App, HttpServer};
 use anyhow::Context;
 use atode_config::Config;
 use atode_jobs::Registry;
 use atode_queue::Client;
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use crate::envelope::envelope;
 use crate::gateway::Gateway;
-use crate::limit::{self, limit_requests};
+use crate::limit;
 use crate::metrics::Metrics;
 use crate::routes::routes;
-use crate::unparsed::Connection;
 
 /// How long the start waits for Redis before it goes on without.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to close.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections that may wait to be accepted; a burst beyond it has to wait for a retry of TCP's.
+const BACKLOG: u32 = 2_048;
 
 /// Serves until `stop` is cancelled, then lets running requests end. Redis may be down at the
 /// start and at any time.
@@ -39,7 +35,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let (host, port) = (config.server.host.as_str(), config.server.port);
-    let listener = TcpListener::bind((host, port)).with_context(|| {
+    let listener = listen(host, port).with_context(|| {
         format!("cannot listen on {host}:{port}; is another gateway running? `--port` takes another one, 0 any free one")
     })?;
     let address = listener.local_addr().context("the address listened on")?;
@@ -59,31 +55,17 @@ pub async fn serve(
     let metrics = Data::new(Metrics::install()?);
     let limit = limit::start(config).await?;
     let gateway = Data::new(Gateway::new(config, registry, client, limit, stop.clone()));
-    let stopping = stop.clone();
-    // What `actix_web::HttpServer` would build, around a `Connection`.
-    let service = move || {
-        let (client, stopping) = (gateway.client.clone(), stopping.clone());
-        let app = App::new()
+    let app = move || {
+        App::new()
             .app_data(gateway.clone())
             .app_data(metrics.clone())
-            .wrap(from_fn(limit_requests))
             .wrap(from_fn(envelope))
-            .configure(routes);
-        let http = HttpService::build()
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            .graceful_shutdown_signal(move || stopping.clone().cancelled_owned())
-            .local_addr(address)
-            .finish(map_config(app.into_factory(), |()| AppConfig::default()));
-        fn_service(move |stream: TcpStream| {
-            let peer = stream.peer_addr().ok();
-            ready(Ok((Connection::new(stream, client.clone()), Protocol::Http1, peer)))
-        })
-        .and_then(http)
+            .configure(routes)
     };
-    let server = Server::build()
+    let server = HttpServer::new(app)
         .shutdown_timeout(config.server.shutdown_timeout.as_secs_f64().ceil() as u64)
         .disable_signals()
-        .listen("http", listener, service)?
+        .listen(listener)?
         .run();
     tracing::info!("listening on http://{address}");
     let handle = server.handle();
@@ -95,4 +77,22 @@ pub async fn serve(
     server.await.context("the HTTP server")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// One socket: the first address that the name has and that can be listened on. Needs a tokio runtime.
+fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        let listen = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)?.into_std()
+        };
+        match listen() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }

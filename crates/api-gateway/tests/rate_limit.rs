@@ -63,6 +63,44 @@ fn every_limited_reply_tells_what_is_left_and_a_refusal_names_the_limit() {
 }
 
 #[test]
+fn the_route_is_limited_however_its_path_is_spelled() {
+    let redis = RedisServer::start();
+    let spellings = [
+        "GET /v1/kinds",
+        "GET /%76%31/kinds",
+        "GET /v%31/k%69nds",
+        "GET /%76%31/nothing",
+        "DELETE /%76%31/kinds",
+        "POST /v1/jobs",
+        "GET /v1",
+        "POST /%61pi/dm-jobqueue/register",
+        "POST /register",
+        "POST /%72egister",
+    ];
+    let gateway = limited(&redis, 1_000)
+        .env("APP__API__RATE_LIMIT__REQUESTS_PER_HOUR", spellings.len().to_string())
+        .start();
+    // As a browser asks.
+    let send = |line: &str| talk(gateway.port(), &request(line, &[("Accept", "text/html")], b""));
+    for (n, line) in spellings.into_iter().enumerate() {
+        let reply = send(line);
+        let left = (spellings.len() - n - 1).to_string();
+        assert_eq!(
+            reply.header("x-ratelimit-hour-remaining"),
+            Some(left.as_str()),
+            "{line}: {:?}",
+            reply.headers
+        );
+    }
+    for line in spellings {
+        let reply = send(line);
+        let is_page = line.ends_with("egister") && !line.contains("dm-jobqueue");
+        let format = if is_page { "text/html; charset=utf-8" } else { "application/problem+json" };
+        assert_eq!((reply.status, reply.header("content-type")), (429, Some(format)), "{line}");
+    }
+}
+
+#[test]
 fn health_and_pages_are_not_limited_and_the_old_call_is() {
     let redis = RedisServer::start();
     let gateway = limited(&redis, 1).start();
