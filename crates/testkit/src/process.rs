@@ -1,8 +1,7 @@
 //! A process whose output goes to files, as it does in production: what is not flushed is not seen.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -12,13 +11,17 @@ use tempfile::TempDir;
 
 use crate::child::OwnedChild;
 use crate::eventually::poll;
+use crate::output::{Output, Stream};
 
 /// Ends with this value, by SIGKILL to its own pid. Where the test is failing by then, the ends of both
 /// outputs are printed.
 pub struct Process {
     name: String,
     child: OwnedChild,
-    dir: TempDir,
+    stdout: Output,
+    stderr: Output,
+    /// Of both outputs.
+    _dir: TempDir,
 }
 
 impl Process {
@@ -32,7 +35,7 @@ impl Process {
             }
         }
         let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
-        ProcessBuilder { name, command }
+        ProcessBuilder { name, command, unread: vec![] }
     }
 
     pub fn pid(&self) -> u32 {
@@ -41,12 +44,12 @@ impl Process {
 
     /// All that it has written so far.
     pub fn stdout(&self) -> String {
-        read(&self.dir.path().join("stdout"))
+        self.stdout.text()
     }
 
     /// All that it has written so far.
     pub fn stderr(&self) -> String {
-        read(&self.dir.path().join("stderr"))
+        self.stderr.text()
     }
 
     /// Waits until all that it has written so far satisfies the condition, and returns that.
@@ -56,13 +59,26 @@ impl Process {
     /// At the deadline, or at once when it has exited and so will never write it.
     #[track_caller]
     pub fn wait_for_stdout(&self, condition: impl FnMut(&str) -> bool, deadline: Duration) -> String {
-        self.wait_for_output("stdout", || self.stdout(), condition, deadline)
+        self.wait_for_output("stdout", &self.stdout, condition, deadline)
     }
 
     /// As [`wait_for_stdout`](Self::wait_for_stdout).
     #[track_caller]
     pub fn wait_for_stderr(&self, condition: impl FnMut(&str) -> bool, deadline: Duration) -> String {
-        self.wait_for_output("stderr", || self.stderr(), condition, deadline)
+        self.wait_for_output("stderr", &self.stderr, condition, deadline)
+    }
+
+    /// Writes into a stream that is [`unread`](ProcessBuilder::unread) until it takes no more: the process
+    /// blocks in its next write to it.
+    ///
+    /// # Panics
+    ///
+    /// Where the stream is a file.
+    pub fn fill(&self, stream: Stream) {
+        match stream {
+            Stream::Stdout => self.stdout.fill(),
+            Stream::Stderr => self.stderr.fill(),
+        }
     }
 
     /// SIGKILL, and waits for its end. Nothing happens to a process that has exited.
@@ -118,14 +134,14 @@ impl Process {
     fn wait_for_output(
         &self,
         stream: &str,
-        read: impl Fn() -> String,
+        output: &Output,
         mut condition: impl FnMut(&str) -> bool,
         deadline: Duration,
     ) -> String {
         let waited = poll(deadline, || {
             // Read after the look at its state: a process that has exited has written all of it.
             let exit = self.try_exit();
-            let text = read();
+            let text = output.read();
             if condition(&text) { Some(Ok(text)) } else { exit.map(Err) }
         });
         let why = match waited {
@@ -138,7 +154,7 @@ impl Process {
 
     fn outputs(&self) -> String {
         let name = &self.name;
-        let (stdout, stderr) = (tail(&self.stdout()), tail(&self.stderr()));
+        let (stdout, stderr) = (tail(&self.stdout.read()), tail(&self.stderr.read()));
         format!("--- stdout of {name}:\n{stdout}\n--- stderr of {name}:\n{stderr}\n---")
     }
 }
@@ -157,6 +173,7 @@ impl Drop for Process {
 pub struct ProcessBuilder {
     name: String,
     command: Command,
+    unread: Vec<Stream>,
 }
 
 impl ProcessBuilder {
@@ -190,13 +207,26 @@ impl ProcessBuilder {
         self
     }
 
+    /// This stream is a pipe that nobody reads, as under a supervisor that hangs. Only
+    /// [`Process::wait_for_stdout`] and [`Process::wait_for_stderr`] read from it, while they wait.
+    /// [`Process::fill`] makes it full.
+    #[must_use]
+    pub fn unread(mut self, stream: Stream) -> Self {
+        self.unread.push(stream);
+        self
+    }
+
     #[track_caller]
     pub fn start(mut self) -> Process {
         let dir = tempfile::Builder::new().prefix("atode-process-").tempdir().expect("a temporary folder");
-        let output = |name: &str| File::create(dir.path().join(name)).expect("a file for its output");
-        self.command.stdin(Stdio::null()).stdout(output("stdout")).stderr(output("stderr"));
+        let output = |stream: Stream| {
+            let path = dir.path().join(stream.name());
+            if self.unread.contains(&stream) { Output::pipe(path) } else { Output::file(path) }
+        };
+        let ((stdout, to_stdout), (stderr, to_stderr)) = (output(Stream::Stdout), output(Stream::Stderr));
+        self.command.stdin(Stdio::null()).stdout(to_stdout).stderr(to_stderr);
         match OwnedChild::spawn(&mut self.command) {
-            Ok(child) => Process { name: self.name, child, dir },
+            Ok(child) => Process { name: self.name, child, stdout, stderr, _dir: dir },
             Err(error) => panic!("can't run {}: {error}", self.name),
         }
     }
@@ -207,8 +237,4 @@ pub(crate) fn tail(text: &str) -> String {
     let mut lines = text.lines().rev().take(100).collect::<Vec<_>>();
     lines.reverse();
     lines.join("\n")
-}
-
-fn read(path: &PathBuf) -> String {
-    String::from_utf8_lossy(&fs::read(path).expect("a file that was made at the start")).into_owned()
 }

@@ -1,10 +1,13 @@
-//! A bad network: a TCP proxy in front of a server, which delays, swallows, cuts, and loses replies.
+//! A bad network: a TCP proxy in front of a server, which delays, throttles, swallows, cuts, loses replies,
+//! and can lead new connections to another server.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use crate::proxy_line::Line;
 
 /// Forwards all connections to one port of 127.0.0.1, where nobody need listen yet, until it is told
 /// otherwise. Ends, and closes all connections, with this value.
@@ -19,7 +22,8 @@ impl Proxy {
     pub fn start(target_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        let network = Arc::new(Network { target: target_port, state: Mutex::default() });
+        let state = Mutex::new(State { target: target_port, ..State::default() });
+        let network = Arc::new(Network { state, requests: Line::default(), replies: Line::default() });
         let accepting = network.clone();
         let listener = Some(thread::spawn(move || accepting.accept(&listener)));
         Self { port, network, listener }
@@ -51,6 +55,29 @@ impl Proxy {
     /// Each piece of a reply arrives this much later; pieces of one connection one after the other.
     pub fn delay(&self, reply: Duration) {
         self.network.lock().mode = Mode::Delay(reply);
+    }
+
+    /// A thin line: at most this many bytes per second in each direction, shared by all connections
+    /// (100 Mbit/s: 12,500,000). A sender that is faster is held up, as by a real line: beyond the sockets'
+    /// own buffers nothing is stored in between.
+    ///
+    /// # Panics
+    ///
+    /// On 0: that is a [`black_hole`](Self::black_hole).
+    pub fn throttle(&self, bytes_per_second: u32) {
+        assert!(bytes_per_second > 0, "a line of 0 bytes per second is a black hole");
+        self.network.lock().mode = Mode::Throttle(bytes_per_second);
+    }
+
+    /// A failover behind one name: connections made from now on go to this port of 127.0.0.1. Those that
+    /// exist live on with the server that they have, unless [`close_all`](Self::close_all) is called too.
+    pub fn switch_to(&self, target_port: u16) {
+        self.network.lock().target = target_port;
+    }
+
+    /// Closes all connections once; new ones are made as before.
+    pub fn close_all(&self) {
+        self.network.lock().close_all();
     }
 
     /// Connections stand, new ones too, and nothing passes in either direction.
@@ -116,19 +143,24 @@ enum Mode {
     #[default]
     Pass,
     Delay(Duration),
+    /// Bytes per second.
+    Throttle(u32),
     BlackHole,
     Cut,
     Ended,
 }
 
 struct Network {
-    target: u16,
     state: Mutex<State>,
+    requests: Line,
+    replies: Line,
 }
 
 #[derive(Default)]
 struct State {
     mode: Mode,
+    /// The server's port.
+    target: u16,
     links: Vec<Arc<Link>>,
     /// Of the request whose reply is to be dropped.
     needle: Option<Vec<u8>>,
@@ -171,7 +203,8 @@ impl Network {
 
     /// A server that can't be reached is a connection that is closed at once.
     fn serve(self: Arc<Self>, client: TcpStream) {
-        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target)) else { return };
+        let target = self.lock().target;
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let link = Arc::new(Link { client, server, loss: Mutex::default() });
         {
@@ -181,9 +214,10 @@ impl Network {
             }
             state.links.push(link.clone());
         }
+        let room = || self.room();
         thread::scope(|scope| {
-            scope.spawn(|| pump(&link.client, &link.server, |piece| self.request(&link, piece)));
-            pump(&link.server, &link.client, |_| self.reply(&link));
+            scope.spawn(|| pump(&link.client, &link.server, room, |piece| self.request(&link, piece)));
+            pump(&link.server, &link.client, room, |piece| self.reply(&link, piece));
             if link.lock().drops_reply {
                 // A server reads what was sent before it hears of the end, and then closes the connection.
                 let _ = link.server.shutdown(Shutdown::Write);
@@ -212,11 +246,16 @@ impl Network {
                 loss.sent.drain(..kept);
             }
         }
+        let mode = state.mode;
+        drop((state, loss));
+        if let Mode::Throttle(rate) = mode {
+            self.requests.carry(piece.len(), rate);
+        }
         Fate::Passed
     }
 
-    fn reply(&self, link: &Link) -> Fate {
-        let delay = {
+    fn reply(&self, link: &Link, piece: &[u8]) -> Fate {
+        let mode = {
             let state = self.lock();
             let mut loss = link.lock();
             if loss.drops_reply {
@@ -226,11 +265,22 @@ impl Network {
                 loss.lossy = true;
                 return Fate::Swallowed;
             }
-            let Mode::Delay(delay) = state.mode else { return Fate::Passed };
-            delay
+            state.mode
         };
-        thread::sleep(delay);
+        match mode {
+            Mode::Delay(delay) => thread::sleep(delay),
+            Mode::Throttle(rate) => self.replies.carry(piece.len(), rate),
+            _ => {}
+        }
         Fate::Passed
+    }
+
+    /// How much to read at once: a thin line takes small pieces, so that connections share it.
+    fn room(&self) -> usize {
+        match self.lock().mode {
+            Mode::Throttle(rate) => Line::piece(rate).min(PIECE),
+            _ => PIECE,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -261,11 +311,19 @@ enum Fate {
     Dropped,
 }
 
+/// The most that is read at once, bytes.
+const PIECE: usize = 64 << 10;
+
 /// Returns when either end is closed, or a piece is dropped.
-fn pump(mut from: &TcpStream, mut to: &TcpStream, mut fate: impl FnMut(&[u8]) -> Fate) {
-    let mut bytes = vec![0; 64 << 10];
+fn pump(
+    mut from: &TcpStream,
+    mut to: &TcpStream,
+    room: impl Fn() -> usize,
+    mut fate: impl FnMut(&[u8]) -> Fate,
+) {
+    let mut bytes = vec![0; PIECE];
     loop {
-        let piece = match from.read(&mut bytes) {
+        let piece = match from.read(&mut bytes[..room()]) {
             Ok(0) => break,
             Ok(n) => &bytes[..n],
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,

@@ -119,8 +119,8 @@ impl RedisServer {
             command.arg(path).arg("--sentinel");
         }
         command.args(["--port", &self.port().to_string(), "--dir"]).arg(self.dir());
-        for (name, value) in &self.builder.settings {
-            command.arg(format!("--{name}")).arg(value);
+        for (name, words) in &self.builder.settings {
+            command.arg(format!("--{name}")).args(words);
         }
         if let Some(clock) = &self.clock {
             command.envs(clock.environment());

@@ -5,7 +5,7 @@ use crate::redis::RedisServer;
 /// Settings of a [`RedisServer`]; a later one overrides an earlier one of the same name.
 #[derive(Debug, Clone)]
 pub struct RedisBuilder {
-    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) settings: Vec<(String, Vec<String>)>,
     pub(crate) password: Option<String>,
     pub(crate) clock: bool,
     /// The first content of a configuration file, for a sentinel: it keeps in there what it learns.
@@ -30,7 +30,7 @@ impl RedisBuilder {
     /// A setting of `redis.conf`: `.arg("maxmemory", "2mb")`.
     #[must_use]
     pub fn arg(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), value.to_owned()));
+        self.settings.push((name.to_owned(), vec![value.to_owned()]));
         self
     }
 

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use crate::binaries::{binary, workspace_root};
 use crate::http::{Http, Request, Response};
+use crate::output::Stream;
 use crate::process::{Process, ProcessBuilder};
 use crate::redis::RedisServer;
+use crate::redis_acl::AclUser;
 use crate::redis_sentinel::RedisSentinel;
 
 /// Generous: many tests start many processes on few cores.
@@ -147,6 +149,20 @@ impl<B> ServiceBuilder<B> {
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
         self.process = self.process.args(args);
+        self
+    }
+
+    /// Connects to the job queue's Redis as this user.
+    #[must_use]
+    pub fn redis_user(self, user: &AclUser) -> Self {
+        let variable = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
+        self.env(variable("USERNAME"), user.name()).env(variable("PASSWORD"), AclUser::PASSWORD)
+    }
+
+    /// See [`ProcessBuilder::unread`]. Of stderr, [`start`](Self::start) reads up to the line that it waits for.
+    #[must_use]
+    pub fn unread(mut self, stream: Stream) -> Self {
+        self.process = self.process.unread(stream);
         self
     }
 

@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use atode_testkit::{Process, Signal, binary};
+use atode_testkit::{Process, Signal, Stream, binary};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -93,6 +93,27 @@ fn a_dropped_process_is_gone_even_when_paused() {
     process.pause();
     drop(process);
     assert_eq!(nix::sys::signal::kill(pid, None), Err(nix::errno::Errno::ESRCH));
+}
+
+#[test]
+fn a_full_pipe_holds_up_who_writes_into_it_and_nobody_else() {
+    let script = "echo early >&2; until [ -e go ]; do sleep 0.01; done; echo out; echo late >&2; echo never";
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let process = Process::builder("/bin/sh")
+        .args(["-c", script])
+        .current_dir(dir.path())
+        .unread(Stream::Stderr)
+        .start();
+    process.wait_for_stderr(|text| text == "early\n", DEADLINE);
+    process.fill(Stream::Stderr);
+    std::fs::write(dir.path().join("go"), "").expect("a file");
+    process.wait_for_stdout(|text| text == "out\n", DEADLINE);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!((process.try_exit(), process.stdout()), (None, "out\n".to_owned()));
+    assert_eq!(process.stderr(), "early\n", "what nobody has read");
+    // Whoever waits for it reads it, and so makes room.
+    process.wait_for_stderr(|text| text.ends_with("late\n"), DEADLINE);
+    assert!(process.wait(DEADLINE).success());
 }
 
 #[test]

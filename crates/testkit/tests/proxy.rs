@@ -1,6 +1,7 @@
 //! [`Proxy`] in front of a real `redis-server`.
 
-use std::io;
+use std::io::{self, Write};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use atode_testkit::{Connection, Proxy, RedisServer, eventually};
@@ -60,6 +61,69 @@ fn a_delay_holds_replies_up() {
     assert!(start.elapsed() >= delay);
     proxy.pass();
     assert_eq!(incr(&mut connection).expect("the connection is the same"), 2);
+}
+
+#[test]
+fn a_thin_line_lets_its_bytes_through_each_second_in_both_directions() {
+    let (redis, proxy) = behind_a_proxy();
+    let large = vec![b'x'; 1_000_000];
+    let (mut one, mut other) = (connect(&proxy, DEADLINE), connect(&proxy, DEADLINE));
+    proxy.throttle(2_000_000);
+    let half_a_second = Duration::from_millis(490);
+    let start = Instant::now();
+    one.command(&[&b"SET"[..], b"large", &large]).expect("passed");
+    assert!(start.elapsed() >= half_a_second, "a request: {:?}", start.elapsed());
+    // A short reply does not wait for all of a long one.
+    thread::scope(|scope| {
+        let long = scope.spawn(|| {
+            let start = Instant::now();
+            one.command(&["GET", "large"]).expect("passed");
+            start.elapsed()
+        });
+        for n in 1..=10 {
+            let start = Instant::now();
+            assert_eq!(incr(&mut other).expect("passed"), n);
+            assert!(start.elapsed() < half_a_second, "{:?}", start.elapsed());
+        }
+        let long = long.join().expect("it ended");
+        assert!(long >= half_a_second, "a reply: {long:?}");
+    });
+    proxy.pass();
+    assert_eq!(other.command(&["GET", "large"]).expect("passed").text().len(), large.len());
+    assert_eq!(count(&redis), 10);
+}
+
+#[test]
+fn a_thin_line_holds_up_a_sender_that_is_faster() {
+    let proxy_reads = |rate: u32| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let proxy = Proxy::start(listener.local_addr().expect("bound").port());
+        proxy.throttle(rate);
+        let mut client = std::net::TcpStream::connect(proxy.addr()).expect("it listens");
+        let (_server, _) = listener.accept().expect("it connects");
+        client.set_write_timeout(Some(SILENCE)).expect("set");
+        let piece = vec![0; 1 << 20];
+        // Sockets' buffers take some MiB.
+        (0..256).take_while(|_| client.write_all(&piece).is_ok()).count()
+    };
+    assert!(proxy_reads(10_000) < 64, "MiB that nobody has received");
+}
+
+#[test]
+fn new_connections_follow_a_switch_and_old_ones_live_on() {
+    let (old, proxy) = behind_a_proxy();
+    let new = RedisServer::builder().no_aof().start();
+    let mut before = connect(&proxy, DEADLINE);
+    assert_eq!(incr(&mut before).expect("passed"), 1);
+    proxy.switch_to(new.port());
+    let mut after = connect(&proxy, DEADLINE);
+    assert_eq!(incr(&mut after).expect("passed"), 1);
+    assert_eq!(incr(&mut before).expect("it lives on"), 2);
+    assert_eq!((count(&old), count(&new)), (2, 1));
+    proxy.close_all();
+    is_closed(incr(&mut before));
+    assert_eq!(incr(&mut connect(&proxy, DEADLINE)).expect("passed"), 2);
+    assert_eq!((count(&old), count(&new)), (2, 2));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use atode_testkit::{RedisServer, Reply, eventually};
+use atode_testkit::{AclUser, RedisServer, Reply, eventually};
 
 #[test]
 fn servers_that_run_in_parallel_share_nothing() {
@@ -79,6 +79,30 @@ fn settings_reach_the_server() {
     assert_eq!(setting("maxmemory"), "2097152");
     assert_eq!(setting("maxmemory-policy"), "noeviction");
     assert_eq!(setting("save"), "");
+}
+
+#[test]
+fn a_restricted_user_may_do_what_it_was_granted_and_no_more() {
+    let user = AclUser::new("jobs", "~atode:* resetchannels +get +set +publish");
+    let redis = RedisServer::builder().user(&user).start();
+    let try_as_user = |words: &[&str]| {
+        let mut connection = redis.connect(Duration::from_secs(5)).expect("connected");
+        connection.command(&["AUTH", user.name(), AclUser::PASSWORD]).expect("answered");
+        connection.command(words).expect("answered")
+    };
+    let refused = |words: &[&str]| match try_as_user(words) {
+        Reply::Error(error) => error.starts_with("NOPERM"),
+        _ => false,
+    };
+    assert_eq!(try_as_user(&["SET", "atode:x", "1"]).text(), "OK");
+    assert!(refused(&["SET", "other:x", "1"]));
+    assert!(refused(&["DEL", "atode:x"]));
+    assert!(refused(&["PUBLISH", "atode:news", "hello"]));
+    redis.set_user(&AclUser::new("jobs", "~* &atode:* +@all -info"));
+    assert_eq!(try_as_user(&["PUBLISH", "atode:news", "hello"]).int(), 0);
+    assert!(refused(&["INFO"]));
+    redis.restart();
+    assert!(refused(&["PUBLISH", "atode:news", "hello"]), "the rules of the start");
 }
 
 #[test]
