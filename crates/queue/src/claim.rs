@@ -8,16 +8,13 @@ use fred::types::{Key, Value};
 
 use crate::MAX_BATCH;
 use crate::client::Client;
+use crate::crashes;
 use crate::error::Error;
 use crate::fencing::{FencingToken, Lease, LeaseRef};
 use crate::keys::Set;
 use crate::lease::millis;
 use crate::record::History;
 use crate::scripts::CLAIM;
-
-/// A job that two or more workers died with is run by a worker one at a time. When it is not its
-/// turn it is put off by this much, so that it does not stand in the others' way.
-const SUSPECT_PUT_OFF: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct ClaimOptions<'a> {
@@ -29,7 +26,7 @@ pub struct ClaimOptions<'a> {
     pub lease: Duration,
     /// The worker as JSON ([`crate::WorkerRef`]): every claim is attributable.
     pub holder: &'a str,
-    /// How many suspects the caller may take now: 0 while it runs one.
+    /// How many suspects ([`History::is_suspect`]) the caller may take now: 0 while it runs one.
     pub suspects: u32,
 }
 
@@ -75,7 +72,8 @@ impl Client {
             millis(options.lease),
             options.holder.into(),
             i64::from(options.suspects).into(),
-            millis(SUSPECT_PUT_OFF),
+            millis(crashes::PUT_OFF),
+            i64::from(crashes::SUSPECT_FROM).into(),
         ];
         let reply = self.call(&CLAIM, script_keys, args).await?;
         decode(&reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))

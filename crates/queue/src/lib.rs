@@ -16,6 +16,7 @@ mod clients;
 mod clock;
 mod coalesce;
 mod connection;
+mod crashes;
 mod durable;
 mod enqueue;
 mod error;

@@ -43,7 +43,7 @@ pub(crate) struct Running {
     pub(crate) stop: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
     hold: Mutex<Hold>,
-    /// Two or more workers died with it: one such job at a time.
+    /// [`History::is_suspect`]: one such job at a time.
     pub(crate) suspect: bool,
 }
 
@@ -114,7 +114,7 @@ impl Slots {
     }
 
     pub(crate) fn enter(self: &Arc<Self>, kind: Arc<Kind>, run: Run, max_retries: u32, held: Held) -> Entry {
-        let suspect = held.history.crashes >= 2;
+        let suspect = held.history.is_suspect();
         let claimed = self.claimed.fetch_add(1, Ordering::AcqRel);
         let job = Arc::new(Running {
             number: self.numbers.fetch_add(1, Ordering::Relaxed),

@@ -15,9 +15,6 @@ use crate::worker::Worker;
 /// Between two sweeps, ± 20 %.
 const INTERVAL: Duration = Duration::from_millis(2_500);
 
-/// A job that this many workers died with is buried.
-const MAX_CRASHES: u32 = 5;
-
 /// Redis' clock stepped when it moved by this much more or less than ours did.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
 
@@ -118,7 +115,7 @@ fn decide(expired: Expired, holder: Holder, random: f64) -> Reaped {
     let history = history.with_failure(Failure::new(cause, &error, run.clone(), now));
     match holder {
         Holder::Alive => Reaped { lease, history, due_after: Some(Duration::ZERO) },
-        Holder::Gone if history.crashes < MAX_CRASHES => {
+        Holder::Gone if !history.has_crashed_too_often() => {
             let due_after = Some(Backoff::CRASH.delay(history.crashes, random));
             Reaped { lease, history, due_after }
         }

@@ -4,8 +4,8 @@
 --
 -- KEYS   1 jobs  2 active  3 state  4 fence  5 paused  then two for each kind: due, lease
 -- ARGV   1 limit  2 lease in ms  3 holder (JSON of the worker)  4 how many suspects it may take:
---        jobs that two or more workers died with, of which a worker runs one at a time
---        5 ms that a suspect is put off when it is not its turn
+--        jobs that too many workers died with, of which a worker runs one at a time
+--        5 ms that a suspect is put off when it is not its turn  6 crashes that make a suspect
 -- reply  now ms, next due ms (-1: none), token, number of ids that had no record and were removed,
 --        then four for each kind of which jobs were found: its place (1…), a list of ids and due
 --        ms in turns, a list of their records, one of their states (none: never failed). An id
@@ -14,7 +14,7 @@ local now, now_us = clock()
 if redis.call('EXISTS', KEYS[5]) == 1 then
   return { now, -1, '', 0 }
 end
-local free, suspects = tonumber(ARGV[1]), tonumber(ARGV[4])
+local free, suspects, suspicious = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
 local token = string.format('%.0f', math.max(now_us, (tonumber(redis.call('GET', KEYS[4])) or 0) + 1))
 local before_due, behind_due = token .. ' ', ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
 local deadline, put_off = text(now + tonumber(ARGV[2])), text(now + tonumber(ARGV[5]))
@@ -35,11 +35,11 @@ for k = 6, #KEYS, 2 do
       local crashes = states[i] and tonumber(string.match(states[i], '^%d+ %d+ (%d+)')) or 0
       if not records[i] then
         lost = lost + 1
-      elseif crashes >= 2 and suspects < 1 then
+      elseif crashes >= suspicious and suspects < 1 then
         push(later, KEYS[k], put_off, id)
         records[i] = false
       else
-        if crashes >= 2 then
+        if crashes >= suspicious then
           suspects = suspects - 1
         end
         lease[#lease + 1] = deadline
