@@ -8,9 +8,10 @@ use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
 use fred::types::{Key, Value};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use crate::clock::RedisClock;
-use crate::coalesce::Lane;
+use crate::coalesce::{Lane, MAX_WAITING_BYTES};
 use crate::connection::Connection;
 use crate::durable;
 use crate::error::Error;
@@ -33,6 +34,8 @@ struct Shared {
     clock: RedisClock,
     subscriptions: Subscriptions,
     lanes: Mutex<HashMap<LaneName, Lane>>,
+    /// A permit for each byte that may wait in the lanes.
+    waiting_room: Arc<Semaphore>,
     /// Queues written to the catalogue, and since when: a Redis that comes back may be empty.
     announced: Mutex<(Since, Vec<String>)>,
     identity: Identity,
@@ -58,6 +61,7 @@ impl Client {
             keys: Keys::new(&redis.key_prefix),
             clock: RedisClock::default(),
             lanes: Mutex::default(),
+            waiting_room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
             announced: Mutex::default(),
             identity: Identity::default(),
             settings: redis.clone(),
@@ -130,6 +134,10 @@ impl Client {
         let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = lanes.entry((queue.clone(), durability));
         lane.or_insert_with(|| Lane::open(self, queue, durability)).clone()
+    }
+
+    pub(crate) fn waiting_room(&self) -> &Arc<Semaphore> {
+        &self.shared.waiting_room
     }
 
     pub(crate) fn identity(&self) -> &Identity {

@@ -16,8 +16,8 @@ use crate::enqueue::{Atomicity, Enqueued, NewJob, fitting};
 use crate::error::Error;
 use crate::record::Durability;
 
-/// Bytes that may wait in one lane; what comes on top is refused. Bounds memory while Redis is slow.
-const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Bytes that may wait in all lanes of a client; a job beyond it is refused. Bounds memory while Redis is slow.
+pub(crate) const MAX_WAITING_BYTES: usize = 64 << 20;
 
 /// Calls on their way at a time: Redis runs one while the answers of the other are given out and what
 /// follows gathers.
@@ -45,7 +45,7 @@ impl Lane {
     pub(crate) fn open(client: &Client, queue: &Arc<str>, durability: Option<Durability>) -> Self {
         let (jobs, incoming) = mpsc::unbounded_channel();
         client.runtime().spawn(drive(client.clone(), queue.clone(), durability, incoming));
-        Lane { jobs, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) }
+        Lane { jobs, room: client.waiting_room().clone() }
     }
 
     pub(crate) async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {

@@ -77,7 +77,11 @@ impl Connection {
         let settings = settings.map_err(|error| match Error::from(error) {
             // Renamed, or not permitted.
             Error::Corrupt(why) | Error::Refused { code: RefusalCode::Auth, message: why } => {
-                Error::NotDurable(format!("this Redis does not tell its settings (CONFIG GET: {why})"))
+                tracing::warn!(why, "CONFIG GET fails, so no job can be known to be on disk");
+                Error::NotDurable(
+                    "this Redis does not tell its settings: CONFIG GET is renamed or not permitted"
+                        .to_owned(),
+                )
             }
             other => other,
         })?;

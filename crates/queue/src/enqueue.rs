@@ -1,7 +1,7 @@
 //! Storing new jobs.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
@@ -126,21 +126,34 @@ impl Client {
         self.enqueue_call(self.connection(), queue, jobs, Atomicity::AllOrNothing).await
     }
 
-    /// Stores jobs of one queue, each on its own account, in as few calls as they fit into. A call
-    /// that is refused answers for its jobs only; after one without an answer nothing more is sent.
+    /// Stores jobs of one queue, each on its own account, in as few calls as they fit into, one after the
+    /// other. After a call that fails nothing more is sent, so at most one call's jobs have an unknown outcome.
     pub async fn enqueue_each(&self, queue: &str, jobs: &[NewJob]) -> Vec<Result<Enqueued, Error>> {
+        self.enqueue_each_within(Duration::MAX, queue, jobs).await
+    }
+
+    /// [`enqueue_each`](Self::enqueue_each) for a caller who waits no longer than this: a call that has no answer
+    /// by then has an unknown outcome, and the calls behind it are not sent.
+    pub async fn enqueue_each_within(
+        &self,
+        patience: Duration,
+        queue: &str,
+        jobs: &[NewJob],
+    ) -> Vec<Result<Enqueued, Error>> {
+        let start = Instant::now();
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
             let (call, behind) = rest.split_at(fitting(rest.iter().map(NewJob::weight)));
-            match self.enqueue_call(self.connection(), queue, call, Atomicity::Each).await {
+            let sent = self.enqueue_call(self.connection(), queue, call, Atomicity::Each);
+            // Boxed: the timer would make the futures of all callers larger.
+            let sent = tokio::time::timeout(patience.saturating_sub(start.elapsed()), Box::pin(sent)).await;
+            match sent.unwrap_or_else(|_| Err(Error::Unknown("no answer in time".to_owned()))) {
                 Ok(stored) => results.extend(stored.into_iter().map(Ok)),
                 Err(error) => {
                     results.extend(call.iter().map(|_| Err(error.clone())));
-                    if error.is_silence() {
-                        results.extend(behind.iter().map(|_| Err(Error::behind_silence())));
-                        return results;
-                    }
+                    results.extend(behind.iter().map(|_| Err(error.for_what_was_not_sent())));
+                    return results;
                 }
             }
             rest = behind;

@@ -1,5 +1,7 @@
 //! What can go wrong between us and Redis, sorted by what a caller does about it.
 
+use std::borrow::Cow;
+
 use fred::error::{Error as FredError, ErrorKind};
 
 use crate::id::JobId;
@@ -60,6 +62,38 @@ impl Error {
     /// For what was to be sent behind the call that failed so.
     pub(crate) fn behind_silence() -> Self {
         Error::NotSent("Redis does not answer".to_owned())
+    }
+
+    /// For what was to be sent behind the call that failed with this error.
+    pub(crate) fn for_what_was_not_sent(&self) -> Self {
+        if self.nothing_happened() {
+            self.clone()
+        } else {
+            Error::NotSent("the call before it failed".to_owned())
+        }
+    }
+
+    /// What happened, for somebody outside: no addresses, scripts or replies of Redis. These are in the
+    /// [`Display`](std::fmt::Display) text, which is for logs and operators.
+    pub fn outline(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Error::NotSent(_) => "the queue cannot be reached at the moment",
+            Error::Unknown(_) => "the queue did not answer in time",
+            Error::Refused { code, .. } => match code {
+                RefusalCode::OutOfMemory => "the queue's memory is full",
+                RefusalCode::Loading => "the queue is still loading its data",
+                RefusalCode::ReadOnly => "the queue takes no changes at the moment: its server is a replica",
+                RefusalCode::Misconfigured => "the queue cannot save its data to its disk",
+                RefusalCode::NoReplicas => "the queue has fewer replicas than it has to have",
+                RefusalCode::MasterDown | RefusalCode::ClusterDown => "a part of the queue is down",
+                RefusalCode::Busy => "the queue is busy with something that takes long",
+                RefusalCode::Auth => "this service has no permission to do that in the queue",
+            },
+            Error::Overloaded => "too much is waiting to be stored",
+            Error::Corrupt(_) => "the queue's data is not as this version writes it",
+            Error::NotDurable(why) => return Cow::Owned(why.clone()),
+            Error::NotYetOnDisk(id) => return Cow::Owned(format!("job {id} is stored, not yet on disk")),
+        })
     }
 
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
