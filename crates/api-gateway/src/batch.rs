@@ -1,8 +1,9 @@
 //! `/v1/jobs/batch`: enqueue many, all or nothing or each on its own account.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{Enqueued, Error, JobView};
@@ -11,10 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::body;
-use crate::gateway::{Gateway, in_time};
+use crate::envelope::Inside;
+use crate::gateway::{ANSWER, Gateway, in_time};
 use crate::jobs::{Stored, idempotency_key};
 use crate::new_job::{JobRequest, KeySource, Prepared};
 use crate::problem::{FieldError, Problem, ProblemDocument, Slug};
+use crate::reply;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,14 +29,6 @@ struct BatchRequest<'a> {
 }
 
 #[derive(Serialize)]
-struct BatchResponse<'a> {
-    created: usize,
-    duplicate: usize,
-    rejected: usize,
-    results: Vec<ItemResult<'a>>,
-}
-
-#[derive(Serialize)]
 struct ItemResult<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +37,12 @@ struct ItemResult<'a> {
     problem: Option<ProblemDocument<'a>>,
 }
 
+/// How long the look for a job that was stored before may take.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// What an item's result takes in the reply beside the payload, about; its payload comes back as it was sent.
+const RESULT_BYTES: usize = 512;
+
 /// `POST /v1/jobs/batch`
 pub(crate) async fn enqueue(
     gateway: Data<Gateway>,
@@ -49,7 +50,7 @@ pub(crate) async fn enqueue(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(&request)?;
-    let body = body::read(&request, payload, body::JSON, gateway.max_batch_bytes).await?;
+    let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_batch_bytes).await?;
     let batch: BatchRequest<'_> = body::object(body::text(&body)?)?;
     if batch.jobs.is_empty() || batch.jobs.len() > atode_queue::MAX_BATCH {
         let detail = format!("1 to {} jobs; there are {}", atode_queue::MAX_BATCH, batch.jobs.len());
@@ -58,39 +59,44 @@ pub(crate) async fn enqueue(
     gateway.limit_jobs(&request, batch.jobs.len()).await?;
     let prepared: Vec<Result<Prepared, Problem>> =
         batch.jobs.iter().enumerate().map(|(n, item)| gateway.prepare_item(n, item.get(), key)).collect();
-    let results = async {
-        if batch.atomic {
-            gateway.store_all_or_nothing(prepared).await
-        } else {
-            gateway.store_each(prepared).await
-        }
+    let mut inside = Inside::default();
+    let stored = if batch.atomic {
+        in_time(gateway.store_all_or_nothing(&prepared), |error| Problem::of_enqueue(&error)).await?
+    } else {
+        gateway.store_each(&prepared, &mut inside).await?
     };
-    let results = in_time(results, |error| Problem::of_enqueue(&error)).await?;
-    Ok(HttpResponse::Ok().json(summary(&results)))
+    let room = body.len() + RESULT_BYTES * prepared.len();
+    let json = gateway.results(prepared, stored, room).await?;
+    let mut response = reply::body(StatusCode::OK, json, body.into_share());
+    inside.add_to(&mut response);
+    Ok(response)
 }
-
-type ItemAnswer = Result<(Stored, JobView), Problem>;
 
 impl Gateway {
     /// A key in the header stands for the whole batch: each item without one of its own gets the
     /// header's and its place, behind a character that no key has.
-    fn prepare_item(&self, n: usize, item: &str, key: Option<&str>) -> Result<Prepared, Problem> {
+    fn prepare_item<'a>(&self, n: usize, item: &'a str, key: Option<&str>) -> Result<Prepared<'a>, Problem> {
+        if item.len() > self.max_body_bytes {
+            let detail = format!("the job may have {} bytes at most, as it may alone", self.max_body_bytes);
+            return Err(Problem::new(Slug::TooLarge, detail));
+        }
         let at = format!("/jobs/{n}");
         let request: JobRequest<'_> = body::object(item).map_err(|problem| problem.below(&at))?;
         let key = key.map(|key| format!("{key}\n{n}"));
         self.prepare(&request, item, KeySource::Item(key.as_deref()), &at)
     }
 
+    /// In one call, however large: it could not be undone in two.
     async fn store_all_or_nothing(
         &self,
-        prepared: Vec<Result<Prepared, Problem>>,
-    ) -> Result<Vec<ItemAnswer>, Problem> {
+        prepared: &[Result<Prepared<'_>, Problem>],
+    ) -> Result<Vec<Result<Enqueued, Error>>, Problem> {
         let mut good = Vec::with_capacity(prepared.len());
         let mut errors = Vec::new();
-        for (n, item) in prepared.into_iter().enumerate() {
+        for (n, item) in prepared.iter().enumerate() {
             match item {
                 Ok(item) => good.push(item),
-                Err(problem) => errors.extend(problem.into_errors(&format!("/jobs/{n}"))),
+                Err(problem) => errors.extend(problem.clone().into_errors(&format!("/jobs/{n}"))),
             }
         }
         if errors.is_empty()
@@ -121,66 +127,100 @@ impl Gateway {
         if !conflicts.is_empty() {
             return Err(Problem::invalid(conflicts));
         }
-        Ok(join_all(good.into_iter().zip(stored).map(|(item, stored)| self.answer(item, Ok(stored)))).await)
+        Ok(stored.into_iter().map(Ok).collect())
     }
 
-    /// Each on its own account. Where nothing at all could be stored because Redis is away, that
-    /// is the answer to the whole batch.
-    async fn store_each(&self, prepared: Vec<Result<Prepared, Problem>>) -> Result<Vec<ItemAnswer>, Problem> {
-        let mut queues: HashMap<Arc<str>, Vec<usize>> = HashMap::new();
+    /// Each on its own account, one call after the other. When Redis falls silent nothing more is sent, so at most
+    /// one call's jobs are in doubt. Where nothing at all could be stored, that is the answer to the whole batch.
+    async fn store_each(
+        &self,
+        prepared: &[Result<Prepared<'_>, Problem>],
+        inside: &mut Inside,
+    ) -> Result<Vec<Result<Enqueued, Error>>, Problem> {
+        let mut queues: Vec<(&str, Vec<usize>)> = Vec::new();
         for (n, item) in prepared.iter().enumerate() {
-            if let Ok(item) = item {
-                queues.entry(item.job.queue.clone()).or_default().push(n);
+            let Ok(item) = item else { continue };
+            match queues.iter_mut().find(|(queue, _)| *queue == &*item.job.queue) {
+                Some((_, places)) => places.push(n),
+                None => queues.push((&item.job.queue, vec![n])),
             }
         }
-        let calls = queues.into_iter().map(async |(queue, places)| {
+        let start = Instant::now();
+        let not_sent = || Err(Error::NotSent("a call before it had no answer".to_owned()));
+        let mut stored: Vec<Result<Enqueued, Error>> = prepared.iter().map(|_| not_sent()).collect();
+        for (queue, places) in queues {
             let jobs: Vec<_> = places
                 .iter()
                 .filter_map(|n| prepared[*n].as_ref().ok())
                 .map(|item| item.job.clone())
                 .collect();
-            places.into_iter().zip(self.client.enqueue_each(&queue, &jobs).await)
-        });
-        let mut stored: HashMap<usize, Result<Enqueued, Error>> =
-            join_all(calls).await.into_iter().flatten().collect();
-        if !stored.values().any(Result::is_ok) {
-            // One that may have been stored says more than one that was not.
-            let errors = stored.values().filter_map(|stored| stored.as_ref().err());
-            if let Some(error) = errors.min_by_key(|error| error.nothing_happened()).cloned() {
-                return Err(Problem::of_enqueue(&error));
+            let patience = ANSWER.saturating_sub(start.elapsed());
+            let results = self.client.enqueue_each_within(patience, queue, &jobs).await;
+            let failed = results.iter().find_map(|result| result.as_ref().err().cloned());
+            for (n, result) in places.into_iter().zip(results) {
+                stored[n] = result;
+            }
+            if let Some(error) = failed {
+                inside.add(format!("queue {queue}: {error}"));
+                if matches!(error, Error::NotSent(_) | Error::Unknown(_)) {
+                    break;
+                }
             }
         }
-        let answers = prepared.into_iter().enumerate().map(|(n, item)| {
-            let stored = stored.remove(&n);
-            async move {
-                let missing = || Problem::new(Slug::Internal, "the queue did not answer for this job");
-                self.answer(item?, stored.ok_or_else(missing)?).await
+        let sent = || stored.iter().zip(prepared).filter(|(_, item)| item.is_ok()).map(|(stored, _)| stored);
+        if !sent().any(Result::is_ok) {
+            // One that may have been stored says more than one that was not.
+            let errors = sent().filter_map(|stored| stored.as_ref().err());
+            if let Some(error) = errors.min_by_key(|error| error.nothing_happened()) {
+                return Err(Problem::of_enqueue(error));
             }
-        });
-        Ok(join_all(answers).await)
+        }
+        Ok(stored)
     }
-}
 
-fn summary(results: &[ItemAnswer]) -> BatchResponse<'_> {
-    let count = |wanted: Stored| {
-        results.iter().filter(|result| matches!(result, Ok((stored, _)) if *stored == wanted)).count()
-    };
-    BatchResponse {
-        created: count(Stored::Created),
-        duplicate: count(Stored::Replayed),
-        rejected: results.iter().filter(|result| result.is_err()).count(),
-        results: results
-            .iter()
-            .map(|result| match result {
+    /// The reply, written result by result: the jobs are large, and need not all be there twice.
+    async fn results(
+        &self,
+        prepared: Vec<Result<Prepared<'_>, Problem>>,
+        stored: Vec<Result<Enqueued, Error>>,
+        room: usize,
+    ) -> Result<Vec<u8>, Problem> {
+        // Jobs that were stored before are looked up, all at the same time.
+        let looks = prepared.iter().zip(&stored).enumerate().filter_map(|(n, (item, stored))| {
+            let (Ok(item), Ok(Enqueued::Duplicate(id))) = (item, stored) else { return None };
+            let look = tokio::time::timeout(LOOK, self.kept(item, *id));
+            Some(async move { (n, look.await.unwrap_or_else(|_| Err(Problem::of_duplicate(*id, None)))) })
+        });
+        let mut kept: HashMap<usize, _> = join_all(looks).await.into_iter().collect();
+        let (mut created, mut duplicate, mut rejected) = (0, 0, 0);
+        let mut results = Vec::with_capacity(room);
+        for (n, (item, stored)) in prepared.into_iter().zip(stored).enumerate() {
+            let answer = item.and_then(|item| self.tell(item, stored, kept.remove(&n).unwrap_or(Ok(None))));
+            let result = match &answer {
                 Ok((stored, job)) => {
+                    *(if *stored == Stored::Created { &mut created } else { &mut duplicate }) += 1;
                     ItemResult { status: stored.code().as_u16(), job: Some(job), problem: None }
                 }
-                Err(problem) => ItemResult {
-                    status: problem.status().as_u16(),
-                    job: None,
-                    problem: Some(problem.document(None)),
-                },
-            })
-            .collect(),
+                Err(problem) => {
+                    rejected += 1;
+                    ItemResult {
+                        status: problem.status().as_u16(),
+                        job: None,
+                        problem: Some(problem.document(None)),
+                    }
+                }
+            };
+            if n > 0 {
+                results.push(b',');
+            }
+            serde_json::to_writer(&mut results, &result).map_err(|error| {
+                Problem::new(Slug::Internal, "the reply cannot be written").inside(&error)
+            })?;
+        }
+        let counts =
+            format!(r#"{{"created":{created},"duplicate":{duplicate},"rejected":{rejected},"results":["#);
+        results.splice(0..0, counts.into_bytes());
+        results.extend_from_slice(b"]}");
+        Ok(results)
     }
 }

@@ -4,12 +4,15 @@
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use atode_jobs::json_pointer;
+use futures_util::StreamExt;
 use serde::Deserialize;
 
+use crate::gateway::Gateway;
 use crate::problem::{FieldError, Problem, Slug};
+use crate::room::Share;
 
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,13 +20,39 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
+/// Bytes that a body takes while it is worked on, for each of its own: as it came, as the records that are made of
+/// it, as the reply.
+pub(crate) const COPIES: usize = 3;
+
+/// A body, and its share of the gateway's memory.
+pub(crate) struct Body {
+    bytes: Bytes,
+    share: Share,
+}
+
+impl Body {
+    /// For the reply, which takes the place of what came.
+    pub(crate) fn into_share(self) -> Share {
+        self.share
+    }
+}
+
+impl std::ops::Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads a body of this type and at most `limit` bytes.
 pub(crate) async fn read(
+    gateway: &Gateway,
     request: &HttpRequest,
     payload: Payload,
     content_type: &str,
     limit: usize,
-) -> Result<Bytes, Problem> {
+) -> Result<Body, Problem> {
     if !request.content_type().eq_ignore_ascii_case(content_type)
         || request.headers().get_all(CONTENT_TYPE).count() > 1
     {
@@ -33,24 +62,44 @@ pub(crate) async fn read(
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(Problem::new(Slug::UnsupportedMediaType, "send the body without Content-Encoding"));
     }
-    let too_large = || Problem::new(Slug::TooLarge, format!("the body may have {limit} bytes at most"));
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    let body = tokio::time::timeout(TIMEOUT, payload.to_bytes_limited(limit));
-    match body.await {
-        Err(_) => Err(Problem::new(
-            Slug::RequestTimeout,
-            format!("the body did not arrive within {} s", TIMEOUT.as_secs()),
-        )),
-        Ok(Err(_)) => Err(too_large()),
-        Ok(Ok(Err(_))) => {
-            Err(Problem::malformed("the body broke off before its end, or its chunks are no chunks"))
+    // Refused before it is read, where it says how large it is.
+    let mut share = gateway.room.share();
+    share.grow(announced.unwrap_or(0) * COPIES)?;
+    let body = tokio::time::timeout(TIMEOUT, receive(payload, announced.unwrap_or(0), limit, &mut share));
+    let bytes = body.await.map_err(|_| {
+        Problem::new(Slug::RequestTimeout, format!("the body did not arrive within {} s", TIMEOUT.as_secs()))
+    })??;
+    Ok(Body { bytes, share })
+}
+
+async fn receive(
+    mut payload: Payload,
+    announced: usize,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::with_capacity(announced);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| {
+            Problem::malformed("the body broke off before its end, or its chunks are no chunks")
+        })?;
+        let length = body.len() + chunk.len();
+        if length > limit {
+            return Err(too_large(limit));
         }
-        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        share.grow(length * COPIES)?;
+        body.extend_from_slice(&chunk);
     }
+    Ok(body.freeze())
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Slug::TooLarge, format!("the body may have {limit} bytes at most"))
 }
 
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Problem> {

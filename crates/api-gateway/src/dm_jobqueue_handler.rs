@@ -25,7 +25,7 @@ pub(crate) async fn register(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, body::JSON, gateway.max_body_bytes).await?;
+    let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let register: Register = body::object(body::text(&body)?)?;
     let longest = MAX_DELAY.as_secs() as i64;
     let delay = in_range(register.delay_seconds, longest, "delay_seconds")?;

@@ -48,7 +48,7 @@ pub(crate) async fn envelope(
             let request = response.request();
             tracing::error!(
                 request_id = id, method = %request.method(), path = request.path(), status = status.as_u16(),
-                "{}", problem.detail()
+                "{}", problem.what_happened()
             );
         }
         let document = document(response.request(), &problem, &id);
@@ -56,6 +56,12 @@ pub(crate) async fn envelope(
     } else {
         response
     };
+    if let Some(Inside(errors)) = response.response().extensions().get() {
+        let route = response.request().path();
+        for error in errors {
+            tracing::warn!(request_id = id, path = route, "a part of the request failed: {error}");
+        }
+    }
     let quotas = limit::quotas(response.request());
     let headers = response.headers_mut();
     limit::add_headers(headers, &quotas);
@@ -67,6 +73,22 @@ pub(crate) async fn envelope(
     }
     metrics::count(response.request(), status, start.elapsed());
     Ok(response)
+}
+
+/// What went wrong in a part of a request that is answered nevertheless: an extension of its reply, for the log.
+#[derive(Default)]
+pub(crate) struct Inside(Vec<String>);
+
+impl Inside {
+    pub(crate) fn add(&mut self, error: String) {
+        self.0.push(error);
+    }
+
+    pub(crate) fn add_to(self, response: &mut HttpResponse) {
+        if !self.0.is_empty() {
+            response.extensions_mut().insert(self);
+        }
+    }
 }
 
 /// A page for a browser, else problem+json. A browser that calls the API gets problem+json.

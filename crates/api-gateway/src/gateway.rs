@@ -8,12 +8,14 @@ use atode_jobs::Registry;
 use atode_queue::{Client, Error, JobId, JobView};
 use tokio_util::sync::CancellationToken;
 
+use crate::body::COPIES;
 use crate::limit::Limit;
 use crate::problem::Problem;
+use crate::room::Room;
 
 /// How long an answer may take, unless its request asks for something that is to be waited for. A call of
 /// Redis takes less at most, but some answers need several; what is left of a second is the limiter's.
-const ANSWER: Duration = Duration::from_millis(850);
+pub(crate) const ANSWER: Duration = Duration::from_millis(850);
 
 pub(crate) struct Gateway {
     pub(crate) client: Client,
@@ -24,6 +26,8 @@ pub(crate) struct Gateway {
     pub(crate) limit: Option<Limit>,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_batch_bytes: usize,
+    /// For the bodies of all requests and replies.
+    pub(crate) room: Arc<Room>,
     /// Cancelled when the gateway stops: long waits end.
     pub(crate) stopping: CancellationToken,
 }
@@ -56,6 +60,7 @@ impl Gateway {
             limit,
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,
+            room: Room::new(config.server.max_body_bytes.max(config.server.max_batch_bytes) * COPIES),
             stopping,
         }
     }

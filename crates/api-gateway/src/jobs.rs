@@ -15,6 +15,7 @@ use crate::body;
 use crate::gateway::{Gateway, in_time};
 use crate::new_job::{KeySource, Prepared, check_key};
 use crate::problem::{Problem, Slug};
+use crate::reply;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -30,17 +31,19 @@ pub(crate) async fn enqueue(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(&request)?;
-    let body = body::read(&request, payload, body::JSON, gateway.max_body_bytes).await?;
-    let body = body::text(&body)?;
-    let prepared = gateway.prepare(&body::object(body)?, body, KeySource::Header(key), "")?;
+    let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
+    let text = body::text(&body)?;
+    let prepared = gateway.prepare(&body::object(text)?, text, KeySource::Header(key), "")?;
     gateway.limit_jobs(&request, 1).await?;
     let (status, job) = gateway.enqueue_one(prepared).await?;
-    let mut response = HttpResponse::build(status.code());
-    response.insert_header((LOCATION, format!("/v1/jobs/{}", job.id)));
-    if status == Stored::Replayed {
-        response.insert_header((IDEMPOTENT_REPLAYED, "true"));
+    let mut response = reply::json_anyway(status.code(), &job, body.into_share())?;
+    if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
+        response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response.json(job))
+    if status == Stored::Replayed {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 /// What storing a job came to, when it came to a job.
@@ -60,7 +63,7 @@ impl Stored {
 }
 
 impl Gateway {
-    pub(crate) async fn enqueue_one(&self, prepared: Prepared) -> Result<(Stored, JobView), Problem> {
+    pub(crate) async fn enqueue_one(&self, prepared: Prepared<'_>) -> Result<(Stored, JobView), Problem> {
         let waits_for_the_disk = prepared.job.durability.is_some();
         let stored = async {
             let enqueued = self.client.enqueue(prepared.job.clone()).await;
@@ -73,17 +76,35 @@ impl Gateway {
         }
     }
 
-    /// What the client is told of a job, given Redis' word on it.
-    pub(crate) async fn answer(
+    async fn answer(
         &self,
-        prepared: Prepared,
+        prepared: Prepared<'_>,
         enqueued: Result<Enqueued, Error>,
+    ) -> Result<(Stored, JobView), Problem> {
+        let kept = match enqueued {
+            Ok(Enqueued::Duplicate(id)) => self.kept(&prepared, id).await,
+            _ => Ok(None),
+        };
+        self.tell(prepared, enqueued, kept)
+    }
+
+    /// A job that was stored before under the same idempotency key, where it is still kept.
+    pub(crate) async fn kept(&self, prepared: &Prepared<'_>, id: JobId) -> Result<Option<JobView>, Problem> {
+        let kept = self.client.job(std::slice::from_ref(&prepared.job.queue), id).await;
+        kept.map_err(|error| Problem::of_duplicate(id, Some(&error)))
+    }
+
+    /// What the client is told of a job, given Redis' word on it and, of a duplicate, [`kept`](Self::kept).
+    pub(crate) fn tell(
+        &self,
+        prepared: Prepared<'_>,
+        enqueued: Result<Enqueued, Error>,
+        kept: Result<Option<JobView>, Problem>,
     ) -> Result<(Stored, JobView), Problem> {
         match enqueued.map_err(|error| Problem::of_enqueue(&error))? {
             Enqueued::Created { at } => Ok((Stored::Created, prepared.stored(at))),
             Enqueued::Duplicate(id) => {
-                let kept = self.client.job(std::slice::from_ref(&prepared.job.queue), id).await?;
-                Ok((Stored::Replayed, kept.map_or_else(|| prepared.gone(id), |job| self.with_defaults(job))))
+                Ok((Stored::Replayed, kept?.map_or_else(|| prepared.gone(id), |job| self.with_defaults(job))))
             }
             Enqueued::Conflict(id) => Err(Problem::new(
                 Slug::IdempotencyKeyReused,
@@ -112,7 +133,7 @@ pub(crate) async fn show(
     };
     let job = gateway.job(id).await?;
     let job = if job.is_finished() || wait.is_zero() { job } else { gateway.wait(job, wait).await? };
-    Ok(HttpResponse::Ok().json(job))
+    reply::json(StatusCode::OK, &job, gateway.room.share())
 }
 
 impl Gateway {

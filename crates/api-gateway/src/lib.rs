@@ -21,6 +21,8 @@ mod operations;
 mod pages;
 mod problem;
 mod queues;
+mod reply;
+mod room;
 mod routes;
 mod serve;
 mod workers;

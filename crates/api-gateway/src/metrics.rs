@@ -30,6 +30,7 @@ pub(crate) struct Pattern(pub(crate) &'static str);
 pub(crate) struct Metrics {
     prometheus: PrometheusHandle,
     redis_up: Gauge,
+    body_bytes: Gauge,
     /// Resolved once: a request makes no labels.
     replies: RwLock<HashMap<Reply, Handles>>,
 }
@@ -58,6 +59,10 @@ impl Metrics {
         );
         describe_histogram!(DURATION, "From a request's head to its reply's head.");
         describe_gauge!("atode_redis_up", "Whether there is a connection to the job queue's Redis.");
+        describe_gauge!(
+            "atode_http_body_bytes",
+            "Memory taken by the bodies of requests and replies; beyond a limit requests are refused."
+        );
         describe_gauge!("atode_build_info", "1; the label says which build runs.");
         gauge!("atode_build_info", "build" => env!("ATODE_BUILD")).set(1);
         let handle = prometheus.clone();
@@ -67,7 +72,12 @@ impl Metrics {
                 handle.run_upkeep();
             }
         });
-        Ok(Metrics { prometheus, redis_up: gauge!("atode_redis_up"), replies: RwLock::default() })
+        Ok(Metrics {
+            prometheus,
+            redis_up: gauge!("atode_redis_up"),
+            body_bytes: gauge!("atode_http_body_bytes"),
+            replies: RwLock::default(),
+        })
     }
 
     fn count(&self, reply: Reply, took: Duration) {
@@ -109,6 +119,7 @@ pub(crate) fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
 /// `GET /metrics`
 pub(crate) async fn scrape(metrics: Data<Metrics>, gateway: Data<Gateway>) -> HttpResponse {
     metrics.redis_up.set(f64::from(u8::from(gateway.client.connection().is_up())));
+    metrics.body_bytes.set(gateway.room.taken() as f64);
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(metrics.prometheus.render())

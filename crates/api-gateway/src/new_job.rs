@@ -36,10 +36,10 @@ pub(crate) struct JobRequest<'a> {
 }
 
 /// A job ready to be stored, and what the client is told of it once it is.
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     pub(crate) job: NewJob,
     kind: Arc<Kind>,
-    payload: Box<RawValue>,
+    payload: &'a RawValue,
     max_retries: u32,
 }
 
@@ -70,13 +70,13 @@ impl<'a> JobRequest<'a> {
 impl Gateway {
     /// `body` is what the idempotency key stands for. Errors are collected, so that a client can
     /// mend all of them at once; pointers start with `at`.
-    pub(crate) fn prepare(
+    pub(crate) fn prepare<'a>(
         &self,
-        request: &JobRequest<'_>,
+        request: &JobRequest<'a>,
         body: &str,
         key: KeySource<'_>,
         at: &str,
-    ) -> Result<Prepared, Problem> {
+    ) -> Result<Prepared<'a>, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |field: &str, detail: String| {
             errors.push(FieldError { pointer: format!("{at}/{field}"), detail });
@@ -162,14 +162,14 @@ impl Gateway {
         job.idempotency = key.map(|key| Idempotency::new("", key, body.as_bytes()));
         Ok(Prepared {
             job,
-            payload: payload.to_owned(),
+            payload,
             max_retries: own_retries.unwrap_or(kind.max_retries),
             kind: kind.clone(),
         })
     }
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// The job as it was stored at `now` (Redis' clock).
     pub(crate) fn stored(self, now: i64) -> JobView {
         let due = match self.job.due {
@@ -191,7 +191,7 @@ impl Prepared {
             kind: self.kind.name.to_string(),
             queue: self.job.queue.to_string(),
             state,
-            payload: self.payload.clone(),
+            payload: self.payload.to_owned(),
             attempt: 0,
             max_retries: Some(self.max_retries),
             enqueued_at: id.made_at().and_then(|at| Timestamp::from_millisecond(at).ok()),

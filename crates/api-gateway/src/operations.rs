@@ -1,6 +1,7 @@
 //! What may be asked of a job: `POST /v1/jobs/{id}/cancel`, `/run-now`, `/reschedule`, `/redrive`, and
 //! `DELETE /v1/jobs/{id}`.
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{JobId, JobView, Operated, Operation};
@@ -9,6 +10,7 @@ use crate::body;
 use crate::gateway::{Gateway, in_time};
 use crate::new_job::DueRequest;
 use crate::problem::{Problem, Slug};
+use crate::reply;
 
 pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
     gateway.operate(&id, Operation::Cancel).await
@@ -24,7 +26,7 @@ pub(crate) async fn reschedule(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, body::JSON, gateway.max_body_bytes).await?;
+    let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let due: DueRequest = body::object(body::text(&body)?)?;
     gateway.operate(&id, Operation::Reschedule(due.due(gateway.client.now())?)).await
 }
@@ -50,10 +52,10 @@ impl Gateway {
         let operated = self.client.operate(&job.queue, &job.kind, id, operation).await;
         match operated.map_err(Problem::of_change)? {
             Operated::Done if operation == Operation::Delete => Ok(HttpResponse::NoContent().finish()),
-            Operated::Done => Ok(HttpResponse::Ok().json(self.look_again(job).await?)),
+            Operated::Done => self.reply(StatusCode::OK, &self.look_again(job).await?),
             Operated::Requested => {
                 let job = JobView { cancel_requested: true, ..self.look_again(job).await? };
-                Ok(HttpResponse::Accepted().json(job))
+                self.reply(StatusCode::ACCEPTED, &job)
             }
             Operated::Refused(state) => {
                 let what = match operation {
@@ -67,6 +69,10 @@ impl Gateway {
             }
             Operated::Gone => Err(Problem::not_found(format!("there is no job {id} any more"))),
         }
+    }
+
+    fn reply(&self, status: StatusCode, job: &JobView) -> Result<HttpResponse, Problem> {
+        reply::json_anyway(status, job, self.room.share())
     }
 
     /// What was asked is done by now, so no answer may say that it is not. The job may have run since, and be gone.

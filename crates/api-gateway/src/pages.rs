@@ -78,7 +78,7 @@ pub(crate) async fn register(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(&request, payload, body::FORM, gateway.max_body_bytes).await?;
+    let body = body::read(&gateway, &request, payload, body::FORM, gateway.max_body_bytes).await?;
     // Forms are written as queries are.
     let form = Query::<RegisterForm>::from_query(body::text(&body)?);
     let form = form.map_err(|error| Problem::malformed(format!("the form: {error}")))?;

@@ -1,9 +1,11 @@
 //! Errors as the client sees them: `application/problem+json` (RFC 9457). All mapping to HTTP
 //! happens in this file.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use atode_queue::Error;
+use atode_queue::{Error, JobId};
 use serde::Serialize;
 
 /// Every `type` that a problem may have; `/problems/<slug>` explains it.
@@ -56,6 +58,8 @@ pub(crate) struct Problem {
     allow: Option<String>,
     /// The limit that refused, and the seconds after which it would not.
     violated: Option<(&'static str, u64)>,
+    /// What happened inside, for the log alone.
+    inside: Option<Arc<str>>,
 }
 
 /// The body.
@@ -129,9 +133,9 @@ impl Slug {
             Slug::Internal => ("internal-error", "Something broke", 500,
                 "This is an error of the service, or its data in Redis was changed by hand. The log of the gateway has a line with the same request_id."),
             Slug::Unavailable => ("unavailable", "The queue is not available", 503,
-                "Redis cannot be reached, does not accept jobs now, or too much is waiting for it. Nothing was stored. Send the request again after the time in Retry-After."),
+                "The queue cannot be reached, does not accept jobs now, or too much is waiting for it. Nothing was stored. Send the request again after the time in Retry-After."),
             Slug::OutcomeUnknown => ("outcome-unknown", "It is not known whether it was done", 503,
-                "The request was sent to Redis, but no answer came in time: it may have been carried out. An enqueue: send it again with the same Idempotency-Key, and the job is stored once; without a key it might be stored twice. Anything else: look at the job or the queue, then send it again if need be; doing it twice does no harm."),
+                "The request was sent to the queue, but no answer came in time: it may have been carried out. An enqueue: send it again with the same Idempotency-Key, and the job is stored once; without a key it might be stored twice. Anything else: look at the job or the queue, then send it again if need be; doing it twice does no harm."),
             Slug::Other => ("other", "The request failed", 400,
                 "The request failed for a reason that has no page of its own; status and detail say why."),
         };
@@ -142,7 +146,15 @@ impl Slug {
 impl Problem {
     pub(crate) fn new(slug: Slug, detail: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(slug.about().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem { slug, status, detail: detail.into(), errors: Vec::new(), allow: None, violated: None }
+        Problem {
+            slug,
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            allow: None,
+            violated: None,
+            inside: None,
+        }
     }
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
@@ -253,59 +265,85 @@ impl Problem {
         serde_json::to_string(&self.document(Some(request_id))).unwrap_or_default()
     }
 
+    /// Adds what the log says of it, and the client does not hear.
+    #[must_use]
+    pub(crate) fn inside(self, error: &impl ToString) -> Self {
+        Problem { inside: Some(error.to_string().into()), ..self }
+    }
+
+    /// For the log.
+    pub(crate) fn what_happened(&self) -> &str {
+        self.inside.as_deref().unwrap_or(&self.detail)
+    }
+}
+
+/// From errors of the queue. The client hears what it can do; what happened inside is for the log.
+impl Problem {
     /// Of an enqueue that failed: its client has to know whether it may send the job again.
     pub(crate) fn of_enqueue(error: &Error) -> Self {
-        let why = error.to_string();
-        let why = why.trim_end_matches('.');
-        match error {
+        let what = error.outline();
+        let problem = match error {
             Error::NotSent(_) | Error::Refused { .. } | Error::Overloaded => {
-                Problem::new(Slug::Unavailable, format!("{why}. Nothing was stored: send the request again"))
+                Problem::new(Slug::Unavailable, format!("{what}. Nothing was stored: send the request again"))
             }
             Error::Unknown(_) => Problem::new(
                 Slug::OutcomeUnknown,
                 format!(
-                    "{why}. Send the request again with the same Idempotency-Key; without one the job might be \
-                     stored twice"
+                    "{what}, so the job may be stored or not. Send the request again with the same Idempotency-Key; \
+                     without one the job might be stored twice"
                 ),
             ),
-            Error::NotDurable(_) => Problem::new(Slug::NotDurable, why),
-            Error::NotYetOnDisk(_) => Problem::new(Slug::NotYetOnDisk, why),
-            Error::Corrupt(_) => Problem::new(Slug::Internal, why),
+            Error::NotDurable(_) => Problem::new(Slug::NotDurable, what),
+            Error::NotYetOnDisk(_) => Problem::new(Slug::NotYetOnDisk, what),
+            Error::Corrupt(_) => Problem::broken(&what),
+        };
+        problem.inside(error)
+    }
+
+    /// Of a job that was stored before under the same idempotency key, and cannot be shown now.
+    pub(crate) fn of_duplicate(id: JobId, error: Option<&Error>) -> Self {
+        let detail = format!(
+            "this idempotency key has stored job {id} before, and the queue does not say now what became of it. \
+             Nothing was stored twice: send the request again, or GET /v1/jobs/{id}"
+        );
+        let problem = Problem::new(Slug::Unavailable, detail);
+        match error {
+            Some(error) => problem.inside(error),
+            None => problem,
         }
     }
-}
 
-impl Problem {
     /// Of a change to what is stored, by something that may be sent again.
     pub(crate) fn of_change(error: Error) -> Self {
         match error {
-            Error::Unknown(why) => Problem::new(
+            Error::Unknown(_) => Problem::new(
                 Slug::OutcomeUnknown,
-                format!(
-                    "Redis did not answer: {}. It may have been done; to send it again does no harm",
-                    why.trim_end_matches('.')
-                ),
-            ),
+                format!("{}. It may have been done; to send it again does no harm", error.outline()),
+            )
+            .inside(&error),
             other => other.into(),
         }
+    }
+
+    fn broken(what: &str) -> Self {
+        Problem::new(
+            Slug::Internal,
+            format!("{what}. The service's operator finds the reason in its log, under this request_id"),
+        )
     }
 }
 
 /// Of a look at what is stored: to look again does no harm.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        match error {
-            Error::NotSent(_) | Error::Refused { .. } | Error::Overloaded => {
-                Problem::new(Slug::Unavailable, error.to_string())
+        let what = error.outline();
+        let problem = match error {
+            Error::NotSent(_) | Error::Refused { .. } | Error::Overloaded | Error::Unknown(_) => {
+                Problem::new(Slug::Unavailable, what)
             }
-            Error::Unknown(why) => Problem::new(
-                Slug::Unavailable,
-                format!("Redis did not answer: {}", why.trim_end_matches('.')),
-            ),
-            Error::NotDurable(_) | Error::NotYetOnDisk(_) | Error::Corrupt(_) => {
-                Problem::new(Slug::Internal, error.to_string())
-            }
-        }
+            Error::NotDurable(_) | Error::NotYetOnDisk(_) | Error::Corrupt(_) => Problem::broken(&what),
+        };
+        problem.inside(&error)
     }
 }
 

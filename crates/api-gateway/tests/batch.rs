@@ -2,9 +2,12 @@
 
 mod support;
 
-use atode_testkit::{Gateway, Response};
+use atode_testkit::{Gateway, Proxy, RedisServer, Response, eventually};
 use serde_json::{Value, json};
-use support::{KIND, gateway_with_mail, instant, job, keys, later, pointers, problem, start, stored, text};
+use support::{
+    DEADLINE, KIND, connected, gateway_with_mail, instant, job, keys, later, pointers, problem, start,
+    stored, text,
+};
 
 fn batch(gateway: &Gateway, jobs: &[Value]) -> Response {
     gateway.post("/v1/jobs/batch", &json!({"jobs": jobs}))
@@ -132,6 +135,52 @@ fn a_batch_may_be_larger_than_a_job_but_not_without_limit() {
     let long = |n: usize| json!({"kind": KIND, "delay": "1h", "payload": {"message": "x".repeat(n)}});
     results(&batch(&gateway, &vec![long(100_000); 30]), 30, 0, 0);
     problem(&batch(&gateway, &vec![long(100_000); 90]), 413, "payload-too-large");
+}
+
+#[test]
+fn an_item_larger_than_a_job_may_be_is_refused_as_it_would_be_alone() {
+    let (_redis, gateway) = start();
+    let item = |n: usize| json!({"kind": KIND, "delay": "1h", "payload": {"message": "x".repeat(n)}});
+    let items = [message(0), item(262_144), item(250_000)];
+    let results = results(&batch(&gateway, &items), 2, 0, 1);
+    assert_eq!(results[1]["status"], 413);
+    assert_eq!(results[1]["problem"]["type"], "/problems/payload-too-large");
+    problem(&support::enqueue(&gateway, &items[1]), 413, "payload-too-large");
+    let refused = problem(&atomic(&gateway, &items), 422, "invalid-request");
+    assert_eq!(pointers(&refused), ["/jobs/1"]);
+    assert_eq!(stored(&gateway, "default"), 2);
+}
+
+#[test]
+fn when_redis_falls_silent_each_item_says_whether_it_is_stored_in_doubt_or_not_sent() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.port());
+    let gateway = connected(Gateway::builder(&proxy.addr()).start());
+    support::enqueued(&gateway, &later());
+    // Four to a call.
+    let item = |n: usize| {
+        let message = format!("call {} {}", n / 4, "x".repeat(240_000));
+        json!({"kind": KIND, "delay": "1h", "payload": {"message": message}})
+    };
+    proxy.drop_reply_to("call 1");
+    let reply = batch(&gateway, &(0..12).map(item).collect::<Vec<_>>());
+    let results = results(&reply, 4, 0, 8);
+    assert!(results[..4].iter().all(|result| result["status"] == 201), "{}", reply.text());
+    for (n, slug, advice) in
+        [(4, "outcome-unknown", "Idempotency-Key"), (8, "unavailable", "Nothing was stored")]
+    {
+        for result in &results[n..n + 4] {
+            assert_eq!(result["status"], 503);
+            assert_eq!(result["problem"]["type"], format!("/problems/{slug}"));
+            assert!(text(&result["problem"]["detail"]).contains(advice), "{result}");
+        }
+    }
+    assert!(proxy.has_dropped());
+    eventually("it is connected again", DEADLINE, || (gateway.get("/readyz").status == 200).then_some(()));
+    assert_eq!(stored(&gateway, "default"), 1 + 8);
+    let id = reply.header("x-request-id").expect("an id");
+    gateway
+        .wait_for_stderr(|log| log.lines().any(|line| line.contains(id) && line.contains("WARN")), DEADLINE);
 }
 
 #[test]

@@ -240,3 +240,30 @@ fn a_client_that_breaks_off_does_no_harm() {
     assert_eq!(support::enqueue(&gateway, &support::later()).status, 201);
     assert_eq!(support::stored(&gateway, "default"), 1);
 }
+
+#[test]
+fn what_happened_inside_is_in_the_log_under_the_request_id_and_not_in_the_reply() {
+    let (redis, gateway) = start();
+    support::enqueued(&gateway, &support::later());
+    let key = format!("atode:{{default}}:{}:due", support::KIND);
+    redis.command(&["DEL", &key]);
+    redis.command(&["SET", &key, "x"]);
+    let reply = support::enqueue(&gateway, &support::later());
+    let broken = problem(&reply, 500, "internal-error");
+    assert!(support::text(&broken["detail"]).contains("log"), "{broken}");
+    let says = |reply: &atode_testkit::Response, what: &str| {
+        let id = reply.header("x-request-id").expect("an id").to_owned();
+        gateway.wait_for_stderr(
+            |log| log.lines().any(|line| line.contains(&id) && line.contains(what)),
+            DEADLINE,
+        );
+    };
+    says(&reply, "WRONGTYPE");
+    redis.kill();
+    let away = atode_testkit::eventually("it is noticed", DEADLINE, || {
+        Some(support::enqueue(&gateway, &support::later()))
+            .filter(|reply| reply.text().contains("/unavailable"))
+    });
+    problem(&away, 503, "unavailable");
+    says(&away, &redis.addr());
+}

@@ -147,21 +147,29 @@ fn a_gateway_starts_before_its_redis_says_so_and_works_once_it_is_there() {
 fn a_redis_that_takes_nothing_refuses_jobs_but_shows_them() {
     let (redis, gateway) = start();
     let before = enqueued(&gateway, &later());
-    for (refuse, accept, code) in [
-        (vec!["CONFIG", "SET", "maxmemory", "1"], vec!["CONFIG", "SET", "maxmemory", "0"], "OOM"),
+    for (refuse, accept, code, reason) in [
+        (
+            vec!["CONFIG", "SET", "maxmemory", "1"],
+            vec!["CONFIG", "SET", "maxmemory", "0"],
+            "OOM",
+            "memory is full",
+        ),
         (
             vec!["CONFIG", "SET", "min-replicas-to-write", "1"],
             vec!["CONFIG", "SET", "min-replicas-to-write", "0"],
             "NOREPLICAS",
+            "fewer replicas",
         ),
-        (vec!["REPLICAOF", "127.0.0.1", "1"], vec!["REPLICAOF", "NO", "ONE"], "READONLY"),
+        (vec!["REPLICAOF", "127.0.0.1", "1"], vec!["REPLICAOF", "NO", "ONE"], "READONLY", "takes no changes"),
     ] {
         redis.command(&refuse);
         eventually("it is refused for this reason", DEADLINE, || {
             let reply = within_a_second(|| enqueue(&gateway, &later()));
             assert_eq!(unavailable(&reply), "unavailable");
-            reply.text().contains(code).then_some(())
+            assert!(!reply.text().contains(code), "{}", reply.text());
+            reply.text().contains(reason).then_some(())
         });
+        gateway.wait_for_stderr(|log| log.contains(code), DEADLINE);
         // A connection that was given up over it is soon back.
         eventually("looks work", DEADLINE, || {
             (gateway.get(&address(&before["id"])).status == 200).then_some(())

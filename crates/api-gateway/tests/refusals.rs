@@ -30,7 +30,8 @@ fn a_redis_that_cannot_save_its_data_refuses_jobs_until_it_can() {
     let worker = Worker::start(&redis);
     enqueued(&gateway, &later());
     redis.break_saves();
-    assert!(refused(&gateway).contains("MISCONF"));
+    assert!(refused(&gateway).contains("cannot save its data"));
+    gateway.wait_for_stderr(|log| log.contains("MISCONF"), DEADLINE);
     assert_eq!(stored(&gateway, "default"), 1);
     redis.mend_saves();
     assert_eq!(finished(&gateway, &recovered(&gateway)["id"])["state"], "completed");
