@@ -261,6 +261,9 @@ impl QueueKeys {
 }
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,0 +1,84 @@
+//! Compares docs/architecture.md, section "Keys in Redis", with the functions that make keys and channels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Keys, Set};
+use crate::id::WorkerId;
+
+const DOCUMENT: &str = include_str!("../../../../docs/architecture.md");
+const CODE: &str = include_str!("../keys.rs");
+
+/// Functions of `keys.rs` that return text but make neither a key nor a channel.
+const OTHERS: [&str; 1] = ["pattern"];
+
+/// What each function of `keys.rs` makes, in the document's words. A new function needs a line here.
+fn made() -> BTreeMap<&'static str, Vec<String>> {
+    let keys = Keys::new("atode:");
+    let queue = keys.queue("<queue>");
+    let id = WorkerId::new(1);
+    let of_worker = |key: String| key.replace(&id.to_string(), "<id>");
+    BTreeMap::from([
+        ("set", Set::ALL.map(|set| queue.set("<kind>", set)).to_vec()),
+        ("jobs", vec![queue.jobs()]),
+        ("active", vec![queue.active()]),
+        ("state", vec![queue.state()]),
+        ("kinds", vec![queue.kinds()]),
+        ("paused", vec![queue.paused()]),
+        ("fence", vec![queue.fence()]),
+        ("stats", vec![queue.stats()]),
+        ("idempotency", vec![queue.idempotency("<hash>")]),
+        ("queues", vec![keys.queues()]),
+        ("identity", vec![keys.identity()]),
+        ("synced", vec![keys.synced()]),
+        ("workers", vec![keys.workers()]),
+        ("worker", vec![of_worker(keys.worker(id))]),
+        ("asked_of", vec![of_worker(keys.asked_of(id))]),
+        ("records_set_aside", vec![keys.records_set_aside("<queue>")]),
+        ("set_aside", vec![keys.set_aside("atode:{<queue>}:<name>", 7).replace(":7", ":<ms>")]),
+        ("wake_channel", vec![queue.wake_channel()]),
+        ("finished_channel", vec![queue.finished_channel()]),
+        ("cancel_channel", vec![queue.cancel_channel()]),
+        ("workers_channel", vec![keys.workers_channel()]),
+    ])
+}
+
+/// Rows of the section's tables of keys and of channels: name → the second column.
+fn documented() -> [BTreeMap<&'static str, &'static str>; 2] {
+    let (_, section) = DOCUMENT.split_once("## Keys in Redis\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let (keys, channels) = section.split_once("| channel |").expect("a table of channels");
+    [keys, channels].map(|text| {
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        rows.map(|(name, rest)| (name, rest.split(" |").next().unwrap_or_default())).collect()
+    })
+}
+
+#[test]
+fn the_document_lists_every_key_and_channel_and_no_other() {
+    let made = made();
+    let functions = CODE.lines().filter_map(|line| line.trim().strip_prefix("pub(crate) fn "));
+    let functions = functions.filter(|line| line.contains("-> String"));
+    let functions: BTreeSet<&str> = functions.filter_map(|line| line.split('(').next()).collect();
+    let known: BTreeSet<&str> = made.keys().copied().chain(OTHERS).collect();
+    assert_eq!(functions, known, "functions of keys.rs, and those that this test knows");
+
+    let names = |channels: bool| -> BTreeSet<&str> {
+        let made = made.iter().filter(|(function, _)| function.ends_with("_channel") == channels);
+        made.flat_map(|(_, names)| names).map(String::as_str).collect()
+    };
+    let [keys, channels] = documented();
+    assert_eq!(keys.keys().copied().collect::<BTreeSet<_>>(), names(false), "keys: document, then code");
+    assert_eq!(channels.keys().copied().collect::<BTreeSet<_>>(), names(true), "channels: document, then code");
+}
+
+#[test]
+fn the_document_says_the_type_of_every_key() {
+    let keys = Keys::new("atode:");
+    for (name, type_) in &documented()[0] {
+        let real = name.replace("<id>", &WorkerId::new(1).to_string());
+        let Some(parsed) = keys.parse(&real) else { continue };
+        let expected = parsed.key_type().unwrap_or("any").to_uppercase();
+        let said = type_.split(' ').next().unwrap_or_default().to_uppercase();
+        assert_eq!(said, expected, "{name}");
+    }
+}
