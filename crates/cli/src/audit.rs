@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::AuditArgs;
 use crate::print::{self, Form};
 use crate::session::Session;
+use crate::table::{whole, wraps};
 
 /// Of looks and repairs. Who goes on breaking things meanwhile is not to keep it busy for ever.
 const MAX_ROUNDS: usize = 20;
@@ -113,7 +114,7 @@ impl Report {
         if !self.findings.is_empty() {
             let last = if has_repaired { "what was done" } else { "what --repair does" };
             print::table(
-                &["queue", "wrong", "job or key", "where", last],
+                &[whole("queue"), wraps("wrong"), whole("job or key"), wraps("where"), wraps(last)],
                 self.findings.iter().take(ROWS).map(|Row { finding, outcome }| {
                     vec![
                         finding.queue.clone().unwrap_or_else(|| "–".to_owned()),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::{fs, io};
 
 use anyhow::{Context, bail};
 use atode_queue::{Due, Enqueued, NewJob, Record};
@@ -19,8 +20,9 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
     if !session.config.queues.contains_key(&*kind.queue) {
         bail!("the queue {:?} of this kind is not configured; config.yaml names queues", kind.queue);
     }
-    kind.check(&args.payload).context("--payload")?;
-    let payload: &RawValue = serde_json::from_str(args.payload.trim()).context("--payload")?;
+    let payload = read_payload(&args.payload)?;
+    kind.check(&payload).context("--payload")?;
+    let payload: &RawValue = serde_json::from_str(payload.trim()).context("--payload")?;
     let record = Record {
         kind: Cow::Borrowed(&*kind.name),
         payload,
@@ -37,7 +39,19 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
         other => bail!("the job was not stored: {other:?}"),
     }
     match form {
-        Form::Json => print::json(&session.client.job(&[queue], id).await?),
+        Form::Json => print::json(&session.job(&[queue], id).await?),
         Form::Text => print::line(&id.to_string()),
     }
+}
+
+/// The JSON that `--payload` names: `-` is stdin, `@FILE` a file, everything else the JSON itself.
+fn read_payload(argument: &str) -> anyhow::Result<Cow<'_, str>> {
+    let text = if argument == "-" {
+        io::read_to_string(io::stdin()).context("--payload -: cannot read stdin")?
+    } else if let Some(path) = argument.strip_prefix('@') {
+        fs::read_to_string(path).with_context(|| format!("--payload @{path}: cannot read this file"))?
+    } else {
+        return Ok(Cow::Borrowed(argument));
+    };
+    Ok(Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
 }

@@ -5,22 +5,20 @@ use atode_queue::{AttemptView, JobId, JobView};
 
 use crate::print::{self, Form};
 use crate::session::Session;
+use crate::table::{whole, wraps};
 
 pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Result<()> {
-    let Some(mut job) = session.client.job(&session.queues().await?, id).await? else {
+    let Some(job) = session.job(&session.queues().await?, id).await? else {
         bail!("there is no job {id}; a finished job is kept for its kind's retention, then removed");
     };
-    if let (None, Some(kind)) = (job.max_retries, session.registry.get(&job.kind)) {
-        job.max_retries = Some(kind.max_retries);
-    }
     match form {
         Form::Json => print::json(&job)?,
         Form::Text => {
-            print::table(&[], rows(&job))?;
+            print::table(&[whole(""), wraps("")], rows(&job))?;
             if !job.attempts.is_empty() {
                 print::line("")?;
                 print::table(
-                    &["attempt", "finished", "cause", "error", "worker"],
+                    &[whole("attempt"), whole("finished"), whole("cause"), wraps("error"), whole("worker")],
                     job.attempts.iter().map(attempt),
                 )?;
             }
@@ -30,7 +28,7 @@ pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Re
 }
 
 fn rows(job: &JobView) -> Vec<Vec<String>> {
-    let time = |at: Option<_>| at.map(|at: jiff::Timestamp| at.to_string());
+    let time = |at: Option<_>| at.map(|at: jiff::Timestamp| format!("{at:.3}"));
     let retries = job.max_retries.map_or_else(String::new, |retries| format!(" of {}", retries + 1));
     let worker = job.worker.as_ref().map(|worker| {
         format!("{} (pid {} on {}, build {})", worker.id, worker.pid, worker.host, worker.build)
@@ -57,8 +55,8 @@ fn rows(job: &JobView) -> Vec<Vec<String>> {
 fn attempt(attempt: &AttemptView) -> Vec<String> {
     vec![
         attempt.attempt.to_string(),
-        attempt.finished_at.map_or_else(String::new, |at| at.to_string()),
-        format!("{:?}", attempt.cause),
+        attempt.finished_at.map_or_else(String::new, |at| format!("{at:.3}")),
+        print::word(&attempt.cause),
         attempt.error.clone(),
         attempt.worker.id.to_string(),
     ]

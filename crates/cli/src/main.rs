@@ -7,6 +7,7 @@ mod job;
 mod print;
 mod queues;
 mod session;
+mod table;
 mod workers;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::session::Session;
 
 /// Looks at the queue and works on it.
+///
+/// Tables are as wide as the terminal (or `COLUMNS`); `--json` prints what the HTTP API answers.
 ///
 /// Exits with 0, with 1 when something was refused or failed, with 2 when the command was wrong (of
 /// `audit`, see there).
@@ -67,8 +70,8 @@ struct AuditArgs {
 struct EnqueueArgs {
     /// The name of the kind; `GET /v1/kinds` lists them all.
     kind: String,
-    /// A JSON object, as the kind takes it.
-    #[arg(long, default_value = "{}")]
+    /// A JSON object, as the kind takes it; `-` reads it from stdin, `@FILE` from a file.
+    #[arg(long, default_value = "{}", value_name = "JSON")]
     payload: String,
     /// Such as 250ms, 10s, 3m; without it the kind's own.
     #[arg(long, value_parser = atode_jobs::parse_delay)]

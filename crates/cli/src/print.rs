@@ -2,8 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::table::{Column, layout, terminal_width};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -15,6 +17,11 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
+/// A list, in the API's shape.
+pub(crate) fn items(items: &impl Serialize) -> anyhow::Result<()> {
+    json(&serde_json::json!({ "items": items }))
+}
+
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         // Whoever reads has seen enough, as in `atode queues | head -1`.
@@ -23,14 +30,16 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     }
 }
 
-pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    if !header.is_empty() {
-        table.set_header(header.iter().map(|title| title.to_uppercase()));
+pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> anyhow::Result<()> {
+    line(&layout(columns, rows.into_iter().collect(), terminal_width()))
+}
+
+/// A value of an enumeration as the API writes it, such as `lease_lost`.
+pub(crate) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        other => format!("{other:?}"),
     }
-    table.add_rows(rows);
-    line(table.to_string().trim_end())
 }
 
 /// Overwrites itself, on a terminal only: nobody wants it in a log. An empty one takes it away.

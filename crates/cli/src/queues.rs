@@ -4,26 +4,28 @@ use futures_util::future::try_join_all;
 
 use crate::print::{self, Form};
 use crate::session::Session;
+use crate::table::whole;
 
 pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
     let names = session.queues().await?;
     let queues = try_join_all(names.iter().map(|name| session.client.queue(name))).await?;
     if form == Form::Json {
-        return print::json(&queues);
+        return print::items(&queues);
     }
-    let header = [
-        "queue",
-        "paused",
-        "scheduled",
-        "ready",
-        "active",
-        "completed",
-        "dead",
-        "cancelled",
-        "waits longest",
+    let columns = [
+        whole("queue"),
+        whole("paused"),
+        whole("scheduled"),
+        whole("ready"),
+        whole("active"),
+        whole("completed"),
+        whole("dead"),
+        whole("cancelled"),
+        // How long the job that is due for longest has waited.
+        whole("waits"),
     ];
     print::table(
-        &header,
+        &columns,
         queues.into_iter().map(|queue| {
             let counts = queue.counts;
             let mut row = vec![queue.name, if queue.paused { "yes" } else { "no" }.to_owned()];

@@ -1,13 +1,12 @@
 //! What every command starts with: configuration, kinds, a connection.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use atode_config::{Config, ConfigArgs};
 use atode_jobs::Registry;
-use atode_queue::Client;
+use atode_queue::{Client, JobId, JobView};
 
 pub(crate) struct Session {
     pub(crate) config: Config,
@@ -28,10 +27,22 @@ impl Session {
         Ok(Session { config, registry: atode_jobs::registry()?, client })
     }
 
-    /// Configured queues, and those that jobs were left in.
+    /// Configured queues, then those that jobs were left in: the order of the API.
     pub(crate) async fn queues(&self) -> anyhow::Result<Vec<Arc<str>>> {
-        let mut names: BTreeSet<String> = self.config.queues.keys().cloned().collect();
-        names.extend(self.client.queue_names().await.context("the catalogue of queues")?);
-        Ok(names.into_iter().map(Arc::from).collect())
+        let configured = &self.config.queues;
+        let left = self.client.queue_names().await.context("the catalogue of queues")?;
+        let left = left.iter().filter(|name| !configured.contains_key(*name));
+        Ok(configured.keys().chain(left).map(|name| Arc::from(name.as_str())).collect())
+    }
+
+    /// A job as the API shows it: what it leaves to its kind is filled in, where this build knows the kind.
+    pub(crate) async fn job(&self, queues: &[Arc<str>], id: JobId) -> anyhow::Result<Option<JobView>> {
+        let mut job = self.client.job(queues, id).await?;
+        if let Some(job) = &mut job
+            && job.max_retries.is_none()
+        {
+            job.max_retries = self.registry.get(&job.kind).map(|kind| kind.max_retries);
+        }
+        Ok(job)
     }
 }

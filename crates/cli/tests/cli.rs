@@ -1,8 +1,9 @@
 //! The command line as its users call it: a process, its output, its exit code.
 
+use std::fs;
 use std::time::Duration;
 
-use atode_testkit::{Process, RedisServer, Worker, eventually, workspace_root};
+use atode_testkit::{Gateway, Process, ProcessBuilder, RedisServer, Worker, eventually, workspace_root};
 use serde_json::Value;
 
 struct Ended {
@@ -12,8 +13,11 @@ struct Ended {
 }
 
 fn atode(addr: &str, args: &[&str]) -> Ended {
-    let process = Process::builder(env!("CARGO_BIN_EXE_atode"))
-        .args(args)
+    run(Process::builder(env!("CARGO_BIN_EXE_atode")).args(args), addr)
+}
+
+fn run(process: ProcessBuilder, addr: &str) -> Ended {
+    let process = process
         .env("APP_ENV", "test")
         .env("APP_CONFIG_DIR", workspace_root().join("config"))
         .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", addr)
@@ -53,9 +57,71 @@ fn a_job_is_enqueued_run_and_shown_with_the_worker_that_ran_it() {
         shown.out.split("(in Redis ").nth(1).and_then(|rest| rest.split(')').next()).expect("the short id");
     assert_eq!(json(&addr, &["job", "show", short, "--json"])["id"], id);
 
-    assert_eq!(json(&addr, &["queues", "--json"])[0]["counts"]["completed"], 1);
+    let queues = json(&addr, &["queues", "--json"])["items"].clone();
+    let default = queues.as_array().expect("a list").iter().find(|queue| queue["name"] == "default");
+    assert_eq!(default.expect("the queue of the kind")["counts"]["completed"], 1);
     assert!(atode(&addr, &["queues"]).out.contains("default"));
-    assert_eq!(json(&addr, &["workers", "--json"])[0]["pid"], worker.pid());
+    assert_eq!(json(&addr, &["workers", "--json"])["items"][0]["pid"], worker.pid());
+}
+
+#[test]
+fn a_payload_is_read_from_a_file_or_stdin() {
+    let redis = RedisServer::start();
+    let addr = redis.addr();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "\u{feff}{ \"message\": \"from a file\" }\n").expect("its content");
+    let argument = format!("@{}", file.path().display());
+    let stored = json(&addr, &["enqueue", "demo:delay_print", "--payload", &argument, "--json"]);
+    assert_eq!(stored["payload"]["message"], "from a file");
+    assert_eq!(stored["max_retries"], 10, "as the API answers it, not null");
+
+    // A shell connects its stdin; a test's processes have none.
+    let program = env!("CARGO_BIN_EXE_atode");
+    let command = format!(
+        "printf '%s' '{{\"message\":\"piped\"}}' | {program} enqueue demo:delay_print --payload - --json"
+    );
+    let piped = run(Process::builder("/bin/sh").args(["-c", &command]), &addr);
+    let stored: Value = serde_json::from_str(&piped.out).expect(&piped.err);
+    assert_eq!(stored["payload"]["message"], "piped");
+
+    let missing = atode(&addr, &["enqueue", "demo:delay_print", "--payload", "@/no/such/file"]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.err.contains("--payload @/no/such/file: cannot read this file"), "{}", missing.err);
+}
+
+#[test]
+fn json_of_the_command_line_is_that_of_the_api() {
+    let redis = RedisServer::start();
+    let addr = redis.addr();
+    let gateway = Gateway::start(&redis);
+    let worker = Worker::start(&redis);
+    let id = json(&addr, &["enqueue", "demo:delay_print", "--delay", "1h", "--json"])["id"].clone();
+    let id = id.as_str().expect("an id");
+    eventually("the worker is registered", Duration::from_secs(20), || {
+        (gateway.get("/v1/workers").json()["items"][0]["pid"] == worker.pid()).then_some(())
+    });
+    assert_eq!(json(&addr, &["job", "show", id, "--json"]), gateway.get(&format!("/v1/jobs/{id}")).json());
+    assert_eq!(json(&addr, &["queues", "--json"]), gateway.get("/v1/queues").json());
+    let workers = [json(&addr, &["workers", "--json"]), gateway.get("/v1/workers").json()];
+    let [command, api] = workers.map(|mut workers| {
+        workers["items"][0]["seen_at"] = Value::Null; // a heartbeat may lie in between
+        workers
+    });
+    assert_eq!(command, api);
+}
+
+#[test]
+fn at_80_columns_ids_are_whole() {
+    let redis = RedisServer::start();
+    let addr = redis.addr();
+    let _worker = Worker::start(&redis);
+    let worker = eventually("the worker is registered", Duration::from_secs(20), || {
+        json(&addr, &["workers", "--json"])["items"][0]["id"].as_str().map(str::to_owned)
+    });
+    let narrow = Process::builder(env!("CARGO_BIN_EXE_atode")).arg("workers").env("COLUMNS", "80");
+    let narrow = run(narrow, &addr);
+    assert!(narrow.out.contains(&worker), "{}", narrow.out);
+    assert!(narrow.out.lines().all(|line| line.chars().count() <= 80), "{}", narrow.out);
 }
 
 #[test]
@@ -63,7 +129,8 @@ fn what_is_refused_exits_with_1_and_says_why() {
     let redis = RedisServer::start();
     let addr = redis.addr();
     for (args, word) in [
-        (&["enqueue", "nope"][..], "there are: demo:delay_print"),
+        (&["enqueue", "nope"][..], "unknown kind \"nope\"; there are: "),
+        (&["enqueue", "nope"], "demo:delay_print"),
         (&["enqueue", "demo:delay_print", "--payload", "[1]"], "a JSON object"),
         (&["enqueue", "demo:delay_print", "--payload", r#"{"mesage":"x"}"#], "mesage"),
         (&["job", "show", "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b"], "there is no job"),

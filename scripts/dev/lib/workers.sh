@@ -9,7 +9,7 @@ live_workers() { # PROFILE
   "$cli" workers --json 2>/dev/null | scalars_of_objects id host pid build state
 }
 
-# scalars_of_objects FIELD…: reads a JSON array of objects, prints a line an object: its FIELDs,
+# scalars_of_objects FIELD…: reads {"items": [object, …]}, prints one line per object: its FIELDs,
 # with tabs between, - for one that is missing.
 scalars_of_objects() {
   awk -v fields="$*" '
@@ -25,10 +25,10 @@ scalars_of_objects() {
           else text = text c
         } else if (c == "\"") { quoted = 1; text = "" }
         else if (c == "{" || c == "[") { depth++; key = "" }
-        else if (c == ":" && depth == 2) { key = text; text = "" }
-        else if (c == "," && depth == 2) keep()
+        else if (c == ":" && depth == 3) { key = text; text = "" }
+        else if (c == "," && depth == 3) keep()
         else if (c == "}" || c == "]") {
-          if (depth == 2) {
+          if (depth == 3) {
             keep()
             line = ""
             for (i = 1; i <= count; i++) line = line (i > 1 ? "\t" : "") (value[field[i]] == "" ? "-" : value[field[i]])
