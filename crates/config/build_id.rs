@@ -1,43 +1,90 @@
 //! The build script of every binary (`build = "../config/build_id.rs"`): `env!("ATODE_BUILD")` is the version
-//! and the commit that a process was built from, as in `0.1.0+1a2b3c4d5e6f` or, with changes that no commit has,
-//! `0.1.0+1a2b3c4d5e6f-dirty`. Outside of git it is the version alone.
+//! and the commit that a process was built from, as in `0.1.0+1a2b3c4d5e6f`. Where sources differ from that commit,
+//! a hash of the difference follows, as in `0.1.0+1a2b3c4d5e6f-dirty-0a1b2c3d`, so that two builds have one name
+//! only if they run the same code. Outside of git it is the version alone.
 
 use std::{
     env,
+    io::Write,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
+
+/// What the binaries are made from, seen from a crate's folder: a difference anywhere else makes no other program.
+const SOURCES: [&str; 3] = ["..", "../../Cargo.toml", "../../Cargo.lock"];
+
+/// Parts of [`SOURCES`] that are in no binary. Without these, each change of a test would build all binaries again.
+const NO_SOURCES: [&str; 2] = [":(exclude,glob)../*/tests/**", ":(exclude,glob)../*/benches/**"];
 
 #[allow(clippy::print_stdout, reason = "it is how a build script answers cargo")]
 fn main() {
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
     println!("cargo:rustc-env=ATODE_BUILD={}", build_id(&version, Path::new(".")));
 
-    // All crates, because a change to any of them makes the build a dirty one.
-    println!("cargo:rerun-if-changed=..");
+    // Cargo looks at the times of all files and folders in these, so that it also notices new and deleted files.
+    for source in SOURCES.iter().filter(|source| Path::new(source).exists()) {
+        println!("cargo:rerun-if-changed={source}");
+    }
     for file in watched(Path::new(".")) {
         println!("cargo:rerun-if-changed={}", file.display());
     }
 }
 
-/// What the build at `dir` is called.
+/// What the build of the crate in `dir` is called.
 pub(crate) fn build_id(version: &str, dir: &Path) -> String {
-    let Some(commit) = git(dir, &["rev-parse", "--short=12", "HEAD"]) else { return version.to_owned() };
-    let changes = git(dir, &["status", "--porcelain", "--untracked-files=no"]);
-    let dirty = if changes.is_some_and(|changes| changes.is_empty()) { "" } else { "-dirty" };
+    let Some(commit) = git_line(dir, &["rev-parse", "--short=12", "HEAD"]) else { return version.to_owned() };
+    let dirty = match difference(dir) {
+        Some(difference) if difference.is_empty() => String::new(),
+        Some(difference) => format!("-dirty-{}", hash(dir, &difference).unwrap_or_default()),
+        None => "-dirty".to_owned(), // not to be told: the folder around is no part of the repository
+    };
     format!("{version}+{commit}{dirty}")
 }
 
 /// The files that change with a commit or a checkout. Cargo would run the script each time if one did not exist.
 pub(crate) fn watched(dir: &Path) -> Vec<PathBuf> {
-    let paths = ["HEAD", "logs/HEAD", "refs/heads"].map(|name| git(dir, &["rev-parse", "--git-path", name]));
+    let paths =
+        ["HEAD", "logs/HEAD", "refs/heads"].map(|name| git_line(dir, &["rev-parse", "--git-path", name]));
     paths.into_iter().flatten().map(|path| dir.join(path)).filter(|path| path.exists()).collect()
 }
 
+/// How the sources differ from the last commit: a patch, then the names and contents of files that git does not
+/// know yet. Empty where they do not.
+fn difference(dir: &Path) -> Option<Vec<u8>> {
+    let of_sources = |command: &[&str]| -> Option<Vec<u8>> {
+        git(dir, &[command, &["--"], &SOURCES, &NO_SOURCES].concat(), &[])
+    };
+    // Nothing that a user's git is set to may change what is printed. `--full-index` names binary contents by hash.
+    let mut difference =
+        of_sources(&["diff", "HEAD", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index"])?;
+    for name in of_sources(&["ls-files", "--others", "--exclude-standard", "-z"])?.split(|byte| *byte == 0) {
+        if let Ok(path) = std::str::from_utf8(name)
+            && !path.is_empty()
+        {
+            difference.extend([name, b"\0"].concat());
+            difference.extend(git(dir, &["hash-object", "--no-filters", "--", path], &[])?);
+        }
+    }
+    Some(difference)
+}
+
+/// Eight hex digits, by which two differences are told apart.
+fn hash(dir: &Path, difference: &[u8]) -> Option<String> {
+    let hash = git(dir, &["hash-object", "--stdin"], difference)?;
+    Some(String::from_utf8_lossy(&hash).chars().take(8).collect())
+}
+
+fn git_line(dir: &Path, arguments: &[&str]) -> Option<String> {
+    let line = String::from_utf8(git(dir, arguments, &[])?).ok()?;
+    Some(line.trim().to_owned())
+}
+
 /// What git prints, or `None` where there is no git, no repository or no commit.
-fn git(dir: &Path, arguments: &[&str]) -> Option<String> {
-    let output =
-        Command::new("git").current_dir(dir).arg("--no-optional-locks").args(arguments).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
+fn git(dir: &Path, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
+    let mut git = Command::new("git");
+    git.current_dir(dir).arg("--no-optional-locks").args(arguments);
+    let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    child.stdin.take()?.write_all(input).ok()?;
+    let output = child.wait_with_output().ok()?;
+    output.status.success().then_some(output.stdout)
 }

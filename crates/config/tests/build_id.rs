@@ -1,10 +1,27 @@
 //! The build script is no part of the library, so it is taken in by its path.
 
-use std::{fs, path::Path, process::Command};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, process::Command};
 
 #[path = "../build_id.rs"]
 #[allow(dead_code, reason = "nothing here calls its main")]
 mod build_id;
+
+/// A workspace with one commit, and the folder of a crate in it.
+fn workspace() -> (tempfile::TempDir, PathBuf) {
+    let root = tempfile::tempdir().expect("a folder to write into");
+    let package = root.path().join("crates/a");
+    fs::create_dir_all(package.join("src")).expect("a folder to write into");
+    fs::create_dir_all(package.join("tests")).expect("a folder to write into");
+    for file in ["Cargo.toml", "Cargo.lock", "README.md", "crates/a/src/lib.rs", "crates/a/tests/t.rs"] {
+        fs::write(root.path().join(file), "one").expect("a folder to write into");
+    }
+    git(root.path(), &["init", "--quiet"]);
+    git(root.path(), &["add", "."]);
+    commit(root.path());
+    (root, package)
+}
 
 #[test]
 fn outside_of_git_a_build_is_its_version() {
@@ -13,22 +30,76 @@ fn outside_of_git_a_build_is_its_version() {
 }
 
 #[test]
-fn a_build_names_its_commit_and_whether_there_are_changes() {
+fn before_the_first_commit_a_build_is_its_version() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("file");
     git(dir.path(), &["init", "--quiet"]);
-    assert_eq!(build_id::build_id("1.2.3", dir.path()), "1.2.3", "no commit yet");
+    assert_eq!(build_id::build_id("1.2.3", dir.path()), "1.2.3");
+}
 
-    fs::write(&file, "one").unwrap();
-    git(dir.path(), &["add", "file"]);
-    git(dir.path(), &["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "-m", "one"]);
-    let clean = build_id::build_id("1.2.3", dir.path());
+#[test]
+fn a_clean_build_names_its_commit() {
+    let (root, package) = workspace();
+    let clean = build_id::build_id("1.2.3", &package);
     let commit = clean.strip_prefix("1.2.3+").unwrap();
     assert!(commit.len() == 12 && commit.bytes().all(|b| b.is_ascii_hexdigit()), "{clean}");
-    assert_eq!(build_id::watched(dir.path()).len(), 3);
+    assert_eq!(build_id::watched(&package).len(), 3);
 
-    fs::write(&file, "two").unwrap();
-    assert_eq!(build_id::build_id("1.2.3", dir.path()), format!("{clean}-dirty"));
+    for no_source in ["README.md", "crates/a/tests/t.rs", "crates/a/tests/new.rs"] {
+        fs::write(root.path().join(no_source), "two").unwrap();
+    }
+    assert_eq!(build_id::build_id("1.2.3", &package), clean, "in no binary");
+}
+
+#[test]
+fn two_builds_of_different_sources_never_share_a_name() {
+    let (root, package) = workspace();
+    let clean = build_id::build_id("1.2.3", &package);
+    let mut names = BTreeSet::from([clean.clone()]);
+    let mut check = |what: &str| {
+        let name = build_id::build_id("1.2.3", &package);
+        let dirty = name.strip_prefix(&format!("{clean}-dirty-")).unwrap_or_else(|| panic!("{name}"));
+        assert!(dirty.len() == 8 && dirty.bytes().all(|b| b.is_ascii_hexdigit()), "{name}");
+        assert_eq!(build_id::build_id("1.2.3", &package), name, "the same sources, the same name");
+        assert!(names.insert(name), "{what}");
+    };
+    let write = |file: &str, text: &str| fs::write(root.path().join(file), text).unwrap();
+    let source = "crates/a/src/lib.rs";
+
+    write(source, "two");
+    check("a change");
+    write(source, "three");
+    check("another change of the same file");
+    git(root.path(), &["add", source]);
+    write(source, "four");
+    check("a change behind a staged one");
+    write("Cargo.lock", "two");
+    check("another version of a library");
+    write("crates/a/src/new.rs", "one");
+    check("a file that git does not know");
+    write("crates/a/src/new.rs", "two");
+    check("a change of it");
+    fs::rename(root.path().join("crates/a/src/new.rs"), root.path().join("crates/a/src/old.rs")).unwrap();
+    check("another name of it");
+    write(source, "\0\u{1}binary");
+    check("a binary change");
+    write(source, "\0\u{2}binary");
+    check("another binary change");
+}
+
+#[test]
+fn a_commit_makes_it_clean_again() {
+    let (root, package) = workspace();
+    let before = build_id::build_id("1.2.3", &package);
+    fs::write(package.join("src/lib.rs"), "two").unwrap();
+    git(root.path(), &["add", "."]);
+    assert!(build_id::build_id("1.2.3", &package).contains("-dirty-"));
+    commit(root.path());
+    let after = build_id::build_id("1.2.3", &package);
+    assert!(after != before && !after.contains("dirty"), "{after}");
+}
+
+fn commit(dir: &Path) {
+    git(dir, &["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--quiet", "-m", "one"]);
 }
 
 fn git(dir: &Path, arguments: &[&str]) {
