@@ -46,14 +46,14 @@ fn a_queue_shows_its_counts_those_of_each_kind_and_how_long_the_oldest_waits() {
     enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
 
     let queues = items(&gateway.get("/v1/queues").json());
-    assert_eq!(queues.iter().map(|queue| text(&queue["name"])).collect::<Vec<_>>(), ["default", "mail"]);
     for queue in &queues {
         assert_eq!(keys(queue), ["counts", "kinds", "name", "oldest_ready_age", "paused", "rates"]);
         assert_eq!(keys(&queue["counts"]), COUNTS);
         assert_eq!(keys(&queue["rates"]), RATES);
         assert_eq!(queue["paused"], false);
     }
-    let (default, mail) = (&queues[0], &queues[1]);
+    let named = |name: &str| queues.iter().find(|queue| queue["name"] == name).expect(name);
+    let (default, mail) = (named("default"), named("mail"));
     let waiting = default["counts"]["ready"].as_u64().expect("a count")
         + default["counts"]["active"].as_u64().expect("a count");
     assert_eq!((&default["counts"]["scheduled"], waiting), (&json!(1), 3));
@@ -85,7 +85,8 @@ fn a_queue_that_left_the_configuration_is_listed_while_it_is_known() {
     let (redis, gateway) = start();
     Stored::on(&redis).enqueue("dropped", KIND, "{}");
     let queues = items(&gateway.get("/v1/queues").json());
-    assert_eq!(queues.iter().map(|queue| text(&queue["name"])).collect::<Vec<_>>(), ["default", "dropped"]);
+    let names: Vec<&str> = queues.iter().map(|queue| text(&queue["name"])).collect();
+    assert!(names.contains(&"default") && names.last() == Some(&"dropped"), "{names:?}");
     assert_eq!(gateway.get("/v1/queues/dropped").json()["counts"]["scheduled"], 1);
 }
 
@@ -118,7 +119,9 @@ fn live_workers_are_listed_with_all_that_tells_one_from_another() {
         );
         let process = workers.iter().find(|process| worker["pid"] == process.pid()).expect("one of these");
         assert!(text(&worker["http"]).ends_with(&format!(":{}", process.port())), "{worker}");
-        assert_eq!((&worker["kinds"], &worker["queues"]), (&json!([KIND]), &json!({"default": 1})));
+        // Among others: a kind that somebody adds is no reason to fail.
+        assert!(worker["kinds"].as_array().is_some_and(|kinds| kinds.contains(&json!(KIND))), "{worker}");
+        assert_eq!(worker["queues"]["default"], 1);
         assert_eq!((&worker["state"], &worker["active"]), (&json!("running"), &json!(0)));
         assert!(text(&worker["build"]).starts_with("0."), "{worker}");
     }

@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-/// The executable of this name that cargo built beside the running test: `target/<profile>/<name>`.
+/// The executable of this name that cargo built beside the running test: `target/<profile>/<name>`. A variable such as
+/// `ATODE_TEST_API_GATEWAY=soak-gateway` puts another one in its place: one that has further kinds of jobs, for
+/// example.
 ///
 /// Cargo builds binaries only for tests of their own package, so it may be missing, or older than
 /// its source: run `cargo build --workspace` first.
 #[track_caller]
 pub fn binary(name: &str) -> PathBuf {
+    let variable = format!("ATODE_TEST_{}", name.replace('-', "_").to_uppercase());
+    let name = &std::env::var(variable).unwrap_or_else(|_| name.to_owned());
     let test = std::env::current_exe().expect("a running test knows its own path");
     // Tests lie in `target/<profile>/deps`, examples in `…/examples`, binaries such as a bench beside it.
     let path = test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());

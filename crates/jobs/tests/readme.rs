@@ -1,0 +1,24 @@
+//! README, "Add a kind of job": the file that it shows compiles as a kind of this crate.
+
+use atode_jobs::Registry;
+
+/// What `crate::job` is in a kind's own place, `crates/jobs/src`.
+mod job {
+    pub(crate) use atode_jobs::{Job, JobContext, JobError};
+}
+
+#[path = "readme/greet.rs"]
+mod greet;
+
+const README: &str = include_str!("../../../README.md");
+const FILE: &str = include_str!("readme/greet.rs");
+
+#[test]
+fn the_kind_that_readme_shows_compiles_and_takes_its_payload() {
+    assert!(README.contains(&format!("```rust\n{FILE}```\n")), "README and tests/readme/greet.rs differ");
+    let mut registry = Registry::default();
+    registry.register::<greet::Greet>().expect("the only kind");
+    let kind = registry.get("demo:greet").expect("its name");
+    assert_eq!(kind.check(r#"{"name":"Mei"}"#), Ok(()));
+    assert!(kind.check(r#"{"nam":"Mei"}"#).is_err());
+}
