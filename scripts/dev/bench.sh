@@ -51,6 +51,15 @@ if [ $pure = yes ]; then
   cargo bench --package atode-jobs --bench kinds
   [ ${#sections[@]} -gt 0 ] || exit 0
 fi
+# Said now, not after minutes of building.
+case " ${sections[*]-} " in
+" http ")
+  command -v wrk >/dev/null 2>&1 || die "the section http needs wrk, which is not installed: apt-get install wrk, or brew install wrk"
+  ;;
+"  " | *" http "*)
+  command -v wrk >/dev/null 2>&1 || warn "wrk is not installed: nothing will be measured over HTTP. apt-get install wrk, or brew install wrk"
+  ;;
+esac
 find_or_install_redis_server
 export REDIS_SERVER=$redis_server
 

@@ -4,10 +4,13 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
 . "$here/lib/project.sh"
-# shellcheck source=scripts/dev/lib/settings.sh
-. "$here/lib/settings.sh"
 # shellcheck source=scripts/dev/lib/processes.sh
 . "$here/lib/processes.sh"
+# shellcheck source=scripts/dev/lib/record.sh
+. "$here/lib/record.sh"
+recall
+# shellcheck source=scripts/dev/lib/settings.sh
+. "$here/lib/settings.sh"
 # shellcheck source=scripts/dev/lib/redis.sh
 . "$here/lib/redis.sh"
 
@@ -24,7 +27,9 @@ show() { # NAME [NOTE]
 }
 
 health() { # HOST PORT
-  if answers_healthz "$1" "$2"; then echo "http://$1:$2/ answers"; else echo "http://$1:$2/ does not answer"; fi
+  local url
+  url=http://$(in_url "$1" "$2")/
+  if answers_healthz "$1" "$2"; then echo "$url answers"; else echo "$url does not answer"; fi
 }
 
 status=0

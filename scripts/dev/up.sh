@@ -4,10 +4,12 @@ set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
 . "$here/lib/project.sh"
-# shellcheck source=scripts/dev/lib/settings.sh
-. "$here/lib/settings.sh"
 # shellcheck source=scripts/dev/lib/processes.sh
 . "$here/lib/processes.sh"
+# shellcheck source=scripts/dev/lib/record.sh
+. "$here/lib/record.sh"
+# shellcheck source=scripts/dev/lib/settings.sh
+. "$here/lib/settings.sh"
 # shellcheck source=scripts/dev/lib/redis.sh
 . "$here/lib/redis.sh"
 # shellcheck source=scripts/dev/lib/workers.sh
@@ -37,6 +39,7 @@ main() {
   find_or_start_redis || finish 1
   say "Building …"
   interruptible cargo build --workspace ${release:+--release} || finish 1
+  configuration_is_valid "$profile" || finish 1
   if ! ports_are_free; then finish 1; fi
   start_and_wait || finish 1
   announce
@@ -51,6 +54,7 @@ claim_place() {
   fi
   record up "$$" "$root/scripts/dev/up.sh"
   echo "$profile" >"$run/profile"
+  remember_environment
 }
 
 # An earlier ./dev up that was killed leaves its processes behind. Its Redis is simply used, and stopped
@@ -84,7 +88,7 @@ interruptible() { # COMMAND ARG…
 
 ports_are_free() {
   local status=0
-  if listens "$gateway_host" "$gateway_port"; then
+  if [ "$gateway_port" != 0 ] && listens "$gateway_host" "$gateway_port"; then
     warn "port $gateway_port is taken by $(listener "$gateway_port"): end that, or choose another:" \
       "APP__SERVER__PORT=9090 ./dev up"
     status=1
@@ -100,27 +104,46 @@ ports_are_free() {
 start_and_wait() {
   local bin
   bin=$(built "$profile")
+  gateway_log_from=$(size_of "$logs/api-gateway.err.log")
+  worker_log_from=$(size_of "$logs/worker.err.log")
   follow api-gateway
   follow worker
   start_process api-gateway "$bin/api-gateway" "$bin/api-gateway"
   gateway_pid=$started
   start_process worker "$bin/worker" "$bin/worker"
   worker_pid=$started
-  wait_until_answers api-gateway "$gateway_host" "$gateway_port" || return 1
-  [ "$worker_port" = 0 ] || wait_until_answers worker "$worker_host" "$worker_port"
+  wait_until_answers api-gateway "$gateway_host" "$gateway_port" "$gateway_log_from" || return 1
+  gateway_port_now=$port
+  wait_until_answers worker "$worker_host" "$worker_port" "$worker_log_from" || return 1
+  remember_ports "$gateway_port_now" "$port"
 }
 
-wait_until_answers() { # NAME HOST PORT
+# Sets `port`: for a process that was free to choose one (port 0), what it logged behind the first FROM bytes.
+wait_until_answers() { # NAME HOST PORT FROM
   local deadline=$((SECONDS + 60))
-  until answers_healthz "$2" "$3"; do
+  port=$3
+  until [ "$port" != 0 ] && answers_healthz "$2" "$port"; do
     both_live || return 1
     [ "$asked_to_stop" -eq 0 ] || return 1
     if [ "$SECONDS" -ge "$deadline" ]; then
-      warn "$1 does not answer at http://$2:$3/healthz. See logs/$1.err.log"
+      warn "$1 does not answer at http://$(in_url "$2" "$port")/healthz. See logs/$1.err.log"
       return 1
     fi
     nap 0.2
+    [ "$3" != 0 ] || port=$(logged_port "$1" "$4")
   done
+}
+
+size_of() { # FILE
+  if [ -e "$1" ]; then wc -c <"$1"; else echo 0; fi
+}
+
+# The port of the line "listening on http://HOST:PORT", 0 where there is none yet.
+logged_port() { # NAME FROM
+  local found
+  found=$(tail -c "+$(($2 + 1))" "$logs/$1.err.log" 2>/dev/null |
+    sed -n 's/.*listening on http:\/\/.*:\([0-9][0-9]*\)[^0-9]*$/\1/p' | tail -n 1)
+  echo "${found:-0}"
 }
 
 both_live() {
@@ -143,7 +166,8 @@ lives() { # NAME PID
 }
 
 announce() {
-  local url="http://$gateway_host:$gateway_port"
+  local url
+  url=http://$(in_url "$gateway_host" "$gateway_port_now")
   say "atode is up: APP_ENV=$APP_ENV, $profile build."
   echo "    console  $url/"
   describe_redis "    Redis    "
@@ -169,7 +193,8 @@ describe_workers() {
 $(live_workers "$profile")
 TEXT
   [ -z "$others" ] ||
-    warn "workers started elsewhere take jobs too. Is one of them old? Stop that process on its host: kill PID"
+    warn "workers started elsewhere take jobs too. Is one of them old? Stop that process on its host: kill PID" \
+      "(one of ./dev worker in this clone: ./dev down worker-2)"
 }
 
 extra_worker() { # PID: the name of that worker, if ./dev worker started it
@@ -221,7 +246,7 @@ finish() { # STATUS
     done
   fi
   stop_redis
-  rm -f "$run/up.pid" "$run/profile"
+  rm -f "$run/up.pid" "$run/profile" "$up_record"
   if [ "$status" -eq 0 ]; then say "Stopped."; else say "Stopped, for the reason above."; fi
   exit "$status"
 }

@@ -6,6 +6,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 . "$here/lib/project.sh"
 # shellcheck source=scripts/dev/lib/processes.sh
 . "$here/lib/processes.sh"
+# shellcheck source=scripts/dev/lib/record.sh
+. "$here/lib/record.sh"
+recall_what_is_unset
 
 profile=$(cat "$run/profile" 2>/dev/null || echo debug) # as ./dev up runs
 if [ "${1:-}" = --release ]; then
@@ -15,23 +18,52 @@ fi
 release=
 [ "$profile" = debug ] || release=yes
 asked_to_stop=0
+asked_to_restart=
 
 require_cargo
 mkdir -p "$run"
 say "Building …"
 cargo build --workspace ${release:+--release} || exit 1
 
+configuration_is_valid "$profile" || exit 1
+
 number=2 # ./dev up runs the first
-while pid_of "worker-$number" >/dev/null; do number=$((number + 1)); done
+while pid_of "worker-$number" >/dev/null || pid_of "worker-$number.dev" >/dev/null; do number=$((number + 1)); done
 name=worker-$number
+record "$name.dev" "$$" "$root/scripts/dev/worker.sh"
 trap 'asked_to_stop=$((asked_to_stop + 1))' INT TERM HUP PIPE
+trap 'asked_to_restart=yes' USR1
 unfollow "$name" # of an earlier run that was killed
-follow "$name"
 bin=$(built "$profile")/worker
-start_process "$name" "$bin" "$bin" --port 0 "$@"
-pid=$started
+
+start() { # ARG…
+  follow "$name"
+  start_process "$name" "$bin" "$bin" --port 0 "$@"
+  pid=$started
+}
+
+# At the wish of ./dev restart. What cannot be built, or would not start, leaves the running worker as it is.
+restart() { # ARG…
+  if ! cargo build --workspace ${release:+--release} || ! configuration_is_valid "$profile"; then
+    warn "$name (pid $pid) goes on with its old code, for the reason above."
+    return
+  fi
+  say "Restarting $name …"
+  stop_processes "$name"
+  sleep 0.3 # for its last lines to be shown
+  unfollow "$name"
+  [ "$asked_to_stop" -gt 0 ] || start "$@"
+}
+
+start "$@"
 say "$name runs (pid $pid); its output is also in logs/$name.{out,err}.log. Ctrl-C stops it."
-while [ "$asked_to_stop" -eq 0 ] && kill -0 "$pid" 2>/dev/null; do nap 0.5; done
+while [ "$asked_to_stop" -eq 0 ] && kill -0 "$pid" 2>/dev/null; do
+  if [ -n "$asked_to_restart" ]; then
+    asked_to_restart=
+    restart "$@"
+  fi
+  nap 0.5
+done
 
 status=0
 if [ "$asked_to_stop" -gt 0 ]; then
@@ -45,5 +77,5 @@ else
 fi
 sleep 0.3 # for its last lines to be shown
 unfollow "$name"
-rm -f "$run/$name.pid"
+rm -f "$run/$name.pid" "$run/$name.dev.pid"
 exit "$status"

@@ -114,7 +114,7 @@ stop_processes() {
   gone_within "$patience" "$@" && return
   warn "still running: $(living_of "$@")… ending at once."
   signal TERM "$@"
-  asked_to_stop=1 # another Ctrl-C counts anew
+  [ "${asked_to_stop:-0}" -le 1 ] || asked_to_stop=1 # another Ctrl-C counts again
   gone_within 5 "$@" && return
   signal KILL "$@"
   gone_within 5 "$@" || warn "could not end: $(living_of "$@")"

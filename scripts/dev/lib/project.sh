@@ -4,6 +4,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 cd "$root" || exit 1
+app_env_is_set=${APP_ENV:+yes}
 export APP_ENV=${APP_ENV:-develop}
 
 logs=$root/logs
@@ -39,6 +40,30 @@ require_cargo() {
   fi
   command -v cargo >/dev/null 2>&1 ||
     die "cargo is not installed. Install Rust: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+}
+
+# within SECONDS COMMAND…: ends the command where it takes longer: what does not answer must not be waited for.
+within() {
+  local deadline=$((SECONDS + $1)) pid
+  shift
+  "$@" &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    if [ "$SECONDS" -gt "$deadline" ]; then
+      kill "$pid" 2>/dev/null
+      wait "$pid" 2>/dev/null
+      return 1
+    fi
+    sleep 0.05
+  done
+  wait "$pid"
+}
+
+# Finds what a typo in the configuration breaks, before anything that runs is touched.
+configuration_is_valid() { # PROFILE
+  local bin
+  bin=$(built "$1")
+  "$bin/api-gateway" --check-config >/dev/null && "$bin/worker" --check-config >/dev/null
 }
 
 # The folder that cargo builds PROFILE (debug or release) into.

@@ -25,6 +25,10 @@ redis_in_docker=$run/redis.in-docker
 
 # ask_redis COMMAND…: prints what Redis replies, a line at a time, without redis-cli.
 ask_redis() {
+  within 5 converse_with_redis "$@"
+}
+
+converse_with_redis() {
   (
     exec 3<>"/dev/tcp/$redis_host/$redis_port" || exit 1
     printf '%s\r\n' "$@" QUIT >&3
@@ -41,13 +45,21 @@ redis_state() { # ready | loading | locked (wants a password) | away
   esac
 }
 
-wait_for_redis() { # COMMAND ARG…: as long as that succeeds
-  local told=
+wait_for_redis() { # COMMAND ARG…: as long as that succeeds, and at most 30 s where it does not answer at all
+  local told='' deadline=$((SECONDS + 30))
   while :; do
     case $(redis_state) in
     ready | locked) return 0 ;;
-    loading) [ -n "$told" ] || say "Redis is loading its data …" && told=yes ;;
+    loading)
+      [ -n "$told" ] || say "Redis is loading its data …"
+      told=yes
+      deadline=$((SECONDS + 30))
+      ;;
     esac
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      warn "Redis at $redis_address does not answer any more."
+      return 1
+    fi
     if [ "${asked_to_stop:-0}" -ne 0 ] || ! "$@"; then return 1; fi
     nap 0.2
   done

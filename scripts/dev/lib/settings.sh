@@ -47,20 +47,34 @@ reachable() { # HOST
   case $1 in
   0.0.0.0 | '' | '*') echo 127.0.0.1 ;;
   '::' | '[::]') echo ::1 ;;
+  '['*']') echo "$1" | tr -d '[]' ;;
   *) echo "$1" ;;
   esac
 }
 
 gateway_host=$(reachable "$(setting config server.host 127.0.0.1)")
-gateway_port=$(setting config server.port 8080)
+gateway_port=${up_gateway_port:-$(setting config server.port 8080)}
 worker_host=$(reachable "$(setting config worker.host 127.0.0.1)")
-worker_port=$(setting config worker.port 8082)
+worker_port=${up_worker_port:-$(setting config worker.port 8082)}
+
+# HOST:PORT as a URL has it.
+in_url() { # HOST PORT
+  case $1 in *:*) echo "[$1]:$2" ;; *) echo "$1:$2" ;; esac
+}
 
 listens() { # HOST PORT
+  within 3 connects "$1" "$2"
+}
+
+connects() { # HOST PORT
   (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null
 }
 
 answers_healthz() { # HOST PORT
+  within 5 asks_healthz "$1" "$2"
+}
+
+asks_healthz() { # HOST PORT
   (
     exec 3<>"/dev/tcp/$1/$2" || exit 1
     printf 'GET /healthz HTTP/1.0\r\nHost: %s\r\n\r\n' "$1" >&3
