@@ -30,7 +30,8 @@ pub(crate) fn main() -> ExitCode {
     if noted::tell(note).is_err() {
         return ExitCode::FAILURE;
     }
-    let exit = worker::main(noted::registry());
+    let build = worker::Build { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+    let exit = worker::main(build, noted::registry());
     let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let lines: String = runs.iter().map(|(id, at)| format!("{id} {at}\n")).collect();
     // Whoever reads it misses runs then, and says so.

@@ -27,5 +27,6 @@ mod routes;
 mod serve;
 mod workers;
 
+pub use atode_config::Build;
 pub use command::main;
 pub use serve::serve;

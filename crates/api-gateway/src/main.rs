@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    api_gateway::main(atode_jobs::registry())
+    let build = api_gateway::Build { name: "api-gateway", version: env!("ATODE_BUILD") };
+    api_gateway::main(build, atode_jobs::registry())
 }

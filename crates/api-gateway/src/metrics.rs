@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use atode_config::Build;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
@@ -49,7 +50,7 @@ struct Handles {
 
 impl Metrics {
     /// Once a process, before anything resolves a metric. Needs a tokio runtime.
-    pub(crate) fn install() -> anyhow::Result<Self> {
+    pub(crate) fn install(build: Build) -> anyhow::Result<Self> {
         let prometheus = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS)?
             .install_recorder()?;
@@ -64,7 +65,7 @@ impl Metrics {
             "Memory taken by the bodies of requests and replies; beyond a limit requests are refused."
         );
         describe_gauge!("atode_build_info", "1; the label says which build runs.");
-        gauge!("atode_build_info", "build" => env!("ATODE_BUILD")).set(1);
+        gauge!("atode_build_info", "build" => build.version).set(1);
         let handle = prometheus.clone();
         tokio::spawn(async move {
             loop {

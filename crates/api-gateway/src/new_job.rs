@@ -99,7 +99,11 @@ impl Gateway {
         let queue = request.queue.as_deref().map(Arc::from).or(default_queue).unwrap_or_default();
         let queue = self.queues.iter().find(|known| **known == queue);
         if queue.is_none() && (kind.is_some() || request.queue.is_some()) {
-            wrong("queue", format!("unknown queue; there are: {}", self.queues.join(", ")));
+            let which = match (&request.queue, kind) {
+                (None, Some(kind)) => format!("the queue {:?} of this kind is not configured", kind.queue),
+                _ => "unknown queue".to_owned(),
+            };
+            wrong("queue", format!("{which}; there are: {}", self.queues.join(", ")));
         }
         let due = due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), self.client.now());
         let own_due = due.unwrap_or_else(|(field, detail)| {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use anyhow::Context;
-use atode_config::Config;
+use anyhow::{Context, anyhow};
+use atode_config::{Build, Config, bare_host, listen_problem};
 use atode_jobs::Registry;
 use atode_queue::Client;
 use tokio::net::TcpSocket;
@@ -29,17 +29,18 @@ const BACKLOG: u32 = 2_048;
 /// Serves until `stop` is cancelled, then lets running requests end. Redis may be down at the
 /// start and at any time.
 pub async fn serve(
+    build: Build,
     config: &Config,
     registry: Registry,
     client: Client,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    let listener = listen(host, port).with_context(|| {
-        format!("cannot listen on {host}:{port}; is another gateway running? `--port` takes another one, 0 any free one")
-    })?;
+    let (host, port) = (bare_host(&config.server.host), config.server.port);
+    let taken =
+        "another gateway or another program has this port; `--port` takes another one, 0 any free one";
+    let listener = listen(host, port).map_err(|error| anyhow!(listen_problem(host, port, &error, taken)))?;
     let address = listener.local_addr().context("the address listened on")?;
-    tracing::info!(build = env!("ATODE_BUILD"), redis = client.connection().address(), queues = ?config.queues.keys().collect::<Vec<_>>(), "gateway starts");
+    tracing::info!(build = build.version, redis = client.connection().address(), queues = ?config.queues.keys().collect::<Vec<_>>(), "gateway starts");
     let mut connects = client.connection().connects();
     let queue = client.clone();
     // Whoever is told that the gateway listens should not be refused when Redis is there.
@@ -52,7 +53,7 @@ pub async fn serve(
         }
     });
 
-    let metrics = Data::new(Metrics::install()?);
+    let metrics = Data::new(Metrics::install(build)?);
     let limit = limit::start(config).await?;
     let gateway = Data::new(Gateway::new(config, registry, client, limit, stop.clone()));
     let app = move || {

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn ids_stay_whole_at_every_width_and_nothing_is_left_out() {
-        for width in [None, Some(40), Some(60), Some(80), Some(100), Some(120), Some(200)] {
+        for width in [None, Some(50), Some(60), Some(80), Some(100), Some(120), Some(200)] {
             let text = workers(width);
             for word in [ID, "27996", "running", BUILD, "default, mail"] {
                 assert_eq!(text.matches(word).count(), 2, "{word} at {width:?}:\n{text}");

@@ -17,6 +17,12 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// The file that names the queues, for messages about it.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.config_dir.join(self.env.as_str()).join("config.yaml")
+    }
+
     /// [`load`] for these arguments.
     pub fn load(&self) -> Result<Config, ConfigError> {
         load(self.env, &self.config_dir)

@@ -7,11 +7,13 @@
 mod address;
 mod api;
 mod args;
+mod build;
 mod cache_server;
 mod duration;
 mod environment;
 mod error;
 mod fields;
+mod listen;
 mod load;
 pub mod logging;
 mod overrides;
@@ -25,9 +27,11 @@ pub use crate::{
     address::{Address, InvalidAddress},
     api::{Api, ApiKey, Auth, Cors, KeyRateLimit, OnError, RateLimit, Scope, StorageType},
     args::ConfigArgs,
+    build::Build,
     cache_server::{CacheServer, Redis},
     environment::{Environment, UnknownEnvironment},
     error::ConfigError,
+    listen::{bare_host, listen_problem},
     load::load,
     sections::{LogFormat, Logging, Queue, Server, Worker},
 };

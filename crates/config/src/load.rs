@@ -38,13 +38,13 @@ pub(crate) fn load_with(
     let cache_server = cache_server::read(&Source::read(dir.join("cacheserver.yaml"), of_cache_server)?)?;
 
     let FileKeys { queues, server, worker, logging, api } = source.extract()?;
-    let queues = match queues {
-        Some(named) => named
-            .into_iter()
-            .map(|(name, queue)| (name, queue.map_or_else(Queue::default, |section| section.0)))
-            .collect(),
-        None => Config::default().queues,
-    };
+    let named = queues.into_iter().flatten();
+    let mut queues: BTreeMap<String, Queue> =
+        named.map(|(name, queue)| (name, queue.map_or_else(Queue::default, |section| section.0))).collect();
+    if !source.file_sets("queues") {
+        // A variable adds to the default of a section, as it adds to what a file says.
+        queues = Config::default().queues.into_iter().chain(queues).collect();
+    }
     let config = Config { environment, queues, server, worker, logging, api, cache_server };
     check(&config, &source)?;
     Ok(config)

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
     error::{Actual, Kind},
-    value::{Dict, Map},
+    value::{Dict, Map, Value},
 };
 use serde::de::DeserializeOwned;
 
@@ -15,6 +15,8 @@ use crate::{ConfigError, overrides::Override};
 pub(crate) struct Source {
     path: PathBuf,
     figment: Figment,
+    /// Sections of the file that are not empty.
+    sections: Vec<String>,
 }
 
 impl Source {
@@ -27,12 +29,14 @@ impl Source {
             fs::read_to_string(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
         let dict =
             parse_yaml(&text).map_err(|problem| ConfigError::Syntax { path: path.clone(), problem })?;
+        let is_set = |value: &Value| !matches!(value, Value::Empty(..));
+        let sections = dict.iter().filter(|(_, value)| is_set(value)).map(|(key, _)| key.clone()).collect();
         let file = Layer { metadata: Metadata::from("file", path.as_path()), dict };
         let figment = overrides.fold(Figment::from(file), |figment, over| {
             let metadata = Metadata::from("environment variable", over.name());
             figment.merge(Layer { metadata, dict: over.dict() })
         });
-        Ok(Self { path, figment })
+        Ok(Self { path, figment, sections })
     }
 
     pub(crate) fn extract<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
@@ -42,6 +46,11 @@ impl Source {
     /// Whether the file or a variable has the key, as in `server.port`.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.figment.contains(key)
+    }
+
+    /// Whether the file itself has this section, whatever the variables say.
+    pub(crate) fn file_sets(&self, section: &str) -> bool {
+        self.sections.iter().any(|known| known == section)
     }
 
     /// An error about a value that only [`Self::extract`]'s caller can judge. The first of `keys` that is set is

@@ -65,6 +65,11 @@ impl Registry {
         self.kinds.get(name)
     }
 
+    /// Kinds whose own queue is not configured: an enqueue that names no other queue is refused.
+    pub fn without_queue(&self, is_configured: impl Fn(&str) -> bool) -> impl Iterator<Item = &Arc<Kind>> {
+        self.kinds.values().filter(move |kind| !is_configured(&kind.queue))
+    }
+
     /// In order of their names.
     #[must_use]
     pub fn kinds(&self) -> impl ExactSizeIterator<Item = &Arc<Kind>> {
@@ -150,6 +155,15 @@ mod tests {
         let mut registry = Registry::default();
         registry.register::<Mail>().unwrap();
         assert!(registry.register::<Mail>().unwrap_err().to_string().contains("mail:send"));
+    }
+
+    #[test]
+    fn a_kind_without_its_queue_is_found() {
+        let mut registry = Registry::default();
+        registry.register::<Mail>().unwrap();
+        assert_eq!(registry.without_queue(|queue| queue == "default").count(), 0);
+        let unreachable: Vec<_> = registry.without_queue(|queue| queue == "mail").collect();
+        assert_eq!((unreachable.len(), &*unreachable[0].name), (1, "mail:send"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub enum WorkerState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerRequest {
-    /// Claim no more; jobs that run go on.
+    /// Claim no more; jobs that run go on. This cannot be undone.
     Quiet,
     /// Claim no more, let jobs end, exit.
     Stop,

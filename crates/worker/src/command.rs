@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use atode_config::ConfigArgs;
+use atode_config::{Build, Config, ConfigArgs};
 use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::Client;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::Settings;
@@ -16,10 +16,10 @@ use crate::worker;
 
 /// Runs jobs. Start as many as you like: they share the work, and a job is never lost when one dies.
 ///
+/// A worker that was told to go quiet (POST /v1/workers/{id}/quiet) stays quiet: start another one instead.
 /// Logs go to stderr, what jobs print goes to stdout. SIGTERM and SIGINT let running jobs end; a
 /// second signal exits at once.
 #[derive(Parser)]
-#[command(name = "worker", version = env!("ATODE_BUILD"))]
 struct Args {
     #[command(flatten)]
     config: ConfigArgs,
@@ -35,6 +35,9 @@ struct Args {
     /// A queue to work on and its weight (repeatable): replaces the configured ones.
     #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_queue)]
     queue: Vec<(String, u32)>,
+    /// Check the configuration and the kinds, say in one line what is wrong, and exit with 0 or 1.
+    #[arg(long)]
+    check_config: bool,
 }
 
 fn parse_queue(text: &str) -> Result<(String, u32), String> {
@@ -45,21 +48,23 @@ fn parse_queue(text: &str) -> Result<(String, u32), String> {
     }
 }
 
-/// A worker's whole `main`, with the kinds that it runs.
-pub fn main(registry: Result<Registry, DuplicateKind>) -> ExitCode {
-    match start(Args::parse(), registry) {
+/// A worker's whole `main`: what it is called, and the kinds that it runs.
+pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
+    let command = Args::command().name(build.name).version(build.version);
+    let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    match start(build, args, registry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
             {
-                eprintln!("worker: {error:#}");
+                eprintln!("{}: {error:#}", build.name);
             }
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<()> {
+fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<()> {
     let mut config = args.config.load()?;
     if let Some(host) = args.host {
         config.worker.host = host;
@@ -82,7 +87,15 @@ fn start(args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Resul
     }
     tracing::subscriber::set_global_default(atode_config::logging::subscriber(&config.logging))?;
     let registry = registry?;
-    let settings = Settings::new(&config.worker, &registry, env!("ATODE_BUILD"));
+    warn_of_kinds_without_queue(&config, &args.config, &registry);
+    if args.check_config {
+        #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+        {
+            println!("{}: the configuration is valid", build.name);
+        }
+        return Ok(());
+    }
+    let settings = Settings::new(&config.worker, &registry, build.version);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let ended = runtime.block_on(async {
@@ -93,4 +106,11 @@ fn start(args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Resul
     });
     runtime.shutdown_background();
     ended
+}
+
+/// Gateways accept no job of such a kind unless its request names another queue.
+fn warn_of_kinds_without_queue(config: &Config, args: &ConfigArgs, registry: &Registry) {
+    for kind in registry.without_queue(|queue| config.queues.contains_key(queue)) {
+        tracing::warn!(kind = %kind.name, queue = %kind.queue, file = %args.file().display(), "the queue of this kind is not configured, so gateways refuse jobs of this kind unless their request names another queue; add the queue to `queues`");
+    }
 }

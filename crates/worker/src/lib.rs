@@ -20,6 +20,7 @@ mod signals;
 mod sweeper;
 mod worker;
 
+pub use atode_config::Build;
 pub use command::main;
 pub use settings::Settings;
 pub use signals::stop_on_signal;

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    worker::main(atode_jobs::registry())
+    let build = worker::Build { name: "worker", version: env!("ATODE_BUILD") };
+    worker::main(build, atode_jobs::registry())
 }

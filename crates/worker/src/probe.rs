@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, web};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use atode_config::{bare_host, listen_problem};
 use serde_json::json;
 
 use crate::settings::Settings;
 use crate::worker::Worker;
 
 pub(crate) fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
-    let address = (settings.host.as_str(), settings.port);
-    let listener = TcpListener::bind(address).with_context(|| {
-        format!(
-            "cannot listen on {}:{} for health checks; is another worker running here? `--port 0` takes any free port",
-            settings.host, settings.port
-        )
-    })?;
+    let (host, port) = (bare_host(&settings.host), settings.port);
+    let taken =
+        "another worker or another program has this port; `--port 0` takes any free port for health checks";
+    let listener = TcpListener::bind((host, port))
+        .map_err(|error| anyhow!(listen_problem(host, port, &error, taken)))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

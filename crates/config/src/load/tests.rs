@@ -117,6 +117,27 @@ fn no_debug_output_shows_a_secret() {
 }
 
 #[test]
+fn a_queue_that_only_a_variable_names_does_not_drop_the_default_one() {
+    let variable = "APP__QUEUES__MAIL__PARTITIONS=1";
+    for (file, queues) in [
+        ("", vec!["default", "mail"]),
+        ("queues:\n", vec!["default", "mail"]),
+        ("queues: { other: {} }", vec!["mail", "other"]),
+    ] {
+        let config = load_files(file, "", &[variable]).unwrap();
+        assert_eq!(config.queues.keys().collect::<Vec<_>>(), queues, "{file}");
+    }
+    for environment in Environment::ALL {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+        let config = load_with(environment, &dir, [(variable[..29].into(), "1".into())]).unwrap();
+        assert!(
+            config.queues.contains_key("default") && config.queues.contains_key("mail"),
+            "{environment:?}"
+        );
+    }
+}
+
+#[test]
 fn sections_and_queues_without_keys_have_their_defaults() {
     let config =
         load_files("server:\nworker:\n  # port: 1\nqueues:\n  mail:\n  \"1\": {}\n", "cache_server:\n", &[]);

@@ -68,7 +68,11 @@ fn the_document_lists_every_key_and_channel_and_no_other() {
     };
     let [keys, channels] = documented();
     assert_eq!(keys.keys().copied().collect::<BTreeSet<_>>(), names(false), "keys: document, then code");
-    assert_eq!(channels.keys().copied().collect::<BTreeSet<_>>(), names(true), "channels: document, then code");
+    assert_eq!(
+        channels.keys().copied().collect::<BTreeSet<_>>(),
+        names(true),
+        "channels: document, then code"
+    );
 }
 
 #[test]

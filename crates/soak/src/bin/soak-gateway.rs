@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    api_gateway::main(atode_soak::registry())
+    let build = api_gateway::Build { name: "soak-gateway", version: env!("CARGO_PKG_VERSION") };
+    api_gateway::main(build, atode_soak::registry())
 }

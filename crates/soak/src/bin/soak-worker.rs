@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    worker::main(atode_soak::registry())
+    let build = worker::Build { name: "soak-worker", version: env!("CARGO_PKG_VERSION") };
+    worker::main(build, atode_soak::registry())
 }
