@@ -47,7 +47,7 @@ impl Set {
 pub(crate) enum Name<'a> {
     /// [`Keys::workers`]
     Workers,
-    /// [`Keys::worker`] or [`Keys::asked_of`]
+    /// [`Keys::worker`], [`Keys::asked_of`] or [`Keys::stopped`]
     Worker,
     /// A key of this queue.
     Of(&'a str, Part<'a>),
@@ -114,6 +114,11 @@ impl Keys {
         format!("{}:asked", self.worker(id))
     }
 
+    /// STRING: the instant (ms) at which a worker stopped in an orderly way, with a TTL.
+    pub(crate) fn stopped(&self, id: WorkerId) -> String {
+        format!("{}:stopped", self.worker(id))
+    }
+
     /// Channel: something is asked of a worker; the message is its id.
     pub(crate) fn workers_channel(&self) -> String {
         format!("{}{{workers}}:asked", self.prefix)
@@ -160,7 +165,9 @@ impl Keys {
     pub(crate) fn parse<'a>(&self, key: &'a str) -> Option<Name<'a>> {
         let (tag, rest) = key.strip_prefix(&*self.prefix)?.strip_prefix('{')?.split_once('}')?;
         if tag == "workers" {
-            let id = rest.strip_prefix(':').map(|rest| rest.strip_suffix(":asked").unwrap_or(rest));
+            let id = rest.strip_prefix(':').map(|rest| {
+                rest.strip_suffix(":asked").or_else(|| rest.strip_suffix(":stopped")).unwrap_or(rest)
+            });
             match id {
                 None if rest.is_empty() => return Some(Name::Workers),
                 Some(id) if id.parse::<WorkerId>().is_ok() => return Some(Name::Worker),
@@ -295,6 +302,7 @@ mod tests {
         let worker = WorkerId::new(1);
         assert_eq!(keys.parse(&keys.worker(worker)), Some(Name::Worker));
         assert_eq!(keys.parse(&keys.asked_of(worker)), Some(Name::Worker));
+        assert_eq!(keys.parse(&keys.stopped(worker)), Some(Name::Worker));
         for other in ["atode:queues", "other:{q}:jobs", "atode:{q}:new:thing", "atode:ratelimit:{x}:jobs"] {
             assert_eq!(keys.parse(other), None, "{other}");
         }

@@ -51,7 +51,7 @@ pub use record::{Durability, Failure, FailureCause, History, Record, Run, Worker
 pub use server::ServerFacts;
 pub use subscribe::{Finished, Wakeups};
 pub use trim::MAX_FINISHED;
-pub use workers::{Registration, WorkerRequest, WorkerState};
+pub use workers::{Departure, Fate, Registration, WorkerRequest, WorkerState};
 
 /// Ids a script call may touch at most: far below what Lua's `unpack` takes.
 pub const MAX_BATCH: usize = 1_000;

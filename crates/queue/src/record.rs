@@ -111,6 +111,11 @@ pub enum FailureCause {
     Crash,
     /// The worker lives, but it could not prolong its lease in time.
     LeaseLost,
+    /// The worker was told to stop, and the handler did not end in time.
+    Shutdown,
+    /// A cause that a later version writes.
+    #[serde(other)]
+    Unknown,
 }
 
 /// One run of a job; instants in Unix ms.
@@ -141,7 +146,7 @@ impl History {
     pub fn with_failure(mut self, failure: Failure) -> Self {
         match failure.cause {
             FailureCause::Crash => self.crashes = self.crashes.saturating_add(1),
-            FailureCause::LeaseLost => {}
+            FailureCause::LeaseLost | FailureCause::Shutdown => {}
             _ => self.failed = self.failed.saturating_add(1),
         }
         self.failures.push(failure);

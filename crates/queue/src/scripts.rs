@@ -51,6 +51,7 @@ scripts! {
     RETRY "retry",
     SET_ASIDE "set_aside",
     TRIM "trim",
+    UNREGISTER "unregister",
 }
 
 const PREAMBLE: &str = include_str!("scripts/preamble.lua");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fred::interfaces::{KeysInterface, SortedSetsInterface};
 use fred::types::Value;
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::id::WorkerId;
 use crate::lease::millis;
 use crate::record::WorkerRef;
-use crate::scripts::{ASK, HEARTBEAT};
+use crate::scripts::{ASK, HEARTBEAT, UNREGISTER};
 
 /// A live worker, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,30 @@ pub enum WorkerRequest {
     /// Claim no more, let jobs end, exit.
     Stop,
 }
+
+/// How a worker ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It was told to stop and has drained. Jobs that it could not stop are no crash.
+    Orderly,
+    /// A part of it broke: jobs that it leaves behind count as crashed.
+    Failure,
+}
+
+/// What became of a worker, for those that recover its jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is registered.
+    Alive,
+    /// It stopped in an orderly way, within the last day.
+    Stopped,
+    /// Its process is gone, or frozen.
+    Gone,
+}
+
+/// For so long it is known that a worker stopped in an orderly way. Whoever recovers the jobs that it left
+/// behind comes within seconds, unless no worker runs.
+const STOPPED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl WorkerRequest {
     fn name(self) -> &'static str {
@@ -103,10 +128,18 @@ impl Client {
     }
 
     /// Takes a registration back.
-    pub async fn unregister(&self, id: WorkerId) -> Result<(), Error> {
-        let redis = self.connection().reader()?;
-        let _: i64 = redis.del(vec![self.keys().worker(id), self.keys().asked_of(id)]).await?;
-        let _: i64 = redis.zrem(self.keys().workers(), id.to_string()).await?;
+    pub async fn unregister(&self, id: WorkerId, departure: Departure) -> Result<(), Error> {
+        let keys = vec![
+            self.keys().workers().into(),
+            self.keys().worker(id).into(),
+            self.keys().asked_of(id).into(),
+            self.keys().stopped(id).into(),
+        ];
+        let kept = match departure {
+            Departure::Orderly => STOPPED_KEPT,
+            Departure::Failure => Duration::ZERO,
+        };
+        self.call(&UNREGISTER, keys, vec![id.to_string().into(), millis(kept)]).await?;
         Ok(())
     }
 
@@ -133,13 +166,21 @@ impl Client {
             .collect())
     }
 
-    /// Of these workers, those that are registered: a crash is told from a lost lease by it.
-    pub async fn alive(&self, ids: &[WorkerId]) -> Result<Vec<WorkerId>, Error> {
+    /// What became of each of these workers.
+    pub async fn fates(&self, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Vec<String> = ids.iter().map(|id| self.keys().worker(*id)).collect();
-        let found: Vec<Option<String>> = self.connection().reader()?.mget(keys).await?;
-        Ok(ids.iter().zip(found).filter(|(_, found)| found.is_some()).map(|(id, _)| *id).collect())
+        let keys = self.keys();
+        let names: Vec<String> = ids.iter().flat_map(|id| [keys.worker(*id), keys.stopped(*id)]).collect();
+        let found: Vec<Option<Bytes>> = self.connection().reader()?.mget(names).await?;
+        Ok(found
+            .chunks_exact(2)
+            .map(|found| match found {
+                [Some(_), _] => Fate::Alive,
+                [None, Some(_)] => Fate::Stopped,
+                _ => Fate::Gone,
+            })
+            .collect())
     }
 }

@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use atode_queue::{Client, Registration, WorkerState};
+use atode_queue::{Client, Departure, Fate, Registration, WorkerState};
 use atode_testkit::eventually_async;
 use jiff::Timestamp;
 use support::{DEADLINE, HOUR, TestQueue, worker};
@@ -55,9 +55,9 @@ async fn a_registration_that_is_not_renewed_goes_by_itself() {
     let (dead, lives) = (registration(&test.client, 1), registration(&test.client, 2));
     test.client.heartbeat(&dead, Duration::from_millis(150)).await.unwrap();
     test.client.heartbeat(&lives, HOUR).await.unwrap();
-    let alive = async || test.client.alive(&[dead.worker.id, lives.worker.id]).await.unwrap();
+    let fates = async || test.client.fates(&[dead.worker.id, lives.worker.id]).await.unwrap();
     eventually_async("the dead worker is gone", DEADLINE, async || {
-        (alive().await == [lives.worker.id]).then_some(())
+        (fates().await == [Fate::Gone, Fate::Alive]).then_some(())
     })
     .await;
     assert_eq!(pids(&test.client.workers().await.unwrap()), [2]);
@@ -73,12 +73,20 @@ async fn a_registration_that_is_taken_back_is_gone_at_once() {
     for worker in [&one, &two] {
         test.client.heartbeat(worker, HOUR).await.unwrap();
     }
-    test.client.unregister(one.worker.id).await.unwrap();
+    test.client.unregister(one.worker.id, Departure::Failure).await.unwrap();
     assert_eq!(pids(&test.client.workers().await.unwrap()), [2]);
     let asked = [two.worker.id, one.worker.id];
-    assert_eq!(test.client.alive(&asked).await.unwrap(), [two.worker.id]);
-    assert!(test.client.alive(&[]).await.unwrap().is_empty());
+    assert_eq!(test.client.fates(&asked).await.unwrap(), [Fate::Alive, Fate::Gone]);
+    assert!(test.client.fates(&[]).await.unwrap().is_empty());
     assert_eq!(test.command(&["KEYS", "atode:{workers}*"]).array().len(), 2);
+
+    // After an orderly end it is known for a day that it was one.
+    test.client.unregister(two.worker.id, Departure::Orderly).await.unwrap();
+    assert_eq!(test.client.workers().await.unwrap(), []);
+    assert_eq!(test.client.fates(&asked).await.unwrap(), [Fate::Stopped, Fate::Gone]);
+    let note = format!("atode:{{workers}}:{}:stopped", two.worker.id);
+    assert_eq!(test.command(&["KEYS", "atode:{workers}*"]).texts(), std::slice::from_ref(&note));
+    assert!(test.count("PTTL", &note) > 23 * 60 * 60 * 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,5 +98,5 @@ async fn a_registration_that_cannot_be_read_does_not_hide_the_others() {
     }
     test.command(&["SET", &format!("atode:{{workers}}:{}", one.worker.id), "by hand"]);
     assert_eq!(pids(&test.client.workers().await.unwrap()), [2]);
-    assert_eq!(test.client.alive(&[one.worker.id]).await.unwrap(), [one.worker.id]);
+    assert_eq!(test.client.fates(&[one.worker.id]).await.unwrap(), [Fate::Alive]);
 }

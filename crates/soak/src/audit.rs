@@ -206,6 +206,7 @@ impl Audit<'_> {
         match failed.map(|failure| failure.cause) {
             Some(FailureCause::Crash) => Cause::Crashed,
             Some(FailureCause::LeaseLost) => Cause::LeaseLost,
+            Some(FailureCause::Shutdown) => Cause::Released,
             Some(_) => Cause::Failed,
             None if self.stopped.contains(&run.worker) => Cause::Released,
             None => Cause::Unexplained,

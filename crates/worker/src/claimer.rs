@@ -152,7 +152,7 @@ async fn until_redis_answers(worker: &Worker, retry: &mut Duration) {
             () = worker.stopping.cancelled() => return,
         }
         *retry = (*retry * 2).min(SLOWEST_RETRY);
-        if worker.client.alive(&[worker.me.id]).await.is_ok() {
+        if worker.client.fates(&[worker.me.id]).await.is_ok() {
             return;
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use atode_queue::Departure;
 use tokio::time::Instant;
 
 use crate::execute::{self, GRACE};
@@ -17,7 +18,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 const DROP: Duration = Duration::from_millis(500);
 
 /// Lets running jobs end until the timeout, tells the rest to, and waits for what can be stopped.
-/// What cannot be keeps its lease until it runs out.
+/// What cannot be keeps its lease until it runs out; its sweepers see that the worker stopped.
 pub(crate) async fn drain(worker: &Arc<Worker>) {
     let timeout = worker.settings.shutdown_timeout;
     tracing::info!(running = worker.slots.taken(), ?timeout, "stopping: no more claims, jobs may end");
@@ -60,8 +61,8 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
 }
 
 /// The last act: no heartbeat may come behind it.
-pub(crate) async fn unregister(worker: &Worker) {
-    if let Err(error) = worker.client.unregister(worker.me.id).await {
+pub(crate) async fn unregister(worker: &Worker, departure: Departure) {
+    if let Err(error) = worker.client.unregister(worker.me.id, departure).await {
         tracing::warn!(%error, "the registration could not be taken back; it goes by itself");
     }
     tracing::info!("stopped");

@@ -1,13 +1,13 @@
 //! Recovers jobs whose lease ran out, and removes finished ones whose retention is over: for all
 //! kinds of this worker's queues, known here or not. Every worker does; doing it twice is harmless.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use atode_jobs::Backoff;
-use atode_queue::{Error, Expired, Failure, FailureCause, Reaped, Verdict, WorkerId};
+use atode_queue::{Error, Expired, Failure, FailureCause, Fate, Reaped, Verdict, WorkerId};
 use tokio::sync::watch;
 
 use crate::worker::Worker;
@@ -72,12 +72,13 @@ async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<usize, Error> {
     }
     let holders: HashSet<WorkerId> = expired.iter().map(|job| job.run.worker.id).collect();
     let holders: Vec<WorkerId> = holders.into_iter().collect();
-    let alive = worker.client.alive(&holders).await?;
+    let fates = worker.client.fates(&holders).await?;
+    let fates: HashMap<WorkerId, Fate> = holders.into_iter().zip(fates).collect();
     let jobs: Vec<Reaped> = expired
         .into_iter()
         .map(|job| {
-            let holder = job.run.worker.id;
-            decide(job, if alive.contains(&holder) { Holder::Alive } else { Holder::Gone }, rand::random())
+            let fate = fates.get(&job.run.worker.id).copied().unwrap_or(Fate::Gone);
+            decide(job, fate, rand::random())
         })
         .collect();
     let verdicts = worker.client.reap(queue, &jobs).await?;
@@ -95,31 +96,28 @@ async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<usize, Error> {
     Ok(recovered)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder {
-    Alive,
-    Gone,
-}
-
-/// It crashed only if its holder's registration is gone; otherwise the lease was lost. Neither
-/// spends a retry.
-fn decide(expired: Expired, holder: Holder, random: f64) -> Reaped {
+/// It crashed only if its holder is gone without having stopped in order; otherwise the lease was lost, or
+/// the handler outlived a shutdown. None of these spends a retry.
+fn decide(expired: Expired, holder: Fate, random: f64) -> Reaped {
     let Expired { lease, history, run, now } = expired;
     let who = format!("{} (pid {} on {})", run.worker.id, run.worker.pid, run.worker.host);
     let (cause, error) = match holder {
-        Holder::Alive => {
+        Fate::Alive => {
             (FailureCause::LeaseLost, format!("worker {who} lives, but could not extend its lease"))
         }
-        Holder::Gone => (FailureCause::Crash, format!("worker {who} is gone")),
+        Fate::Stopped => {
+            (FailureCause::Shutdown, format!("worker {who} stopped, and the run had not ended in time"))
+        }
+        Fate::Gone => (FailureCause::Crash, format!("worker {who} is gone")),
     };
     let history = history.with_failure(Failure::new(cause, &error, run.clone(), now));
     match holder {
-        Holder::Alive => Reaped { lease, history, due_after: Some(Duration::ZERO) },
-        Holder::Gone if !history.has_crashed_too_often() => {
+        Fate::Alive | Fate::Stopped => Reaped { lease, history, due_after: Some(Duration::ZERO) },
+        Fate::Gone if !history.has_crashed_too_often() => {
             let due_after = Some(Backoff::CRASH.delay(history.crashes, random));
             Reaped { lease, history, due_after }
         }
-        Holder::Gone => Reaped { lease, history: history.finished_with(run), due_after: None },
+        Fate::Gone => Reaped { lease, history: history.finished_with(run), due_after: None },
     }
 }
 

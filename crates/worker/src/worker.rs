@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use atode_jobs::Registry;
-use atode_queue::{Client, Error, Settlement, WorkerId, WorkerRef};
+use atode_queue::{Client, Departure, Error, Settlement, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -124,7 +124,8 @@ pub async fn run(
     introduction.abort();
     probe.stop(false).await;
     parts.shutdown().await;
-    shutdown::unregister(&worker).await;
+    let departure = if ended.is_ok() { Departure::Orderly } else { Departure::Failure };
+    shutdown::unregister(&worker, departure).await;
     handlers.shutdown_background();
     ended
 }

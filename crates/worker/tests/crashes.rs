@@ -5,9 +5,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
-use atode_queue::{FailureCause, JobId, JobView, State};
+use atode_queue::{FailureCause, JobId, State};
 use atode_testkit::{Proxy, eventually};
-use support::{Act, Child, DEADLINE, Event, Killer, Stand, Task, registry, registry_without_jobs};
+use support::{Act, Child, DEADLINE, Event, Killer, Stand, Task, causes, registry, registry_without_jobs};
 use worker::Settings;
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -19,10 +19,6 @@ fn child_worker() {
 
 fn settings() -> Settings {
     Settings { lease: LEASE, ..support::settings() }
-}
-
-fn causes(job: &JobView) -> Vec<FailureCause> {
-    job.attempts.iter().map(|attempt| attempt.cause).collect()
 }
 
 #[test]

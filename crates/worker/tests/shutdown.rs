@@ -6,9 +6,9 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
-use atode_queue::{State, WorkerState};
+use atode_queue::{FailureCause, State, WorkerState};
 use atode_testkit::{Signal, Worker, eventually};
-use support::{Act, BlockingTask, DEADLINE, Event, Stand, Task, settings};
+use support::{Act, BlockingTask, DEADLINE, Event, Stand, Task, causes, registry, settings};
 use worker::Settings;
 
 #[test]
@@ -18,6 +18,14 @@ fn child_worker() {
 
 fn with_timeout(ms: u64) -> Settings {
     Settings { shutdown_timeout: Duration::from_millis(ms), ..settings() }
+}
+
+/// All that a worker leaves is a note that it stopped, with a TTL.
+fn assert_no_registration(stand: &Stand) {
+    for key in stand.redis.command(&["KEYS", "atode:{workers}*"]).texts() {
+        assert!(key.ends_with(":stopped"), "{key}");
+        assert!(stand.redis.command(&["PTTL", &key]).int() > 3_600_000, "{key}");
+    }
 }
 
 #[test]
@@ -44,7 +52,7 @@ fn sigterm_lets_running_jobs_end_and_claims_no_more() {
     }
     assert_eq!(stand.job(late).state, Some(State::Ready));
     stand.until_registered(0);
-    assert_eq!(stand.redis.command(&["KEYS", "atode:{workers}*"]).texts(), [""; 0]);
+    assert_no_registration(&stand);
 }
 
 #[test]
@@ -99,6 +107,29 @@ fn what_cannot_be_stopped_keeps_its_lease_and_what_never_began_is_released() {
 }
 
 #[test]
+fn five_deploys_in_a_row_bury_no_job_that_blocks_longer_than_the_shutdown_takes() {
+    let stand = Stand::start();
+    let settings = Settings { lease: Duration::from_secs(2), ..with_timeout(0) };
+    let id = stand.enqueue(BlockingTask::KIND, Act::Block);
+    for deploy in 1..=5 {
+        let child = stand.child(&settings);
+        stand.until_started(id, deploy);
+        child.terminate();
+        assert_eq!(child.wait(DEADLINE).code(), Some(0));
+    }
+    let _next = stand.worker_with(settings, registry());
+    stand.until_started(id, 6);
+    stand.open_gate();
+    let job = stand.until(id, State::Completed);
+    assert_eq!(causes(&job), [FailureCause::Shutdown; 5]);
+    assert_eq!(job.attempt, 1, "no deploy spends an attempt");
+    let workers = stand.starts(id).into_iter().map(|start| start.worker).take(5);
+    assert!(job.attempts.iter().map(|attempt| attempt.worker.id).eq(workers), "{:?}", job.attempts);
+    let state = stand.redis.command(&["HGET", "atode:{default}:state", &id.short()]).text();
+    assert!(!state.contains("crashes"), "{state}");
+}
+
+#[test]
 fn a_second_signal_exits_at_once() {
     let stand = Stand::start();
     let child = stand.child(&with_timeout(60_000));
@@ -123,7 +154,7 @@ fn an_idle_worker_stops_at_once_by_either_signal_and_leaves_no_registration() {
         worker.signal(signal);
         assert_eq!(worker.wait(DEADLINE).code(), Some(0));
         assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
-        assert_eq!(stand.redis.command(&["KEYS", "atode:{workers}*"]).texts(), [""; 0]);
+        assert_no_registration(&stand);
     }
 }
 

@@ -33,6 +33,7 @@ fn made() -> BTreeMap<&'static str, Vec<String>> {
         ("workers", vec![keys.workers()]),
         ("worker", vec![of_worker(keys.worker(id))]),
         ("asked_of", vec![of_worker(keys.asked_of(id))]),
+        ("stopped", vec![of_worker(keys.stopped(id))]),
         ("records_set_aside", vec![keys.records_set_aside("<queue>")]),
         ("set_aside", vec![keys.set_aside("atode:{<queue>}:<name>", 7).replace(":7", ":<ms>")]),
         ("wake_channel", vec![queue.wake_channel()]),

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use atode_jobs::Registry;
-use atode_queue::{Client, Counts, Due, Enqueued, JobId, JobView, NewJob, Record, Registration, State};
+use atode_queue::{
+    Client, Counts, Due, Enqueued, FailureCause, JobId, JobView, NewJob, Record, Registration, State,
+};
 use atode_testkit::{RedisServer, eventually};
 use serde_json::value::RawValue;
 use tempfile::TempDir;
@@ -258,6 +260,11 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Of the runs that did not succeed.
+pub(crate) fn causes(job: &JobView) -> Vec<FailureCause> {
+    job.attempts.iter().map(|attempt| attempt.cause).collect()
 }
 
 pub(crate) fn redis_settings(port: u16) -> JobqueueRedis {
