@@ -6,6 +6,7 @@ use std::time::Duration;
 use atode_config::Config;
 use atode_jobs::Registry;
 use atode_queue::{Client, Error, JobId, JobView};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::COPIES;
@@ -16,6 +17,9 @@ use crate::room::Room;
 /// How long an answer may take, unless its request asks for something that is to be waited for. A call of
 /// Redis takes less at most, but some answers need several; what is left of a second is the limiter's.
 pub(crate) const ANSWER: Duration = Duration::from_millis(850);
+
+/// Looks for jobs at the same time: more would not be faster, and would only fill memory.
+const LOOKS: usize = 64;
 
 pub(crate) struct Gateway {
     pub(crate) client: Client,
@@ -28,6 +32,10 @@ pub(crate) struct Gateway {
     pub(crate) max_batch_bytes: usize,
     /// For the bodies of all requests and replies.
     pub(crate) room: Arc<Room>,
+    /// A permit for each look for a job that may be on its way: what it brings is large, and in no budget yet.
+    looks: Semaphore,
+    /// A permit for each request that may wait for a job.
+    pub(crate) waits: Semaphore,
     /// Cancelled when the gateway stops: long waits end.
     pub(crate) stopping: CancellationToken,
 }
@@ -61,6 +69,8 @@ impl Gateway {
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,
             room: Room::new(config.server.max_body_bytes.max(config.server.max_batch_bytes) * COPIES),
+            looks: Semaphore::new(LOOKS),
+            waits: Gateway::waits(),
             stopping,
         }
     }
@@ -68,6 +78,7 @@ impl Gateway {
     /// Looks in the configured queues, then in all that ever were: a job does not become invisible
     /// because its queue left the configuration.
     pub(crate) async fn find(&self, id: JobId) -> Result<Option<JobView>, Problem> {
+        let _look = self.looks.acquire().await;
         let mut found = self.client.job(&self.queues, id).await?;
         if found.is_none() {
             found = self.client.job(&self.unconfigured_queues().await?, id).await?;

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{Enqueued, Error, JobId, JobView};
 use jiff::SignedDuration;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::body;
@@ -20,9 +21,14 @@ use crate::reply;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-const MAX_WAIT: Duration = Duration::from_secs(60);
-/// While somebody waits for a job, it is looked at this often even when nothing is heard.
+/// Longer waits are cut to this: proxies give up after 60 s.
+const MAX_WAIT: Duration = Duration::from_secs(55);
+/// Requests that may wait for jobs at the same time.
+const MAX_WAITS: usize = 1_000;
+/// While somebody waits for a job, it is looked at this often even when nothing is heard; of many, each more seldom.
 const SAFETY_POLL: Duration = Duration::from_secs(2);
+/// As many waits share the looks of one.
+const SHARING: usize = 250;
 
 /// `POST /v1/jobs`
 pub(crate) async fn enqueue(
@@ -142,12 +148,17 @@ impl Gateway {
         in_time(self.find(id), Problem::from).await?.ok_or_else(|| unknown(id, self.client.now()))
     }
 
-    /// The job once it has finished, or as it stands when the time is over or the gateway stops.
+    /// The job once it has finished, or as it stands when the time is over or the gateway stops. Dropped when the
+    /// client is gone.
     async fn wait(&self, mut job: JobView, wait: Duration) -> Result<JobView, Problem> {
+        let _place = self.waits.try_acquire().map_err(|_| {
+            let detail = "too many requests wait for jobs at the moment: ask without ?wait=, or again later";
+            Problem::new(Slug::Unavailable, detail)
+        })?;
         let until = Instant::now() + wait;
         let watch = self.client.watch_finish(&job.queue, job.id);
         while !job.is_finished() && Instant::now() < until && !self.stopping.is_cancelled() {
-            let poll = until.min(Instant::now() + SAFETY_POLL);
+            let poll = until.min(Instant::now() + SAFETY_POLL * (1 + self.waiting() / SHARING) as u32);
             tokio::select! {
                 () = watch.changed() => {}
                 () = tokio::time::sleep_until(poll) => {}
@@ -163,10 +174,23 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// As many requests may wait for jobs.
+    pub(crate) fn waits() -> Semaphore {
+        Semaphore::new(MAX_WAITS)
+    }
+
+    /// Requests that wait for jobs now.
+    pub(crate) fn waiting(&self) -> usize {
+        MAX_WAITS.saturating_sub(self.waits.available_permits())
+    }
+}
+
 fn parse_wait(text: &str) -> Result<Duration, Problem> {
     let wait = text.parse::<SignedDuration>().ok().and_then(|wait| Duration::try_from(wait).ok());
-    wait.filter(|wait| *wait <= MAX_WAIT)
-        .ok_or_else(|| Problem::malformed("wait is a duration from 0s to 60s, such as `?wait=30s`"))
+    wait.map(|wait| wait.min(MAX_WAIT)).ok_or_else(|| {
+        Problem::malformed("wait is a duration such as `?wait=30s`; more than 55s is cut to that")
+    })
 }
 
 /// 404, with what the id itself tells.

@@ -32,6 +32,7 @@ pub(crate) struct Metrics {
     prometheus: PrometheusHandle,
     redis_up: Gauge,
     body_bytes: Gauge,
+    waits: Gauge,
     /// Resolved once: a request makes no labels.
     replies: RwLock<HashMap<Reply, Handles>>,
 }
@@ -64,6 +65,10 @@ impl Metrics {
             "atode_http_body_bytes",
             "Memory taken by the bodies of requests and replies; beyond a limit requests are refused."
         );
+        describe_gauge!(
+            "atode_http_waits",
+            "Requests that wait for a job to finish (`?wait=`), at most 1,000."
+        );
         describe_gauge!("atode_build_info", "1; the label says which build runs.");
         gauge!("atode_build_info", "build" => build.version).set(1);
         let handle = prometheus.clone();
@@ -77,6 +82,7 @@ impl Metrics {
             prometheus,
             redis_up: gauge!("atode_redis_up"),
             body_bytes: gauge!("atode_http_body_bytes"),
+            waits: gauge!("atode_http_waits"),
             replies: RwLock::default(),
         })
     }
@@ -121,6 +127,7 @@ pub(crate) fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
 pub(crate) async fn scrape(metrics: Data<Metrics>, gateway: Data<Gateway>) -> HttpResponse {
     metrics.redis_up.set(f64::from(u8::from(gateway.client.connection().is_up())));
     metrics.body_bytes.set(gateway.room.taken() as f64);
+    metrics.waits.set(gateway.waiting() as f64);
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(metrics.prometheus.render())

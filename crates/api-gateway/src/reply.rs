@@ -56,8 +56,12 @@ pub(crate) fn body(status: StatusCode, json: Vec<u8>, share: Share) -> HttpRespo
 }
 
 fn to_vec(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(value)
-        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be written").inside(&error))
+    let mut json = serde_json::to_vec(value)
+        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be written").inside(&error))?;
+    if json.len() > SLICE {
+        json.shrink_to_fit(); // it may stay for long
+    }
+    Ok(json)
 }
 
 struct Slices {

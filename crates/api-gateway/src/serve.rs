@@ -1,5 +1,6 @@
 //! The HTTP server's life, from its port to its orderly end.
 
+use std::any::Any;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::time::Duration;
@@ -25,6 +26,9 @@ const FIRST_CONNECT: Duration = Duration::from_secs(1);
 
 /// Connections that may wait to be accepted; a burst beyond it has to wait for a retry of TCP's.
 const BACKLOG: u32 = 2_048;
+
+/// How long a client may leave its replies unread before its connection ends.
+const UNREAD: Duration = Duration::from_secs(20);
 
 /// Serves until `stop` is cancelled, then lets running requests end. Redis may be down at the
 /// start and at any time.
@@ -64,6 +68,9 @@ pub async fn serve(
             .configure(routes)
     };
     let server = HttpServer::new(app)
+        // The end of a connection ends what its requests wait for, as in nginx: a client that is gone costs nothing.
+        .h1_allow_half_closed(false)
+        .on_connect(|connection, _| end_if_unread(connection))
         .shutdown_timeout(config.server.shutdown_timeout.as_secs_f64().ceil() as u64)
         .disable_signals()
         .listen(listener)?
@@ -78,6 +85,19 @@ pub async fn serve(
     server.await.context("the HTTP server")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The kernel counts from the last byte that the client took, which nothing in the process can see. Elsewhere than on
+/// Linux such a connection takes its bounded memory until the client ends it.
+fn end_if_unread(connection: &dyn Any) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
+        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD))
+    {
+        tracing::debug!(%error, "no timeout for unread replies");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (connection, UNREAD);
 }
 
 /// One socket: the first address that the name has and that can be listened on. Needs a tokio runtime.

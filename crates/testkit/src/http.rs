@@ -7,7 +7,7 @@ use reqwest::blocking::{Body, Client, RequestBuilder};
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
-/// More than the longest wait that the API offers (60 s).
+/// More than the longest wait that the API offers (55 s).
 const TIMEOUT: Duration = Duration::from_secs(70);
 
 /// A client of one server. It blocks: requests inside a tokio runtime panic.
