@@ -23,6 +23,9 @@ pub(crate) enum Goal {
     TwoWorkers,
     FourWorkers,
     WorkersShares,
+    CallsOfOne,
+    CallsOfTwelve,
+    CallsOfMany,
     IdleCpu,
     IdleRequests,
     IdleMemory,
@@ -59,7 +62,7 @@ const fn aim(
 
 use Better::{Higher, Lower};
 
-const AIMS: [Aim; 24] = [
+const AIMS: [Aim; 27] = [
     aim(Goal::DrainToAsynq, "drain, retention 0, ÷ asynq", "×", Higher, 10.0, Some(15.0)),
     aim(Goal::DrainToBullmqOfficial, "drain, retention 0, ÷ bullmq-official", "×", Higher, 3.0, Some(5.0)),
     aim(Goal::KeptDrainToAsynq, "drain, default retention, ÷ asynq", "×", Higher, 6.0, Some(10.0)),
@@ -79,6 +82,9 @@ const AIMS: [Aim; 24] = [
     aim(Goal::TwoWorkers, "drain, 2 workers ÷ 1", "×", Higher, 1.0, None),
     aim(Goal::FourWorkers, "drain, 4 workers ÷ 1", "×", Higher, 1.0, None),
     aim(Goal::WorkersShares, "a worker's share beside an equal one, at most", "% off", Lower, 20.0, None),
+    aim(Goal::CallsOfOne, "script calls per sparse job, 1 worker", "calls", Lower, 4.0, None),
+    aim(Goal::CallsOfTwelve, "script calls per sparse job, 12 workers", "calls", Lower, 5.0, None),
+    aim(Goal::CallsOfMany, "script calls per sparse job, 64 workers", "calls", Lower, 6.0, None),
     aim(Goal::IdleCpu, "idle worker, 1 M waiting: CPU", "%", Lower, 0.5, None),
     aim(Goal::IdleRequests, "idle worker: requests to Redis", "/s", Lower, 5.0, None),
     aim(Goal::IdleMemory, "idle worker: memory", "MB", Lower, 30.0, None),

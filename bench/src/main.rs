@@ -4,6 +4,7 @@
 
 mod bare;
 mod burst;
+mod calls;
 mod compare;
 mod concurrency;
 mod contenders;

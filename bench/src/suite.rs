@@ -8,8 +8,8 @@ use clap::Subcommand;
 use crate::contenders::Wanted;
 use crate::outcome::{Outcome, Size, Table, step};
 use crate::{
-    compare, concurrency, cost, deep_lateness, depth, document, floor, goals, http, idle, memory, on_tokio,
-    workers,
+    calls, compare, concurrency, cost, deep_lateness, depth, document, floor, goals, http, idle, memory,
+    on_tokio, workers,
 };
 
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) enum Section {
     DeepLateness,
     /// 1, 2 and 4 worker processes on one queue.
     Workers,
+    /// Script calls per job that comes alone, and its lateness, with 1 to 64 worker processes.
+    Calls,
     /// A worker with nothing to do before 1 M jobs that wait. Needs a built worker.
     Idle,
     /// Memory of gateway and worker at full load. Needs wrk and both of them built.
@@ -39,7 +41,7 @@ pub(crate) enum Section {
 }
 
 impl Section {
-    const ALL: [Section; 10] = [
+    const ALL: [Section; 11] = [
         Section::Compare,
         Section::Http,
         Section::Floor,
@@ -48,6 +50,7 @@ impl Section {
         Section::Concurrency,
         Section::DeepLateness,
         Section::Workers,
+        Section::Calls,
         Section::Idle,
         Section::Memory,
     ];
@@ -62,6 +65,7 @@ impl Section {
             Section::Concurrency => "Throughput by concurrency",
             Section::DeepLateness => "Lateness under load, before a deep queue",
             Section::Workers => "Several workers",
+            Section::Calls => "Calls per sparse job",
             Section::Idle => "An idle worker",
             Section::Memory => "Memory of the processes",
         }
@@ -77,6 +81,7 @@ impl Section {
             Section::Concurrency => concurrency::section(size, wanted),
             Section::DeepLateness => on_tokio(deep_lateness::section(size)),
             Section::Workers => on_tokio(workers::section(size)),
+            Section::Calls => on_tokio(calls::section(size)),
             Section::Idle => on_tokio(idle::section(size)),
             Section::Memory => memory::section(size),
         }

@@ -40,6 +40,11 @@ fn several_workers_share_a_queue() {
 }
 
 #[test]
+fn the_calls_of_a_sparse_job_are_counted() {
+    has(&quick("calls"), &["| 12 ", "script calls per sparse job, 12 workers"]);
+}
+
+#[test]
 fn ours_is_measured_where_there_is_no_peer() {
     has(&quick("concurrency"), &["| atode"]);
 }

@@ -11,8 +11,8 @@ usage() {
   cat <<'TEXT'
 usage: ./dev bench [--yes] [--write] [--quick] [SECTION…]
 
-SECTION   compare, http, floor, cost, depth, concurrency, deep-lateness, workers, idle, memory: measured on
-          redis-servers of their own; without any, all of them (some 20 minutes)
+SECTION   compare, http, floor, cost, depth, concurrency, deep-lateness, workers, calls, idle, memory:
+          measured on redis-servers of their own; without any, all of them (some 20 minutes)
           pure: what needs no Redis, by criterion
 --write   writes docs/benchmarks.md and its plots; for the whole
 --quick   small and short, to see that all works
