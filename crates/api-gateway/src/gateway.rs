@@ -1,5 +1,6 @@
 //! What all handlers share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Gateway {
     pub(crate) registry: Registry,
     /// Configured queues; a request for another is refused.
     pub(crate) queues: Vec<Arc<str>>,
+    /// How long each of them remembers an idempotency key.
+    pub(crate) idempotency_ttls: BTreeMap<Arc<str>, Duration>,
     /// None: nobody is limited.
     pub(crate) limit: Option<Limit>,
     pub(crate) max_body_bytes: usize,
@@ -65,6 +68,11 @@ impl Gateway {
             client,
             registry,
             queues: config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect(),
+            idempotency_ttls: config
+                .queues
+                .iter()
+                .map(|(name, queue)| (Arc::from(name.as_str()), queue.idempotency_ttl))
+                .collect(),
             limit,
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,

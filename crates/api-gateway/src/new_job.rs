@@ -163,7 +163,13 @@ impl Gateway {
         };
         let due = own_due.unwrap_or(Due::After(kind.delay));
         let mut job = NewJob::new(self.client.new_id(), queue, &kind.name, &record, due);
-        job.idempotency = key.map(|key| Idempotency::new("", key, body.as_bytes()));
+        job.idempotency = key.map(|key| {
+            let idempotency = Idempotency::new("", key, body.as_bytes());
+            match self.idempotency_ttls.get(queue) {
+                Some(ttl) => idempotency.remembered_for(*ttl),
+                None => idempotency,
+            }
+        });
         Ok(Prepared {
             job,
             payload,

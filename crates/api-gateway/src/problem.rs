@@ -117,7 +117,7 @@ impl Slug {
             Slug::Invalid => ("invalid-request", "The request is not valid", 422,
                 "The request could be read, but it says something that cannot be done: an unknown kind or queue, a payload that its kind does not take, a value out of range, an unknown field. The list errors points at each. Nothing was stored. GET /v1/kinds shows every kind with the JSON Schema of its payload."),
             Slug::IdempotencyKeyReused => ("idempotency-key-reused", "The idempotency key was used for another request", 422,
-                "An idempotency key stands for one request for 24 hours. This one came before with another body, so it was not taken for a repetition. Use a new key for a new job."),
+                "An idempotency key stands for one request for 24 hours, unless its queue is configured otherwise (idempotency_ttl). This one came before with another body, so it was not taken for a repetition. Use a new key for a new job."),
             Slug::WrongState => ("wrong-state", "The job is in a state that does not allow this", 409,
                 "Cancel, run-now and reschedule are for jobs that wait (cancel for active ones, too), redrive is for dead ones, and an active job cannot be deleted. The detail names the state that the job is in. Nothing was changed."),
             Slug::NotDurable => ("durability-unavailable", "This Redis cannot promise that", 409,

@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::thread;
 
+use atode_testkit::{Gateway, RedisServer};
 use serde_json::json;
 use support::{
     KIND, Stored, address, enqueue_with_key, gateway, gateway_with_mail, job, later, problem, start, stored,
@@ -31,6 +32,26 @@ fn the_same_key_with_another_body_is_refused_and_names_the_job_that_has_it() {
     let problem = problem(&other, 422, "idempotency-key-reused");
     assert!(text(&problem["detail"]).contains(text(&first["id"])), "{problem}");
     assert_eq!(stored(&gateway, "default"), 1);
+}
+
+#[test]
+fn each_queue_remembers_keys_for_as_long_as_it_is_configured() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::builder(&redis.addr())
+        .env("APP__QUEUES__DEFAULT__PARTITIONS", "1")
+        .env("APP__QUEUES__MAIL__IDEMPOTENCY_TTL", "1m")
+        .start();
+    let to_mail = json!({"kind": KIND, "delay": "1h", "queue": "mail"});
+    assert_eq!(enqueue_with_key(&gateway, "k", &later()).status, 201);
+    assert_eq!(enqueue_with_key(&gateway, "k", &to_mail).status, 201);
+    let ttl = |queue: &str| {
+        let keys = redis.command(&["KEYS", &format!("atode:{{{queue}}}:idem:*")]).texts();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        redis.command(&["PTTL", &keys[0]]).int()
+    };
+    assert!((50_000..=60_000).contains(&ttl("mail")), "{}", ttl("mail"));
+    let day = 24 * 60 * 60 * 1_000;
+    assert!((day - 10_000..=day).contains(&ttl("default")), "{}", ttl("default"));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const GIBIBYTE: u32 = 1 << 30;
+/// ms
+const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60 * 1_000;
 
 /// One entry of `queues`: a lane that jobs may be enqueued to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,6 +21,9 @@ pub struct Queue {
     /// Slots that the queue's keys are spread over; always 1 in this version.
     #[serde(deserialize_with = "partitions")]
     pub partitions: u16,
+    /// How long an idempotency key is remembered; 1 min to 30 days.
+    #[serde(deserialize_with = "duration::<_, 60_000, THIRTY_DAYS>")]
+    pub idempotency_ttl: Duration,
 }
 
 /// `server`: the HTTP side of the gateway.
@@ -88,7 +93,7 @@ pub enum LogFormat {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { partitions: 1 }
+        Self { partitions: 1, idempotency_ttl: Duration::from_secs(24 * 60 * 60) }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::lease::millis;
 use crate::record::{Durability, Record};
 use crate::scripts::ENQUEUE;
 
-/// How long an idempotency key is remembered.
+/// How long an idempotency key is remembered, unless its caller says otherwise.
 const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Payload bytes that one call carries at most, so that no call holds Redis up for long.
@@ -50,6 +50,7 @@ pub struct NewJob {
 pub struct Idempotency {
     key: String,
     body: String,
+    ttl: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +112,14 @@ impl Idempotency {
         scoped.update(scope.as_bytes());
         scoped.update([0]);
         scoped.update(key.as_bytes());
-        Idempotency { key: short_hash(scoped), body: short_hash(Sha256::new().chain_update(body)) }
+        let body = short_hash(Sha256::new().chain_update(body));
+        Idempotency { key: short_hash(scoped), body, ttl: IDEMPOTENCY_TTL }
+    }
+
+    /// Remembered for so long. The same for all jobs of a queue: those of one call share it.
+    #[must_use]
+    pub fn remembered_for(self, ttl: Duration) -> Self {
+        Idempotency { ttl, ..self }
     }
 }
 
@@ -182,7 +190,8 @@ impl Client {
         let mut args: Vec<Value> = Vec::with_capacity(5 + 2 * of_kinds.len() + 5 * jobs.len());
         args.push(i64::from(atomicity == Atomicity::AllOrNothing).into());
         args.push(keys.wake_channel().into());
-        args.push(millis(IDEMPOTENCY_TTL));
+        let ttl = jobs.iter().find_map(|job| Some(job.idempotency.as_ref()?.ttl));
+        args.push(millis(ttl.unwrap_or(IDEMPOTENCY_TTL)));
         args.push((of_kinds.len() as i64).into());
         args.push((jobs.len() as i64).into());
         args.extend(in_order().flat_map(|job| [job.id.short().into(), Value::Bytes(job.record.clone())]));

@@ -35,7 +35,7 @@ fn variables_override_every_kind_of_value() {
         "APP__SERVER__PORT=9090",
         "APP__SERVER__SHUTDOWN_TIMEOUT=PT3M",
         "APP__QUEUES__DEFAULT__PARTITIONS=1",
-        "APP__QUEUES__MAIL__PARTITIONS=1",
+        "APP__QUEUES__MAIL__IDEMPOTENCY_TTL=1h",
         "APP__WORKER__QUEUES__MAIL=3",
         "APP__LOGGING__LEVEL=info,atode_queue=debug",
         "APP__LOGGING__FORMAT=json",
@@ -50,6 +50,8 @@ fn variables_override_every_kind_of_value() {
     assert_eq!(config.server.port, 9090);
     assert_eq!(config.server.shutdown_timeout, Duration::from_secs(180));
     assert_eq!(config.queues.keys().collect::<Vec<_>>(), ["default", "mail"]);
+    assert_eq!(config.queues["mail"].idempotency_ttl, Duration::from_secs(60 * 60));
+    assert_eq!(config.queues["default"].idempotency_ttl, Duration::from_secs(24 * 60 * 60));
     assert_eq!(config.worker.queues, Some(BTreeMap::from([("mail".to_owned(), 3)])));
     assert_eq!(config.logging.level.to_string(), "atode_queue=debug,info");
     assert_eq!(config.logging.format, LogFormat::Json);

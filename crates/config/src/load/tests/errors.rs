@@ -97,7 +97,7 @@ fn an_unknown_key_is_answered_with_the_known_ones() {
     assert_eq!(in_config("cache_server: {}"), format!("cache_server: unknown key, {top}"));
     assert_eq!(
         in_config("queues: { a: { size: 1 } }"),
-        "queues.a.size: unknown key, queues.a has partitions"
+        "queues.a.size: unknown key, queues.a has partitions, idempotency_ttl"
     );
     assert_eq!(
         in_jobqueue("pasword: hunter2"),
@@ -171,6 +171,10 @@ fn a_value_out_of_range_is_answered_with_the_range() {
             "queues: { a: { partitions: 2 } }",
             "queues.a.partitions: expected 1 (partitions above 1 are not available in this version), found 2"
                 .to_owned(),
+        ),
+        (
+            "queues: { a: { idempotency_ttl: 59s } }",
+            format!("queues.a.idempotency_ttl: expected a duration from 1m to 720h, {UNIT} \"59s\""),
         ),
         (
             "queues: { Mail: {} }",
