@@ -76,7 +76,11 @@ impl Client {
             i64::from(crashes::SUSPECT_FROM).into(),
         ];
         let reply = self.call(&CLAIM, script_keys, args).await?;
-        decode(&reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))
+        let claim = decode(&reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))?;
+        for job in &claim.jobs {
+            self.record_sizes().observe(options.queue, job.lease.kind(), job.record.len());
+        }
+        Ok(claim)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::durable;
 use crate::error::Error;
 use crate::id::JobId;
+use crate::kept::RecordSizes;
 use crate::keys::Keys;
 use crate::record::Durability;
 use crate::scripts::Script;
@@ -39,6 +40,7 @@ struct Shared {
     /// Queues written to the catalogue, and since when: a Redis that comes back may be empty.
     announced: Mutex<(Since, Vec<String>)>,
     identity: Identity,
+    record_sizes: RecordSizes,
     settings: JobqueueRedis,
     /// For what waits for the disk, opened when it is first needed.
     disk: Mutex<Option<Connection>>,
@@ -64,6 +66,7 @@ impl Client {
             waiting_room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
             announced: Mutex::default(),
             identity: Identity::default(),
+            record_sizes: RecordSizes::default(),
             settings: redis.clone(),
             disk: Mutex::default(),
             runtime: Handle::current(),
@@ -138,6 +141,10 @@ impl Client {
 
     pub(crate) fn waiting_room(&self) -> &Arc<Semaphore> {
         &self.shared.waiting_room
+    }
+
+    pub(crate) fn record_sizes(&self) -> &RecordSizes {
+        &self.shared.record_sizes
     }
 
     pub(crate) fn identity(&self) -> &Identity {

@@ -12,7 +12,7 @@ use crate::fencing::{Lease, LeaseRef};
 use crate::keys::{QueueKeys, Set};
 use crate::record::History;
 use crate::scripts::{BURY, COMPLETE, EXTEND, RELEASE, RETRY, Script};
-use crate::trim::{CANCELLED_RETENTION, MAX_FINISHED};
+use crate::trim::CANCELLED_RETENTION;
 
 /// What became of a run, to be written under its lease.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ struct Transition {
 static TRANSITIONS: [Transition; 4] = [
     Transition {
         script: &COMPLETE,
-        head: |keys| vec![keys.finished_channel().into(), (MAX_FINISHED as i64).into()],
+        head: |keys| vec![keys.finished_channel().into()],
         sets: &[Set::Lease, Set::Done],
     },
     Transition { script: &RETRY, head: back_or_cancelled, sets: &[Set::Lease, Set::Due, Set::Cancelled] },
@@ -221,7 +221,8 @@ impl Client {
             for same in group.chunk_by(|a, b| a.group() == b.group()) {
                 let (_, kind, retention) = same[0].group();
                 script_keys.extend(transition.sets.iter().map(|set| Key::from(keys.set(kind, *set))));
-                args.extend([(same.len() as i64).into(), millis(retention)]);
+                let kept = self.record_sizes().kept(first.lease.queue(), kind) as i64;
+                args.extend([(same.len() as i64).into(), millis(retention), kept.into()]);
             }
         } else {
             let mut kinds = KindPlaces::default();

@@ -22,6 +22,7 @@ mod enqueue;
 mod error;
 mod fencing;
 mod id;
+mod kept;
 mod keys;
 mod lease;
 mod operate;
@@ -43,6 +44,7 @@ pub use enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
 pub use error::{Error, RefusalCode};
 pub use fencing::{ExpiredLease, FencingToken, Lease, LeaseRef};
 pub use id::{InvalidId, JobId, WorkerId};
+pub use kept::{MAX_FINISHED, MAX_FINISHED_BYTES};
 pub use lease::{Settled, Settlement, Verdict};
 pub use operate::{Moved, Operated, Operation};
 pub use read::{AttemptView, Counts, JobView, KindCounts, QueueView, State};
@@ -50,7 +52,6 @@ pub use reap::{Expired, Reaped};
 pub use record::{Durability, Failure, FailureCause, History, Record, Run, WorkerRef};
 pub use server::ServerFacts;
 pub use subscribe::{Finished, Wakeups};
-pub use trim::MAX_FINISHED;
 pub use workers::{Departure, Fate, Registration, WorkerRequest, WorkerState};
 
 /// Ids a script call may touch at most: far below what Lua's `unpack` takes.

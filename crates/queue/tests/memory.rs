@@ -8,12 +8,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use atode_queue::{
-    Due, Error, FailureCause, Idempotency, NewJob, Reaped, RefusalCode, Registration, State, Verdict,
-    WorkerState,
+    Due, Error, FailureCause, Idempotency, NewJob, Operated, Operation, Reaped, RefusalCode, Registration,
+    State, Verdict, WorkerState,
 };
-use support::{HOUR, INSTANT, LEASE, TestQueue, failed};
+use support::{HOUR, INSTANT, KIND, LEASE, TestQueue, failed};
 
 const NOW: Due = Due::After(Duration::ZERO);
+
+fn large_job(test: &TestQueue, bytes: usize) -> NewJob {
+    let payload = format!(r#"{{"padding":"{}"}}"#, "x".repeat(bytes));
+    let record = support::record(KIND, &payload);
+    NewJob::new(test.client.new_id(), &test.queue, &KIND.into(), &record, NOW)
+}
 
 async fn assert_refused(test: &TestQueue, job: NewJob) {
     let queue = job.queue.clone();
@@ -28,6 +34,49 @@ async fn assert_refused(test: &TestQueue, job: NewJob) {
         assert!(full, "{error:?}");
         assert!(error.nothing_happened());
     }
+}
+
+/// Only to be looked at: no reason to refuse what is to be done.
+#[tokio::test(flavor = "multi_thread")]
+async fn finished_jobs_make_room_before_their_time_when_redis_is_nearly_full() {
+    let test = TestQueue::start().await;
+    test.command(&["CONFIG", "SET", "maxmemory", "64mb"]);
+    for n in 0..200 {
+        let job = large_job(&test, 200_000);
+        let id = job.id;
+        test.client.enqueue(job).await.unwrap();
+        if n % 10 == 0 {
+            let cancelled = test.client.operate(&test.queue, KIND, id, Operation::Cancel).await;
+            assert_eq!(cancelled.unwrap(), Operated::Done);
+        } else {
+            let job = test.claim(1).await.jobs.remove(0);
+            test.done(job.lease.complete(HOUR, job.history)).await;
+        }
+    }
+    let waiting = test.enqueue(Due::After(HOUR)).await;
+    assert_eq!(test.client.trim(&test.queue).await.unwrap(), 0, "there is room");
+    test.command(&["CONFIG", "SET", "maxmemory", "44mb"]);
+    let removed = test.client.trim(&test.queue).await.unwrap();
+    assert!((10..150).contains(&removed), "no more than it takes: {removed}");
+    assert_eq!(test.client.trim(&test.queue).await.unwrap(), 0);
+    test.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(test.client.trim(&test.queue).await.unwrap(), 200 - removed);
+    assert_eq!(test.state(waiting).await, State::Scheduled);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_large_jobs_fewer_are_kept_as_completed() {
+    let test = TestQueue::start().await;
+    for _ in 0..300 {
+        test.client.enqueue(large_job(&test, 1 << 20)).await.unwrap();
+        let job = test.claim(1).await.jobs.remove(0);
+        test.done(job.lease.complete(HOUR, job.history)).await;
+    }
+    let kept = test.count("ZCARD", &test.set("done")) as usize;
+    assert!((60..70).contains(&kept), "some 64 MiB: {kept}");
+    assert_eq!(test.count("HLEN", &test.key("jobs")), kept as i64);
+    test.check_invariants();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,25 +3,27 @@
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then two for each group of jobs that share kind and
 --        retention: lease, done
--- ARGV   1 finished channel  2 completed jobs kept of a kind at most  3 number n of jobs, which
---        stand in the order of their groups, kept ones first; then n ids; n tokens; two for each
---        group: its number of jobs, retention in ms; the state (behind the time) of each kept job
+-- ARGV   1 finished channel  2 number n of jobs, which stand in the order of their groups, kept
+--        ones first; then n ids; n tokens; three for each group: its number of jobs, retention in ms,
+--        completed jobs kept of its kind at most; the state (behind the time) of each kept job
 -- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 done, 0 stale,
 --        2 already settled)
 local now = clock()
-local reply, n, places, held = judge(now, 3)
+local reply, n, places, held = judge(now, 2)
 if #held == 0 then
   return reply
 end
 expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
--- Sizes stand behind `groups`, and a job's state `to_state` behind its id.
-local groups, to_state = 3 + 2 * n, 2 * n + #KEYS - 4
-local since, room, gone, last, h = now .. ' ', 1000, {}, 3, 1
+-- A group stands behind `group`, and a job's state `to_state` behind its id.
+local group, to_state = 2 + 2 * n, 2 * n + 3 * (#KEYS - 4) / 2
+local since, room, gone, last, h = now .. ' ', 1000, {}, 2, 1
 
 redis.call('HDEL', KEYS[2], unpack(held))
 for k = 5, #KEYS, 2 do
-  local size, retention = tonumber(ARGV[groups + k - 4]), tonumber(ARGV[groups + k - 3])
+  local size, retention = tonumber(ARGV[group + 1]), tonumber(ARGV[group + 2])
+  local most = tonumber(ARGV[group + 3])
+  group = group + 3
   local first, expiry, done, states = h, text(now + retention), {}, {}
   last = last + size
   while h <= #held and places[h] <= last do
@@ -43,7 +45,7 @@ for k = 5, #KEYS, 2 do
     redis.call('ZADD', KEYS[k + 1], unpack(done))
     redis.call('HSET', KEYS[3], unpack(states))
     -- The oldest make room, as many a call as a script may touch.
-    local over = math.min(redis.call('ZCARD', KEYS[k + 1]) - tonumber(ARGV[2]), room)
+    local over = math.min(redis.call('ZCARD', KEYS[k + 1]) - most, room)
     if over > 0 then
       room = room - over
       for _, id in ipairs(redis.call('ZRANGE', KEYS[k + 1], 0, over - 1)) do

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
--- trim: completed | cancelled, past its retention → gone. Dead jobs are never trimmed.
+-- trim: completed | cancelled, past its retention → gone; earlier where Redis' memory is nearly full.
+-- Dead jobs are never trimmed.
 --
 -- KEYS   1 jobs  2 state  3 stats  then two for each kind: done, cancelled
 -- ARGV   1 jobs removed a call at most  2 completed jobs kept of a kind at most
---        3 minutes that counters are kept
--- reply  now ms, number of jobs removed
+--        3 minutes that counters are kept  4 percent of maxmemory beyond which memory is short
+-- reply  now ms, number of jobs removed, of these the number removed before their time
 local now = clock()
 local left, removed = tonumber(ARGV[1]), 0
 expect('HLEN', 1, 3)
@@ -29,10 +30,29 @@ for k = 4, #KEYS do
   end
 end
 
+-- Unknown where INFO is not permitted.
+local function is_short_of_memory()
+  local info = redis.pcall('INFO', 'memory')
+  info = type(info) == 'string' and info or ''
+  local used, most = tonumber(string.match(info, 'used_memory:(%d+)')), tonumber(string.match(info, 'maxmemory:(%d+)'))
+  return used and most and most > 0 and 100 * used > tonumber(ARGV[4]) * most
+end
+
+-- Those that expire first, a few of each set in turn: no more than it takes.
+local in_time, before = removed, -1
+while left > 0 and removed > before and is_short_of_memory() do
+  before = removed
+  for k = 4, #KEYS do
+    if left > 0 then
+      remove(KEYS[k], redis.call('ZRANGE', KEYS[k], 0, math.min(left, 20) - 1))
+    end
+  end
+end
+
 local old = math.floor(now / 60000) - tonumber(ARGV[3])
 for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
   if (tonumber(string.match(field, '^%d+')) or 0) < old then
     redis.call('HDEL', KEYS[3], field)
   end
 end
-return { now, removed }
+return { now, removed, removed - in_time }

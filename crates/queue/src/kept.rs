@@ -1,0 +1,89 @@
+//! How many completed jobs of a kind are kept to be looked at: so few that neither their number nor their
+//! bytes fill Redis (decision 29).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Finished jobs kept of a kind in a queue at most, whatever their retention and size.
+pub const MAX_FINISHED: usize = 10_000;
+
+/// Bytes of the records of completed jobs kept of a kind in a queue, roughly: fewer are kept of large ones.
+pub const MAX_FINISHED_BYTES: usize = 64 << 20;
+
+/// Kept of jobs of any size.
+const LEAST: usize = 16;
+
+/// Records up to this size, in bytes, never meet the bound in bytes.
+const SMALL: usize = MAX_FINISHED_BYTES / MAX_FINISHED;
+
+/// The share that the last job has in the mean of its kind.
+const SHARE: f64 = 1.0 / 64.0;
+
+/// Bytes, by queue and kind.
+type Means = HashMap<Arc<str>, HashMap<Arc<str>, f64>>;
+
+/// The mean size of the records that this process has claimed, by queue and kind. Nothing is counted until
+/// the first large one comes, so that those who have none pay nothing.
+#[derive(Default)]
+pub(crate) struct RecordSizes {
+    has_large: AtomicBool,
+    means: Mutex<Means>,
+}
+
+impl RecordSizes {
+    /// A job whose record has so many bytes was claimed.
+    pub(crate) fn observe(&self, queue: &Arc<str>, kind: &Arc<str>, bytes: usize) {
+        if bytes <= SMALL && !self.has_large.load(Ordering::Relaxed) {
+            return;
+        }
+        self.has_large.store(true, Ordering::Relaxed);
+        let mut means = self.means();
+        let mean = means.entry(queue.clone()).or_default().entry(kind.clone()).or_default();
+        *mean += (bytes as f64 - *mean) * SHARE;
+    }
+
+    /// How many completed jobs to keep.
+    pub(crate) fn kept(&self, queue: &str, kind: &str) -> usize {
+        if !self.has_large.load(Ordering::Relaxed) {
+            return MAX_FINISHED;
+        }
+        let means = self.means();
+        let mean = means.get(queue).and_then(|kinds| kinds.get(kind)).copied().unwrap_or_default();
+        ((MAX_FINISHED_BYTES as f64 / mean.max(1.0)) as usize).clamp(LEAST, MAX_FINISHED)
+    }
+
+    fn means(&self) -> MutexGuard<'_, Means> {
+        self.means.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_are_kept_of_large_jobs_and_none_less_of_small_ones() {
+        let (queue, large, small): (Arc<str>, Arc<str>, Arc<str>) =
+            ("default".into(), "test:large".into(), "test:small".into());
+        let sizes = RecordSizes::default();
+        for _ in 0..1_000 {
+            sizes.observe(&queue, &small, SMALL);
+        }
+        assert_eq!(sizes.kept(&queue, &small), MAX_FINISHED);
+        for _ in 0..1_000 {
+            sizes.observe(&queue, &large, 200_000);
+            sizes.observe(&queue, &small, 200);
+        }
+        let kept = sizes.kept(&queue, &large);
+        assert!((300..=MAX_FINISHED_BYTES / 200_000 + 1).contains(&kept), "{kept}");
+        assert_eq!(sizes.kept(&queue, &small), MAX_FINISHED);
+        assert_eq!(sizes.kept("another", &large), MAX_FINISHED);
+        sizes.observe(&queue, &small, 8 << 20);
+        assert!(sizes.kept(&queue, &small) < MAX_FINISHED, "one of many");
+        for _ in 0..1_000 {
+            sizes.observe(&queue, &large, 1 << 30);
+        }
+        assert_eq!(sizes.kept(&queue, &large), LEAST);
+    }
+}
