@@ -193,6 +193,33 @@ fn who_waits_for_a_job_hears_that_redis_went_away() {
 }
 
 #[test]
+fn a_redis_that_refuses_jobs_is_degraded_and_the_503_names_a_way_out() {
+    let redis = RedisServer::start();
+    let gateway = connected(Gateway::start(&redis));
+    let degraded = |words: &str| {
+        let ready = gateway.get("/readyz");
+        assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("degraded")), "{}", ready.text());
+        assert!(ready.text().contains(words), "{}", ready.text());
+    };
+    redis.command(&["SET", "ballast", &"x".repeat(20 << 20)]);
+    let used = redis.command(&["INFO", "memory"]).text();
+    let used: u64 =
+        used.lines().find_map(|line| line.strip_prefix("used_memory:")?.parse().ok()).expect("told");
+    redis.command(&["CONFIG", "SET", "maxmemory", &(used * 20 / 19).to_string()]);
+    degraded("% full");
+    redis.command(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    degraded("memory is full");
+    let refused = problem(&enqueue(&gateway, &later()), 503, "unavailable");
+    let detail = refused["detail"].as_str().expect("a text");
+    assert!(detail.contains("purge?state=completed") && detail.contains("maxmemory"), "{detail}");
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    redis.break_saves();
+    degraded("MISCONF");
+    redis.mend_saves();
+    assert_eq!(gateway.get("/readyz").json()["status"], "ready");
+}
+
+#[test]
 fn a_redis_that_would_lose_jobs_is_named_but_taken() {
     let redis = RedisServer::builder().no_aof().arg("maxmemory-policy", "allkeys-lru").start();
     let gateway = connected(Gateway::start(&redis));

@@ -80,7 +80,10 @@ impl Error {
             Error::NotSent(_) => "the queue cannot be reached at the moment",
             Error::Unknown(_) => "the queue did not answer in time",
             Error::Refused { code, .. } => match code {
-                RefusalCode::OutOfMemory => "the queue's memory is full",
+                RefusalCode::OutOfMemory => {
+                    "the queue's memory is full; its operator can purge finished and dead jobs (POST \
+                     /v1/queues/{queue}/purge?state=completed), or raise maxmemory"
+                }
                 RefusalCode::Loading => "the queue is still loading its data",
                 RefusalCode::ReadOnly => "the queue takes no changes at the moment: its server is a replica",
                 RefusalCode::Misconfigured => "the queue cannot save its data to its disk",

@@ -32,6 +32,7 @@ mod record;
 mod scripts;
 mod server;
 mod silence;
+mod storing;
 mod subscribe;
 mod trim;
 mod workers;

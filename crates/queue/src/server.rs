@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::id::JobId;
+use crate::storing::Memory;
 
 /// Older ones know no scripts with flags.
 const OLDEST: (u32, u32) = (7, 0);
@@ -30,6 +31,9 @@ pub struct ServerFacts {
     pub run_id: String,
     /// Redis' clock less this machine's, ms.
     pub clock_ahead: i64,
+    pub(crate) memory: Memory,
+    /// Why it would refuse a job now, where that was asked for.
+    pub(crate) refusal: Option<String>,
     /// When its data was found to be gone, while this process ran.
     pub emptied_at: Option<Timestamp>,
 }
@@ -53,7 +57,8 @@ struct Known {
 impl Client {
     pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
         let facts = self.connection().server_facts().await?;
-        Ok(ServerFacts { emptied_at: self.identity().emptied_at(), ..facts })
+        let refusal = self.refusal().await;
+        Ok(ServerFacts { emptied_at: self.identity().emptied_at(), refusal, ..facts })
     }
 
     /// Notices that Redis lost its data: FLUSHALL, a start on an empty disk, another server at its
@@ -146,6 +151,8 @@ impl Connection {
             maxmemory_policy: fact("maxmemory_policy"),
             run_id: fact("run_id"),
             clock_ahead: (there - here) / 1_000,
+            memory: Memory::from_info(&facts),
+            refusal: None,
             emptied_at: None,
         })
     }
@@ -179,6 +186,10 @@ impl ServerFacts {
                 "Redis was found emptied at {at}: the jobs that it held are gone. Restore its AOF if you can; this \
                  warning ends with the process."
             ));
+        }
+        match &self.refusal {
+            Some(refusal) => warnings.push(refusal.clone()),
+            None => warnings.extend(self.memory.warning()),
         }
         if !self.aof_enabled {
             warnings.push(
