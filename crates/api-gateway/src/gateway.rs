@@ -14,6 +14,7 @@ use crate::body::COPIES;
 use crate::limit::Limit;
 use crate::problem::Problem;
 use crate::room::Room;
+use crate::served::Served;
 
 /// How long an answer may take, unless its request asks for something that is to be waited for. A call of
 /// Redis takes less at most, but some answers need several; what is left of a second is the limiter's.
@@ -39,6 +40,7 @@ pub(crate) struct Gateway {
     looks: Semaphore,
     /// A permit for each request that may wait for a job.
     pub(crate) waits: Semaphore,
+    pub(crate) served: Arc<Served>,
     /// Cancelled when the gateway stops: long waits end.
     pub(crate) stopping: CancellationToken,
 }
@@ -79,6 +81,7 @@ impl Gateway {
             room: Room::new(config.server.max_body_bytes.max(config.server.max_batch_bytes) * COPIES),
             looks: Semaphore::new(LOOKS),
             waits: Gateway::waits(),
+            served: Arc::default(),
             stopping,
         }
     }

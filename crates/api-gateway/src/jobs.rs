@@ -108,7 +108,10 @@ impl Gateway {
         kept: Result<Option<JobView>, Problem>,
     ) -> Result<(Stored, JobView), Problem> {
         match enqueued.map_err(|error| Problem::of_enqueue(&error))? {
-            Enqueued::Created { at } => Ok((Stored::Created, prepared.stored(at))),
+            Enqueued::Created { at } => {
+                self.served.enqueued(&self.client, &prepared.job.queue, &prepared.job.kind);
+                Ok((Stored::Created, prepared.stored(at)))
+            }
             Enqueued::Duplicate(id) => {
                 Ok((Stored::Replayed, kept?.map_or_else(|| prepared.gone(id), |job| self.with_defaults(job))))
             }

@@ -1,19 +1,31 @@
 //! `GET /v1/kinds`: what can be enqueued.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use atode_jobs::{Execution, Kind};
+use atode_queue::Registration;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, in_time};
+use crate::problem::Problem;
 
+/// While Redis is away the number of live workers is null; the rest is known without it.
 pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {
-    let items: Vec<Value> = gateway.registry.kinds().map(|kind| describe(kind)).collect();
+    let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await.ok();
+    let describe = |kind: &Arc<Kind>| {
+        let of_kind = |workers: &Vec<Registration>| {
+            workers.iter().filter(|worker| worker.claims_kind(&kind.name)).count()
+        };
+        describe(kind, workers.as_ref().map(of_kind))
+    };
+    let items: Vec<Value> = gateway.registry.kinds().map(describe).collect();
     HttpResponse::Ok().json(json!({ "items": items }))
 }
 
-fn describe(kind: &Kind) -> Value {
+fn describe(kind: &Kind, live_workers: Option<usize>) -> Value {
     json!({
         "kind": &*kind.name,
         "queue": &*kind.queue,
@@ -32,6 +44,7 @@ fn describe(kind: &Kind) -> Value {
             Execution::Blocking => "blocking",
         },
         "payload": kind.schema,
+        "live_workers": live_workers,
     })
 }
 

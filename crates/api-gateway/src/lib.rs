@@ -25,6 +25,7 @@ mod reply;
 mod room;
 mod routes;
 mod serve;
+mod served;
 mod workers;
 
 pub use atode_config::Build;

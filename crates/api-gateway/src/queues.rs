@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use atode_queue::{MAX_BATCH, QueueView, State};
+use futures_util::future::{try_join, try_join_all};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -10,14 +11,19 @@ use crate::gateway::{Gateway, in_time};
 use crate::problem::Problem;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    let queues = in_time(gateway.all_queues(), Problem::from).await?;
+    let queues = async {
+        let workers = async { Ok(gateway.client.workers().await?) };
+        let (queues, workers) = try_join(gateway.all_queues(), workers).await?;
+        Ok(queues.into_iter().map(|queue| queue.with_workers(&workers)).collect::<Vec<_>>())
+    };
+    let queues = in_time(queues, Problem::from).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": queues })))
 }
 
 pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
     let queue = async {
         gateway.check_queue(&name).await?;
-        Ok(gateway.client.queue(&name).await?)
+        gateway.queue(&name).await
     };
     Ok(HttpResponse::Ok().json(in_time(queue, Problem::from).await?))
 }
@@ -26,7 +32,7 @@ pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Result<
     let paused = async {
         gateway.check_queue(&name).await?;
         gateway.client.pause(&name).await.map_err(Problem::of_change)?;
-        Ok(gateway.client.queue(&name).await?)
+        gateway.queue(&name).await
     };
     Ok(HttpResponse::Ok().json(in_time(paused, Problem::of_change).await?))
 }
@@ -35,7 +41,7 @@ pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Result
     let resumed = async {
         gateway.check_queue(&name).await?;
         gateway.client.resume(&name).await.map_err(Problem::of_change)?;
-        Ok(gateway.client.queue(&name).await?)
+        gateway.queue(&name).await
     };
     Ok(HttpResponse::Ok().json(in_time(resumed, Problem::of_change).await?))
 }
@@ -92,10 +98,15 @@ impl Gateway {
         Err(Problem::not_found(format!("there is no queue {name:?}; GET /v1/queues lists them")))
     }
 
+    async fn queue(&self, name: &str) -> Result<QueueView, Problem> {
+        let (queue, workers) = try_join(self.client.queue(name), self.client.workers()).await?;
+        Ok(queue.with_workers(&workers))
+    }
+
     /// The configured queues, then those that jobs were left in when the configuration dropped them.
     pub(crate) async fn all_queues(&self) -> Result<Vec<QueueView>, Problem> {
         let unconfigured = self.unconfigured_queues().await?;
         let names = self.queues.iter().chain(&unconfigured);
-        Ok(futures_util::future::try_join_all(names.map(|name| self.client.queue(name))).await?)
+        Ok(try_join_all(names.map(|name| self.client.queue(name))).await?)
     }
 }

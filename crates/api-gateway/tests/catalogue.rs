@@ -30,7 +30,7 @@ fn a_kind_shows_its_constants_and_the_schema_of_its_payload() {
         assert_eq!(kind[field], *value, "{field}");
     }
     let schema = &kind["payload"];
-    assert_eq!(keys(kind).len(), 9);
+    assert_eq!((keys(kind).len(), &kind["live_workers"]), (10, &json!(0)));
     assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)));
     assert_eq!(schema["properties"]["message"]["type"], json!(["string", "null"]));
 }
@@ -47,7 +47,10 @@ fn a_queue_shows_its_counts_those_of_each_kind_and_how_long_the_oldest_waits() {
 
     let queues = items(&gateway.get("/v1/queues").json());
     for queue in &queues {
-        assert_eq!(keys(queue), ["counts", "kinds", "name", "oldest_ready_age", "paused", "rates"]);
+        assert_eq!(
+            keys(queue),
+            ["counts", "kinds", "live_workers", "name", "oldest_ready_age", "paused", "rates"]
+        );
         assert_eq!(keys(&queue["counts"]), COUNTS);
         assert_eq!(keys(&queue["rates"]), RATES);
         assert_eq!(queue["paused"], false);
@@ -131,6 +134,39 @@ fn live_workers_are_listed_with_all_that_tells_one_from_another() {
     workers[0].wait(DEADLINE);
     let left = items(&gateway.get("/v1/workers").json());
     assert_eq!(left.iter().map(|worker| &worker["pid"]).collect::<Vec<_>>(), [&json!(workers[1].pid())]);
+}
+
+#[test]
+fn what_no_live_worker_takes_is_said_in_the_lists_and_once_in_the_log() {
+    let (redis, _) = start();
+    let gateway = gateway_with_mail(&redis);
+    let live_workers = |path: &str, name: &str, value: &str| {
+        let items = items(&gateway.get(path).json());
+        items.iter().find(|item| item[name] == value).expect(value)["live_workers"].clone()
+    };
+    let worker = Worker::start(&redis);
+    eventually("it is registered", DEADLINE, || {
+        (live_workers("/v1/queues", "name", "default") == 1).then_some(())
+    });
+    assert_eq!(live_workers("/v1/queues", "name", "mail"), 0);
+    assert_eq!(live_workers("/v1/kinds", "kind", KIND), 1);
+    enqueued(&gateway, &later());
+    for _ in 0..3 {
+        enqueued(&gateway, &json!({"kind": KIND, "queue": "mail", "delay": "1h"}));
+    }
+    let unserved = |log: &str| log.matches("no live worker takes").count();
+    let log = gateway.wait_for_stderr(|log| unserved(log) > 0, DEADLINE);
+    let line = log.lines().find(|line| unserved(line) > 0).expect("just waited for");
+    assert!(line.contains("WARN") && line.contains("queue=mail"), "{line}");
+
+    let id = text(&gateway.get("/v1/workers").json()["items"][0]["id"]).to_owned();
+    assert_eq!(gateway.request("POST", &format!("/v1/workers/{id}/quiet")).send().status, 202);
+    eventually("it claims no more", DEADLINE, || {
+        (live_workers("/v1/kinds", "kind", KIND) == 0).then_some(())
+    });
+    assert_eq!(live_workers("/v1/queues", "name", "default"), 0);
+    assert_eq!(unserved(&gateway.stderr()), 1);
+    drop(worker);
 }
 
 #[test]

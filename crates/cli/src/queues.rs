@@ -8,7 +8,9 @@ use crate::table::whole;
 
 pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
     let names = session.queues().await?;
+    let workers = session.client.workers().await?;
     let queues = try_join_all(names.iter().map(|name| session.client.queue(name))).await?;
+    let queues: Vec<_> = queues.into_iter().map(|queue| queue.with_workers(&workers)).collect();
     if form == Form::Json {
         return print::items(&queues);
     }

@@ -16,6 +16,7 @@ use crate::keys::Set;
 use crate::reap::Started;
 use crate::record::{Durability, FailureCause, History, Record, Run, WorkerRef};
 use crate::scripts::{COUNTS, INSPECT};
+use crate::workers::Registration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,6 +92,18 @@ pub struct QueueView {
     /// Transitions in the last full minute.
     pub rates: Rates,
     pub kinds: Vec<KindCounts>,
+    /// Live workers that claim from it, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_workers: Option<usize>,
+}
+
+impl QueueView {
+    /// With the number of those workers that claim from it.
+    #[must_use]
+    pub fn with_workers(self, workers: &[Registration]) -> Self {
+        let live = workers.iter().filter(|worker| worker.claims_from(&self.name)).count();
+        QueueView { live_workers: Some(live), ..self }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -256,6 +269,7 @@ fn decode_counts(queue: &str, kinds: &[Arc<str>], reply: &[Value]) -> Option<Que
         oldest_ready_age: None,
         rates: decode_rates(stats, now / 60_000 - 1),
         kinds: Vec::with_capacity(kinds.len()),
+        live_workers: None,
     };
     let mut oldest = now;
     for (kind, counts) in kinds.iter().zip(counts.chunks_exact(7)) {

@@ -34,6 +34,18 @@ pub struct Registration {
     pub http: String,
 }
 
+impl Registration {
+    /// False of a worker that claims no more.
+    pub fn claims_from(&self, queue: &str) -> bool {
+        self.state == WorkerState::Running && self.queues.contains_key(queue)
+    }
+
+    /// False of a worker that claims no more.
+    pub fn claims_kind(&self, kind: &str) -> bool {
+        self.state == WorkerState::Running && self.kinds.iter().any(|known| known == kind)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
