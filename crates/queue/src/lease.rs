@@ -24,10 +24,23 @@ pub struct Settlement {
 
 #[derive(Debug)]
 enum Outcome {
-    Complete { retention: Duration, history: History },
-    Retry { backoff: Duration, history: History },
-    Bury { history: History },
-    Release { delay: Option<Duration> },
+    Complete {
+        retention: Duration,
+        history: History,
+    },
+    Retry {
+        backoff: Duration,
+        history: History,
+    },
+    Bury {
+        history: History,
+    },
+    Release {
+        /// None: due when it was.
+        delay: Option<Duration>,
+        /// None: it was not started.
+        history: Option<History>,
+    },
 }
 
 /// Redis' word on a settlement or an extension.
@@ -66,15 +79,21 @@ impl Lease {
         Settlement { lease: self, outcome: Outcome::Bury { history } }
     }
 
-    /// Hands the job back unspent, due again after `delay`.
+    /// Hands back a job that was not started, unspent and due again after `delay`.
     pub fn release(self, delay: Duration) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) } }
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), history: None } }
+    }
+
+    /// Hands back a job whose run was interrupted, unspent and due again after `delay`. Where somebody asked to
+    /// cancel it, it ends here, and `history` says who ran it ([`History::finished_with`]).
+    pub fn release_run(self, delay: Duration, history: History) -> Settlement {
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), history: Some(history) } }
     }
 
     /// Hands back a job that was not started, unspent and due when it was: it keeps its place among
     /// those that wait.
     pub fn hand_back(self) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: None } }
+        Settlement { lease: self, outcome: Outcome::Release { delay: None, history: None } }
     }
 }
 
@@ -116,7 +135,7 @@ impl Settlement {
         match self.outcome {
             Outcome::Retry { backoff, .. } => Some(millis(backoff)),
             // None: due when it was.
-            Outcome::Release { delay } => Some(delay.map_or(Value::Integer(-1), millis)),
+            Outcome::Release { delay, .. } => Some(delay.map_or(Value::Integer(-1), millis)),
             Outcome::Complete { .. } | Outcome::Bury { .. } => None,
         }
     }
@@ -125,8 +144,9 @@ impl Settlement {
     fn state(&self) -> Option<Value> {
         match &self.outcome {
             Outcome::Complete { retention, .. } if retention.is_zero() => None,
-            Outcome::Release { .. } => None,
-            Outcome::Complete { history, .. }
+            Outcome::Release { history: None, .. } => Some("".into()),
+            Outcome::Release { history: Some(history), .. }
+            | Outcome::Complete { history, .. }
             | Outcome::Retry { history, .. }
             | Outcome::Bury { history } => Some(history.encode(self.lease.token()).into()),
         }

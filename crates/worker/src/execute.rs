@@ -35,6 +35,12 @@ enum End {
     NeverStarted,
 }
 
+impl End {
+    fn error(&self) -> Option<&str> {
+        if let End::Failed(_, error) = self { Some(error) } else { None }
+    }
+}
+
 /// A claimed job, to be run.
 pub(crate) struct Order {
     pub(crate) entry: Entry,
@@ -104,11 +110,12 @@ async fn in_slot(worker: Arc<Worker>, Order { entry, payload }: Order, slot: Own
 }
 
 fn settle(worker: &Worker, job: &Running, end: End) {
-    if let Some(held) = job.take() {
-        if let Some(settlement) = conclude(job, held, end, worker.client.now()) {
-            worker.settle(settlement);
-        } else {
-            tracing::warn!(target: "job", "ended without its lease; nothing is settled");
+    match job.take() {
+        Some(held) if job.stopped().is_none_or(|(why, _)| why != Stop::LeaseLost) => {
+            worker.settle(conclude(job, held, end, worker.client.now()));
+        }
+        _ => {
+            tracing::warn!(target: "job", error = end.error(), "ended without its lease; nothing is settled");
         }
     }
 }
@@ -151,51 +158,56 @@ async fn run(worker: &Worker, job: &Running, payload: &Result<Bytes, Error>) -> 
     }
 }
 
-/// What an end means for the job. None: the lease is lost, so there is nothing to say.
-fn conclude(job: &Running, held: Held, end: End, now: i64) -> Option<Settlement> {
-    let Held { lease, history } = held;
+/// What an end means for a job whose lease is not lost.
+fn conclude(job: &Running, held: Held, end: End, now: i64) -> Settlement {
     let stopped = job.stopped().map(|(why, _)| why);
-    if stopped == Some(Stop::LeaseLost) {
-        return None;
-    }
     let (cause, error) = match end {
         End::Completed => {
             tracing::debug!(target: "job", "completed");
-            return Some(lease.complete(job.kind.retention, history.finished_with(job.run.clone())));
+            let Held { lease, history } = held;
+            return lease.complete(job.kind.retention, history.finished_with(job.run.clone()));
         }
         End::Snoozed(delay) => {
             let delay = delay.min(LONGEST_SNOOZE);
             tracing::info!(target: "job", ?delay, "snoozed");
-            return Some(lease.release(delay));
+            return release(job, held, delay);
         }
-        End::NeverStarted if stopped == Some(Stop::Timeout) => return Some(put_off(lease)),
+        End::NeverStarted if stopped == Some(Stop::Timeout) => return put_off(held.lease),
         End::NeverStarted if stopped != Some(Stop::Cancelled) => {
             tracing::info!(target: "job", "handed back before it started");
-            return Some(lease.hand_back());
+            return held.lease.hand_back();
         }
-        _ if stopped == Some(Stop::Shutdown) => {
-            tracing::info!(target: "job", "released unspent: the worker stops");
-            return Some(lease.release(Duration::ZERO));
+        end if stopped == Some(Stop::Shutdown) => {
+            tracing::info!(target: "job", error = end.error(), "released unspent: the worker stops");
+            return release(job, held, Duration::ZERO);
         }
         // Redis knows that it is to be cancelled, and cancels what is put back.
         End::Failed(cause, error) if stopped == Some(Stop::Cancelled) => {
             tracing::info!(target: "job", ?cause, error, "cancelled");
+            let Held { lease, history } = held;
             let failure = Failure::new(cause, &error, job.run.clone(), now);
-            return Some(lease.retry(Duration::ZERO, history.with_failure(failure)));
+            let history = history.with_failure(failure).finished_with(job.run.clone());
+            return lease.retry(Duration::ZERO, history);
         }
         _ if stopped == Some(Stop::Cancelled) => {
             tracing::info!(target: "job", "cancelled");
-            return Some(lease.release(Duration::ZERO));
+            return release(job, held, Duration::ZERO);
         }
-        _ if stopped == Some(Stop::Timeout) => {
-            (FailureCause::Timeout, format!("timed out after {:?}", job.kind.timeout))
+        end if stopped == Some(Stop::Timeout) => {
+            let mut error = format!("timed out after {:?}", job.kind.timeout);
+            match end {
+                End::Failed(FailureCause::Panic, panic) => error = format!("{error}; then {panic}"),
+                End::Failed(_, late) => error = format!("{error}; the handler then returned: {late}"),
+                _ => {}
+            }
+            (FailureCause::Timeout, error)
         }
         End::Failed(cause, error) => (cause, error),
         End::Dropped | End::NeverStarted => {
             (FailureCause::Error, "the handler was dropped before it ended".to_owned())
         }
     };
-    Some(fail(job, Held { lease, history }, cause, &error, now))
+    fail(job, held, cause, &error, now)
 }
 
 /// Gives up a job that has no slot yet.
@@ -203,6 +215,15 @@ pub(crate) fn hand_back(worker: &Worker, job: &Running, held: Held) {
     tracing::debug!(job.id = %job.id, kind = %job.kind.name, "handed back: it has no slot yet");
     worker.settle(held.lease.hand_back());
     job.stop(Stop::NoSlot);
+}
+
+/// Hands a job back unspent. A run that somebody asked to cancel stays attributable.
+pub(crate) fn release(job: &Running, Held { lease, history }: Held, delay: Duration) -> Settlement {
+    if job.has_started() {
+        lease.release_run(delay, history.finished_with(job.run.clone()))
+    } else {
+        lease.release(delay)
+    }
 }
 
 /// What never ran has spent no attempt.

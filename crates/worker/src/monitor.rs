@@ -51,7 +51,7 @@ fn give_up(worker: &Worker, job: &Running) {
     let was_cancelled = job.stopped().is_some_and(|(why, _)| why == Stop::Cancelled);
     if was_cancelled {
         tracing::error!(target: "job", "the handler ignores its cancellation; the job is cancelled, the slot stays taken");
-        worker.settle(held.lease.release(Duration::ZERO));
+        worker.settle(execute::release(job, held, Duration::ZERO));
         return;
     }
     if !job.has_started() {

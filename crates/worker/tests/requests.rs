@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use atode_jobs::Job as _;
-use atode_queue::{JobId, Operated, Operation, State, WorkerRequest, WorkerState};
+use atode_queue::{JobId, JobView, Operated, Operation, State, WorkerRequest, WorkerState};
 use atode_testkit::{Worker, eventually};
 use support::{
     Act, BlockingTask, DEADLINE, Event, QUEUE, Stand, Task, registry, registry_without_jobs, settings,
@@ -21,6 +21,15 @@ impl Stand {
     fn ask_to_cancel(&self, kind: &str, id: JobId) {
         let operated = self.wait(self.client.operate(QUEUE, kind, id, Operation::Cancel));
         assert_eq!(operated.expect("answered"), Operated::Requested);
+    }
+
+    /// A job that is cancelled while it runs remembers its run.
+    #[track_caller]
+    fn check_runner(&self, job: &JobView) {
+        let start = &self.starts(job.id)[0];
+        let worker = job.worker.as_ref().expect("its worker");
+        assert_eq!((job.attempt, worker.id, worker.pid), (start.attempt, start.worker, start.pid));
+        assert!(job.started_at.is_some() && job.finished_at.is_some(), "{job:?}");
     }
 }
 
@@ -39,9 +48,11 @@ fn a_running_job_is_cancelled_long_before_the_next_heartbeat() {
     let job = stand.until(heeding, State::Cancelled);
     stand.until_event(heeding, Event::End);
     assert_eq!((job.last_error.as_deref(), job.attempts.len()), (Some("cancelled"), 1));
+    stand.check_runner(&job);
     let job = stand.until(deaf, State::Cancelled);
     stand.until_event(deaf, Event::Dropped);
-    assert_eq!((job.last_error, job.attempts.len(), job.cancel_requested), (None, 0, false));
+    assert_eq!((&job.last_error, job.attempts.len(), job.cancel_requested), (&None, 0, false));
+    stand.check_runner(&job);
     stand.until_counts("both are cancelled", |counts| counts.cancelled == 2 && counts.active == 0);
 }
 
@@ -52,7 +63,7 @@ fn a_blocking_handler_that_takes_no_notice_is_cancelled_all_the_same_and_keeps_i
     let id = stand.enqueue(BlockingTask::KIND, Act::Block);
     stand.until_started(id, 1);
     stand.ask_to_cancel(BlockingTask::KIND, id);
-    stand.until(id, State::Cancelled);
+    stand.check_runner(&stand.until(id, State::Cancelled));
     let next = stand.enqueue(Task::KIND, Act::Succeed);
     assert_eq!(stand.starts(next).len(), 0);
 
@@ -91,7 +102,7 @@ fn a_job_whose_worker_dies_after_it_was_asked_to_cancel_does_not_run_again() {
     child.pause();
     stand.ask_to_cancel(Task::KIND, id);
     child.kill();
-    stand.until(id, State::Cancelled);
+    stand.check_runner(&stand.until(id, State::Cancelled));
     assert_eq!(stand.starts(id).len(), 1);
 }
 

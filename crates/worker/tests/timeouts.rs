@@ -22,7 +22,8 @@ fn an_async_handler_is_cancelled_at_its_timeout() {
 
     let job = stand.until(heeding, State::Dead);
     assert_eq!(job.attempts[0].cause, FailureCause::Timeout);
-    assert_eq!(job.last_error.as_deref(), Some("timed out after 200ms"));
+    let error = "timed out after 200ms; the handler then returned: cancelled";
+    assert_eq!(job.last_error.as_deref(), Some(error));
     let ran = stand.until_event(heeding, Event::End).at - stand.starts(heeding)[0].at;
     assert!((200..1_500).contains(&ran), "{ran} ms");
 

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
 -- release: active → ready, unspent: no attempt is counted. With a delay it is a snooze, active →
 -- scheduled; a job that was never started keeps the due time that it had. → cancelled where somebody
--- asked for that. Only the token goes into state, so that a repeated release is known.
+-- asked for that, and then its state says who ran it. Otherwise only the token goes into state, so that a
+-- repeated release is known.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
 -- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
---        of jobs, then n ids, n tokens, n kinds (1…), n delays in ms (-1: due when it was)
+--        of jobs, then n ids, n tokens, n kinds (1…), n delays in ms (-1: due when it was),
+--        n states (behind the time) for jobs that are cancelled ("": it was not started)
 -- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 cancelled,
 --        0 stale, 2 already settled)
 local now = clock()
@@ -18,10 +20,13 @@ expect('ZCARD', 5, #KEYS)
 local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
   local kind, id = 2 + 3 * tonumber(ARGV[at + 2 * n]), ARGV[at]
-  local known = redis.call('HGET', KEYS[3], id)
-  local history = known and string.match(known, '^%d+ %d+ (.*)') or '0 {}'
+  local state = unwanted[id] and ARGV[at + 4 * n] or ''
+  if state == '' then
+    local known = redis.call('HGET', KEYS[3], id)
+    state = ARGV[at + n] .. ' ' .. (known and string.match(known, '^%d+ %d+ (.*)') or '0 {}')
+  end
   push(leases, KEYS[kind], id)
-  push(states, KEYS[3], id, now .. ' ' .. ARGV[at + n] .. ' ' .. history)
+  push(states, KEYS[3], id, now .. ' ' .. state)
   if unwanted[id] then
     push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
     ended[#ended + 1] = id
