@@ -40,6 +40,8 @@ pub struct Claim {
     pub jobs: Vec<Claimed>,
     /// Ids that stood in a set without a record: removed, and to be reported.
     pub without_record: u64,
+    /// Jobs left out because their ids are none. Sweepers remove these when their lease has run out.
+    pub without_id: u64,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
         next_due: next_due.as_i64().filter(|due| *due >= 0),
         jobs: Vec::with_capacity(options.limit.min(MAX_BATCH)),
         without_record: without_record.as_u64()?,
+        without_id: 0,
     };
     for of_kind in reply[4..].chunks_exact(4) {
         let kind = options.kinds.get(usize::try_from(of_kind[0].as_i64()? - 1).ok()?)?;
@@ -102,11 +105,11 @@ fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
             if record.is_null() {
                 continue; // removed or put off
             }
-            let id = id_and_due[0].as_str()?.parse().ok()?;
-            let history = match state {
-                Value::Null => History::default(),
-                state => History::decode_or_start_anew(id, &state.as_str()?),
+            let Some(id) = id_and_due[0].as_str().and_then(|id| id.parse().ok()) else {
+                claim.without_id += 1;
+                continue;
             };
+            let history = History::decode_or_start_anew(id, state);
             let name = LeaseRef { queue: options.queue.clone(), kind: kind.clone(), id, token: token? };
             claim.jobs.push(Claimed {
                 lease: Lease(name),

@@ -91,6 +91,17 @@ macro_rules! ids {
 
 ids!(JobId, WorkerId);
 
+impl WorkerId {
+    /// Of a worker that cannot be told any more: `00000000-0000-0000-0000-000000000000`.
+    pub const UNKNOWN: WorkerId = WorkerId(Uuid::nil());
+}
+
+impl Default for WorkerId {
+    fn default() -> Self {
+        Self::UNKNOWN
+    }
+}
+
 impl JobId {
     /// The instant that the id carries, Unix ms; `None` for a UUID that was not made here.
     pub fn made_at(self) -> Option<i64> {

@@ -68,14 +68,13 @@ pub(crate) enum Part<'a> {
 }
 
 impl Name<'_> {
-    /// The type that the key has, as `TYPE` says it; none where any will do.
-    pub(crate) fn key_type(self) -> Option<&'static str> {
+    /// The type that the key has, as `TYPE` says it.
+    pub(crate) fn key_type(self) -> &'static str {
         match self {
-            Name::Workers | Name::Of(_, Part::Set { .. }) => Some("zset"),
-            Name::Of(_, Part::Jobs | Part::Active | Part::State | Part::Stats) => Some("hash"),
-            Name::Of(_, Part::Kinds) => Some("set"),
-            Name::Worker | Name::Of(_, Part::Fence | Part::Idempotency) => Some("string"),
-            Name::Of(_, Part::Paused) => None,
+            Name::Workers | Name::Of(_, Part::Set { .. }) => "zset",
+            Name::Of(_, Part::Jobs | Part::Active | Part::State | Part::Stats) => "hash",
+            Name::Of(_, Part::Kinds) => "set",
+            Name::Worker | Name::Of(_, Part::Fence | Part::Paused | Part::Idempotency) => "string",
         }
     }
 }
@@ -227,7 +226,7 @@ impl QueueKeys {
         self.name("kinds")
     }
 
-    /// Exists while the queue is paused.
+    /// STRING: since when (ms) the queue is paused. Claim only asks whether it exists.
     pub(crate) fn paused(&self) -> String {
         self.name("paused")
     }

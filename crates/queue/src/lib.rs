@@ -35,6 +35,7 @@ mod silence;
 mod storing;
 mod subscribe;
 mod trim;
+mod unreadable;
 mod workers;
 
 pub use audit::{Audit, Finding, Repaired, Wrong};
@@ -49,10 +50,11 @@ pub use kept::{MAX_FINISHED, MAX_FINISHED_BYTES};
 pub use lease::{Settled, Settlement, Verdict};
 pub use operate::{Moved, Operated, Operation};
 pub use read::{AttemptView, Counts, JobView, KindCounts, QueueView, State};
-pub use reap::{Expired, Reaped};
+pub use reap::{Expired, ExpiredLeases, Reaped};
 pub use record::{Durability, Failure, FailureCause, History, Record, Run, WorkerRef};
 pub use server::ServerFacts;
 pub use subscribe::{Finished, Wakeups};
+pub use unreadable::{PutBack, Unreadable};
 pub use workers::{Departure, Fate, Registration, WorkerRequest, WorkerState};
 
 /// Ids a script call may touch at most: far below what Lua's `unpack` takes.

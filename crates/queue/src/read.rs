@@ -206,8 +206,7 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
     let now = now.as_i64().ok_or_else(corrupt)?;
     let (settled, history) = History::decode(&state.as_str().ok_or_else(corrupt)?)?;
     let score = |n: usize| scores.get(n).and_then(Value::as_f64).map(|score| score as i64);
-    let active = active.as_str().ok_or_else(corrupt)?;
-    let started = Started::decode(&active).map(|(_, started)| started);
+    let started = Started::decode(&active.as_str().unwrap_or_default()).map(|(_, started)| started);
     let cancel_requested = score(1).is_some() && started.as_ref().is_some_and(|started| started.unwanted);
     let running = started.map(|started| started.into_run(&history));
 

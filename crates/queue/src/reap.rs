@@ -12,13 +12,14 @@ use crate::keys::Set;
 use crate::lease::{KindPlaces, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases};
 use crate::record::{History, Run, WorkerRef};
 use crate::scripts::{EXPIRED, REAP};
+use crate::unreadable::Unreadable;
 
 /// Jobs looked at of a kind in one call.
 const LOOKED_AT: i64 = 500;
 
 /// Stands in state where a settlement has its token: the lease that ran out settled nothing, and its
 /// holder has to be told so.
-const REAPED: FencingToken = FencingToken::new(0);
+pub(crate) const REAPED: FencingToken = FencingToken::new(0);
 
 /// An active job whose lease ran out, as it stood when it was looked at.
 #[derive(Debug, Clone)]
@@ -29,6 +30,15 @@ pub struct Expired {
     pub run: Run,
     /// Redis' time, Unix ms.
     pub now: i64,
+}
+
+/// Leases that had run out.
+#[derive(Debug, Default)]
+pub struct ExpiredLeases {
+    /// For [`Client::reap`].
+    pub jobs: Vec<Expired>,
+    /// For [`Client::put_back`].
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Where an expired job goes.
@@ -42,19 +52,22 @@ pub struct Reaped {
 
 impl Client {
     /// Jobs of a queue whose lease ran out, of all kinds, known here or not.
-    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<Vec<Expired>, Error> {
+    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
         let keys = self.keys().queue(queue);
         let kinds = self.kinds_of(queue).await?;
         let mut script_keys: Vec<Key> = vec![keys.active().into(), keys.state().into()];
         script_keys.extend(kinds.iter().map(|kind| Key::from(keys.set(kind, Set::Lease))));
         let reply = self.call(&EXPIRED, script_keys, vec![LOOKED_AT.into(), millis(lease)]).await?;
         let now = reply[0].as_i64().unwrap_or_default();
-        let mut expired = Vec::new();
+        let mut expired = ExpiredLeases::default();
         for job in reply[1..].chunks_exact(4) {
-            if let Some(job) = decode(job, &kinds, queue, now) {
-                expired.push(job);
+            let place = job[0].as_u64().and_then(|place| usize::try_from(place).ok()?.checked_sub(1));
+            let kind = place.and_then(|place| kinds.get(place));
+            let kind = kind.ok_or_else(|| Error::corrupt("the reply of expired"))?;
+            if let Some(job) = decode(job, kind, queue, now) {
+                expired.jobs.push(job);
             } else {
-                tracing::error!(%queue, entry = ?job, "an active job cannot be read; it stays as it is");
+                expired.unreadable.extend(Unreadable::decode(job, kind, now));
             }
         }
         Ok(expired)
@@ -82,18 +95,18 @@ impl Client {
 }
 
 /// kind, id, entry of active (`token due start lease holder`), entry of state
-fn decode(job: &[Value], kinds: &[Arc<str>], queue: &Arc<str>, now: i64) -> Option<Expired> {
-    let kind = kinds.get(usize::try_from(job[0].as_i64()? - 1).ok()?)?;
+fn decode(job: &[Value], kind: &Arc<str>, queue: &Arc<str>, now: i64) -> Option<Expired> {
     let id = job[1].as_str()?.parse().ok()?;
     let entry = job[2].as_str()?;
     let (token, started) = Started::decode(&entry)?;
-    let history = History::decode_or_start_anew(id, &job[3].as_str()?);
+    let history = History::decode_or_start_anew(id, &job[3]);
     let lease = ExpiredLease(LeaseRef { queue: queue.clone(), kind: kind.clone(), id, token });
     let run = started.into_run(&history);
     Some(Expired { lease, history, run, now })
 }
 
-/// An entry of active, behind the token.
+/// An entry of active, behind the token. Only the token is needed: whatever else cannot be read is as if it
+/// were unknown, so that entries of another version are no corruption.
 pub(crate) struct Started {
     /// Somebody asked to cancel the job.
     pub(crate) unwanted: bool,
@@ -108,10 +121,11 @@ impl Started {
         let marked = parts.next()?;
         let token = marked.trim_end_matches('!');
         let unwanted = token.len() < marked.len();
-        let due = parts.next()?.parse::<f64>().ok()? as i64;
-        let start = parts.next()?.parse().ok()?;
-        let worker = serde_json::from_str(parts.nth(1)?).ok()?;
-        Some((FencingToken::parse(token)?, Started { unwanted, due, start, worker }))
+        let token = FencingToken::parse(token)?;
+        let due = parts.next().and_then(|due| due.parse::<f64>().ok()).unwrap_or_default() as i64;
+        let start = parts.next().and_then(|start| start.parse().ok()).unwrap_or_default();
+        let worker = parts.nth(1).and_then(|worker| serde_json::from_str(worker).ok()).unwrap_or_default();
+        Some((token, Started { unwanted, due, start, worker }))
     }
 
     pub(crate) fn into_run(self, history: &History) -> Run {

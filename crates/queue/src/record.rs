@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use fred::types::Value;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -58,13 +60,31 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Who ran a job.
+/// Who ran a job. Written by one version and read by another: fields that are missing, or not what they
+/// should be, are as if they were unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct WorkerRef {
+    #[serde(deserialize_with = "or_unknown")]
     pub id: WorkerId,
+    #[serde(deserialize_with = "or_unknown")]
     pub host: String,
+    #[serde(deserialize_with = "or_unknown")]
     pub pid: u32,
+    #[serde(deserialize_with = "or_unknown")]
     pub build: String,
+}
+
+/// Nobody knows who.
+impl Default for WorkerRef {
+    fn default() -> Self {
+        WorkerRef { id: WorkerId::UNKNOWN, host: "unknown".to_owned(), pid: 0, build: "unknown".to_owned() }
+    }
+}
+
+fn or_unknown<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(json: D) -> Result<T, D::Error> {
+    let value = serde_json::Value::deserialize(json)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// What is known of a job's past. A job that was never settled or reaped has none in Redis.
@@ -188,9 +208,14 @@ impl History {
         Ok((Some(at), history))
     }
 
-    /// [`History::decode`] for whoever has to go on with the job all the same.
-    pub(crate) fn decode_or_start_anew(id: JobId, entry: &str) -> Self {
-        match Self::decode(entry) {
+    /// [`History::decode`] of a reply (nothing: there is none), for whoever has to go on with the job
+    /// whatever it says.
+    pub(crate) fn decode_or_start_anew(id: JobId, entry: &Value) -> Self {
+        if entry.is_null() {
+            return History::default();
+        }
+        let text = entry.as_str().ok_or_else(|| Error::corrupt("a job's state is no text"));
+        match text.and_then(|text| Self::decode(&text)) {
             Ok((_, history)) => history,
             Err(error) => {
                 tracing::error!(job.id = %id, %error, "the job's history cannot be read; it starts a new one");
@@ -251,6 +276,26 @@ mod tests {
         let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
         assert!(entry.starts_with("1700 42 1 {"));
         assert_eq!(History::decode(&entry).unwrap(), (Some(1700), history));
+    }
+
+    #[test]
+    fn a_worker_of_another_version_is_read_as_far_as_it_is_known() {
+        let known = run(1).worker;
+        let json = serde_json::to_string(&*known).unwrap();
+        let later = json.replace('}', r#","zone":{"name":"b"}}"#);
+        assert_eq!(serde_json::from_str::<WorkerRef>(&later).unwrap(), *known);
+        let earlier = format!(r#"{{"id":"{}","pid":"seven"}}"#, known.id);
+        let expected = WorkerRef { id: known.id, ..WorkerRef::default() };
+        assert_eq!(serde_json::from_str::<WorkerRef>(&earlier).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<WorkerRef>(r#"{"id":7}"#).unwrap(), WorkerRef::default());
+    }
+
+    #[test]
+    fn a_cause_of_a_later_version_costs_no_history() {
+        let history = History::default().with_failure(Failure::new(FailureCause::Crash, "gone", run(1), 3));
+        let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
+        let (_, read) = History::decode(&entry.replace("\"crash\"", "\"meltdown\"")).unwrap();
+        assert_eq!((read.crashes, read.failures[0].cause), (1, FailureCause::Unknown));
     }
 
     #[test]

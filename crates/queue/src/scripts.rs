@@ -42,6 +42,7 @@ scripts! {
     MEND "mend",
     PAUSE "pause",
     PURGE "purge",
+    PUT_BACK "put_back",
     REAP "reap",
     REDRIVE "redrive",
     REDRIVE_QUEUE "redrive_queue",

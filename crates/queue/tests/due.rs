@@ -5,9 +5,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{ClaimOptions, Due, NewJob, State};
+use atode_queue::{ClaimOptions, Due, NewJob, PutBack, State};
 use atode_testkit::eventually_async;
-use support::{DEADLINE, HOUR, KIND, TestQueue, ids};
+use support::{DEADLINE, HOUR, KIND, LEASE, TestQueue, ids};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
@@ -162,5 +162,46 @@ async fn an_id_without_a_record_is_removed_by_a_claim_and_counted() {
     let claim = test.claim(3).await;
     assert_eq!((ids(&claim.jobs), claim.without_record), (vec![after], 1));
     assert_eq!(test.count("ZCARD", &test.set_of(KIND, "due")), 0);
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_none_holds_up_no_other_job_of_its_claim() {
+    let test = TestQueue::start().await;
+    let made = test.enqueue_many(2, Due::At(5)).await;
+    test.command(&["ZADD", &test.set("due"), "0", "no id and no record"]);
+    for no_id in ["no id", "!!!!!!!!!!!!!!!!!!!!!!"] {
+        test.command(&["ZADD", &test.set("due"), "0", no_id]);
+        test.command(&["HSET", &test.key("jobs"), no_id, r#"{"kind":"test:print","payload":{}}"#]);
+    }
+    let claim = test.claim_for(10, support::INSTANT).await;
+    assert_eq!((ids(&claim.jobs), claim.without_record, claim.without_id), (made, 1, 2));
+    for job in claim.jobs {
+        test.done(job.lease.complete(HOUR, job.history)).await;
+    }
+    // They were leased like jobs, so a sweeper finds and removes them.
+    let found = eventually_async("leases run out", DEADLINE, async || {
+        let found = test.client.expired(&test.queue, LEASE).await.unwrap();
+        Some(found.unreadable).filter(|found| found.len() == 2)
+    });
+    let removed = test.client.put_back(&test.queue, &found.await).await.unwrap();
+    assert_eq!(removed, PutBack { recovered: 0, removed: 2 });
+    for key in [test.set("due"), test.set("lease")] {
+        assert_eq!(test.count("ZCARD", &key), 0, "{key}");
+    }
+    assert_eq!(test.count("HLEN", &test.key("active")), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_token_that_is_none_holds_up_no_claim() {
+    let test = TestQueue::start().await;
+    for fence in ["1e300", "9007199254740992", "nan", "by hand"] {
+        let id = test.enqueue_now().await;
+        test.command(&["SET", &test.key("fence"), fence]);
+        let job = test.claim_one().await;
+        assert_eq!(job.lease.id(), id, "{fence}");
+        assert!(job.lease.token().get() < 1 << 53, "{fence}");
+        test.done(job.lease.complete(HOUR, job.history)).await;
+    }
     test.check_invariants();
 }

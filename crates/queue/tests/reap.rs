@@ -5,8 +5,9 @@ mod support;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use atode_queue::{Claimed, Due, Expired, FailureCause, Reaped, State, Verdict};
-use support::{HOUR, INSTANT, KIND, LEASE, TestQueue, failed};
+use atode_queue::{Claimed, Due, Expired, FailureCause, PutBack, Reaped, State, Verdict, WorkerRef};
+use atode_testkit::eventually_async;
+use support::{DEADLINE, HOUR, INSTANT, KIND, LEASE, TestQueue, failed};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
@@ -218,4 +219,90 @@ async fn a_deadline_further_away_than_its_lease_is_long_is_cut_back() {
     test.check_unchanged(&snapshot);
     assert_eq!(test.count("ZCARD", &test.set_of(KIND, "lease")), 2);
     test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_nobody_can_read_hide_no_expired_job_and_go_back() {
+    let test = TestQueue::start().await;
+    let made = test.enqueue_many(530, NOW).await;
+    test.claim_for(1_000, INSTANT).await;
+    let (broken, readable) = made.split_at(520);
+    for (n, id) in broken.iter().enumerate() {
+        match n % 3 {
+            0 => test.command(&["HDEL", &test.key("active"), &id.short()]),
+            1 => test.command(&["HSET", &test.key("active"), &id.short(), "by hand"]),
+            _ => test.command(&["HSET", &test.key("active"), &id.short(), "! ! ! !"]),
+        };
+    }
+    let nobody = test.client.new_id().short();
+    for no_job in ["no id", &nobody] {
+        test.command(&["ZADD", &test.set("lease"), "1", no_job]);
+    }
+
+    let (mut jobs, mut put_back) = (Vec::new(), PutBack::default());
+    eventually_async("all are out of the way", DEADLINE, async || {
+        let found = test.client.expired(&test.queue, LEASE).await.unwrap();
+        put_back += test.client.put_back(&test.queue, &found.unreadable).await.unwrap();
+        let reaped: Vec<Reaped> = found.jobs.into_iter().map(|job| back(job, HOUR)).collect();
+        jobs.extend(reaped.iter().map(|job| job.lease.id()));
+        test.client.reap(&test.queue, &reaped).await.unwrap();
+        (test.count("ZCARD", &test.set("lease")) == 0).then_some(())
+    })
+    .await;
+    assert_eq!(put_back, PutBack { recovered: 520, removed: 2 });
+    assert_eq!(jobs.len(), readable.len());
+    assert!(readable.iter().all(|id| jobs.contains(id)));
+
+    for id in &broken[..3] {
+        let view = test.job(*id).await;
+        assert_eq!((view.state, view.attempt), (Some(State::Ready), 1));
+        let lost = &view.attempts[0];
+        assert_eq!((lost.cause, &*lost.worker.host), (FailureCause::LeaseLost, "unknown"));
+    }
+    let again = test.claim(1_000).await.jobs;
+    assert_eq!(again.len(), broken.len());
+    assert!(again.iter().all(|job| job.history.next_attempt() == 1), "no attempt is spent");
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_changes_after_it_was_read_is_not_put_back() {
+    let test = TestQueue::start().await;
+    let id = test.enqueue_now().await;
+    test.claim_one_for_an_instant().await;
+    test.until_expired(1).await;
+    test.command(&["HSET", &test.key("active"), &id.short(), "by hand"]);
+    let found = test.client.expired(&test.queue, LEASE).await.unwrap().unreadable;
+    test.command(&["HSET", &test.key("active"), &id.short(), "by another hand"]);
+    let before = test.snapshot();
+    assert_eq!(test.client.put_back(&test.queue, &found).await.unwrap(), PutBack::default());
+    test.check_unchanged(&before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_of_another_version_is_read_as_far_as_it_is_known() {
+    let test = TestQueue::start().await;
+    for entry in ["5 1 2 3 {}", "5 1 2", "5 soon now long {\"id\":7,\"zone\":\"b\"}", "5! x"] {
+        let id = test.enqueue_now().await;
+        test.claim_one_for_an_instant().await;
+        test.command(&["HSET", &test.key("active"), &id.short(), entry]);
+        let expired = test.until_expired(1).await.remove(0);
+        assert_eq!((expired.lease.id(), expired.lease.token().get()), (id, 5), "{entry}");
+        assert_eq!(*expired.run.worker, WorkerRef::default(), "{entry}");
+        assert_ne!(test.reap(back(expired, HOUR)).await, Verdict::Stale, "{entry}");
+    }
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_far_deadline_without_a_readable_entry_is_cut_back_too() {
+    let test = TestQueue::start().await;
+    let id = test.enqueue_now().await;
+    test.claim_one().await;
+    test.command(&["HSET", &test.key("active"), &id.short(), "by hand"]);
+    let ahead = test.now() + 7_200_000;
+    test.command(&["ZADD", &test.set("lease"), &ahead.to_string(), &id.short()]);
+    test.expired().await;
+    let deadline = test.score("lease", id).unwrap();
+    assert!(deadline <= test.now() + LEASE.as_millis() as i64, "{deadline}");
 }

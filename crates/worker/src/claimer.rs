@@ -123,6 +123,9 @@ async fn ask_all(worker: &Arc<Worker>, mut room: usize) -> Round {
                 if claim.without_record > 0 {
                     tracing::error!(%queue, ids = claim.without_record, "removed waiting ids that had no record: jobs were lost; was Redis edited by hand?");
                 }
+                if claim.without_id > 0 {
+                    tracing::error!(%queue, members = claim.without_id, "left out members of a due set that are no ids; they are removed soon; was Redis edited by hand?");
+                }
                 round.next_due = [round.next_due, claim.next_due].into_iter().flatten().min();
                 room -= claim.jobs.len().min(room);
                 round.full |= claim.jobs.len() >= limit;

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use atode_jobs::Backoff;
-use atode_queue::{Error, Expired, Failure, FailureCause, Fate, Reaped, Verdict, WorkerId};
+use atode_queue::{
+    Error, Expired, ExpiredLeases, Failure, FailureCause, Fate, PutBack, Reaped, Verdict, WorkerId,
+};
 use tokio::sync::watch;
 
 use crate::worker::Worker;
@@ -59,16 +61,36 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Resu
         caution.wait(worker, "Redis took no heartbeats");
     }
     if Instant::now() >= caution.until {
-        while recover(worker, queue).await? > 0 {}
+        let mut put_back = PutBack::default();
+        let recovered = recover_all(worker, queue, &mut put_back).await;
+        if !put_back.is_none() {
+            tracing::error!(
+                %queue, jobs = put_back.recovered, removed = put_back.removed,
+                "nothing readable says who held these leases: jobs run again, what is no job is removed from the lease set; was Redis edited by hand?"
+            );
+        }
+        recovered?;
     }
     trimmed.map(drop)
 }
 
-/// The number of jobs recovered. One call looks at some hundred at most.
-async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<usize, Error> {
-    let expired = worker.client.expired(queue, worker.settings.lease).await?;
+async fn recover_all(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> Result<(), Error> {
+    while recover(worker, queue, put_back).await? > 0 {}
+    Ok(())
+}
+
+/// The number of leases that are out of the way. One call looks at some hundred at most.
+async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> Result<usize, Error> {
+    let ExpiredLeases { jobs: expired, unreadable } =
+        worker.client.expired(queue, worker.settings.lease).await?;
+    let mut recovered = 0;
+    if !unreadable.is_empty() {
+        let moved = worker.client.put_back(queue, &unreadable).await?;
+        *put_back += moved;
+        recovered += (moved.recovered + moved.removed) as usize;
+    }
     if expired.is_empty() {
-        return Ok(0);
+        return Ok(recovered);
     }
     let holders: HashSet<WorkerId> = expired.iter().map(|job| job.run.worker.id).collect();
     let holders: Vec<WorkerId> = holders.into_iter().collect();
@@ -82,7 +104,6 @@ async fn recover(worker: &Worker, queue: &Arc<str>) -> Result<usize, Error> {
         })
         .collect();
     let verdicts = worker.client.reap(queue, &jobs).await?;
-    let mut recovered = 0;
     for (job, verdict) in jobs.iter().zip(verdicts) {
         match verdict {
             Verdict::Done => report(job),
@@ -108,17 +129,20 @@ fn decide(expired: Expired, holder: Fate, random: f64) -> Reaped {
         Fate::Stopped => {
             (FailureCause::Shutdown, format!("worker {who} stopped, and the run had not ended in time"))
         }
+        Fate::Gone if run.worker.id == WorkerId::UNKNOWN => {
+            (FailureCause::LeaseLost, "the lease ran out, and who held it is not known".to_owned())
+        }
         Fate::Gone => (FailureCause::Crash, format!("worker {who} is gone")),
     };
     let history = history.with_failure(Failure::new(cause, &error, run.clone(), now));
-    match holder {
-        Fate::Alive | Fate::Stopped => Reaped { lease, history, due_after: Some(Duration::ZERO) },
-        Fate::Gone if !history.has_crashed_too_often() => {
-            let due_after = Some(Backoff::CRASH.delay(history.crashes, random));
-            Reaped { lease, history, due_after }
-        }
-        Fate::Gone => Reaped { lease, history: history.finished_with(run), due_after: None },
+    if cause != FailureCause::Crash {
+        return Reaped { lease, history, due_after: Some(Duration::ZERO) };
     }
+    if history.has_crashed_too_often() {
+        return Reaped { lease, history: history.finished_with(run), due_after: None };
+    }
+    let due_after = Some(Backoff::CRASH.delay(history.crashes, random));
+    Reaped { lease, history, due_after }
 }
 
 fn report(job: &Reaped) {

@@ -156,3 +156,27 @@ fn until_idle_again(stand: &Stand, child: &Child) {
         live.iter().any(|worker| worker.worker.pid == child.pid() && worker.active == 0).then_some(())
     });
 }
+
+#[test]
+fn leases_that_nobody_can_read_hide_no_other_job_and_cost_one_line() {
+    let stand = Stand::start();
+    stand.enqueue_many(520, Task::KIND, Act::Succeed);
+    // All are active, and their leases have run out; the holders of the last ten are of another version.
+    let script = "for n, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+        redis.call('ZREM', KEYS[1], id)
+        redis.call('ZADD', KEYS[2], n, id)
+        redis.call('HSET', KEYS[3], id, n <= 510 and 'by hand' or '7 1 1 1000 {}')
+    end";
+    let key = |name: &str| format!("atode:{{default}}:{name}");
+    let (due, lease) = (key("test:task:due"), key("test:task:lease"));
+    stand.redis.command(&["EVAL", script, "3", &due, &lease, &key("active")]);
+
+    let child = stand.child(&settings());
+    stand.until_counts("all complete", |counts| counts.completed == 520);
+    let log = child.stderr();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("queue=default") && lines[0].contains("jobs=510"), "{}", lines[0]);
+    let counts = stand.wait(stand.client.queue("default")).expect("looked").counts;
+    assert_eq!(counts.active, 0);
+}

@@ -237,7 +237,7 @@ mod tests {
     fn each_state_of_a_job_is_in_order_and_each_contradiction_is_not() {
         let b = r#"{"kind":"b","payload":{}}"#;
         let later = r#"{"kind":"b","payload":{},"delay":500}"#;
-        let torn = "5 1 2";
+        let torn = "torn 1 2";
         let now = Target::Due { to: 5, at: 0 };
         // Sets: due, lease, done, cancelled, dead of the kinds a and b.
         for (record, entry, has_state, sets, expected) in [

@@ -73,9 +73,9 @@ pub enum Wrong {
     SeveralSets,
     /// A job in a set of another kind than its own.
     OtherKind,
-    /// A job in a lease set that nobody holds: it stays active for ever.
+    /// A job in a lease set that nobody holds: nobody can settle it until its lease has run out.
     NoHolder,
-    /// An active job whose holder cannot be read: it stays active for ever.
+    /// An active job whose holder cannot be read: nobody can settle it until its lease has run out.
     UnreadableHolder,
     /// The holder of a job that is not active.
     NoLease,

@@ -87,7 +87,7 @@ impl Client {
                 keys.iter().filter_map(|key| Some((&**key, self.keys().parse(key)?))).collect();
             let types = self.types_of(known.iter().map(|(key, _)| *key)).await?;
             for ((key, name), found) in known.into_iter().zip(types) {
-                let misfit = name.key_type().filter(|expected| found != *expected && found != "none");
+                let misfit = Some(name.key_type()).filter(|expected| found != *expected && found != "none");
                 let queue = if let Name::Of(queue, part) = name {
                     if part != Part::Idempotency {
                         queues.entry(queue.to_owned()).or_default().learn(key, part, misfit.is_some());
@@ -187,8 +187,11 @@ fn short(keys: &Keys, queue: &str, key: &str) -> String {
 }
 
 fn set_aside(keys: &Keys, queue: Option<&str>, key: &str, expected: &'static str) -> Finding {
-    let is_lease = matches!(keys.parse(key), Some(Name::Of(_, Part::Set { set: Set::Lease, .. })));
-    let after = if is_lease { "; its jobs run again" } else { "" };
+    let after = match keys.parse(key) {
+        Some(Name::Of(_, Part::Set { set: Set::Lease, .. })) => "; its jobs run again",
+        Some(Name::Of(_, Part::Paused)) => "; the queue gives out jobs again",
+        _ => "",
+    };
     Finding {
         queue: queue.map(ToOwned::to_owned),
         wrong: Wrong::WrongType,

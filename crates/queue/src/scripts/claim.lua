@@ -15,7 +15,9 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   return { now, -1, '', 0 }
 end
 local free, suspects, suspicious = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
-local token = string.format('%.0f', math.max(now_us, (tonumber(redis.call('GET', KEYS[4])) or 0) + 1))
+local fence = tonumber(redis.call('GET', KEYS[4])) or 0
+-- A number that is no token of ours would be exact no longer, and the next token no greater.
+local token = string.format('%.0f', math.max(now_us, fence < 9007199254740991 and fence + 1 or 0))
 local before_due, behind_due = token .. ' ', ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
 local deadline, put_off = text(now + tonumber(ARGV[2])), text(now + tonumber(ARGV[5]))
 local reply, found, active, leases, later, lost = { now, -1, token, 0 }, {}, {}, {}, {}, 0

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
 -- expired: the jobs whose lease ran out, for `reap` to recover. A deadline further away than its
--- own lease is long (Redis' clock was set back) is cut to that length here.
+-- own lease is long (Redis' clock was set back) is cut to that length here; one whose own is not known,
+-- to the length of the caller's.
 --
 -- KEYS   1 active  2 state  then the lease set of each kind
--- ARGV   1 jobs looked at of a kind at most  2 ms ahead from which a deadline is suspicious
+-- ARGV   1 jobs looked at of a kind at most  2 ms ahead from which a deadline is suspicious: the caller's lease
 -- reply  now ms, then four for each job: kind (1…), id, entry of active ("": none), state ("": none)
 local now = clock()
 local reply, cut = { now }, {}
@@ -20,8 +21,8 @@ for k = 3, #KEYS do
   local far = '(' .. now + tonumber(ARGV[2])
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[k], far, '+inf', 'LIMIT', 0, ARGV[1])) do
     local entry = redis.call('HGET', KEYS[1], id)
-    local lease = entry and tonumber(string.match(entry, '^%d+!? %d+ %d+ (%d+)'))
-    if lease and tonumber(redis.call('ZSCORE', KEYS[k], id)) > now + lease then
+    local lease = entry and tonumber(string.match(entry, '^%d+!? %d+ %d+ (%d+)')) or tonumber(ARGV[2])
+    if tonumber(redis.call('ZSCORE', KEYS[k], id)) > now + lease then
       push(cut, KEYS[k], now + lease, id)
     end
   end

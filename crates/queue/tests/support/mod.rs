@@ -166,7 +166,7 @@ impl TestQueue {
     }
 
     pub(crate) async fn expired(&self) -> Vec<Expired> {
-        self.client.expired(&self.queue, LEASE).await.expect("looked")
+        self.client.expired(&self.queue, LEASE).await.expect("looked").jobs
     }
 
     /// Waits until `n` leases have run out.
