@@ -78,9 +78,7 @@ impl<K: Job> Peer for Ours<K> {
     async fn work(&mut self, concurrency: usize, runs: Arc<Runs>) -> anyhow::Result<Self::Worker> {
         noted::tell(move |id| runs.note(id.to_string()))?;
         // What a worker logs costs time, so it logs here too: to stderr, as its own binary does.
-        tracing::subscriber::set_global_default(atode_config::logging::subscriber(
-            &atode_config::Logging::default(),
-        ))?;
+        atode_config::logging::init(&atode_config::Logging::default())?;
         stand::worker(self.port, concurrency).await
     }
 

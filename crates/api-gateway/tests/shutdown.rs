@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-use atode_testkit::{Gateway, eventually};
+use atode_testkit::{Gateway, Signal, eventually};
 use serde_json::json;
 use support::{DEADLINE, KIND, address, connected, enqueued, start};
 
@@ -77,9 +77,25 @@ fn a_second_signal_ends_it_at_once() {
     let _half = running(&gateway, "POST /v1/jobs");
     gateway.terminate();
     gateway.wait_for_stderr(|log| log.contains("stopping"), DEADLINE);
+    // Within 100 ms it would be the same one.
+    std::thread::sleep(Duration::from_millis(200));
     gateway.terminate();
     let exit = gateway.wait(Duration::from_secs(5));
     assert_eq!(exit.code(), Some(1));
+}
+
+#[test]
+fn each_signal_that_asks_for_the_end_lets_running_requests_end() {
+    for signal in [Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGINT] {
+        let (_redis, gateway) = start();
+        let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1h"}));
+        let mut waiting = running(&gateway, &format!("GET {}?wait=60s", address(&job["id"])));
+        gateway.signal(signal);
+        let mut reply = String::new();
+        waiting.read_to_string(&mut reply).expect("a reply, then the end");
+        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{signal}: {reply}");
+        ends(&gateway, Duration::from_secs(5));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use atode_config::one_line;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,7 +52,11 @@ pub(crate) fn progress(text: &str) {
     }
 }
 
+pub(crate) fn warning(text: &str) {
+    let _ = writeln!(io::stderr(), "atode: warning: {}", one_line(text));
+}
+
 pub(crate) fn error(error: &anyhow::Error) {
     // Where not even this can be written, the exit code says it.
-    let _ = writeln!(io::stderr(), "atode: {error:#}");
+    let _ = writeln!(io::stderr(), "atode: {}", one_line(&format!("{error:#}")));
 }

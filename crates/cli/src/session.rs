@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use atode_config::{Config, ConfigArgs};
+use atode_config::{Config, ConfigArgs, process};
 use atode_jobs::Registry;
 use atode_queue::{Client, JobId, JobView};
+
+use crate::print;
 
 pub(crate) struct Session {
     pub(crate) config: Config,
@@ -19,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Session {
     pub(crate) async fn open(args: &ConfigArgs) -> anyhow::Result<Self> {
         let config = args.load()?;
+        if let Some(unread) = process::unread_variables() {
+            print::warning(&unread);
+        }
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         let mut connects = client.connection().connects();
         if tokio::time::timeout(PATIENCE, connects.wait_for(|connects| *connects > 0)).await.is_err() {

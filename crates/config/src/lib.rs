@@ -16,7 +16,9 @@ mod fields;
 mod listen;
 mod load;
 pub mod logging;
+mod one_line;
 mod overrides;
+pub mod process;
 pub mod redis;
 mod sections;
 mod source;
@@ -33,6 +35,7 @@ pub use crate::{
     error::ConfigError,
     listen::{bare_host, listen_problem},
     load::load,
+    one_line::one_line,
     sections::{LogFormat, Logging, Queue, Server, Worker},
 };
 

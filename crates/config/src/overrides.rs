@@ -6,7 +6,7 @@ use figment::value::{Dict, Empty, Tag, Value};
 
 use crate::{ConfigError, source::dotted};
 
-const PREFIX: &str = "APP__";
+pub(crate) const PREFIX: &str = "APP__";
 
 pub(crate) struct Override {
     name: String,

@@ -4,27 +4,54 @@ use std::{
     env,
     fs::File,
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
-use atode_config::{LogFormat, Logging, logging};
+use atode_config::{LogFormat, Logging, process};
 
+/// What the child does, and in which format.
+const ACT: &str = "LOGGING_TEST_ACT";
 const FORMAT: &str = "LOGGING_TEST_FORMAT";
+
+const HOSTILE: &str = "a\n2026-11-27T00:00:00Z  INFO forged\r\u{1b}[2J\0\u{7f}\u{85}\u{2028}\u{202e}z";
 
 /// Does nothing unless another test runs it.
 #[test]
 fn child() {
-    let Ok(format) = env::var(FORMAT) else { return };
+    let (Ok(act), Ok(format)) = (env::var(ACT), env::var(FORMAT)) else { return };
     let format = if format == "json" { LogFormat::Json } else { LogFormat::Text };
-    let settings = Logging { format, ..Logging::default() };
-    tracing::subscriber::set_global_default(logging::subscriber(&settings)).unwrap();
-    tracing::info!(queue = "mail", "hello");
-    tracing::debug!("not at this level");
-    println!("still alive");
+    let code = process::main("child", || {
+        process::begin(&Logging { format, ..Logging::default() }).map_err(|error| error.to_string())?;
+        match act.as_str() {
+            "hello" => {
+                tracing::info!(queue = "mail", "hello");
+                tracing::debug!("not at this level");
+                tracing::info!(target: "actix_server::builder", "starting 2 workers");
+            }
+            "hostile" => tracing::info!(debug = ?HOSTILE, text = HOSTILE, display = %HOSTILE, "{HOSTILE}"),
+            "repeat" => {
+                for n in 0..1_000 {
+                    tracing::error!(request_id = n, error = "Redis is away", "not stored");
+                    tracing::error!(request_id = n, error = "Redis is full", "not stored");
+                    tracing::warn!(target: "job", n, "failed");
+                    tracing::info!(n, "information");
+                }
+                for n in 0..1_000 {
+                    tracing::warn!("always another {n}");
+                }
+            }
+            "panic" => panic!("at the\ndisco"),
+            "fail" => return Err(HOSTILE.to_owned()),
+            _ => unreachable!("{act}"),
+        }
+        Ok(())
+    });
+    println!("ended with {code:?}");
 }
 
 #[test]
 fn a_line_of_text_goes_to_stderr_and_nothing_to_stdout() {
-    let output = run("text", Stdio::piped());
+    let output = run("hello", "text", Stdio::piped());
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.contains(" INFO logging: hello queue=\"mail\""), "{line}");
@@ -33,7 +60,7 @@ fn a_line_of_text_goes_to_stderr_and_nothing_to_stdout() {
 
 #[test]
 fn a_line_of_json_is_one_flat_object() {
-    let output = run("json", Stdio::piped());
+    let output = run("hello", "json", Stdio::piped());
     let line = String::from_utf8(output.stderr).unwrap();
     assert!(line.starts_with("{\"timestamp\":"), "{line}");
     assert!(
@@ -45,16 +72,80 @@ fn a_line_of_json_is_one_flat_object() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_behind_stderr_does_not_end_the_process() {
-    for format in ["text", "json"] {
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = run(format, Stdio::from(full));
-        assert!(output.status.success(), "{output:?}");
-        assert!(String::from_utf8(output.stdout).unwrap().contains("still alive"));
+    for act in ["hello", "panic", "fail"] {
+        for format in ["text", "json"] {
+            let full = File::options().write(true).open("/dev/full").unwrap();
+            let output = run(act, format, Stdio::from(full));
+            assert!(output.status.success(), "{output:?}");
+            assert!(String::from_utf8(output.stdout).unwrap().contains("ended with"));
+        }
     }
 }
 
-fn run(format: &str, stderr: Stdio) -> Output {
-    let program = env::current_exe().expect("this program is a file");
-    let arguments = ["--exact", "child", "--nocapture"];
-    Command::new(program).args(arguments).env(FORMAT, format).stderr(stderr).output().expect("it runs again")
+#[test]
+fn an_event_is_one_line_whatever_is_in_it() {
+    for (act, format) in [("hostile", "text"), ("hostile", "json"), ("fail", "text"), ("fail", "json")] {
+        let log = String::from_utf8(run(act, format, Stdio::piped()).stderr).unwrap();
+        let text = log.strip_suffix('\n').expect("a whole line");
+        let is_harmless = |c: char| !c.is_control() && !"\u{2028}\u{202e}".contains(c);
+        assert!(text.chars().all(is_harmless), "{act} {format}: {text:?}");
+        assert!(text.contains("forged") && text.contains('z'), "{text}");
+    }
+}
+
+#[test]
+fn the_same_line_is_written_once_with_the_number_of_its_repeats() {
+    for format in ["text", "json"] {
+        let log = String::from_utf8(run("repeat", format, Stdio::piped()).stderr).unwrap();
+        let lines = |words: &str| log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
+        let repeats = if format == "text" { "repeats=999" } else { "\"repeats\":999}" };
+        for error in ["Redis is away", "Redis is full"] {
+            let lines = lines(error);
+            assert_eq!(lines.len(), 2, "{lines:?}");
+            assert!(lines[1].contains(repeats) && lines[1].contains("999"), "{lines:?}");
+        }
+        // Each is about another job.
+        assert_eq!(lines("failed").len(), 1_000);
+        assert_eq!(lines("information").len(), 1_000);
+        // So different that they would be no flood only to a machine: some, then the number of the rest.
+        let others = lines("always another");
+        assert!((2..20).contains(&others.len()), "{others:?}");
+    }
+}
+
+#[test]
+fn a_panic_is_one_line_too() {
+    let output = run("panic", "text", Stdio::piped());
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains(r"panicked: at the\ndisco") && log.contains("tests/logging.rs"), "{log}");
+}
+
+#[test]
+fn what_nobody_reads_does_not_hold_up_the_end() {
+    // Much more than a pipe takes.
+    let mut child = command("repeat", "text", Stdio::piped()).spawn().expect("it runs again");
+    let stderr = child.stderr.take();
+    let ended = (0..3_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        child.try_wait().expect("it is ours").is_some()
+    });
+    let _ = child.kill();
+    assert!(ended, "it does not end");
+    drop(stderr);
+}
+
+fn run(act: &str, format: &str, stderr: Stdio) -> Output {
+    command(act, format, stderr).output().expect("it runs again")
+}
+
+fn command(act: &str, format: &str, stderr: Stdio) -> Command {
+    let mut command = Command::new(env::current_exe().expect("this program is a file"));
+    command.args(["--exact", "child", "--nocapture"]).env(ACT, act).env(FORMAT, format);
+    command.env_remove("TZ").stdout(Stdio::piped()).stderr(stderr);
+    for name in env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("APP_"))
+    {
+        command.env_remove(name);
+    }
+    command
 }

@@ -1,24 +1,25 @@
 //! The worker's command line: a program with kinds of its own is one line around it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use atode_config::{Build, Config, ConfigArgs};
+use atode_config::{Build, Config, ConfigArgs, process};
 use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::Client;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::Settings;
-use crate::signals::stop_on_signal;
+use crate::shutdown::stop_on_signals;
 use crate::worker;
 
 /// Runs jobs. Start as many as you like: they share the work, and a job is never lost when one dies.
 ///
 /// A worker that was told to go quiet (POST /v1/workers/{id}/quiet) stays quiet: start another one instead.
-/// Logs go to stderr, what jobs print goes to stdout. SIGTERM and SIGINT let running jobs end; a
-/// second signal exits at once.
+/// Logs go to stderr, what jobs print goes to stdout. SIGTERM, SIGINT, SIGHUP and SIGQUIT let running
+/// jobs end; a second signal exits at once.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
@@ -52,16 +53,7 @@ fn parse_queue(text: &str) -> Result<(String, u32), String> {
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
     let command = Args::command().name(build.name).version(build.version);
     let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    match start(build, args, registry) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the log may not be set up yet")]
-            {
-                eprintln!("{}: {error:#}", build.name);
-            }
-            ExitCode::FAILURE
-        }
-    }
+    process::main(build.name, || start(build, args, registry))
 }
 
 fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<()> {
@@ -85,23 +77,20 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
         }
         config.worker.queues = Some(args.queue.into_iter().collect::<BTreeMap<_, _>>());
     }
-    tracing::subscriber::set_global_default(atode_config::logging::subscriber(&config.logging))?;
+    process::begin(&config.logging)?;
     let registry = registry?;
     warn_of_kinds_without_queue(&config, &args.config, &registry);
     if args.check_config {
-        #[expect(clippy::print_stdout, reason = "it is what was asked for")]
-        {
-            println!("{}: the configuration is valid", build.name);
-        }
+        writeln!(io::stdout(), "{}: the configuration is valid", build.name)?;
         return Ok(());
     }
     let settings = Settings::new(&config.worker, &registry, build.version);
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop, settings.shutdown_timeout)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     let ended = runtime.block_on(async {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
-        let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
         worker::run(settings, registry, client, stop).await
     });
     runtime.shutdown_background();

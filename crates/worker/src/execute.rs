@@ -115,7 +115,7 @@ fn settle(worker: &Worker, job: &Running, end: End) {
             worker.settle(conclude(job, held, end, worker.client.now()));
         }
         _ => {
-            tracing::warn!(target: "job", error = end.error(), "ended without its lease; nothing is settled");
+            tracing::warn!(error = end.error(), "ended without its lease; nothing is settled");
         }
     }
 }

@@ -16,12 +16,11 @@ mod running;
 mod settings;
 mod settler;
 mod shutdown;
-mod signals;
 mod sweeper;
 mod worker;
 
 pub use atode_config::Build;
 pub use command::main;
 pub use settings::Settings;
-pub use signals::stop_on_signal;
+pub use shutdown::stop_on_signals;
 pub use worker::{Worker, run};

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+use atode_config::process;
 use atode_queue::Departure;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::execute::{self, GRACE};
 use crate::running::Stop;
@@ -16,6 +19,16 @@ const FLUSH: Duration = Duration::from_secs(2);
 
 /// What dropping a handler may take behind its grace.
 const DROP: Duration = Duration::from_millis(500);
+
+/// Taking back the registration, and all that should take no time.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Stops the worker at a signal; the process exits when that takes too long.
+pub fn stop_on_signals(stop: &CancellationToken, shutdown_timeout: Duration) -> anyhow::Result<()> {
+    let patience = shutdown_timeout + GRACE + DROP + FLUSH + MARGIN;
+    let unfinished = "running jobs run again when their lease has run out";
+    process::stop_on_signals(stop, patience, unfinished).context("cannot listen to signals")
+}
 
 /// Lets running jobs end until the timeout, tells the rest to, and waits for what can be stopped.
 /// What cannot be keeps its lease until it runs out; its sweepers see that the worker stopped.

@@ -153,7 +153,7 @@ fn report(job: &Reaped) {
             tracing::warn!(job.id = %id, %kind, error, ?due_after, "recovered a job whose lease ran out; it runs again");
         }
         None => {
-            tracing::error!(job.id = %id, %kind, error, crashes = job.history.crashes, "took its worker down each time; the job is dead");
+            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "took its worker down each time; the job is dead");
         }
     }
 }

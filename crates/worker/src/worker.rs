@@ -150,9 +150,9 @@ async fn introduce(worker: Arc<Worker>) {
         let (id, host, pid, build) =
             (&other.worker.id, &other.worker.host, other.worker.pid, &other.worker.build);
         if *build == worker.me.build {
-            tracing::info!(%id, %host, pid, %build, "another worker is at these queues");
+            tracing::info!(target: "fleet", %id, %host, pid, %build, "another worker is at these queues");
         } else {
-            tracing::warn!(%id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
+            tracing::warn!(target: "fleet", %id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
         }
     }
     if let Ok(facts) = worker.client.server_facts().await {

@@ -2,12 +2,13 @@
 
 mod support;
 
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
 use atode_queue::{FailureCause, State, WorkerState};
-use atode_testkit::{Signal, Worker, eventually};
+use atode_testkit::Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use atode_testkit::{Worker, eventually};
 use support::{Act, BlockingTask, DEADLINE, Event, Stand, Task, causes, registry, settings};
 use worker::Settings;
 
@@ -135,19 +136,37 @@ fn a_second_signal_exits_at_once() {
     let child = stand.child(&with_timeout(60_000));
     let id = stand.enqueue(Task::KIND, Act::Await);
     stand.until_started(id, 1);
-    child.signal(Signal::SIGINT);
+    child.signal(SIGINT);
     child.wait_for_stderr(|log| log.contains("stopping: no more claims"), DEADLINE);
+    // Within 100 ms it would be the same one.
+    thread::sleep(Duration::from_millis(200));
     let since = Instant::now();
     child.terminate();
     assert_eq!(child.wait(DEADLINE).code(), Some(1));
     assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert!(child.stderr().contains("second signal (SIGTERM)"), "{}", child.stderr());
     assert_eq!(stand.job(id).state, Some(State::Active), "it comes back when its lease runs out");
 }
 
 #[test]
-fn an_idle_worker_stops_at_once_by_either_signal_and_leaves_no_registration() {
+fn a_storm_of_signals_drains_once() {
     let stand = Stand::start();
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    let child = stand.child(&with_timeout(60_000));
+    let id = stand.enqueue(Task::KIND, Act::Await);
+    stand.until_started(id, 1);
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().cycle().take(100) {
+        child.signal(signal);
+        thread::sleep(Duration::from_millis(5));
+    }
+    stand.open_gate();
+    assert_eq!(child.wait(DEADLINE).code(), Some(0), "{}", child.stderr());
+    assert_eq!(stand.job(id).state, Some(State::Completed));
+}
+
+#[test]
+fn an_idle_worker_stops_at_once_by_each_signal_and_leaves_no_registration() {
+    let stand = Stand::start();
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] {
         let worker = Worker::start(&stand.redis);
         stand.until_registered(1);
         let since = Instant::now();

@@ -1,8 +1,10 @@
 //! A worker in a process of its own: this very test executable, told to run one "test" only.
 
 use std::ops::Deref;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use atode_config::{Logging, process};
 use atode_queue::Client;
 use atode_testkit::Process;
 use tokio::runtime::Runtime;
@@ -52,15 +54,18 @@ pub(crate) fn child_worker() {
         shutdown_timeout: Duration::from_millis(shutdown_timeout),
         ..settings()
     };
-    let log = atode_config::logging::subscriber(&atode_config::Logging::default());
-    tracing::subscriber::set_global_default(log).expect("the first");
     // As main.rs does.
-    let runtime = Runtime::new().expect("a runtime");
-    let ended = runtime.block_on(async {
-        let client = Client::open(&redis_settings(redis as u16))?;
+    let code = process::main("child", || {
+        process::begin(&Logging::default())?;
         let stop = CancellationToken::new();
-        tokio::spawn(worker::stop_on_signal(stop.clone()));
-        worker::run(settings, registry(), client, stop).await
+        worker::stop_on_signals(&stop, settings.shutdown_timeout)?;
+        let runtime = Runtime::new()?;
+        let ended = runtime.block_on(async {
+            let client = Client::open(&redis_settings(redis as u16))?;
+            worker::run(settings, registry(), client, stop).await
+        });
+        runtime.shutdown_background();
+        ended
     });
-    std::process::exit(i32::from(ended.is_err()));
+    std::process::exit(i32::from(code != ExitCode::SUCCESS));
 }

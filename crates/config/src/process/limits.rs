@@ -1,0 +1,71 @@
+//! What the system lets a process have: open files and threads. Too little ends the start with one line,
+//! instead of a panic in whichever library asks first.
+
+use std::{
+    io,
+    sync::{PoisonError, RwLock},
+    thread,
+};
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
+
+/// Open files without which a process could not even start.
+const FEWEST_FILES: rlim_t = 128;
+/// Open files below which a process may run out of them under load.
+const FEW_FILES: rlim_t = 1024;
+
+/// Threads per processor, and beside those: what a gateway or a worker starts at most before it works.
+const THREADS_PER_CPU: usize = 2;
+const OTHER_THREADS: usize = 8;
+
+/// Raises the limit of open files as far as it goes. The error says which limit is too low.
+pub(super) fn check() -> Result<(), String> {
+    let files = raised_files();
+    if files < FEWEST_FILES {
+        return Err(format!(
+            "the limit of open files is {files}, but {FEWEST_FILES} are the least to work with; raise it (`ulimit -n`, LimitNOFILE= of systemd)"
+        ));
+    }
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let threads = THREADS_PER_CPU * cpus + OTHER_THREADS;
+    start_threads(threads).map_err(|error| {
+        let limit = shown(getrlimit(Resource::RLIMIT_NPROC).map_or(RLIM_INFINITY, |(soft, _)| soft));
+        format!(
+            "cannot start {threads} threads: {error}; raise the limit of processes and threads (`ulimit -u`, here {limit}; TasksMax= of systemd, the pids limit of a container)"
+        )
+    })
+}
+
+/// A warning where open files may run out under load.
+pub(super) fn few_files() -> Option<String> {
+    let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    (files < FEW_FILES).then(|| {
+        format!(
+            "the limit of open files is {files}: each connection takes one; raise it to {FEW_FILES} or more (`ulimit -n`, LimitNOFILE= of systemd)"
+        )
+    })
+}
+
+/// The limit of open files, raised to what the process may have at most. (Many systems start processes with a
+/// low one, for the sake of programs that use `select`.)
+fn raised_files() -> rlim_t {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return RLIM_INFINITY };
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft }
+}
+
+/// Whether this many threads can live at once, beside those that do.
+fn start_threads(number: usize) -> io::Result<()> {
+    let gate = RwLock::new(());
+    thread::scope(|scope| {
+        let closed = gate.write().unwrap_or_else(PoisonError::into_inner);
+        let pass = || drop(gate.read());
+        let start = |_| thread::Builder::new().spawn_scoped(scope, pass).map(drop);
+        let started = (0..number).try_for_each(start);
+        drop(closed);
+        started
+    })
+}
+
+fn shown(limit: rlim_t) -> String {
+    if limit == RLIM_INFINITY { "unlimited".to_owned() } else { limit.to_string() }
+}
