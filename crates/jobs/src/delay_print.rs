@@ -1,7 +1,5 @@
 //! `demo:delay_print`: prints a message after its delay.
 
-use std::io::{Write, stdout};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,12 +16,9 @@ pub struct DelayPrint {
 impl Job for DelayPrint {
     const KIND: &'static str = "demo:delay_print";
 
-    async fn run(self, _: JobContext) -> Result<(), JobError> {
+    async fn run(self, ctx: JobContext) -> Result<(), JobError> {
         let message = self.message.as_deref().unwrap_or("Job executed successfully");
         let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
-        // Flushed by the line, also into a file: a line that waits in a buffer looks like a lost job.
-        let mut out = stdout().lock();
-        writeln!(out, "[{now}] {message}")?;
-        Ok(out.flush()?)
+        ctx.print_line(&format!("[{now}] {message}")).await
     }
 }

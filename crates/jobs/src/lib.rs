@@ -8,6 +8,7 @@
 mod backoff;
 mod job;
 mod limits;
+mod print;
 mod registry;
 
 pub use backoff::Backoff;

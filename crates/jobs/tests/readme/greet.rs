@@ -1,7 +1,5 @@
 //! `demo:greet`: greets somebody by name.
 
-use std::io::{Write, stdout};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +14,7 @@ pub struct Greet {
 impl Job for Greet {
     const KIND: &'static str = "demo:greet";
 
-    async fn run(self, _: JobContext) -> Result<(), JobError> {
-        Ok(writeln!(stdout(), "Hello {}", self.name)?)
+    async fn run(self, ctx: JobContext) -> Result<(), JobError> {
+        ctx.print_line(&format!("Hello {}", self.name)).await
     }
 }

@@ -1,0 +1,179 @@
+//! Both servers in surroundings that are not as they should be: outputs that nobody reads, limits that are too
+//! low, a time zone that is none.
+
+mod support;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use atode_queue::State;
+use atode_testkit::{
+    Binary, Gateway, GatewayBinary, Process, Service, Stream, WorkerBinary, binary, eventually,
+};
+use support::{DEADLINE, NOW, QUEUE, Stand};
+
+type Worker = Service<WorkerBinary>;
+
+const KIND: &str = "demo:delay_print";
+
+/// That it answers, and exits with 0 soon after a SIGTERM.
+#[track_caller]
+fn serves_and_ends<B: Binary>(server: &Service<B>) {
+    for _ in 0..20 {
+        assert_eq!(server.get("/healthz").status, 200);
+    }
+    let asked = Instant::now();
+    server.terminate();
+    assert_eq!(server.wait(DEADLINE).code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_gateway_whose_log_nobody_reads_serves_and_ends_in_time() {
+    let stand = Stand::start();
+    let gateway = Gateway::builder(&stand.redis.addr()).unread(Stream::Stderr).start();
+    gateway.fill(Stream::Stderr);
+    stand.redis.kill();
+    // Each is a line of the log, or one of many.
+    for _ in 0..50 {
+        assert_eq!(gateway.get("/v1/queues").status, 503);
+    }
+    serves_and_ends(&gateway);
+}
+
+#[test]
+fn a_worker_whose_log_nobody_reads_works_ends_in_time_and_says_what_is_missing() {
+    const JOBS: usize = 3_000;
+    let stand = Stand::start();
+    // Two lines of the log for each job are more than wait to be written.
+    let worker = Worker::builder(&stand.redis.addr())
+        .env("APP__LOGGING__LEVEL", "info,job=debug")
+        .unread(Stream::Stderr)
+        .start();
+    worker.fill(Stream::Stderr);
+    let ids: Vec<_> = (0..JOBS).map(|_| stand.store(QUEUE, KIND, "{}", NOW, None)).collect();
+    for id in ids {
+        stand.until(id, State::Completed);
+    }
+    assert_eq!(worker.get("/readyz").status, 200);
+    worker.wait_for_stderr(|log| log.contains("log lines are missing here"), DEADLINE);
+    worker.fill(Stream::Stderr);
+    stand.store(QUEUE, KIND, "{}", NOW, None);
+    serves_and_ends(&worker);
+}
+
+#[test]
+fn a_worker_whose_printing_nobody_reads_serves_keeps_its_leases_and_ends_in_time() {
+    let stand = Stand::start();
+    let worker = Worker::builder(&stand.redis.addr())
+        .env("APP__WORKER__SHUTDOWN_TIMEOUT", "500ms")
+        .env("APP__WORKER__LEASE", "5s")
+        .unread(Stream::Stdout)
+        .start();
+    worker.fill(Stream::Stdout);
+    let long = serde_json::json!({"message": "x".repeat(20_000)}).to_string();
+    let ids = ["{}", "{}", "{}", "{}", &long].map(|payload| stand.store(QUEUE, KIND, payload, NOW, None));
+    for id in ids {
+        stand.until(id, State::Active);
+    }
+    worker.wait_for_stderr(|log| log.contains("nobody reads stdout"), DEADLINE);
+    let token = |id| stand.job(id).worker.expect("active").id;
+    let holders = ids.map(token);
+    // Longer than the lease: it is extended meanwhile.
+    let since = Instant::now();
+    eventually("a lease would have run out", DEADLINE, || (since.elapsed().as_secs() > 7).then_some(()));
+    assert_eq!(ids.map(token), holders);
+    serves_and_ends(&worker);
+    for id in ids {
+        let job = stand.job(id);
+        assert_eq!((job.state, job.attempt, job.attempts.len()), (Some(State::Ready), 0, 0), "{job:?}");
+    }
+
+    // Printed once somebody reads, the long line in one piece.
+    let next = Worker::builder(&stand.redis.addr()).unread(Stream::Stdout).start();
+    let all = |printed: &str| printed.matches('\n').count() == ids.len();
+    let printed = next.wait_for_stdout(all, DEADLINE);
+    assert!(printed.lines().any(|line| line.ends_with(&"x".repeat(20_000))), "{printed}");
+    for id in ids {
+        stand.until(id, State::Completed);
+    }
+}
+
+#[test]
+fn a_message_stays_on_its_line_whatever_is_in_it() {
+    let stand = Stand::start();
+    let worker = Worker::start(&stand.redis);
+    let message = "a\n[2026-01-01 00:00:00] forged\r\u{1b}[2J\0\u{85}\u{2028}\u{202e}z";
+    let payload = serde_json::json!({ "message": message }).to_string();
+    stand.store(QUEUE, KIND, &payload, NOW, None);
+    let printed = worker.wait_for_stdout(|printed| printed.ends_with('\n'), DEADLINE);
+    let line = r"] a\n[2026-01-01 00:00:00] forged\r\u{1b}[2J\u{0}\u{85}\u{2028}\u{202e}z";
+    assert!(printed.ends_with(&format!("{line}\n")) && printed.lines().count() == 1, "{printed}");
+}
+
+/// A server under `sh`, which sets its surroundings first.
+fn under(script: &str, name: &str) -> Process {
+    let program = binary(name);
+    let config = atode_testkit::workspace_root().join("config");
+    let process = Process::builder("/bin/sh").args(["-c", script]).arg(program).args(["--port", "0"]);
+    process.env("APP_ENV", "test").env("APP_CONFIG_DIR", config).start()
+}
+
+/// That it does not start, and says why in one line.
+#[track_caller]
+fn refused(server: &Process, words: &[&str]) {
+    assert_eq!(server.wait(DEADLINE).code(), Some(1), "{}", server.stderr());
+    let log = server.stderr();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(words.iter().all(|word| log.contains(word)), "{log}");
+}
+
+#[test]
+fn too_few_open_files_end_the_start_with_a_line_that_names_the_limit() {
+    for name in [GatewayBinary::NAME, WorkerBinary::NAME] {
+        refused(&under("ulimit -n 20; exec \"$0\" \"$@\"", name), &["open files is 20", "ulimit -n"]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn too_few_processes_end_the_start_with_a_line_that_names_the_limit() {
+    // Root is not limited.
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    let user = if is_root { "setpriv --reuid=64123 --regid=64123 --clear-groups" } else { "" };
+    let script = format!("exec prlimit --nproc=1 {user} \"$0\" \"$@\"");
+    for name in [GatewayBinary::NAME, WorkerBinary::NAME] {
+        refused(&under(&script, name), &["threads", "ulimit -u"]);
+    }
+}
+
+#[test]
+fn a_start_that_fails_exits_with_1_where_its_reason_cannot_be_written() {
+    for name in [GatewayBinary::NAME, WorkerBinary::NAME] {
+        for target in ["2>/dev/full", "2>&-", "2>&1 >&-"] {
+            let server = under(&format!("APP__SERVER__PORT=none exec \"$0\" \"$@\" {target}"), name);
+            assert_eq!(server.wait(DEADLINE).code(), Some(1), "{name} {target}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_named_once_at_the_start() {
+    fn log<B: Binary>() -> String {
+        let stand = Stand::start();
+        let server = Service::<B>::builder(&stand.redis.addr())
+            .env("APP_SERVER_PORT", "9090")
+            .env("TZ", "Mars/Olympus")
+            .start();
+        server.terminate();
+        server.wait(DEADLINE);
+        server.stderr()
+    }
+    for log in [log::<GatewayBinary>(), log::<WorkerBinary>()] {
+        let warnings: Vec<_> =
+            log.lines().filter(|line| line.contains(" WARN atode_config::process: ")).collect();
+        assert_eq!(warnings.len(), 2, "{log}");
+        assert!(warnings.iter().any(|line| line.contains("APP_SERVER_PORT")), "{log}");
+        assert!(warnings.iter().any(|line| line.contains("TZ=Mars/Olympus")), "{log}");
+    }
+}
