@@ -142,7 +142,7 @@ size_of() { # FILE
 logged_port() { # NAME FROM
   local found
   found=$(tail -c "+$(($2 + 1))" "$logs/$1.err.log" 2>/dev/null |
-    sed -n 's/.*listening on http:\/\/.*:\([0-9][0-9]*\)[^0-9]*$/\1/p' | tail -n 1)
+    sed -n 's/.*listening on http:\/\/[^" ]*:\([0-9][0-9]*\).*/\1/p' | tail -n 1)
   echo "${found:-0}"
 }
 
