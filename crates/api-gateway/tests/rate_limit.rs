@@ -159,7 +159,7 @@ fn jobs_have_a_limit_of_their_own_and_a_batch_counts_with_all_of_them() {
     let never = batch(11);
     assert_eq!((never.status, never.header("retry-after")), (422, None));
     assert!(never.json()["detail"].as_str().is_some_and(|detail| detail.contains("10 jobs at most")));
-    assert_eq!(gateway.get("/v1/queues").json()["items"][0]["counts"]["scheduled"], 7);
+    assert_eq!(gateway.get("/v1/queues/default").json()["counts"]["scheduled"], 7);
 }
 
 #[test]
