@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use atode_config::Config;
 use atode_jobs::Registry;
-use atode_queue::{Client, Error, JobId, JobView};
+use atode_queue::{Client, Error, JobId, JobView, Sampler};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) max_batch_bytes: usize,
     /// For the bodies of all requests and replies.
     pub(crate) room: Arc<Room>,
+    /// For the gauges of queues and of Redis' memory.
+    pub(crate) sampler: Sampler,
     /// A permit for each look for a job that may be on its way: what it brings is large, and in no budget yet.
     looks: Semaphore,
     /// A permit for each request that may wait for a job.
@@ -66,10 +68,13 @@ impl Gateway {
         limit: Option<Limit>,
         stopping: CancellationToken,
     ) -> Self {
+        let queues: Vec<Arc<str>> = config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect();
+        let kinds: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
         Gateway {
+            sampler: Sampler::start(&client, queues.iter().cloned(), &kinds),
             client,
             registry,
-            queues: config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect(),
+            queues,
             idempotency_ttls: config
                 .queues
                 .iter()

@@ -10,10 +10,9 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use atode_config::Build;
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::gateway::Gateway;
 
@@ -22,14 +21,10 @@ const DURATION: &str = "atode_http_request_duration_seconds";
 const BUCKETS: [f64; 13] =
     [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// Durations lie in memory one by one until they are put into their buckets.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
-
 /// The pattern of a resource, such as `/v1/jobs/{id}`: a label must not grow with what clients ask for.
 pub(crate) struct Pattern(pub(crate) &'static str);
 
 pub(crate) struct Metrics {
-    prometheus: PrometheusHandle,
     redis_up: Gauge,
     body_bytes: Gauge,
     waits: Gauge,
@@ -50,36 +45,24 @@ struct Handles {
 }
 
 impl Metrics {
-    /// Once a process, before anything resolves a metric. Needs a tokio runtime.
+    /// Once a process, before anything resolves a metric.
     pub(crate) fn install(build: Build) -> anyhow::Result<Self> {
-        let prometheus = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS)?
-            .install_recorder()?;
+        atode_config::metrics::install(build.version, &[(DURATION, &BUCKETS)])?;
         describe_counter!(
             REQUESTS,
             "Requests answered, by route; what never became a request is not counted."
         );
-        describe_histogram!(DURATION, "From a request's head to its reply's head.");
-        describe_gauge!("atode_redis_up", "Whether there is a connection to the job queue's Redis.");
+        describe_histogram!(DURATION, Unit::Seconds, "From a request's head to its reply's head.");
         describe_gauge!(
             "atode_http_body_bytes",
+            Unit::Bytes,
             "Memory taken by the bodies of requests and replies; beyond a limit requests are refused."
         );
         describe_gauge!(
             "atode_http_waits",
             "Requests that wait for a job to finish (`?wait=`), at most 1,000."
         );
-        describe_gauge!("atode_build_info", "1; the label says which build runs.");
-        gauge!("atode_build_info", "build" => build.version).set(1);
-        let handle = prometheus.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(UPKEEP_INTERVAL).await;
-                handle.run_upkeep();
-            }
-        });
         Ok(Metrics {
-            prometheus,
             redis_up: gauge!("atode_redis_up"),
             body_bytes: gauge!("atode_http_body_bytes"),
             waits: gauge!("atode_http_waits"),
@@ -128,9 +111,8 @@ pub(crate) async fn scrape(metrics: Data<Metrics>, gateway: Data<Gateway>) -> Ht
     metrics.redis_up.set(f64::from(u8::from(gateway.client.connection().is_up())));
     metrics.body_bytes.set(gateway.room.taken() as f64);
     metrics.waits.set(gateway.waiting() as f64);
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(metrics.prometheus.render())
+    gateway.sampler.look();
+    HttpResponse::Ok().content_type(atode_config::metrics::CONTENT_TYPE).body(atode_config::metrics::render())
 }
 
 /// Clients can make up methods without end.

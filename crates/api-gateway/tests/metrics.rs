@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atode_testkit::{Gateway, eventually};
 use serde_json::json;
@@ -39,6 +39,35 @@ fn requests_are_counted_by_method_route_and_status_and_timed() {
     assert!(!text.contains("nowhere") && !text.contains(UNKNOWN), "no raw address: {text}");
     let is_prefixed = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("atode_");
     assert!(text.lines().all(is_prefixed), "{text}");
+}
+
+#[test]
+fn queues_and_redis_memory_show_for_one_call_in_five_seconds_however_often_they_are_asked_for() {
+    let (redis, gateway) = start();
+    for _ in 0..2 {
+        support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
+    }
+    support::enqueued(&gateway, &support::later());
+    redis.command(&["CONFIG", "RESETSTAT"]);
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(11) {
+        gateway.get("/metrics");
+    }
+    let stats = redis.command(&["INFO", "commandstats"]).text();
+    let calls = |command: &str| {
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.map_or(0, |line| line.split(',').next().expect("a number").parse::<u32>().expect("a number"))
+    };
+    let calls = calls("evalsha") + calls("eval") + calls("info");
+    // At 0, 5 and 10 s; the first script is sent again with its text.
+    assert!((2..=4).contains(&calls), "{stats}");
+    assert_eq!(gateway.metric(r#"atode_queue_ready_jobs{queue="default"}"#), 2);
+    assert_eq!(gateway.metric(r#"atode_queue_dead_jobs{queue="default"}"#), 0);
+    assert!(gateway.metric("atode_redis_memory_used_bytes") > 100_000);
+    let text = gateway.get("/metrics").text();
+    let name = r#"atode_queue_oldest_ready_age_seconds{queue="default"} "#;
+    let age: f64 = text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).expect("an age");
+    assert!((0.0..60.0).contains(&age), "{age}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod fields;
 mod listen;
 mod load;
 pub mod logging;
+pub mod metrics;
 mod one_line;
 mod overrides;
 pub mod process;

@@ -50,6 +50,7 @@ scripts! {
     RESCHEDULE "reschedule",
     RESUME "resume",
     RETRY "retry",
+    SAMPLE "sample",
     SET_ASIDE "set_aside",
     TRIM "trim",
     UNREGISTER "unregister",

@@ -120,6 +120,7 @@ async fn ask_all(worker: &Arc<Worker>, mut room: usize) -> Round {
         };
         match worker.client.claim(&options).await {
             Ok(claim) => {
+                worker.metrics.claimed(&queue, claim.jobs.len());
                 if claim.without_record > 0 {
                     tracing::error!(%queue, ids = claim.without_record, "removed waiting ids that had no record: jobs were lost; was Redis edited by hand?");
                 }
@@ -135,6 +136,7 @@ async fn ask_all(worker: &Arc<Worker>, mut room: usize) -> Round {
                 }
             }
             Err(error) => {
+                worker.metrics.claim_failed(&queue);
                 worker.claims_fail(&error);
                 round.failed = true;
                 if matches!(error, Error::Unknown(_)) {

@@ -89,6 +89,7 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
     stop_on_signals(&stop, settings.shutdown_timeout)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
+    atode_config::metrics::install(build.version, &[])?;
     let ended = runtime.block_on(async {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         worker::run(settings, registry, client, stop).await

@@ -110,11 +110,19 @@ async fn in_slot(worker: Arc<Worker>, Order { entry, payload }: Order, slot: Own
 }
 
 fn settle(worker: &Worker, job: &Running, end: End) {
+    let lost = job.stopped().is_some_and(|(why, _)| why == Stop::LeaseLost);
     match job.take() {
-        Some(held) if job.stopped().is_none_or(|(why, _)| why != Stop::LeaseLost) => {
-            worker.settle(conclude(job, held, end, worker.client.now()));
+        Some(held) if !lost => {
+            let settlement = conclude(job, held, end, worker.client.now());
+            if job.has_started() {
+                worker.metrics.ended(&job.kind.name, Some(&settlement));
+            }
+            worker.settle(settlement);
         }
         _ => {
+            if lost {
+                worker.metrics.ended(&job.kind.name, None);
+            }
             tracing::warn!(error = end.error(), "ended without its lease; nothing is settled");
         }
     }

@@ -10,6 +10,7 @@ mod claimer;
 mod command;
 mod execute;
 mod heartbeat;
+mod metrics;
 mod monitor;
 mod probe;
 mod running;

@@ -61,5 +61,7 @@ fn give_up(worker: &Worker, job: &Running) {
     let error =
         format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
     tracing::error!(target: "job", "the handler ignores its cancellation; its slot stays taken until it ends");
-    worker.settle(fail(job, held, FailureCause::Timeout, &error, worker.client.now()));
+    let settlement = fail(job, held, FailureCause::Timeout, &error, worker.client.now());
+    worker.metrics.ended(kind, Some(&settlement));
+    worker.settle(settlement);
 }

@@ -4,11 +4,12 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, Route, guard, web};
 use anyhow::{Context, anyhow};
 use atode_config::{bare_host, listen_problem};
 use serde_json::json;
 
+use crate::metrics;
 use crate::settings::Settings;
 use crate::worker::Worker;
 
@@ -26,11 +27,21 @@ pub(crate) fn serve(worker: Arc<Worker>, listener: TcpListener) -> anyhow::Resul
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::from(worker.clone()))
-            .route("/health", web::get().to(|| async { "OK" }))
-            .route("/healthz", web::get().to(|| async { HttpResponse::Ok().json(json!({"status": "ok"})) }))
-            .route("/readyz", web::get().to(readyz))
+            .route("/health", reads().to(|| async { "OK" }))
+            .route("/healthz", reads().to(|| async { HttpResponse::Ok().json(json!({"status": "ok"})) }))
+            .route("/readyz", reads().to(readyz))
+            .route("/metrics", reads().to(scrape))
     });
     Ok(server.workers(1).disable_signals().listen(listener).context("the health checks' port")?.run())
+}
+
+/// GET and HEAD: probes use either.
+fn reads() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn scrape(worker: web::Data<Worker>) -> HttpResponse {
+    HttpResponse::Ok().content_type(atode_config::metrics::CONTENT_TYPE).body(metrics::scrape(&worker))
 }
 
 /// Ready: Redis answers and the worker is not stopping. What endangers jobs is named, too.
@@ -38,7 +49,10 @@ async fn readyz(worker: web::Data<Worker>) -> HttpResponse {
     if worker.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
     }
-    let facts = worker.client.server_facts().await.map_err(|error| error.to_string());
+    let facts = worker.client.server_facts().await.map_err(|error| {
+        tracing::warn!(%error, "not ready: Redis does not answer as it should");
+        error.outline().into_owned()
+    });
     match facts.and_then(|facts| facts.obstacle().map_or(Ok(facts), Err)) {
         Ok(facts) => {
             let warnings = facts.warnings();

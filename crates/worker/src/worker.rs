@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use atode_jobs::Registry;
-use atode_queue::{Client, Departure, Error, Settlement, WorkerId, WorkerRef};
+use atode_queue::{Client, Departure, Error, Sampler, Settlement, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::execute::Order;
+use crate::metrics::Metrics;
 use crate::running::Slots;
 use crate::settings::Settings;
 use crate::{claimer, execute, heartbeat, monitor, probe, settler, shutdown, sweeper};
@@ -27,6 +28,8 @@ pub struct Worker {
     pub(crate) registry: Registry,
     pub(crate) kind_names: Vec<Arc<str>>,
     pub(crate) client: Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) sampler: Sampler,
     pub(crate) slots: Arc<Slots>,
     /// Handlers run here, and what starts them.
     pub(crate) handlers: Handle,
@@ -74,8 +77,11 @@ pub async fn run(
     let (settlements, results) = mpsc::unbounded_channel();
     let (async_jobs, async_line) = mpsc::unbounded_channel();
     let (blocking_jobs, blocking_line) = mpsc::unbounded_channel();
+    let kind_names: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
     let worker = Arc::new(Worker {
-        kind_names: registry.kinds().map(|kind| kind.name.clone()).collect(),
+        metrics: Metrics::new(&settings, &registry),
+        sampler: Sampler::start(&client, settings.queues.keys().cloned(), &kind_names),
+        kind_names,
         slots: Slots::new(settings.concurrency),
         handlers: handlers.handle().clone(),
         async_jobs,

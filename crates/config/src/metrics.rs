@@ -1,0 +1,64 @@
+//! Where the metrics of a process are collected and how they are shown: Prometheus text, rendered by the process' own
+//! route (docs/decisions/0016-metrics.md). Libraries count through the facade `metrics`.
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use metrics::{Unit, describe_gauge, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// The `Content-Type` of [`render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Values of histograms lie in memory one by one until they are put into their buckets.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+
+#[derive(Debug, thiserror::Error)]
+#[error("metrics cannot be collected: {0}")]
+pub struct MetricsError(String);
+
+/// A histogram and the upper bounds of its buckets.
+pub type Histogram<'a> = (&'a str, &'a [f64]);
+
+/// Collects what this process counts from now on: once a process, before anything resolves a metric.
+pub fn install(build: &str, histograms: &[Histogram<'_>]) -> Result<(), MetricsError> {
+    let mut builder = PrometheusBuilder::new();
+    for (name, buckets) in histograms {
+        builder = builder
+            .set_buckets_for_metric(Matcher::Full((*name).to_owned()), buckets)
+            .map_err(|error| MetricsError(error.to_string()))?;
+    }
+    let handle = builder.install_recorder().map_err(|error| MetricsError(error.to_string()))?;
+    let upkeep = handle.clone();
+    thread::Builder::new()
+        .name("metrics".to_owned())
+        .spawn(move || {
+            loop {
+                thread::sleep(UPKEEP_INTERVAL);
+                upkeep.run_upkeep();
+            }
+        })
+        .map_err(|error| MetricsError(error.to_string()))?;
+    describe_gauge!("atode_build_info", "1; the label says which build runs.");
+    gauge!("atode_build_info", "build" => build.to_owned()).set(1);
+    describe_gauge!("atode_redis_up", "Whether there is a connection to the job queue's Redis.");
+    describe_gauge!("atode_queue_ready_jobs", "Jobs of a queue that are due and wait for a worker.");
+    describe_gauge!("atode_queue_dead_jobs", "Jobs of a queue that failed for good and are kept.");
+    describe_gauge!(
+        "atode_queue_oldest_ready_age_seconds",
+        Unit::Seconds,
+        "How long the job that has waited longest beyond its due time has done so; 0: none is ready."
+    );
+    describe_gauge!("atode_redis_memory_used_bytes", Unit::Bytes, "Memory that Redis uses for its data.");
+    describe_gauge!("atode_redis_memory_max_bytes", Unit::Bytes, "Redis' `maxmemory`; 0: no limit.");
+    let _ = INSTALLED.set(handle);
+    Ok(())
+}
+
+/// All metrics as Prometheus text; nothing where none are collected.
+pub fn render() -> String {
+    INSTALLED.get().map(PrometheusHandle::render).unwrap_or_default()
+}

@@ -1,0 +1,57 @@
+//! What Prometheus scrapes of a worker.
+
+mod support;
+
+use atode_testkit::{Worker, eventually};
+use support::{DEADLINE, NOW, QUEUE, Stand};
+
+const KIND: &str = "demo:delay_print";
+
+#[test]
+fn runs_are_counted_by_kind_and_outcome_and_what_the_worker_holds_shows() {
+    let stand = Stand::start();
+    let worker = Worker::builder(&stand.redis.addr()).args(["--concurrency", "7"]).start();
+    let completed = format!("atode_runs_total{{kind=\"{KIND}\",outcome=\"completed\"}}");
+    let buried = format!("atode_runs_total{{kind=\"{KIND}\",outcome=\"buried\"}}");
+    assert_eq!(worker.metric(&completed), 0, "it shows before the first run");
+    for payload in ["{}", "{}", r#"{"message":7}"#] {
+        stand.store(QUEUE, KIND, payload, NOW, None);
+    }
+    eventually("they have run", DEADLINE, || {
+        (worker.metric(&completed) == 2 && worker.metric(&buried) == 1).then_some(())
+    });
+    eventually("they are settled", DEADLINE, || {
+        (worker.metric("atode_leases_held") + worker.metric("atode_settle_backlog") == 0).then_some(())
+    });
+    assert_eq!(worker.metric(r#"atode_claimed_jobs_total{queue="default"}"#), 3);
+    assert!(worker.metric(r#"atode_claims_total{queue="default",result="answered"}"#) >= 1);
+    assert_eq!(worker.metric(r#"atode_slots{state="free"}"#), 7);
+    assert_eq!(worker.metric(r#"atode_slots{state="taken"}"#), 0);
+    assert_eq!(worker.metric("atode_redis_up"), 1);
+
+    eventually("a sample of the queue and of Redis' memory", DEADLINE, || {
+        let dead = worker.metric(r#"atode_queue_dead_jobs{queue="default"}"#);
+        (dead == 1 && worker.metric("atode_redis_memory_used_bytes") > 100_000).then_some(())
+    });
+    let text = worker.get("/metrics").text();
+    assert!(text.contains("atode_build_info{build=\""), "{text}");
+    let is_prefixed = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("atode_");
+    assert!(text.lines().all(is_prefixed), "{text}");
+}
+
+#[test]
+fn the_probe_answers_head_as_well() {
+    let stand = Stand::start();
+    let worker = Worker::start(&stand.redis);
+    stand.until_registered(1);
+    for path in ["/health", "/healthz", "/readyz", "/metrics"] {
+        let reply = worker.request("HEAD", path).send();
+        assert_eq!((reply.status, reply.body.len()), (200, 0), "{path}");
+    }
+    stand.redis.kill();
+    eventually("it is not ready, and does not say where Redis is", DEADLINE, || {
+        let reply = worker.get("/readyz");
+        assert!(!reply.text().contains(&stand.redis.port().to_string()), "{}", reply.text());
+        (reply.status == 503).then_some(())
+    });
+}
