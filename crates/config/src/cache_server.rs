@@ -1,6 +1,6 @@
 //! `cacheserver.yaml`: the keys of its two Redis settings, and how they become [`crate::redis`]'s types.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Unexpected};
@@ -9,6 +9,7 @@ use crate::{
     Address, ConfigError,
     duration::duration,
     fields::{self, Secret, Section, Text, number},
+    password,
     redis::{Connection, DefaultRedis, Endpoint, JobqueueRedis},
     source::Source,
 };
@@ -151,6 +152,7 @@ impl ServerKeys {
         Ok(Connection {
             username: self.username.as_ref().map(|username| username.0.clone()),
             password: self.password(source, section)?,
+            password_file: self.password_file.as_ref().map(|path| path.0.clone().into()),
             tls: self.tls,
             connect_timeout: self.connect_timeout,
             command_timeout: self.command_timeout,
@@ -160,18 +162,11 @@ impl ServerKeys {
     }
 
     fn password(&self, source: &Source, section: &str) -> Result<Option<SecretString>, ConfigError> {
-        let refuse = |problem: &str| Err(source.refuse(&[&format!("{section}.password_file")], problem));
-        let path = match (&self.password, &self.password_file) {
-            (Some(_), Some(_)) => return refuse("give password or password_file, not both"),
-            (password, None) => return Ok(password.as_ref().map(|password| password.0.clone())),
-            (None, Some(path)) => &path.0,
-        };
-        match fs::read_to_string(path) {
-            Ok(text) => match text.trim_end_matches(['\r', '\n']) {
-                "" => refuse(&format!("{path} is empty")),
-                password => Ok(Some(SecretString::from(password))),
-            },
-            Err(reason) => refuse(&format!("cannot read {path}: {reason}")),
+        let refuse = |problem: &str| source.refuse(&[&format!("{section}.password_file")], problem);
+        match (&self.password, &self.password_file) {
+            (Some(_), Some(_)) => Err(refuse("give password or password_file, not both")),
+            (password, None) => Ok(password.as_ref().map(|password| password.0.clone())),
+            (None, Some(path)) => password::read(&path.0).map(Some).map_err(|problem| refuse(&problem)),
         }
     }
 }

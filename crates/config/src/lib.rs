@@ -20,6 +20,7 @@ pub mod metrics;
 mod one_line;
 mod overrides;
 pub mod process;
+mod password;
 pub mod redis;
 mod sections;
 mod source;

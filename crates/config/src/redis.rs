@@ -3,7 +3,7 @@
 //! What fred leaves open by default is closed here: every connection, command and reconnect has its limit, and
 //! a client never gives up. A [`Builder`] is not to be printed, because fred shows the password in it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use fred::{
     rustls::{ClientConfig, RootCertStore, crypto::ring},
@@ -11,15 +11,19 @@ use fred::{
     types::{
         Builder,
         config::{
-            ClusterDiscoveryPolicy, Config, ConnectionConfig, ReconnectError, ReconnectPolicy, Server,
-            ServerConfig, TcpConfig, TlsConfig, TlsConnector, TlsHostMapping, UnresponsiveConfig,
+            ClusterDiscoveryPolicy, Config, ConnectionConfig, CredentialProvider, ReconnectError,
+            ReconnectPolicy, Server, ServerConfig, TcpConfig, TlsConfig, TlsConnector, TlsHostMapping,
+            UnresponsiveConfig,
         },
     },
 };
 use secrecy::{ExposeSecret, SecretString};
 use socket2::TcpKeepalive;
 
-use crate::{Address, ConfigError};
+use crate::{
+    Address, ConfigError,
+    password::{self, PasswordFile},
+};
 
 /// Commands that wait for a connection; the next one is refused at once.
 const MAX_WAITING_COMMANDS: usize = 16_384;
@@ -69,6 +73,8 @@ pub enum Endpoint {
 pub struct Connection {
     pub username: Option<String>,
     pub password: Option<SecretString>,
+    /// Where `password` was read, to be read again at each connect: it may have been replaced.
+    pub password_file: Option<PathBuf>,
     /// Encrypt, and check the server's certificate against the system's roots.
     pub tls: bool,
     /// For TCP and TLS together.
@@ -119,6 +125,7 @@ impl Default for Connection {
         Self {
             username: None,
             password: None,
+            password_file: None,
             tls: false,
             connect_timeout: Duration::from_secs(1),
             command_timeout: Duration::from_millis(800),
@@ -142,7 +149,8 @@ impl Connection {
             fail_fast: false,
             server: server_config(endpoint),
             username: self.username.clone(),
-            password: self.password.as_ref().map(|password| password.expose_secret().to_owned()),
+            password: self.newest_password().map(|password| password.expose_secret().to_owned()),
+            credential_provider: self.password_file(endpoint),
             tls: if self.tls { Some(tls()?) } else { None },
             ..Config::default()
         });
@@ -153,6 +161,18 @@ impl Connection {
                 performance.default_command_timeout = self.command_timeout;
             });
         Ok(builder)
+    }
+
+    /// Not under Sentinel: fred would show the password to the sentinels, too. There a new client is made when the
+    /// old one stays away, with what the file holds by then.
+    fn password_file(&self, endpoint: &Endpoint) -> Option<Arc<dyn CredentialProvider>> {
+        let path = self.password_file.clone().filter(|_| !matches!(endpoint, Endpoint::Sentinel { .. }))?;
+        Some(Arc::new(PasswordFile { username: self.username.clone(), path }))
+    }
+
+    fn newest_password(&self) -> Option<SecretString> {
+        let read = self.password_file.as_ref().and_then(|path| password::read(&path.to_string_lossy()).ok());
+        read.or_else(|| self.password.clone())
     }
 
     fn reconnect_policy(&self) -> ReconnectPolicy {

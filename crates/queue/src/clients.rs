@@ -6,8 +6,8 @@ use atode_config::redis::{Endpoint, JobqueueRedis};
 use fred::clients::{Client as FredClient, Pool, SubscriberClient};
 use fred::error::Error as FredError;
 use fred::interfaces::{ClientLike, EventInterface};
+use fred::types::Message;
 use fred::types::config::Server;
-use fred::types::{Builder, Message};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -39,11 +39,9 @@ pub(crate) struct Listener {
 
 /// Starts to connect and returns at once.
 pub(crate) fn open(redis: &JobqueueRedis) -> Result<Clients, Error> {
-    let builder = redis.builder().map_err(|error| Error::Corrupt(error.to_string()))?;
     let ((events_out, events), (listeners_out, listeners)) =
         (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-    let mut source =
-        Source { builder, pool_size: redis.pool_size, events: events_out, listeners: listeners_out };
+    let mut source = Source { settings: redis.clone(), events: events_out, listeners: listeners_out };
     let set = source.open()?;
     let (current, pool) = watch::channel(set.pool.clone());
     if let Endpoint::Sentinel { addrs, .. } = &redis.endpoint {
@@ -55,8 +53,7 @@ pub(crate) fn open(redis: &JobqueueRedis) -> Result<Clients, Error> {
 }
 
 struct Source {
-    builder: Builder,
-    pool_size: usize,
+    settings: JobqueueRedis,
     events: mpsc::UnboundedSender<Events>,
     listeners: mpsc::UnboundedSender<Listener>,
 }
@@ -69,8 +66,10 @@ struct Set {
 
 impl Source {
     fn open(&mut self) -> Result<Set, Error> {
-        let pool = self.builder.build_pool(self.pool_size)?;
-        let subscriber = self.builder.build_subscriber_client()?;
+        // Each time: its password may have been replaced.
+        let builder = self.settings.builder().map_err(|error| Error::Corrupt(error.to_string()))?;
+        let pool = builder.build_pool(self.settings.pool_size)?;
+        let subscriber = builder.build_subscriber_client()?;
         // Both fail only where nobody is interested.
         let client = pool.clients()[0].clone();
         let (errors, connects) = (client.error_rx(), client.reconnect_rx());
@@ -78,7 +77,7 @@ impl Source {
         let client = subscriber.clone();
         let (messages, connects) = (client.message_rx(), client.reconnect_rx());
         let _ = self.listeners.send(Listener { client, messages, connects });
-        let limit = self.builder.get_connection_config().unresponsive.max_timeout;
+        let limit = builder.get_connection_config().unresponsive.max_timeout;
         let mut tasks = limit.map_or(vec![], |limit| silence::watch(&pool, &subscriber, limit));
         tasks.extend(pool.connect_pool().iter().map(JoinHandle::abort_handle));
         tasks.push(subscriber.connect().abort_handle());

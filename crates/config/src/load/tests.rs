@@ -97,13 +97,15 @@ fn a_password_in_a_variable_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_password_file_loses_its_last_line_break_and_nothing_else() {
+fn a_password_file_loses_its_last_line_break_and_byte_order_mark_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
-    fs::write(&path, " s3cret \r\n").unwrap();
-    let keys = format!("password_file: {}", path.display());
-    let redis = jobqueue(&keys, &[]).unwrap().cache_server.redis;
-    assert_eq!(redis.jobqueue.connection.password.unwrap().expose_secret(), " s3cret ");
+    for text in [" s3cret \r\n", "\u{feff} s3cret "] {
+        fs::write(&path, text).unwrap();
+        let keys = format!("password_file: {}", path.display());
+        let redis = jobqueue(&keys, &[]).unwrap().cache_server.redis;
+        assert_eq!(redis.jobqueue.connection.password.unwrap().expose_secret(), " s3cret ");
+    }
 }
 
 #[test]
