@@ -13,5 +13,5 @@ end
 if redis.call('GET', KEYS[2]) ~= 'stop' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ttl)
 end
-redis.call('PUBLISH', ARGV[2], ARGV[3])
+publish(ARGV[2], ARGV[3])
 return { now, 1 }

@@ -17,7 +17,7 @@ if place == DUE then
   tell_ended(KEYS[4], now, ARGV[3], 'cancelled', { id })
 elseif entry then
   redis.call('HSET', KEYS[2], id, (string.gsub(entry, '^(%d+) ', '%1! ')))
-  redis.call('PUBLISH', ARGV[4], id)
+  publish(ARGV[4], id)
 elseif place ~= CANCELLED then
   return { now, 0, place, score }
 end

@@ -10,5 +10,5 @@ if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 or redis.call('EXISTS', unpack
   return { now, 0 }
 end
 redis.call('SADD', KEYS[1], ARGV[1])
-redis.call('PUBLISH', ARGV[2], now)
+publish(ARGV[2], now)
 return { now, 1 }

@@ -55,6 +55,11 @@ local function judge(now, first)
   return reply, n, places, held, unwanted, entries
 end
 
+-- A message is a hint: a user who may not publish does not lose the call, and what was written stays.
+local function publish(channel, message)
+  redis.pcall('PUBLISH', channel, message)
+end
+
 -- Appends to the list under `key`: the arguments of one command a key, instead of one an id.
 local function push(lists, key, a, b)
   local list = lists[key] or {}
@@ -97,7 +102,7 @@ local function put_due(due, wake_channel)
     redis.call('ZADD', key, unpack(list))
   end
   if wake then
-    redis.call('PUBLISH', wake_channel, text(wake))
+    publish(wake_channel, text(wake))
   end
 end
 
@@ -112,7 +117,7 @@ end
 local function tell_ended(stats, now, finished_channel, name, ids)
   if #ids > 0 then
     count(stats, now, name, #ids)
-    redis.call('PUBLISH', finished_channel, table.concat(ids, ' '))
+    publish(finished_channel, table.concat(ids, ' '))
   end
 end
 

@@ -6,6 +6,6 @@
 -- reply  now ms (a list of one)
 local now = clock()
 if redis.call('DEL', KEYS[1]) == 1 then
-  redis.call('PUBLISH', ARGV[1], now)
+  publish(ARGV[1], now)
 end
 return { now }
