@@ -18,8 +18,29 @@ static SHORT: LazyLock<Encoding> = LazyLock::new(|| {
 });
 
 /// Keeps ids of one process in order within a millisecond (RFC 9562, 6.2).
-static IN_ORDER: LazyLock<std::sync::Mutex<ContextV7>> =
-    LazyLock::new(|| std::sync::Mutex::new(ContextV7::new()));
+static IN_ORDER: LazyLock<std::sync::Mutex<InOrder>> = LazyLock::new(std::sync::Mutex::default);
+
+#[derive(Default)]
+struct InOrder {
+    /// Never goes back: it repeats the latest instant that it was told.
+    context: ContextV7,
+    /// Unix ms.
+    latest: u64,
+}
+
+impl InOrder {
+    fn uuid(&mut self, now: i64) -> Uuid {
+        let ms = now.max(0) as u64;
+        if ms + CLOCK_STEP < self.latest {
+            *self = InOrder::default();
+        }
+        self.latest = self.latest.max(ms);
+        Uuid::new_v7(Timestamp::from_unix(&self.context, ms / 1_000, (ms % 1_000) as u32 * 1_000_000))
+    }
+}
+
+/// A clock that goes back by more, ms, was wrong before: ids must not go on with its time.
+const CLOCK_STEP: u64 = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(Uuid);
@@ -33,10 +54,7 @@ pub struct WorkerId(Uuid);
 pub struct InvalidId;
 
 fn new_uuid(now: i64) -> Uuid {
-    let ms = now.max(0) as u64;
-    let context = IN_ORDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let at = Timestamp::from_unix(&*context, ms / 1_000, (ms % 1_000) as u32 * 1_000_000);
-    Uuid::new_v7(at)
+    IN_ORDER.lock().unwrap_or_else(std::sync::PoisonError::into_inner).uuid(now)
 }
 
 fn parse_uuid(text: &str) -> Result<Uuid, InvalidId> {
@@ -121,6 +139,19 @@ impl JobId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_carries_the_time_of_a_clock_that_was_set_back() {
+        let mut ids = InOrder::default();
+        let mut id = |now| JobId(ids.uuid(now));
+        let (ahead, right) = (1_800_003_600_000, 1_800_000_000_000);
+        assert_eq!(id(ahead).made_at(), Some(ahead));
+        let (first, second) = (id(right), id(right));
+        assert_eq!((first.made_at(), second.made_at()), (Some(right), Some(right)));
+        assert!(first < second);
+        // A correction of the clock does not disorder them.
+        assert!(second < id(right - 3));
+    }
 
     #[test]
     fn both_forms_name_the_same_id_and_the_short_one_sorts_alike() {
