@@ -46,16 +46,8 @@ pub async fn serve(
     let address = listener.local_addr().context("the address listened on")?;
     tracing::info!(build = build.version, redis = client.connection().address(), queues = ?config.queues.keys().collect::<Vec<_>>(), "gateway starts");
     let mut connects = client.connection().connects();
-    let queue = client.clone();
     // Whoever is told that the gateway listens should not be refused when Redis is there.
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
-    tokio::spawn(async move {
-        let _ = connects.wait_for(|connects| *connects > 0).await;
-        if let Ok(facts) = queue.server_facts().await {
-            facts.obstacle().iter().for_each(|obstacle| tracing::error!("{obstacle}"));
-            facts.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-        }
-    });
 
     let metrics = Data::new(Metrics::install(build)?);
     let limit = limit::start(config).await?;

@@ -13,7 +13,8 @@ use tokio::sync::Semaphore;
 use crate::clock::RedisClock;
 use crate::coalesce::{Lane, MAX_WAITING_BYTES};
 use crate::connection::Connection;
-use crate::durable;
+use crate::durable::{self, Disk};
+use crate::echo::Echo;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::kept::RecordSizes;
@@ -32,7 +33,8 @@ pub struct Client {
 struct Shared {
     connection: Connection,
     keys: Keys,
-    clock: RedisClock,
+    clock: Arc<RedisClock>,
+    echo: Arc<Echo>,
     subscriptions: Subscriptions,
     lanes: Mutex<HashMap<LaneName, Lane>>,
     /// A permit for each byte that may wait in the lanes.
@@ -43,7 +45,7 @@ struct Shared {
     record_sizes: RecordSizes,
     settings: JobqueueRedis,
     /// For what waits for the disk, opened when it is first needed.
-    disk: Mutex<Option<Connection>>,
+    disk: Mutex<Option<Arc<Disk>>>,
     /// Where the client was opened; its tasks run there, whatever thread calls it.
     runtime: Handle,
 }
@@ -56,12 +58,16 @@ type Since = (u64, u64);
 impl Client {
     /// Returns at once; Redis may be down now and come later. Needs a tokio runtime.
     pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
-        let (connection, listeners) = Connection::open(redis)?;
+        let clock = Arc::<RedisClock>::default();
+        let keys = Keys::new(&redis.key_prefix);
+        let (connection, listeners) = Connection::open(redis, clock.clone())?;
+        let echo = Arc::new(Echo::new(keys.echo_channel(&JobId::new(clock.now()).short())));
         let shared = Shared {
-            subscriptions: Subscriptions::new(listeners),
+            subscriptions: Subscriptions::new(listeners, &connection, echo.clone()),
             connection,
-            keys: Keys::new(&redis.key_prefix),
-            clock: RedisClock::default(),
+            keys,
+            clock,
+            echo,
             lanes: Mutex::default(),
             waiting_room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
             announced: Mutex::default(),
@@ -72,7 +78,7 @@ impl Client {
             runtime: Handle::current(),
         };
         let client = Client { shared: Arc::new(shared) };
-        server::watch_identity(&client);
+        server::watch(&client);
         Ok(client)
     }
 
@@ -147,22 +153,26 @@ impl Client {
         &self.shared.record_sizes
     }
 
+    pub(crate) fn echo(&self) -> &Echo {
+        &self.shared.echo
+    }
+
     pub(crate) fn identity(&self) -> &Identity {
         &self.shared.identity
     }
 
     /// A second connection, on which a command may wait for the disk and hold up nobody else.
-    pub(crate) fn disk(&self) -> Result<Connection, Error> {
+    pub(crate) fn disk(&self) -> Result<Arc<Disk>, Error> {
         let mut disk = self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = &*disk {
-            return Ok(connection.clone());
+        if let Some(disk) = &*disk {
+            return Ok(disk.clone());
         }
         let mut settings = self.shared.settings.clone();
         settings.pool_size = 1;
         settings.connection.command_timeout = durable::TIMEOUT;
         let _in_runtime = self.shared.runtime.enter();
-        let (connection, _nobody_listens) = Connection::open(&settings)?;
-        Ok(disk.insert(connection).clone())
+        let (connection, _nobody_listens) = Connection::open(&settings, self.shared.clock.clone())?;
+        Ok(disk.insert(Arc::new(Disk::new(connection))).clone())
     }
 
     /// Enters the queue in the catalogue of queues, once a connect and once an emptied Redis.

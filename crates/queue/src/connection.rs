@@ -1,21 +1,24 @@
-//! The connection to Redis: fails fast, never resends, heals by itself, says once when it is lost
-//! and once when it is back.
+//! The connection to Redis: fails fast, never resends, heals by itself, says why it is lost and when it
+//! is back.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use atode_config::Address;
 use atode_config::redis::{Endpoint, JobqueueRedis};
-use fred::clients::{Client as FredClient, Pool};
+use fred::clients::{Client as FredClient, Pool, WithOptions};
 use fred::interfaces::{ClientLike, LuaInterface};
 use fred::types::config::Options;
 use fred::types::{Key, Value};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::clients::{self, Clients, Events, Listener};
+use crate::access::{Access, Subject};
+use crate::clients::{self, Clients, Listener};
+use crate::clock::RedisClock;
 use crate::error::{Error, is_noscript};
+use crate::greet::{self, Greeter};
+use crate::keys::Keys;
 use crate::scripts::Script;
 
 #[derive(Clone)]
@@ -23,24 +26,60 @@ pub struct Connection {
     pool: watch::Receiver<Pool>,
     /// Counts connects: whoever has to start over after one waits for a change.
     connects: watch::Receiver<u64>,
+    access: Arc<Access>,
+    subject: Arc<Subject>,
+    trouble: Arc<Trouble>,
     once_and_fast: Options,
     address: Arc<str>,
 }
 
+/// Why there is no connection, as last told.
+#[derive(Default)]
+pub(crate) struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    pub(crate) fn set(&self, why: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    pub(crate) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl Connection {
     /// Starts to connect and returns at once: Redis may be down now and come later.
-    pub(crate) fn open(redis: &JobqueueRedis) -> Result<(Self, UnboundedReceiver<Listener>), Error> {
+    pub(crate) fn open(
+        redis: &JobqueueRedis,
+        clock: Arc<RedisClock>,
+    ) -> Result<(Self, UnboundedReceiver<Listener>), Error> {
         let Clients { pool, events, listeners } = clients::open(redis)?;
         let (counter, connects) = watch::channel(0);
-        let address: Arc<str> = address(&redis.endpoint).into();
-        tokio::spawn(report(events, counter, address.clone()));
-        let once_and_fast = Options {
-            max_attempts: Some(1),
-            fail_fast: true,
-            timeout: Some(redis.connection.command_timeout),
-            ..Options::default()
+        let user = redis.connection.username.clone().unwrap_or_else(|| "default".to_owned());
+        let connection = Connection {
+            pool,
+            connects,
+            access: Arc::default(),
+            subject: Arc::new(Subject { user, keys: Keys::new(&redis.key_prefix) }),
+            trouble: Arc::default(),
+            once_and_fast: Options {
+                max_attempts: Some(1),
+                fail_fast: true,
+                timeout: Some(redis.connection.command_timeout),
+                ..Options::default()
+            },
+            address: address(redis).into(),
         };
-        Ok((Connection { pool, connects, once_and_fast, address }, listeners))
+        let greeter = Greeter {
+            address: connection.address.clone(),
+            options: connection.once_and_fast.clone(),
+            subject: connection.subject.clone(),
+            access: connection.access.clone(),
+            trouble: connection.trouble.clone(),
+            clock,
+        };
+        tokio::spawn(greet::run(events, counter, greeter));
+        Ok((connection, listeners))
     }
 
     /// Runs a script once. Redis having forgotten it is the only case in which it is sent again:
@@ -62,8 +101,13 @@ impl Connection {
     }
 
     /// A client for a plain read. Errors at once while there is no connection.
-    pub(crate) fn reader(&self) -> Result<fred::clients::WithOptions<FredClient>, Error> {
+    pub(crate) fn reader(&self) -> Result<WithOptions<FredClient>, Error> {
         Ok(self.ready()?.with_options(&self.once_and_fast))
+    }
+
+    /// [`reader`](Self::reader) for what is asked of a Redis that cannot hold jobs, too.
+    pub(crate) fn asker(&self) -> Result<WithOptions<FredClient>, Error> {
+        Ok(self.connected()?.with_options(&self.once_and_fast))
     }
 
     /// Changes with each connect; 0 before the first.
@@ -75,6 +119,12 @@ impl Connection {
         self.next().is_connected()
     }
 
+    /// Why there is no connection, in the words of Redis or of the system; none while there is one, and
+    /// before the first attempt has failed.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.get()
+    }
+
     /// Host and port, for people.
     pub fn address(&self) -> &str {
         &self.address
@@ -84,67 +134,47 @@ impl Connection {
         self.once_and_fast.timeout.unwrap_or_default()
     }
 
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Looks again what this Redis permits: rules may change while there is a connection.
+    pub(crate) async fn look_at_access(&self) -> Result<(), Error> {
+        let findings = crate::access::look(&self.asker()?, &self.subject).await?;
+        self.access.set(findings);
+        Ok(())
+    }
+
+    pub(crate) fn ready(&self) -> Result<FredClient, Error> {
+        let client = self.connected()?;
+        self.access.check()?;
+        Ok(client)
+    }
+
     fn next(&self) -> FredClient {
         self.pool.borrow().next_connected().clone()
     }
 
-    pub(crate) fn ready(&self) -> Result<FredClient, Error> {
+    fn connected(&self) -> Result<FredClient, Error> {
         let client = self.next();
         if client.is_connected() {
-            Ok(client)
-        } else {
-            Err(Error::NotSent(format!("no connection to {}", self.address)))
+            return Ok(client);
         }
+        let why = self.trouble().map_or_else(String::new, |why| format!(": {why}"));
+        Err(Error::NotSent(format!("no connection to {}{why}", self.address)))
     }
 }
 
-fn address(endpoint: &Endpoint) -> String {
-    match endpoint {
+fn address(redis: &JobqueueRedis) -> String {
+    let address = match &redis.endpoint {
         Endpoint::Server { host, port } => format!("{host}:{port}"),
         Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels {}", list(addrs)),
         Endpoint::Cluster { addrs } => format!("the cluster {}", list(addrs)),
-    }
+    };
+    // Only so it is seen that a port without TLS does not answer it.
+    if redis.connection.tls { format!("{address} (TLS)") } else { address }
 }
 
 fn list(addrs: &[Address]) -> String {
     addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// Says when the connection is lost and when it is back, once each.
-async fn report(mut of_clients: UnboundedReceiver<Events>, connects: watch::Sender<u64>, address: Arc<str>) {
-    let Some(mut events) = of_clients.recv().await else { return };
-    let mut lost = false;
-    loop {
-        tokio::select! {
-            biased; // old clients end when there are others
-            Some(later) = of_clients.recv() => events = later,
-            event = events.connects.recv() => match event {
-                Err(RecvError::Closed) => return,
-                event => {
-                    lost = false;
-                    until_usable(&events.client).await;
-                    connects.send_modify(|n| *n += 1);
-                    // Which of several it is now, the address does not say.
-                    let server = event.map_or(String::new(), |server| server.to_string());
-                    tracing::info!(redis = %address, server, "connected to Redis");
-                }
-            },
-            event = events.errors.recv() => match event {
-                Ok((error, _)) if !lost => {
-                    lost = true;
-                    tracing::error!(redis = %address, %error, "no connection to Redis; trying again until it is there");
-                }
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            },
-        }
-    }
-}
-
-/// fred tells of a connect a moment before it says that it is connected, and takes commands.
-async fn until_usable(client: &FredClient) {
-    let start = Instant::now();
-    while !client.is_connected() && start.elapsed() < Duration::from_secs(1) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

@@ -1,8 +1,10 @@
 //! Enqueues that are answered once this Redis has the job on its disk, whatever its `appendfsync`.
 //!
-//! They have a connection of their own: `WAITAOF` blocks it, and many of them share one wait.
+//! They have a connection of their own: `WAITAOF` blocks it, and many of them share one wait, of all queues.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{ClusterHash, CustomCommand, InfoKind, Value};
@@ -17,6 +19,32 @@ const TO_DISK: Duration = Duration::from_secs(5);
 /// Of a command on this connection, the wait included.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(6);
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
+/// How long settings of Redis are taken for granted: they may change while it runs.
+const SETTINGS_AGE: Duration = Duration::from_secs(1);
+
+/// The connection that waits for the disk. One `WAITAOF` is on its way at most, and what is stored meanwhile
+/// shares the next: so a check of the connection waits for one wait, not for one of each queue.
+pub(crate) struct Disk {
+    connection: Connection,
+    settings: Mutex<Option<Settings>>,
+    /// Calls that stored something.
+    stored: AtomicU64,
+    last_wait: tokio::sync::Mutex<Wait>,
+}
+
+struct Settings {
+    connect: u64,
+    read: Instant,
+    aof: Aof,
+}
+
+#[derive(Default)]
+struct Wait {
+    /// The first so many calls of [`Disk::stored`].
+    covers: u64,
+    /// The run id of the server process that has all of them on its disk.
+    on_disk_of: Option<String>,
+}
 
 /// How a job is known to be on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +55,7 @@ enum Proof {
 }
 
 /// What Redis says of its append-only file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Aof {
     enabled: bool,
     appendfsync: String,
@@ -47,14 +75,14 @@ impl Client {
         jobs: &[NewJob],
     ) -> Result<Vec<Result<Enqueued, Error>>, Error> {
         let disk = self.disk()?;
-        let mut connects = disk.connects();
+        let mut connects = disk.connection.connects();
         let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
-        let aof = self.connection().aof().await.map_err(|error| match error {
+        let aof = disk.aof().await.map_err(|error| match error {
             Error::Unknown(why) => Error::NotSent(why),
             other => other,
         })?;
         let proof = aof.proof()?;
-        let stored = self.enqueue_call(&disk, queue, jobs, Atomicity::Each).await?;
+        let stored = self.enqueue_call(&disk.connection, queue, jobs, Atomicity::Each).await?;
         let on_disk = match proof {
             Proof::AnyReply => true,
             Proof::WaitAof => disk.is_on_disk(&self.keys().synced(), &aof.run_id).await,
@@ -76,7 +104,8 @@ impl Connection {
         let settings: Result<Vec<String>, _> = client.custom(settings, names.to_vec()).await;
         let settings = settings.map_err(|error| match Error::from(error) {
             // Renamed, or not permitted.
-            Error::Corrupt(why) | Error::Refused { code: RefusalCode::Auth, message: why } => {
+            Error::Corrupt(why)
+            | Error::Refused { code: RefusalCode::NotPermitted | RefusalCode::Unsupported, message: why } => {
                 tracing::warn!(why, "CONFIG GET fails, so no job can be known to be on disk");
                 Error::NotDurable(
                     "this Redis does not tell its settings: CONFIG GET is renamed or not permitted"
@@ -98,10 +127,10 @@ impl Connection {
         })
     }
 
-    /// Whether all that this server process wrote or answered before is on its disk now. After a restart or a
-    /// failover it is another process, which knows nothing of that.
-    async fn is_on_disk(&self, key: &str, run_id: &str) -> bool {
-        let Ok(client) = self.ready() else { return false };
+    /// The run id of the server process, once all that it wrote or answered before is on its disk. After a
+    /// restart or a failover it is another process, which knows nothing of that.
+    async fn on_disk_of(&self, key: &str) -> Option<String> {
+        let client = self.ready().ok()?;
         // WAITAOF waits for what its connection wrote last. A job that was stored before is no such write,
         // so there is one in any case; and in one pipeline, so that both go over one connection.
         let pipeline = client.pipeline();
@@ -113,14 +142,51 @@ impl Connection {
         let replies: Result<(Value, Vec<i64>, String), _> = pipeline.all().await;
         match replies {
             Ok((_, servers, info)) => {
-                let is_the_same = info.lines().any(|line| line.strip_prefix("run_id:") == Some(run_id));
-                is_the_same && servers.first().is_some_and(|here| *here >= 1)
+                let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+                servers.first().is_some_and(|here| *here >= 1).then(|| run_id.map(str::to_owned))?
             }
             Err(error) => {
                 tracing::warn!(%error, "jobs are stored; that they are on disk is not known");
-                false
+                None
             }
         }
+    }
+}
+
+impl Disk {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Disk { connection, settings: Mutex::default(), stored: AtomicU64::new(0), last_wait: <_>::default() }
+    }
+
+    /// Read over this connection, which nothing but fsync enqueues uses.
+    async fn aof(&self) -> Result<Aof, Error> {
+        let connect = *self.connection.connects().borrow();
+        {
+            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = &*settings
+                && known.connect == connect
+                && known.read.elapsed() < SETTINGS_AGE
+            {
+                return Ok(known.aof.clone());
+            }
+        }
+        let read = Instant::now();
+        let aof = self.connection.aof().await?;
+        aof.proof()?; // what is refused is read again by the next call
+        let settings = Settings { connect, read, aof: aof.clone() };
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
+        Ok(aof)
+    }
+
+    /// Whether all that this server process has answered so far is on its disk.
+    async fn is_on_disk(&self, key: &str, run_id: &str) -> bool {
+        let mine = self.stored.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut wait = self.last_wait.lock().await;
+        if wait.covers < mine {
+            let covers = self.stored.load(Ordering::Acquire);
+            *wait = Wait { covers, on_disk_of: self.connection.on_disk_of(key).await };
+        }
+        wait.on_disk_of.as_deref() == Some(run_id)
     }
 }
 
@@ -136,7 +202,13 @@ impl Aof {
                 no("this Redis leaves it to its system when to write to disk (appendfsync no)".to_owned())
             }
             // Under `always` it returns at once, and knows of a file that is not in use yet.
-            _ if self.is_valkey || self.version >= (7, 2) => Ok(Proof::WaitAof),
+            _ if self.is_valkey || self.version >= (7, 2) => {
+                if self.run_id.is_empty() {
+                    return no("this user of Redis may not ask INFO, which tells a restart during the wait"
+                        .to_owned());
+                }
+                Ok(Proof::WaitAof)
+            }
             "always" if !self.pauses => Ok(Proof::AnyReply),
             _ => no(format!(
                 "Redis {major}.{minor} cannot say when a job is on its disk: it takes Redis 7.2, any Valkey, or \

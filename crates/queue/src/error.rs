@@ -45,7 +45,28 @@ pub enum RefusalCode {
     MasterDown,
     ClusterDown,
     Busy,
+    /// Not logged in, or with a wrong password.
     Auth,
+    /// The ACL of this user lacks a rule.
+    NotPermitted,
+    /// A node of a cluster that has other keys.
+    WrongServer,
+    /// This server does not know the command or the form of the scripts: too old, or renamed.
+    Unsupported,
+}
+
+/// What a user has no permission for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Denied {
+    Command,
+    Keys,
+}
+
+impl Denied {
+    /// From the text behind NOPERM: `…access one of the keys…`, `…run the 'evalsha' command`.
+    pub(crate) fn of(message: &str) -> Self {
+        if message.contains(" command") { Denied::Command } else { Denied::Keys }
+    }
 }
 
 impl Error {
@@ -121,7 +142,14 @@ impl From<FredError> for Error {
             "MASTERDOWN" => return refused(RefusalCode::MasterDown),
             "CLUSTERDOWN" => return refused(RefusalCode::ClusterDown),
             "BUSY" => return refused(RefusalCode::Busy),
-            "NOAUTH" | "WRONGPASS" | "NOPERM" => return refused(RefusalCode::Auth),
+            "NOAUTH" | "WRONGPASS" => return refused(RefusalCode::Auth),
+            "NOPERM" => return refused(RefusalCode::NotPermitted),
+            "MOVED" | "ASK" | "CROSSSLOT" | "TRYAGAIN" => return refused(RefusalCode::WrongServer),
+            "ERR" if is_unsupported(error.details()) => return refused(RefusalCode::Unsupported),
+            // Within a script, perhaps behind its first write: the rule went away since the last look.
+            "ERR" if error.details().contains("The user executing the script can't") => {
+                return Error::Unknown(error.details().to_owned());
+            }
             _ => {}
         }
         match error.kind() {
@@ -135,6 +163,36 @@ impl From<FredError> for Error {
             _ => Error::Corrupt(error.to_string()),
         }
     }
+}
+
+/// Redis 6 takes the first line of a script, `#!lua`, for Lua.
+fn is_unsupported(details: &str) -> bool {
+    details.starts_with("ERR unknown command")
+        || (details.contains("rror compiling script") && details.contains("near '#'"))
+}
+
+/// Why there is no connection, in the words of Redis or of the system, and what to do where that helps.
+pub(crate) fn trouble(error: &FredError) -> String {
+    let details = error.details();
+    // fred shows what happened to a socket as `Debug` does: `Os { …, message: "…" }`, `Custom { …, error: … }`.
+    let message = details.split_once("message: \"").and_then(|(_, rest)| Some(rest.split_once('"')?.0));
+    let wrapped = details.split_once("error: ").map(|(_, rest)| rest.trim_end_matches([' ', '}']));
+    let wrapped = wrapped.map(|error| error.trim_matches('"'));
+    let said = message.or(wrapped).unwrap_or(details).trim_end_matches('.');
+    let is_tls = matches!(error.kind(), ErrorKind::Tls)
+        || ["InvalidCertificate", "InvalidMessage", "AlertReceived"].iter().any(|tls| said.contains(tls));
+    let advice = match code(error) {
+        "WRONGPASS" | "NOAUTH" => "check the jobqueue's username, and password or password_file",
+        "ERR" if said.contains("AUTH") => "check the jobqueue's username, and password or password_file",
+        "ERR" if said.contains("max number of clients") => {
+            "raise Redis' maxclients, or stop what connects to it"
+        }
+        "ERR" if said.contains("DB index") => "check the jobqueue's db",
+        "NOPERM" => "docs/redis-acl.md has the rules that the user needs",
+        _ if is_tls => "check the jobqueue's tls, and the certificate of Redis",
+        _ => return said.to_owned(),
+    };
+    if is_tls { format!("TLS: {said}; {advice}") } else { format!("{said}; {advice}") }
 }
 
 /// Redis' error codes reach us as text, the first word of it: read here and nowhere else.
@@ -151,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn trouble_is_told_in_plain_words() {
+        let io = |details| trouble(&FredError::new(ErrorKind::IO, details));
+        assert_eq!(
+            io(r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#),
+            "Connection refused"
+        );
+        let tls = io("Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }");
+        assert!(tls.starts_with("TLS: InvalidCertificate(UnknownIssuer); check"), "{tls}");
+        assert_eq!(io("Connection closed."), "Connection closed");
+    }
+
+    #[test]
     fn a_refusal_of_redis_is_told_from_an_unknown_outcome() {
         assert!(matches!(
             from_redis("OOM command not allowed when used memory > 'maxmemory'."),
@@ -160,6 +230,26 @@ mod tests {
         assert!(!Error::from(FredError::new(ErrorKind::Timeout, "Request timed out.")).nothing_happened());
         assert!(matches!(from_redis("WRONGTYPE Operation against a key"), Error::Corrupt(_)));
         assert!(matches!(from_redis("ERR user_script:9: attempt to index a nil value"), Error::Corrupt(_)));
+        let refused = |details| match from_redis(details) {
+            Error::Refused { code, .. } => Some(code),
+            _ => None,
+        };
+        for (details, code) in [
+            ("NOPERM this user has no permissions to run the 'info' command", RefusalCode::NotPermitted),
+            ("MOVED 866 127.0.0.1:7001", RefusalCode::WrongServer),
+            ("CROSSSLOT Keys in request don't hash to the same slot", RefusalCode::WrongServer),
+            ("ERR unknown command 'EVALSHA', with args beginning with: '1'", RefusalCode::Unsupported),
+            (
+                "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'",
+                RefusalCode::Unsupported,
+            ),
+        ] {
+            assert_eq!(refused(details), Some(code), "{details}");
+        }
+        // What the script wrote before stays.
+        let half =
+            from_redis("ERR The user executing the script can't run this command or subcommand script: e7");
+        assert!(matches!(half, Error::Unknown(_)), "{half}");
         // By fred itself, with the same kind.
         assert!(matches!(from_redis("Failed to route command."), Error::Unknown(_)));
     }

@@ -88,6 +88,15 @@ impl Keys {
         QueueKeys { base: format!("{}{{{queue}}}:", self.prefix) }
     }
 
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Channel: what one process publishes to see whether it hears it; `id` is the process' own.
+    pub(crate) fn echo_channel(&self, id: &str) -> String {
+        format!("{}echo:{id}", self.prefix)
+    }
+
     /// SET of the names of all queues that ever held a job.
     pub(crate) fn queues(&self) -> String {
         format!("{}queues", self.prefix)

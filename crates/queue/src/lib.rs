@@ -9,6 +9,7 @@
 
 #![expect(clippy::must_use_candidate, reason = "of what matters when it is dropped, the type says so")]
 
+mod access;
 mod audit;
 mod claim;
 mod client;
@@ -18,9 +19,11 @@ mod coalesce;
 mod connection;
 mod crashes;
 mod durable;
+mod echo;
 mod enqueue;
 mod error;
 mod fencing;
+mod greet;
 mod id;
 mod kept;
 mod keys;

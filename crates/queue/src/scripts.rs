@@ -17,7 +17,7 @@ macro_rules! scripts {
             LazyLock::new(|| Script::new($file, include_str!(concat!("scripts/", $file, ".lua"))));)+
 
         #[cfg(test)]
-        fn all() -> Vec<&'static Script> {
+        pub(crate) fn all() -> Vec<&'static Script> {
             vec![$(&*$constant),+]
         }
     };
@@ -39,6 +39,7 @@ scripts! {
     EXTEND "extend",
     HEARTBEAT "heartbeat",
     INSPECT "inspect",
+    MAY "may",
     MEND "mend",
     PAUSE "pause",
     PURGE "purge",

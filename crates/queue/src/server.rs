@@ -9,9 +9,10 @@ use fred::interfaces::KeysInterface;
 use fred::types::SetOptions;
 use jiff::Timestamp;
 
+use crate::access::{Channels, Findings};
 use crate::client::Client;
 use crate::connection::Connection;
-use crate::error::Error;
+use crate::error::{Error, RefusalCode};
 use crate::id::JobId;
 use crate::storing::Memory;
 
@@ -21,14 +22,19 @@ const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 /// How soon an emptied Redis is noticed.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What an operator has to know of the Redis that holds the jobs (from `INFO`).
+/// What an operator has to know of the Redis that holds the jobs: from `INFO`, as far as that is permitted,
+/// and from what its user may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFacts {
-    /// `7.0.15`, `valkey 8.1.0`
+    /// `7.0.15`, `valkey 8.1.0`; empty where nothing tells it.
     pub version: String,
+    /// True where INFO is not permitted: nothing is known against it.
     pub aof_enabled: bool,
     pub maxmemory_policy: String,
     pub run_id: String,
+    pub(crate) role: Role,
+    pub(crate) access: Findings,
+    pub(crate) hearing: Hearing,
     /// Redis' clock less this machine's, ms.
     pub clock_ahead: i64,
     pub(crate) memory: Memory,
@@ -36,6 +42,23 @@ pub struct ServerFacts {
     pub(crate) refusal: Option<String>,
     /// When its data was found to be gone, while this process ran.
     pub emptied_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    #[default]
+    Primary,
+    /// Read-only.
+    Replica,
+    ClusterNode,
+}
+
+/// Whether what Redis publishes arrives here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    #[default]
+    Fine,
+    Deaf,
 }
 
 /// What the Redis that holds the jobs was called when it was last looked at.
@@ -56,15 +79,37 @@ struct Known {
 
 impl Client {
     pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
-        let facts = self.connection().server_facts().await?;
+        let connection = self.connection();
+        if connection.access().looked_at().is_none_or(|at| at.elapsed() > LOOK) {
+            connection.look_at_access().await?;
+        }
+        let facts = connection.server_facts().await?;
+        let hearing = if self.echo().is_deaf() { Hearing::Deaf } else { Hearing::Fine };
         let refusal = self.refusal().await;
-        Ok(ServerFacts { emptied_at: self.identity().emptied_at(), refusal, ..facts })
+        Ok(ServerFacts { emptied_at: self.identity().emptied_at(), hearing, refusal, ..facts })
+    }
+
+    /// Says what is wrong with this Redis, each once while it lasts.
+    async fn look_at_server(&self, said: &mut Vec<String>) {
+        let Ok(facts) = self.connection().server_facts().await else { return };
+        let redis = self.connection().address();
+        let mut wrong = facts.warnings();
+        wrong.iter().filter(|warning| !said.contains(warning)).for_each(|warning| {
+            tracing::warn!(redis, "{warning}");
+        });
+        if let Some(obstacle) = facts.obstacle() {
+            if !said.contains(&obstacle) {
+                tracing::error!(redis, "no job can be stored or run: {obstacle}");
+            }
+            wrong.push(obstacle);
+        }
+        *said = wrong;
     }
 
     /// Notices that Redis lost its data: FLUSHALL, a start on an empty disk, another server at its
     /// address. Whoever notices first writes a new name, by which all others do.
     async fn look_at_identity(&self) -> Result<(), Error> {
-        let redis = self.connection().reader()?;
+        let redis = self.connection().asker()?;
         let key = self.keys().identity();
         let mut found: Option<String> = redis.get(&key).await?;
         // Said before the new name is written: a Redis that refuses to write is emptied all the same.
@@ -119,15 +164,22 @@ impl Identity {
 }
 
 /// Looks after each connect and every few seconds.
-pub(crate) fn watch_identity(client: &Client) {
+pub(crate) fn watch(client: &Client) {
     let client = client.clone();
     let runtime = client.runtime().clone();
     runtime.spawn(async move {
         let mut connects = client.connection().connects();
+        let mut said = Vec::new();
         loop {
             // While Redis is away there is nothing to see; that it is away is said elsewhere.
             let _ = client.look_at_identity().await;
-            let _ = tokio::time::timeout(LOOK, connects.changed()).await;
+            let connected = tokio::time::timeout(LOOK, connects.changed()).await.is_ok();
+            if client.connection().access().is_closed() {
+                let _ = client.connection().look_at_access().await;
+            } else if !connected {
+                continue;
+            }
+            client.look_at_server(&mut said).await;
         }
     });
 }
@@ -135,30 +187,49 @@ pub(crate) fn watch_identity(client: &Client) {
 impl Connection {
     pub(crate) async fn server_facts(&self) -> Result<ServerFacts, Error> {
         use fred::interfaces::ClientLike as _;
-        let info: String = self.reader()?.info(None).await?;
-        let facts: HashMap<&str, &str> = info.lines().filter_map(|line| line.split_once(':')).collect();
-        let fact = |name: &str| facts.get(name).map_or(String::new(), |value| value.trim().to_owned());
-        let here = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
-        let there: i64 = fact("server_time_usec").parse().unwrap_or(here);
-        Ok(ServerFacts {
-            // Valkey answers redis_version too, with the version that it is compatible with.
-            version: if facts.contains_key("valkey_version") {
-                format!("valkey {}", fact("valkey_version"))
-            } else {
-                fact("redis_version")
-            },
-            aof_enabled: fact("aof_enabled") == "1",
-            maxmemory_policy: fact("maxmemory_policy"),
-            run_id: fact("run_id"),
-            clock_ahead: (there - here) / 1_000,
-            memory: Memory::from_info(&facts),
-            refusal: None,
-            emptied_at: None,
-        })
+        let info: Result<String, _> = self.asker()?.info(None).await;
+        let info = match info.map_err(Error::from) {
+            Err(Error::Refused { code: RefusalCode::NotPermitted | RefusalCode::Unsupported, .. }) => None,
+            told => Some(told?),
+        };
+        Ok(ServerFacts::from_info(info.as_deref(), self.access().findings()))
     }
 }
 
 impl ServerFacts {
+    fn from_info(info: Option<&str>, access: Findings) -> Self {
+        let lines = info.unwrap_or_default().lines();
+        let facts: HashMap<&str, &str> = lines.filter_map(|line| line.split_once(':')).collect();
+        let fact = |name: &str| facts.get(name).map_or(String::new(), |value| value.trim().to_owned());
+        let here = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        let there: i64 = fact("server_time_usec").parse().unwrap_or(here);
+        // Valkey answers redis_version too, with the version that it is compatible with.
+        let version = if facts.contains_key("valkey_version") {
+            format!("valkey {}", fact("valkey_version"))
+        } else if info.is_some() {
+            fact("redis_version")
+        } else {
+            access.version.clone().unwrap_or_default()
+        };
+        ServerFacts {
+            version,
+            aof_enabled: info.is_none() || fact("aof_enabled") == "1",
+            maxmemory_policy: fact("maxmemory_policy"),
+            run_id: fact("run_id"),
+            role: match (&*fact("cluster_enabled"), &*fact("role")) {
+                ("1", _) => Role::ClusterNode,
+                (_, "slave") => Role::Replica,
+                _ => Role::Primary,
+            },
+            access,
+            hearing: Hearing::Fine,
+            clock_ahead: (there - here) / 1_000,
+            memory: Memory::from_info(&facts),
+            refusal: None,
+            emptied_at: None,
+        }
+    }
+
     pub(crate) fn is_valkey(&self) -> bool {
         self.version.starts_with("valkey")
     }
@@ -172,15 +243,37 @@ impl ServerFacts {
 
     /// Why no job can be worked on with this server, and what to do about it.
     pub fn obstacle(&self) -> Option<String> {
-        let is_too_old = self.number() != (0, 0) && self.number() < OLDEST;
-        is_too_old.then(|| {
-            format!("Redis {} is too old: the scripts of the queue need Redis 7.0 or Valkey", self.version)
-        })
+        if self.number() != (0, 0) && self.number() < OLDEST {
+            return Some(format!(
+                "Redis {} is too old: the scripts of the queue need Redis 7.0 or Valkey",
+                self.version
+            ));
+        }
+        match self.role {
+            Role::ClusterNode => Some(
+                "this Redis is a node of a cluster, and jobs live on one Redis: set the jobqueue's addr to a server \
+                 with `cluster-enabled no`"
+                    .to_owned(),
+            ),
+            Role::Replica => Some(
+                "this Redis is a replica, which takes no jobs: set the jobqueue's addr to its primary, or use \
+                 jobqueue.sentinel"
+                    .to_owned(),
+            ),
+            Role::Primary => self.access.obstacle.clone(),
+        }
     }
 
     /// What endangers jobs on this server, each with what to do about it.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.access.warnings.clone();
+        if self.hearing == Hearing::Deaf && self.access.channels == Channels::Permitted {
+            warnings.push(
+                "What Redis publishes does not arrive here, so workers and waiting clients look every half second. \
+                 Does a proxy lead to several servers, or swallow messages?"
+                    .to_owned(),
+            );
+        }
         if let Some(at) = self.emptied_at {
             warnings.push(format!(
                 "Redis was found emptied at {at}: the jobs that it held are gone. Restore its AOF if you can; this \

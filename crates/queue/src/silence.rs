@@ -1,20 +1,24 @@
-//! A server that has fallen silent is left for the one that is in its place now.
+//! A server that has fallen silent, or was made a replica, is left for the one that is in its place now.
 //!
 //! fred alone notices a silence only while nothing is sent: each command starts its clock anew. And what only
 //! listens, as the subscriber does, hears nothing from a server that is gone or deposed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fred::clients::{Client as FredClient, Pool, SubscriberClient};
 use fred::error::ErrorKind;
 use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::config::{Options, Server};
+use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// How often a server is asked for a sign of life. A PING takes Redis a microsecond.
+/// How often a server is asked for its role. A ROLE takes Redis a microsecond.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Before a replica is left once more, where there is nothing else behind its name: doubled from the first to
+/// the second.
+const REPLICA_PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// Before a server that was found is asked again, though the other client has found none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,17 +35,38 @@ pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration)
 async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, limit: Duration) {
     let patient =
         Options { max_attempts: Some(1), fail_fast: true, timeout: Some(limit), ..Options::default() };
+    let [shortest, longest] = REPLICA_PATIENCE;
+    let (mut left, mut patience) = (None::<Instant>, shortest);
     loop {
         tokio::time::sleep(INTERVAL).await;
         if !client.is_connected() {
             continue;
         }
-        let pong: Result<(), _> = client.with_options(&patient).ping(None).await;
-        if pong.is_err_and(|error| *error.kind() == ErrorKind::Timeout) && client.is_connected() {
-            tracing::warn!("Redis has been silent for {limit:?}; looking for it anew");
-            // Both return once there is a connection, and go on by themselves when nobody waits any more.
-            let both = async { tokio::join!(client.force_reconnection(), subscriber.force_reconnection()) };
-            let _ = tokio::time::timeout(PATIENCE, both).await;
+        let role = CustomCommand::new_static("ROLE", ClusterHash::FirstKey, false);
+        let role: Result<Value, _> = client.with_options(&patient).custom(role, Vec::<Value>::new()).await;
+        match role {
+            Err(error) if *error.kind() == ErrorKind::Timeout && client.is_connected() => {
+                tracing::warn!("Redis has been silent for {limit:?}; looking for it anew");
+                // Both return once there is a connection, and go on by themselves when nobody waits any more.
+                let both =
+                    async { tokio::join!(client.force_reconnection(), subscriber.force_reconnection()) };
+                let _ = tokio::time::timeout(PATIENCE, both).await;
+            }
+            // It takes no jobs. The name may lead to the new primary by now.
+            Ok(Value::Array(role)) if role.first().and_then(Value::as_str) == Some("slave".into()) => {
+                if left.is_some_and(|left| left.elapsed() < patience) {
+                    continue;
+                }
+                if left.is_none() {
+                    tracing::warn!("Redis is a replica now; looking for the primary under the same name");
+                } else {
+                    patience = (patience * 2).min(longest);
+                }
+                left = Some(Instant::now());
+                let _ = tokio::time::timeout(PATIENCE, client.force_reconnection()).await;
+            }
+            // An error is a sign of life too: the user may lack the permission.
+            _ => (left, patience) = (None, shortest),
         }
     }
 }

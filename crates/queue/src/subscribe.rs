@@ -7,13 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use fred::interfaces::PubsubInterface;
+use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::Message;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 
 use crate::client::Client;
 use crate::clients::Listener;
+use crate::connection::Connection;
+use crate::echo::{self, Echo};
 use crate::id::JobId;
 
 /// Wake-ups of a worker: the earliest due time that it was told of and has not looked at.
@@ -29,7 +31,7 @@ pub struct Finished {
     requests: mpsc::UnboundedSender<Request>,
 }
 
-struct Wake {
+pub(crate) struct Wake {
     earliest: AtomicI64,
     notify: Notify,
 }
@@ -110,10 +112,25 @@ impl Drop for Finished {
     }
 }
 
-enum Request {
-    Wake { channels: Vec<String>, wake: Arc<Wake> },
-    Watch { channel: String, id: String, notify: Arc<Notify> },
-    Unwatch { channel: String, id: String, notify: Arc<Notify> },
+pub(crate) enum Request {
+    Wake {
+        channels: Vec<String>,
+        wake: Arc<Wake>,
+    },
+    Watch {
+        channel: String,
+        id: String,
+        notify: Arc<Notify>,
+    },
+    Unwatch {
+        channel: String,
+        id: String,
+        notify: Arc<Notify>,
+    },
+    /// Something may have been missed.
+    TellEverybody,
+    /// Nothing is heard over the connection that there is.
+    Reconnect,
 }
 
 /// The one owner of the subscribing connection: all requests go through it, in order.
@@ -123,11 +140,16 @@ pub(crate) struct Subscriptions {
 
 impl Subscriptions {
     /// A later listener takes the place of an earlier one.
-    pub(crate) fn new(mut listeners: mpsc::UnboundedReceiver<Listener>) -> Self {
+    pub(crate) fn new(
+        mut listeners: mpsc::UnboundedReceiver<Listener>,
+        connection: &Connection,
+        echo: Arc<Echo>,
+    ) -> Self {
         let (requests, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(echo::run(connection.clone(), echo.clone(), requests.downgrade()));
         tokio::spawn(async move {
             if let Some(listener) = listeners.recv().await {
-                let desk = Desk { listener, wakes: HashMap::new(), watches: HashMap::new() };
+                let desk = Desk { listener, echo, wakes: HashMap::new(), watches: HashMap::new() };
                 desk.run(incoming, listeners).await;
             }
         });
@@ -141,6 +163,7 @@ impl Subscriptions {
 
 struct Desk {
     listener: Listener,
+    echo: Arc<Echo>,
     /// By channel.
     wakes: HashMap<String, Vec<Arc<Wake>>>,
     /// By channel, then by id. A channel without watchers is not subscribed to.
@@ -159,8 +182,8 @@ impl Desk {
                 Some(listener) = listeners.recv() => self.listener = listener,
                 connected = self.listener.connects.recv() => match connected {
                     Ok(_) | Err(RecvError::Lagged(_)) => {
-                        let channels = self.wakes.keys().chain(self.watches.keys()).cloned().collect();
-                        self.subscribe(channels).await;
+                        let channels = self.wakes.keys().chain(self.watches.keys());
+                        self.subscribe(channels.chain([&self.echo.channel]).cloned().collect()).await;
                         self.tell_everybody();
                     }
                     Err(RecvError::Closed) => return,
@@ -180,6 +203,12 @@ impl Desk {
 
     async fn take(&mut self, request: Request) {
         match request {
+            Request::TellEverybody => self.tell_everybody(),
+            Request::Reconnect => {
+                let client = self.listener.client.clone();
+                // Returns once there is a connection, which the desk hears of by itself.
+                tokio::spawn(async move { client.force_reconnection().await });
+            }
             Request::Wake { channels, wake } => {
                 for channel in &channels {
                     self.wakes.entry(channel.clone()).or_default().push(wake.clone());
@@ -221,7 +250,9 @@ impl Desk {
 
     fn pass_on(&self, message: &Message) {
         let channel: &str = &message.channel;
-        if let Some(wakes) = self.wakes.get(channel) {
+        if channel == self.echo.channel {
+            self.echo.hear(message.value.as_u64().unwrap_or_default());
+        } else if let Some(wakes) = self.wakes.get(channel) {
             let due = message.value.as_i64().unwrap_or(AT_ONCE);
             for wake in wakes {
                 wake.tell(due);

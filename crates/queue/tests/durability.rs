@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atode_queue::{Client, Due, Durability, Enqueued, Error, Idempotency, JobId, NewJob};
 use atode_testkit::{Proxy, RedisServer, eventually_async};
@@ -115,4 +115,31 @@ async fn a_job_whose_way_to_the_disk_is_not_known_is_said_to_be_stored() {
     assert!(matches!(error, Error::NotYetOnDisk(stored) if stored == id), "{error}");
     assert!(!error.nothing_happened());
     assert_eq!(test.count("HLEN", &test.key("jobs")), 1);
+}
+
+/// How often Redis has run a command.
+fn calls(test: &TestQueue, command: &str) -> u64 {
+    let stats = test.command(&["INFO", "commandstats"]).text();
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_asked_for_its_settings_once_a_second_at_most() {
+    let test = TestQueue::on(RedisServer::builder().appendfsync("always").start()).await;
+    test.enqueue_to_disk().await.unwrap();
+    let start = Instant::now();
+    let before = calls(&test, "config|get");
+    for queue in ["default", "mail", "reports"].repeat(20) {
+        let job = NewJob { queue: queue.into(), ..test.durable() };
+        test.client.enqueue(job).await.unwrap();
+    }
+    let asked = calls(&test, "config|get") - before;
+    assert!(asked <= start.elapsed().as_secs() + 1, "{asked} times in {:?}", start.elapsed());
+    // A change counts from the next look on.
+    test.command(&["CONFIG", "SET", "appendfsync", "no"]);
+    eventually_async("it is refused", DEADLINE, async || {
+        matches!(test.enqueue_to_disk().await, Err(Error::NotDurable(_))).then_some(())
+    })
+    .await;
 }

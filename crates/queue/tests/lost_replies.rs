@@ -24,6 +24,9 @@ async fn behind_a_proxy() -> (TestQueue, Proxy) {
     (test, proxy)
 }
 
+/// The look of each connect at what is permitted.
+const A_LOOK: i64 = 1;
+
 fn scripts_run(test: &TestQueue) -> i64 {
     let stats = test.command(&["INFO", "commandstats"]).text();
     let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap();
@@ -46,7 +49,7 @@ async fn an_enqueue_whose_reply_is_lost_is_stored_once_when_its_key_is_repeated(
         assert!(matches!(error, Error::Unknown(_)), "{error}");
         assert!(proxy.has_dropped());
         test.connected_for_the(n + 2).await;
-        assert_eq!(scripts_run(&test), before + 1, "sent again");
+        assert_eq!(scripts_run(&test), before + 1 + A_LOOK, "sent again");
         assert_eq!(test.client.enqueue(request()).await.unwrap(), Enqueued::Duplicate(id));
     }
     assert_eq!(test.count("HLEN", &test.key("jobs")), 5);
@@ -76,7 +79,7 @@ async fn a_settlement_whose_reply_is_lost_is_written_once() {
         assert!(matches!(settled.error, Some(Error::Unknown(_))), "{:?}", settled.error);
         assert!(proxy.has_dropped() && settled.answered.is_empty());
         test.connected_for_the(n - 5 + 2).await;
-        assert_eq!(scripts_run(&test), before + 1, "sent again");
+        assert_eq!(scripts_run(&test), before + 1 + A_LOOK, "sent again");
         let before = test.snapshot();
         let again = test.client.settle(settled.unanswered).await;
         assert_eq!(again.answered[0].1, Verdict::Already);

@@ -161,10 +161,6 @@ async fn introduce(worker: Arc<Worker>) {
             tracing::warn!(target: "fleet", %id, %host, pid, %build, ours = %worker.me.build, "another worker of a different build takes jobs of these queues; if it should be gone, stop that process");
         }
     }
-    if let Ok(facts) = worker.client.server_facts().await {
-        facts.obstacle().iter().for_each(|obstacle| tracing::error!("{obstacle}"));
-        facts.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    }
 }
 
 impl Worker {

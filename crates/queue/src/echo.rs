@@ -1,0 +1,117 @@
+//! Whether what is published is heard here: a message to ourselves every second. After a failover behind one
+//! name, commands may go to the new primary while the subscriber listens to the old one, which lives on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fred::interfaces::PubsubInterface;
+use tokio::sync::{mpsc, watch};
+
+use crate::access::Channels;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::subscribe::Request;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Until a message that is not heard counts as missed. PUBLISH takes Redis a microsecond.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks of everybody, while nothing is heard.
+const LOOK: Duration = Duration::from_millis(500);
+/// Messages missed in a row after which the subscriber connects again, and again after each of so many.
+const MISSED: [u32; 2] = [2, 10];
+
+pub(crate) struct Echo {
+    pub(crate) channel: String,
+    heard: watch::Sender<u64>,
+    deaf: AtomicBool,
+}
+
+impl Echo {
+    pub(crate) fn new(channel: String) -> Self {
+        Echo { channel, heard: watch::Sender::new(0), deaf: AtomicBool::new(false) }
+    }
+
+    /// Nothing is heard at present.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn hear(&self, message: u64) {
+        self.heard.send_modify(|heard| *heard = message.max(*heard));
+    }
+
+    async fn hears(&self, message: u64, patience: Duration) -> bool {
+        let mut heard = self.heard.subscribe();
+        tokio::time::timeout(patience, heard.wait_for(|heard| *heard >= message)).await.is_ok()
+    }
+
+    fn set_deaf(&self, deaf: bool, connection: &Connection) {
+        if self.deaf.swap(deaf, Ordering::AcqRel) == deaf || is_denied(connection) {
+            return; // said with the rule that is missing
+        }
+        let redis = connection.address();
+        if deaf {
+            tracing::warn!(
+                redis,
+                "what Redis publishes is not heard; subscribing again, and looking for jobs every {LOOK:?} meanwhile"
+            );
+        } else {
+            tracing::info!(redis, "what Redis publishes is heard again");
+        }
+    }
+}
+
+/// Ends with the subscriptions.
+pub(crate) async fn run(
+    connection: Connection,
+    echo: Arc<Echo>,
+    subscriptions: mpsc::WeakUnboundedSender<Request>,
+) {
+    let mut connects = connection.connects();
+    let (mut message, mut missed) = (0, 0_u32);
+    loop {
+        message += 1;
+        match connection.publish(&echo.channel, message).await {
+            // Of a Redis that is away nothing is to be heard.
+            Err(error) if error.is_silence() => {}
+            published => {
+                let patience = if missed == 0 { PATIENCE } else { LOOK };
+                let denied = published.is_err() || is_denied(&connection);
+                if !denied && echo.hears(message, patience).await {
+                    missed = 0;
+                    echo.set_deaf(false, &connection);
+                } else {
+                    missed += 1;
+                    let Some(subscriptions) = subscriptions.upgrade() else { return };
+                    let _ = subscriptions.send(Request::TellEverybody);
+                    let [first, again] = MISSED;
+                    if denied {
+                        echo.set_deaf(true, &connection);
+                        tokio::time::sleep(LOOK).await;
+                    } else if missed == first || missed.is_multiple_of(again) {
+                        echo.set_deaf(true, &connection);
+                        let _ = subscriptions.send(Request::Reconnect);
+                    }
+                    continue;
+                }
+            }
+        }
+        if subscriptions.strong_count() == 0 {
+            return;
+        }
+        // A new connection may lead to another Redis.
+        let _ = tokio::time::timeout(INTERVAL, connects.changed()).await;
+    }
+}
+
+fn is_denied(connection: &Connection) -> bool {
+    connection.access().findings().channels == Channels::Denied
+}
+
+impl Connection {
+    async fn publish(&self, channel: &str, message: u64) -> Result<(), Error> {
+        let _: i64 = self.asker()?.publish(channel, message).await?;
+        Ok(())
+    }
+}

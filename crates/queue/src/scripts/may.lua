@@ -1,0 +1,27 @@
+#!lua flags=no-writes
+-- may: which commands the user of this connection may send and run in scripts. It runs none of them.
+--
+-- KEYS   some of ours: that they were taken says that their names are permitted. A cluster refuses them, as
+--        they lie in different slots
+-- ARGV   1 a channel of ours  2… commands that take a key first
+-- reply  Redis' version, then each command that it may not send, behind "+", or that this server does not
+--        have (it was renamed), behind "?"
+local reply = { redis.REDIS_VERSION }
+local function ask(name, ...)
+  local known, may = pcall(redis.acl_check_cmd, name, ...)
+  if not (known and may) then
+    reply[#reply + 1] = (known and '+' or '?') .. string.lower(name)
+  end
+end
+
+if redis.acl_check_cmd then
+  ask('EVAL', '', '1', KEYS[1])
+  ask('TIME')
+  ask('INFO')
+  ask('PUBLISH', ARGV[1], '')
+  ask('SUBSCRIBE', ARGV[1])
+  for i = 2, #ARGV do
+    ask(ARGV[i], KEYS[1], KEYS[1], KEYS[1])
+  end
+end
+return reply
