@@ -27,7 +27,11 @@ impl Session {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         let mut connects = client.connection().connects();
         if tokio::time::timeout(PATIENCE, connects.wait_for(|connects| *connects > 0)).await.is_err() {
-            bail!("Redis does not answer at {}", client.connection().address());
+            let connection = client.connection();
+            match connection.trouble() {
+                Some(why) => bail!("no connection to Redis at {}: {why}", connection.address()),
+                None => bail!("Redis does not answer at {}", connection.address()),
+            }
         }
         Ok(Session { config, registry: atode_jobs::registry()?, client })
     }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use atode_testkit::{Gateway, Process, ProcessBuilder, RedisServer, Worker, eventually, workspace_root};
+use atode_testkit::{
+    AclUser, Gateway, Process, ProcessBuilder, RedisServer, Worker, eventually, workspace_root,
+};
 use serde_json::Value;
 
 struct Ended {
@@ -161,4 +163,30 @@ fn no_worker_and_no_redis_are_said_plainly() {
     let ended = atode(&redis.addr(), &["queues"]);
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains(&redis.addr()), "{}", ended.err);
+}
+
+#[test]
+fn a_redis_that_refuses_is_quoted() {
+    let user = AclUser::new("some", "~atode:* &atode:* +@all -evalsha");
+    let redis = RedisServer::builder().user(user).start();
+    let with = |password: &str| {
+        let key = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
+        let process = Process::builder(env!("CARGO_BIN_EXE_atode"))
+            .args(["enqueue", "demo:delay_print"])
+            .env("APP_ENV", "test")
+            .env("APP_CONFIG_DIR", workspace_root().join("config"))
+            .env(key("ADDR"), redis.addr())
+            .env(key("USERNAME"), "some")
+            .env(key("PASSWORD"), password)
+            .start();
+        let status = process.wait(Duration::from_secs(20));
+        (status.code(), process.stderr())
+    };
+    let (code, said) = with("wrong");
+    assert!(code == Some(1) && said.contains("WRONGPASS") && said.contains(&redis.addr()), "{said}");
+    let (code, said) = with(AclUser::PASSWORD);
+    assert!(code == Some(1) && said.contains("+evalsha"), "{said}");
+    redis.stop();
+    let (code, said) = with(AclUser::PASSWORD);
+    assert!(code == Some(1) && said.contains("Connection refused"), "{said}");
 }
