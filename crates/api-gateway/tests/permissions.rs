@@ -21,7 +21,7 @@ struct Both {
 
 fn both(rules: &str) -> Both {
     let user = AclUser::new("some", rules);
-    let redis = RedisServer::builder().user(user.clone()).start();
+    let redis = RedisServer::builder().user(&user).start();
     let gateway = Gateway::builder(&redis.addr()).redis_user(&user).start();
     let worker = Worker::builder(&redis.addr()).redis_user(&user).start();
     Both { redis, gateway, worker }

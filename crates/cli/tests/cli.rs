@@ -168,7 +168,7 @@ fn no_worker_and_no_redis_are_said_plainly() {
 #[test]
 fn a_redis_that_refuses_is_quoted() {
     let user = AclUser::new("some", "~atode:* &atode:* +@all -evalsha");
-    let redis = RedisServer::builder().user(user).start();
+    let redis = RedisServer::builder().user(&user).start();
     let with = |password: &str| {
         let key = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
         let process = Process::builder(env!("CARGO_BIN_EXE_atode"))

@@ -111,7 +111,12 @@ impl Error {
                 RefusalCode::NoReplicas => "the queue has fewer replicas than it has to have",
                 RefusalCode::MasterDown | RefusalCode::ClusterDown => "a part of the queue is down",
                 RefusalCode::Busy => "the queue is busy with something that takes long",
-                RefusalCode::Auth => "this service has no permission to do that in the queue",
+                RefusalCode::Auth | RefusalCode::NotPermitted => {
+                    "this service has no permission to do that in the queue"
+                }
+                RefusalCode::WrongServer | RefusalCode::Unsupported => {
+                    "the queue's server cannot hold jobs as it is set up"
+                }
             },
             Error::Overloaded => "too much is waiting to be stored",
             Error::Corrupt(_) => "the queue's data is not as this version writes it",

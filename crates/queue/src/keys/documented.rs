@@ -40,6 +40,7 @@ fn made() -> BTreeMap<&'static str, Vec<String>> {
         ("finished_channel", vec![queue.finished_channel()]),
         ("cancel_channel", vec![queue.cancel_channel()]),
         ("workers_channel", vec![keys.workers_channel()]),
+        ("echo_channel", vec![keys.echo_channel("<process>")]),
     ])
 }
 
