@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use atode_config::redis::JobqueueRedis;
 use atode_queue::{
-    Client, Due, Durability, Enqueued, Error, Idempotency, NewJob, Operation, Reaped, RefusalCode,
+    Client, Departure, Due, Durability, Enqueued, Error, Idempotency, NewJob, Operation, Reaped, RefusalCode,
     Registration, ServerFacts, State, Verdict, WorkerRequest, WorkerState,
 };
 use atode_testkit::{AclUser, RedisCluster, RedisServer, eventually_async};
@@ -131,8 +131,8 @@ async fn all_of_it_runs_under_the_user_that_is_documented() {
     client.heartbeat(&registration, HOUR).await.unwrap();
     assert!(client.ask_worker(me, WorkerRequest::Quiet).await.unwrap());
     assert_eq!(client.workers().await.unwrap().len(), 1);
-    assert_eq!(client.alive(&[me]).await.unwrap(), [me]);
-    client.unregister(me).await.unwrap();
+    assert_eq!(client.fates(&[me]).await.unwrap().len(), 1);
+    client.unregister(me, Departure::Orderly).await.unwrap();
 
     // The audit finds a kind that is not listed and a key of a wrong type, and repairs both.
     let break_in_turn =
