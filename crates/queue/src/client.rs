@@ -7,6 +7,7 @@ use std::time::Duration;
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
 use fred::types::{Key, Value};
+use fred::util::redis_keyslot;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -130,6 +131,7 @@ impl Client {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Vec<Value>, Error> {
+        debug_assert!(share_a_slot(&keys), "the keys of {} would not be in one slot: {keys:?}", script.name);
         match connection.call(script, keys, args).await? {
             Value::Array(list) if let Some(now) = list.first().and_then(Value::as_i64) => {
                 self.shared.clock.observe(now);
@@ -187,11 +189,16 @@ impl Client {
                 return Ok(());
             }
         }
-        let _: i64 = self.shared.connection.reader()?.sadd(self.keys().queues(), queue).await?;
+        let _: i64 = self.shared.connection.writer()?.sadd(self.keys().queues(), queue).await?;
         let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
         if announced.0 == since {
             announced.1.push(queue.to_owned());
         }
         Ok(())
     }
+}
+
+/// A cluster runs a script only where all of its keys are in one slot.
+fn share_a_slot(keys: &[Key]) -> bool {
+    keys.windows(2).all(|pair| redis_keyslot(pair[0].as_bytes()) == redis_keyslot(pair[1].as_bytes()))
 }

@@ -110,6 +110,12 @@ impl Connection {
         Ok(self.connected()?.with_options(&self.once_and_fast))
     }
 
+    /// A client for a plain write that needs no answer, or may be done twice: it is sent once. Errors at once
+    /// while there is no connection.
+    pub(crate) fn writer(&self) -> Result<WithOptions<FredClient>, Error> {
+        self.reader()
+    }
+
     /// Changes with each connect; 0 before the first.
     pub fn connects(&self) -> watch::Receiver<u64> {
         self.connects.clone()

@@ -26,7 +26,6 @@ macro_rules! scripts {
 scripts! {
     ASK "ask",
     AUDIT "audit",
-    AUDIT_NAME "audit_name",
     BURY "bury",
     CANCEL "cancel",
     CLAIM "claim",

@@ -122,7 +122,8 @@ impl Client {
         }
         if found.is_none() {
             let new = JobId::new(self.now()).to_string();
-            let _: Option<String> = redis.set(&key, new, None, Some(SetOptions::NX), false).await?;
+            let _: Option<String> =
+                self.connection().writer()?.set(&key, new, None, Some(SetOptions::NX), false).await?;
             found = redis.get(&key).await?;
         }
         self.identity().remember(found);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use fred::interfaces::{KeysInterface, PubsubInterface};
 use fred::types::{Key, Value};
 use serde::Serialize;
 
@@ -36,10 +37,15 @@ impl Client {
                 Ok(repaired(done, Some(aside)))
             }
             Plan::Enrol { queue, list, name, keys } => {
-                let script_keys = std::iter::once(list).chain(keys).map(Key::from).collect();
+                let exist: i64 = self.connection().reader()?.exists(keys.clone()).await?;
+                if exist == 0 {
+                    return Ok(Repaired::Changed);
+                }
+                let done = self.writes(&ENROL, vec![list.into()], vec![(&**name).into()]).await?;
+                // Jobs may be waiting there that no worker knows of. Like every message it may be lost.
                 let wake_channel = self.keys().queue(queue).wake_channel();
-                let args = vec![(&**name).into(), wake_channel.into()];
-                Ok(repaired(self.writes(&ENROL, script_keys, args).await?, None))
+                let _: Result<(), _> = self.connection().writer()?.publish(wake_channel, self.now()).await;
+                Ok(repaired(done, None))
             }
         }
     }
