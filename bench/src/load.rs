@@ -37,7 +37,7 @@ impl Caller {
     /// A request that is limited and asks the job queue's Redis for nothing.
     pub(crate) fn call(&mut self, forwarded_for: Option<Ipv4Addr>) -> anyhow::Result<Reply> {
         let header = forwarded_for.map_or(String::new(), |client| format!("X-Forwarded-For: {client}\r\n"));
-        let request = format!("GET /v1/kinds HTTP/1.1\r\nHost: bench\r\n{header}\r\n");
+        let request = format!("GET /v1/kinds HTTP/1.1\r\nHost: localhost\r\n{header}\r\n");
         let sent = Instant::now();
         self.0.get_mut().write_all(request.as_bytes())?;
         let (mut status, mut length) = (None, 0);

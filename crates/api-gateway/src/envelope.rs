@@ -5,9 +5,13 @@ use std::time::Instant;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{
+    ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::JobId;
 
@@ -15,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::limit;
 use crate::metrics;
 use crate::pages;
-use crate::problem::Problem;
+use crate::problem::{Problem, Slug};
 use crate::routes::Api;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,7 +34,12 @@ pub(crate) async fn envelope(
 ) -> Result<ServiceResponse, actix_web::Error> {
     let start = Instant::now();
     let id = request_id(&request);
-    let response = next.call(request).await?;
+    let checked =
+        gateway(request.request()).map_or(Ok(()), |gateway| gateway.cross_site.check(request.request()));
+    let response = match checked {
+        Ok(()) => next.call(request).await?,
+        Err(problem) => request.error_response(problem),
+    };
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let mut response = if is_error && !has_own_document(&response) {
@@ -68,8 +77,13 @@ pub(crate) async fn envelope(
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);
     }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, TRY_AGAIN);
+    }
+    if gateway(response.request()).is_some_and(Gateway::is_leaving) {
+        // The client's next connection may lead to a gateway that stays.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     metrics::count(response.request(), status, start.elapsed());
     Ok(response)
@@ -91,11 +105,17 @@ impl Inside {
     }
 }
 
+fn gateway(request: &HttpRequest) -> Option<&Gateway> {
+    request.app_data::<Data<Gateway>>().map(|gateway| &***gateway)
+}
+
 /// A page for a browser, else problem+json. A browser that calls the API gets problem+json.
 fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let is_api = request.app_data::<Api>().is_some();
-    let mut response = if accept.contains("text/html") && !is_api {
+    // These come before the route is known.
+    let is_early = matches!(problem.slug, Slug::CrossSite | Slug::WrongHost);
+    let mut response = if accept.contains("text/html") && !is_api && !is_early {
         pages::of_problem(problem, id)
     } else {
         HttpResponse::build(problem.status()).content_type(PROBLEM_JSON).body(problem.json(id))
@@ -118,8 +138,7 @@ fn request_id(request: &ServiceRequest) -> String {
     };
     own.filter(harmless).map_or_else(
         || {
-            let now =
-                request.app_data::<actix_web::web::Data<Gateway>>().map_or(0, |gateway| gateway.client.now());
+            let now = gateway(request.request()).map_or(0, |gateway| gateway.client.now());
             JobId::new(now).to_string()
         },
         str::to_owned,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use atode_config::Config;
@@ -11,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::COPIES;
+use crate::cross_site::CrossSite;
 use crate::limit::Limit;
 use crate::problem::Problem;
 use crate::room::Room;
@@ -32,6 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) idempotency_ttls: BTreeMap<Arc<str>, Duration>,
     /// None: nobody is limited.
     pub(crate) limit: Option<Limit>,
+    pub(crate) cross_site: CrossSite,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_batch_bytes: usize,
     /// For the bodies of all requests and replies.
@@ -45,6 +48,8 @@ pub(crate) struct Gateway {
     pub(crate) served: Arc<Served>,
     /// Cancelled when the gateway stops: long waits end.
     pub(crate) stopping: CancellationToken,
+    /// Set by the signal to stop: from then on it is not ready.
+    leaving: AtomicBool,
 }
 
 /// Says that the outcome is not known where it is not in time; what was sent to Redis by then stays sent.
@@ -66,6 +71,7 @@ impl Gateway {
         registry: Registry,
         client: Client,
         limit: Option<Limit>,
+        cross_site: CrossSite,
         stopping: CancellationToken,
     ) -> Self {
         let queues: Vec<Arc<str>> = config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect();
@@ -81,6 +87,7 @@ impl Gateway {
                 .map(|(name, queue)| (Arc::from(name.as_str()), queue.idempotency_ttl))
                 .collect(),
             limit,
+            cross_site,
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,
             room: Room::new(config.server.max_body_bytes.max(config.server.max_batch_bytes) * COPIES),
@@ -88,7 +95,16 @@ impl Gateway {
             waits: Gateway::waits(),
             served: Arc::default(),
             stopping,
+            leaving: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Looks in the configured queues, then in all that ever were: a job does not become invisible

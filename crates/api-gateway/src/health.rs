@@ -16,9 +16,12 @@ pub(crate) async fn health() -> &'static str {
     "OK"
 }
 
-/// Ready: Redis answers. What endangers jobs there (no AOF, eviction) does not stop the gateway
+/// Ready: Redis answers, and nobody has asked the gateway to stop. What endangers jobs there (no AOF, eviction) does not stop the gateway
 /// from taking them; it is named, and the status is `degraded`.
 pub(crate) async fn readyz(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
+    if gateway.is_leaving() {
+        return Err(Problem::new(Slug::Unavailable, "this gateway is stopping"));
+    }
     let facts = gateway.client.server_facts().await?;
     if let Some(obstacle) = facts.obstacle() {
         return Err(Problem::new(Slug::Unavailable, obstacle));

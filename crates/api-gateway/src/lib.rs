@@ -1,6 +1,6 @@
 //! The gateway: HTTP in front of the queue.
 //!
-//! A request's way: `envelope` (request id, errors as problem documents) → `routes` → `limit`, where the route
+//! A request's way: `envelope` (request id, errors as problem documents) → `cross_site` → `routes` → `limit`, where the route
 //! is limited → a handler (`jobs`, `queues`, `pages`, …) → `body` and `new_job` (what may be enqueued) → the queue. Whatever goes
 //! wrong is a `Problem`, and `problem` alone says how it looks in HTTP. actix refuses by itself, with a bare
 //! 400, 408 or 431, what is no HTTP request.
@@ -8,6 +8,7 @@
 mod batch;
 mod body;
 mod command;
+mod cross_site;
 mod dm_jobqueue_handler;
 mod envelope;
 mod gateway;

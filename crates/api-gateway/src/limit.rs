@@ -4,18 +4,16 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
-use atode_config::{Api, ApiKey, Config};
-use atode_ratelimit::{Decision, Limits, Quota, RateLimiter, Settings, Subject};
-use sha2::{Digest, Sha256};
+use atode_config::Config;
+use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject};
 
 use crate::gateway::Gateway;
 use crate::problem::{Problem, Slug};
@@ -38,8 +36,6 @@ const HOUR: [HeaderName; 3] = [
 pub(crate) struct Limit {
     limiter: RateLimiter,
     trusted_proxies: usize,
-    /// The names of API keys, by the keys' hashes.
-    keys: HashMap<[u8; 32], Arc<str>>,
 }
 
 /// What a limited request leaves for its jobs and its reply.
@@ -55,23 +51,16 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<Limit>> {
     if !api.rate_limit.enabled {
         return Ok(None);
     }
-    let limiter = RateLimiter::start(&settings(api), &config.cache_server.redis.default).await?;
+    // API keys, which may have limits of their own, are not available in this version.
+    let settings = Settings::new(&api.rate_limit, HashMap::new());
+    let limiter = RateLimiter::start(&settings, &config.cache_server.redis.default).await?;
     tracing::info!(backend = limiter.backend(), limits = ?api.rate_limit, "requests are limited");
-    let keys = api.auth.keys.iter().map(|key| (key.sha256, key.name.as_str().into())).collect();
-    Ok(Some(Limit { limiter, trusted_proxies: api.rate_limit.trusted_proxies, keys }))
+    Ok(Some(Limit { limiter, trusted_proxies: api.rate_limit.trusted_proxies }))
 }
 
 impl Limit {
-    /// The key's name where the request has a key that is known, else its address.
+    /// The client's address.
     fn subject(&self, request: &ServiceRequest) -> Option<Subject> {
-        let bearer = request
-            .headers()
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let key = bearer.and_then(|key| self.keys.get(&<[u8; 32]>::from(Sha256::digest(key))));
-        if let Some(name) = key {
-            return Some(Subject::Key(name.clone()));
-        }
         let peer = request.peer_addr()?.ip();
         let forwarded: Vec<&[u8]> = match self.trusted_proxies {
             0 => Vec::new(),
@@ -79,17 +68,6 @@ impl Limit {
         };
         Some(Subject::of_address(peer, forwarded.into_iter(), self.trusted_proxies))
     }
-}
-
-/// What the configuration says, with the limits of keys that have their own.
-fn settings(api: &Api) -> Settings {
-    let limits_of = |key: &ApiKey| Limits {
-        requests_per_minute: key.rate_limit.requests_per_minute.unwrap_or(api.rate_limit.requests_per_minute),
-        requests_per_hour: key.rate_limit.requests_per_hour.unwrap_or(api.rate_limit.requests_per_hour),
-        jobs_per_minute: key.rate_limit.jobs_per_minute.unwrap_or(api.rate_limit.jobs_per_minute),
-    };
-    let of_keys = api.auth.keys.iter().map(|key| (key.name.clone(), limits_of(key))).collect();
-    Settings::new(&api.rate_limit, of_keys)
 }
 
 /// Counts a request of a route that is limited, and refuses it beyond the limit.

@@ -23,6 +23,8 @@ pub(crate) enum Slug {
     NotDurable,
     NotYetOnDisk,
     HeadTooLarge,
+    CrossSite,
+    WrongHost,
     RateLimited,
     LimiterAway,
     Internal,
@@ -78,7 +80,7 @@ pub(crate) struct ProblemDocument<'a> {
 }
 
 impl Slug {
-    pub(crate) const ALL: [Slug; 18] = [
+    pub(crate) const ALL: [Slug; 20] = [
         Slug::Malformed,
         Slug::NotFound,
         Slug::MethodNotAllowed,
@@ -91,6 +93,8 @@ impl Slug {
         Slug::NotDurable,
         Slug::NotYetOnDisk,
         Slug::HeadTooLarge,
+        Slug::CrossSite,
+        Slug::WrongHost,
         Slug::RateLimited,
         Slug::LimiterAway,
         Slug::Internal,
@@ -126,6 +130,10 @@ impl Slug {
                 "The job is stored and will run, but Redis did not say in time that it is on its disk. Send the request again with the same Idempotency-Key: it waits for the disk and stores nothing twice. The detail names the job."),
             Slug::HeadTooLarge => ("request-head-too-large", "The head of the request is too large", 431,
                 "The address and the headers of the request are larger, or more, than the gateway reads. Nothing was stored. An Idempotency-Key has 255 characters at most; what belongs to the job belongs into its payload."),
+            Slug::CrossSite => ("cross-site-request", "A page of another site may not do this", 403,
+                "A web page of another origin made your browser send this request (the headers Sec-Fetch-Site and Origin say so), and only pages of this service may change anything here. Nothing was done. Programs that are no browsers send neither header and are not affected. If this was a page of this service, a proxy in front of it changes the header Host: let it pass Host on as it came, or let it send X-Forwarded-Host and set api.rate_limit.trusted_proxies."),
+            Slug::WrongHost => ("wrong-host", "This service does not answer to that name", 421,
+                "The header Host, or X-Forwarded-Host behind a trusted proxy, has a name that is not one of this service's. A gateway that listens on a loopback address answers only to loopback names, so that no web page can reach it through a name of its own. Nothing was done. Add a name that is really this service's to api.hosts."),
             Slug::RateLimited => ("rate-limited", "Too many requests", 429,
                 "You have sent more than the rate limit allows. violated-policies names the limit; the headers RateLimit-Policy and RateLimit tell all limits and what is left of each. Nothing was stored. Send the request again after the time in Retry-After."),
             Slug::LimiterAway => ("rate-limiter-unavailable", "The rate limiter is not available", 503,

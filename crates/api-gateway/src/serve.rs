@@ -15,6 +15,7 @@ use atode_queue::Client;
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
+use crate::cross_site::CrossSite;
 use crate::envelope::envelope;
 use crate::gateway::Gateway;
 use crate::limit;
@@ -30,8 +31,8 @@ const BACKLOG: u32 = 2_048;
 /// How long a client may leave its replies unread before its connection ends.
 const UNREAD: Duration = Duration::from_secs(20);
 
-/// Serves until `stop` is cancelled, then lets running requests end. Redis may be down at the
-/// start and at any time.
+/// Serves until `stop` is cancelled, and `server.shutdown_delay` beyond that; then lets running requests end. Redis may
+/// be down at the start and at any time.
 pub async fn serve(
     build: Build,
     config: &Config,
@@ -51,7 +52,11 @@ pub async fn serve(
 
     let metrics = Data::new(Metrics::install(build)?);
     let limit = limit::start(config).await?;
-    let gateway = Data::new(Gateway::new(config, registry, client, limit, stop.clone()));
+    let cross_site = CrossSite::new(config, address);
+    // Cancelled when the delay after the signal is over.
+    let stopping = CancellationToken::new();
+    let gateway = Data::new(Gateway::new(config, registry, client, limit, cross_site, stopping.clone()));
+    let leaving = gateway.clone();
     let app = move || {
         App::new()
             .app_data(gateway.clone())
@@ -63,14 +68,22 @@ pub async fn serve(
         // The end of a connection ends what its requests wait for, as in nginx: a client that is gone costs nothing.
         .h1_allow_half_closed(false)
         .on_connect(|connection, _| end_if_unread(connection))
+        .keep_alive(config.server.keep_alive)
         .shutdown_timeout(config.server.shutdown_timeout.as_secs_f64().ceil() as u64)
         .disable_signals()
         .listen(listener)?
         .run();
     tracing::info!("listening on http://{address}");
     let handle = server.handle();
+    let delay = config.server.shutdown_delay;
     tokio::spawn(async move {
         stop.cancelled().await;
+        leaving.leave();
+        if !delay.is_zero() {
+            tracing::info!("asked to stop: /readyz answers 503, requests go on for {delay:?}");
+            tokio::time::sleep(delay).await;
+        }
+        stopping.cancel();
         tracing::info!("stopping: no new requests, running ones may end");
         handle.stop(true).await;
     });

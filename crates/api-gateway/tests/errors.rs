@@ -116,16 +116,16 @@ fn every_reply_has_a_request_id_and_a_harmless_one_of_the_client_is_kept() {
 #[test]
 fn what_is_no_http_is_malformed() {
     let (_redis, gateway) = start();
-    let post = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let post = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let framed = |headers: &str, body: &str| format!("{post}{headers}\r\n{body}").into_bytes();
     for bytes in [
         b"hello\r\n\r\n".to_vec(),
         b"\x00\x01\x02\r\n\r\n".to_vec(),
         [&b"\x16\x03\x01\x00\xf5\x01\x00\x00\xf1"[..], &[0; 200]].concat(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        b"GET /healthz HTTP/3.0\r\nHost: x\r\n\r\n".to_vec(),
+        b"GET /healthz HTTP/3.0\r\nHost: localhost\r\n\r\n".to_vec(),
         b"GET /healthz HTTP/1.1\r\n\r\n".to_vec(),
-        b"GET /v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        b"GET /v1/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
         request("GET /healthz", &[("X A", "b")], b""),
         request("GET /healthz", &[("X-A", "a\0b")], b""),
         framed("Content-Length: -1\r\n", "{}"),
@@ -169,15 +169,16 @@ fn a_chunked_body_over_the_limit_is_too_large() {
 #[test]
 fn requests_on_one_connection_are_answered_in_order_up_to_the_one_that_is_broken() {
     let (_redis, gateway) = start();
-    let get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let statuses = |replies: &str| -> Vec<String> {
         let lines = replies.split("HTTP/1.1 ").skip(1).filter(|line| line.starts_with(char::is_numeric));
         lines.map(|line| line[..3].to_owned()).collect()
     };
-    let text = "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
+    let text = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}";
     let replies = talk_until_it_ends(
         gateway.port(),
-        format!("{get}{text}{get}GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
+        format!("{get}{text}{get}GET /nope HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .as_bytes(),
     );
     assert_eq!(statuses(&replies), ["200", "415", "200", "404"]);
     let replies = talk_until_it_ends(gateway.port(), format!("{get}GET broken\r\n\r\n{get}").as_bytes());
@@ -187,12 +188,11 @@ fn requests_on_one_connection_are_answered_in_order_up_to_the_one_that_is_broken
 #[test]
 fn a_request_that_does_not_come_in_time_is_cut_off() {
     let (_redis, gateway) = start();
-    let job =
-        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    let job = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     let batch = job.replace("/v1/jobs", "/v1/jobs/batch");
     let old = job.replace("/v1/jobs", "/api/dm-jobqueue/register");
     let form = job.replace("/v1/jobs", "/register").replace("json", "x-www-form-urlencoded");
-    let slow = ["GET /v1/ki", "GET /v1/kinds HTTP/1.1\r\nHost: x\r\nX-", job, &batch, &old, &form];
+    let slow = ["GET /v1/ki", "GET /v1/kinds HTTP/1.1\r\nHost: localhost\r\nX-", job, &batch, &old, &form];
     thread::scope(|scope| {
         for start in slow {
             let port = gateway.port();
@@ -228,8 +228,7 @@ fn a_byte_a_second(gateway: &Gateway, start: &str) {
 #[test]
 fn a_client_that_breaks_off_does_no_harm() {
     let (_redis, gateway) = start();
-    let body =
-        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    let body = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     for start in ["", "GET /v1/ki", "GET /v1/kinds HTTP/1.1\r\n", body] {
         for _ in 0..20 {
             let mut socket =

@@ -163,21 +163,6 @@ fn jobs_have_a_limit_of_their_own_and_a_batch_counts_with_all_of_them() {
 }
 
 #[test]
-fn an_api_key_is_counted_by_itself_and_may_have_limits_of_its_own() {
-    // The first is the SHA-256 of "secret-a".
-    let keys = json!([
-        {"name": "a", "scopes": ["enqueue"], "rate_limit": {"requests_per_minute": 5},
-         "sha256": "8766b9cb08e6040b704f1e3ee1e186efccf2635b1d2634d6525333007e6aeae1"},
-    ]);
-    let redis = RedisServer::start();
-    let gateway = limited(&redis, 2).env("APP__API__AUTH__KEYS", keys.to_string()).start();
-    let with_key = |key: &str| kinds(&gateway, "authorization", &format!("Bearer {key}")).status;
-    assert_eq!([0; 6].map(|_| with_key("secret-a")), [200, 200, 200, 200, 200, 429]);
-    // An unknown key is no identity: else a new one in each request would never be limited.
-    assert_eq!((with_key("x"), with_key("y"), with_key("z")), (200, 200, 429));
-}
-
-#[test]
 fn four_gateways_share_one_limit_through_redis_and_through_a_cluster() {
     let jobs = RedisServer::start();
     let one = RedisServer::builder().no_aof().start();

@@ -6,14 +6,14 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-use atode_testkit::{Gateway, Signal, eventually};
+use atode_testkit::{Gateway, RedisServer, Signal, eventually};
 use serde_json::json;
 use support::{DEADLINE, KIND, address, connected, enqueued, start};
 
 /// Sends the head of a request whose body does not come, and waits until it is being handled.
 fn running(gateway: &Gateway, line: &str) -> TcpStream {
     let head = format!(
-        "{line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+        "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
     );
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
     socket.write_all(head.as_bytes()).expect("sent");
@@ -52,7 +52,7 @@ fn who_waits_for_a_job_is_told_its_current_state() {
 fn connections_without_a_request_do_not_hold_it_up() {
     let (_redis, gateway) = start();
     let mut idle = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
     assert!(idle.read(&mut [0; 1024]).expect("a reply") > 0);
     let silent = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
     gateway.terminate();
@@ -105,4 +105,27 @@ fn a_port_that_is_taken_ends_the_start_and_names_the_way_out() {
     let exit = second.wait(DEADLINE);
     assert_eq!(exit.code(), Some(1));
     assert!(second.stderr().contains("--port"), "{}", second.stderr());
+}
+
+#[test]
+fn with_a_delay_it_is_not_ready_first_and_goes_on_meanwhile() {
+    let redis = RedisServer::start();
+    let gateway = connected(Gateway::builder(&redis.addr()).env("APP__SERVER__SHUTDOWN_DELAY", "4s").start());
+    assert_eq!(gateway.get("/healthz").header("connection"), None);
+    gateway.terminate();
+    let asked = Instant::now();
+    let refused = eventually("it is not ready", DEADLINE, || {
+        Some(gateway.get("/readyz")).filter(|reply| reply.status == 503)
+    });
+    assert!(refused.text().contains("stopping"), "{}", refused.text());
+    let reply = support::enqueue(&gateway, &support::later());
+    assert_eq!((reply.status, reply.header("connection")), (201, Some("close")));
+    assert_eq!(gateway.get("/healthz").status, 200);
+    // Nor are waits cut short.
+    let path = format!("{}?wait=1s", address(&reply.json()["id"]));
+    let waited = Instant::now();
+    assert_eq!(gateway.get(&path).status, 200);
+    assert!(waited.elapsed() >= Duration::from_secs(1), "{:?}", waited.elapsed());
+    ends(&gateway, Duration::from_secs(10));
+    assert!(asked.elapsed() >= Duration::from_secs(4), "{:?}", asked.elapsed());
 }

@@ -1,6 +1,6 @@
 //! The section `api` of `config.yaml`: who may call, from where, and how often.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Unexpected};
 
@@ -12,6 +12,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
+    /// Names that the gateway answers to beside its own, in lower case and without a port. Empty: on a loopback
+    /// address only its own names, elsewhere any.
+    #[serde(deserialize_with = "hosts")]
+    pub hosts: Vec<String>,
     #[serde(deserialize_with = "fields::section")]
     pub auth: Auth,
     #[serde(deserialize_with = "fields::section")]
@@ -20,7 +24,7 @@ pub struct Api {
     pub rate_limit: RateLimit,
 }
 
-/// `api.auth`. Not available in this version: a configuration that enables it is refused.
+/// `api.auth`. Not available in this version: a configuration that enables it, or has keys, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
@@ -165,6 +169,29 @@ fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey>, D
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Text::deserialize(deserializer).map(|text| text.0)
+}
+
+fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(fields::list::<D, HostName>(deserializer)?.into_iter().map(|name| name.0).collect())
+}
+
+/// A name or an IP address, in lower case, an IPv6 address without brackets.
+struct HostName(String);
+
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = r#"a host name without scheme and port, such as "jobs.example.com""#;
+        fields::text(deserializer, expected, |text| {
+            let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+            let is_name = !bare.is_empty()
+                && bare.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+            if is_name || bare.parse::<IpAddr>().is_ok() {
+                Ok(Self(bare.to_ascii_lowercase()))
+            } else {
+                Err(Unexpected::Str(text))
+            }
+        })
+    }
 }
 
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {

@@ -77,6 +77,11 @@ fn check(config: &Config, source: &Source) -> Result<(), ConfigError> {
         let problem = "not available in this version: API keys are not checked yet";
         return Err(source.refuse(&["api.auth.enabled"], problem));
     }
+    if !config.api.auth.keys.is_empty() {
+        let problem =
+            "not available in this version: API keys are not checked yet, so the list has to be empty";
+        return Err(source.refuse(&["api.auth.keys"], problem));
+    }
     if !config.api.cors.allowed_origins.is_empty() {
         let problem = "not available in this version: no other origin can be allowed yet";
         return Err(source.refuse(&["api.cors.allowed_origins"], problem));

@@ -36,7 +36,14 @@ pub struct Server {
     /// 0: any free port.
     #[serde(deserialize_with = "number::<_, _, 0, 65_535>")]
     pub port: u16,
-    /// How long running requests may take to end once the server was told to stop; at most 1 h.
+    /// How long a connection may wait for its next request; 0: every reply ends its connection. At most 1 h.
+    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
+    pub keep_alive: Duration,
+    /// How long the server goes on, as not ready, once it was told to stop: time for a balancer to notice. At
+    /// most 1 h.
+    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
+    pub shutdown_delay: Duration,
+    /// How long running requests may take to end after that; at most 1 h.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
     pub shutdown_timeout: Duration,
     /// Bytes of a request's body, batches excepted.
@@ -102,6 +109,8 @@ impl Default for Server {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 8080,
+            keep_alive: Duration::from_secs(75),
+            shutdown_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(25),
             max_body_bytes: 256 * 1024,
             max_batch_bytes: 8 * 1024 * 1024,

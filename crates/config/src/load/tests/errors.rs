@@ -9,7 +9,8 @@ const ADDRESS: &str =
     r#"expected an address such as "redis:6379" or "[::1]:6379", with a port from 1 to 65535, found"#;
 const TEXT: &str = "expected a text that is not empty, in quotes if it is a number, found";
 const UNIT: &str = r#"with its unit as in "25s" or "250ms", found"#;
-const SERVER: &str = "server has host, port, shutdown_timeout, max_body_bytes, max_batch_bytes";
+const SERVER: &str =
+    "server has host, port, keep_alive, shutdown_delay, shutdown_timeout, max_body_bytes, max_batch_bytes";
 
 /// The line without the place that it starts with, which is checked here.
 #[track_caller]
@@ -217,6 +218,10 @@ fn what_this_version_cannot_do_is_refused() {
     let auth = "api.auth.enabled: not available in this version: API keys are not checked yet";
     assert_eq!(in_config("api: { auth: { enabled: true } }"), auth);
     assert_eq!(in_variable("APP__API__AUTH__ENABLED=true"), auth);
+    let key = format!("[{{ name: ci, sha256: \"{}\", scopes: [read] }}]", "0".repeat(64));
+    let keys = "api.auth.keys: not available in this version: API keys are not checked yet, so the list has to be empty";
+    assert_eq!(in_config(&format!("api: {{ auth: {{ keys: {key} }} }}")), keys);
+    assert_eq!(in_variable(&format!("APP__API__AUTH__KEYS={key}")), keys);
     assert_eq!(
         in_config("api: { cors: { allowed_origins: [\"https://a\"] } }"),
         "api.cors.allowed_origins: not available in this version: no other origin can be allowed yet"
@@ -250,6 +255,17 @@ fn an_api_key_names_what_is_wrong_with_it() {
         key(&format!("name: a, sha256: \"{hash}\", scopes: [read, write]")),
         "api.auth.keys[0].scopes[1]: expected one of enqueue, read, admin, found \"write\""
     );
+}
+
+#[test]
+fn a_host_is_a_name_without_scheme_and_port() {
+    let expected = r#"expected a host name without scheme and port, such as "jobs.example.com", found"#;
+    for wrong in ["https://a", "a:80", "a/b", "*.a", "", "[::1]:80"] {
+        let problem = format!("api.hosts[0]: {expected} {wrong:?}");
+        assert_eq!(in_config(&format!("api: {{ hosts: [{wrong:?}] }}")), problem);
+    }
+    let config = with_variables(&[r#"APP__API__HOSTS=["Jobs.Example.com","[::1]","10.0.0.7"]"#]).unwrap();
+    assert_eq!(config.api.hosts, ["jobs.example.com", "::1", "10.0.0.7"]);
 }
 
 #[test]

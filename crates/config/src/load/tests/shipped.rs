@@ -35,7 +35,8 @@ fn develop_names_every_key() {
     }
 }
 
-/// `develop` is the reference, so its values are the defaults. A team adds queues of its own to it.
+/// `develop` is the reference, so its values are the defaults, except that trying things out meets no limit. A team
+/// adds queues of its own to it.
 #[test]
 fn develop_says_what_holds_without_it() {
     let empty = tempfile::tempdir().unwrap();
@@ -47,6 +48,9 @@ fn develop_says_what_holds_without_it() {
 
     let mut develop = shipped(Environment::Develop);
     develop.queues.retain(|name, _| name == "default");
+    let limits = &mut develop.api.rate_limit;
+    assert_eq!((limits.requests_per_minute, limits.requests_per_hour), (6_000, 0));
+    (limits.requests_per_minute, limits.requests_per_hour) = (60, 1_000);
     assert_eq!(format!("{develop:#?}"), format!("{defaults:#?}"));
     assert_eq!(format!("{:#?}", Config::default()), format!("{defaults:#?}"));
 }
@@ -57,10 +61,19 @@ fn services_in_containers_are_reachable_and_find_redis_by_name() {
         let config = shipped(environment);
         assert_eq!((config.server.host.as_str(), config.worker.host.as_str()), ("0.0.0.0", "0.0.0.0"));
         assert_eq!(config.logging.format, LogFormat::Json);
-        assert_eq!(config.api.rate_limit.trusted_proxies, 1);
+        let limits = &config.api.rate_limit;
+        assert_eq!(limits.trusted_proxies, 1);
+        assert_eq!((limits.requests_per_minute, limits.requests_per_hour), (60, 1_000));
         let redis = Endpoint::Server { host: "redis".to_owned(), port: 6379 };
         assert_eq!(config.cache_server.redis.jobqueue.endpoint, redis);
     }
+}
+
+#[test]
+fn production_gives_its_balancer_time_to_notice_that_a_gateway_stops() {
+    let delay = |environment| shipped(environment).server.shutdown_delay;
+    assert_eq!(delay(Environment::Production), Duration::from_secs(5));
+    assert_eq!(delay(Environment::Develop), Duration::ZERO);
 }
 
 #[test]
