@@ -25,6 +25,7 @@ mod error;
 mod fencing;
 mod greet;
 mod id;
+mod instant;
 mod kept;
 mod keys;
 mod lease;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::client::Client;
 use crate::error::Error;
 use crate::id::JobId;
+use crate::instant;
 use crate::keys::Set;
 use crate::reap::Started;
 use crate::record::{Durability, FailureCause, History, Record, Run, WorkerRef};
@@ -55,9 +56,13 @@ pub struct JobView {
     pub attempt: u32,
     /// None: the kind's own, for whoever knows the kind to fill in.
     pub max_retries: Option<u32>,
+    #[serde(serialize_with = "instant::serialize_option")]
     pub enqueued_at: Option<Timestamp>,
+    #[serde(serialize_with = "instant::serialize_option")]
     pub due_at: Option<Timestamp>,
+    #[serde(serialize_with = "instant::serialize_option")]
     pub started_at: Option<Timestamp>,
+    #[serde(serialize_with = "instant::serialize_option")]
     pub finished_at: Option<Timestamp>,
     pub last_error: Option<String>,
     /// The last runs that did not succeed, oldest first.
@@ -76,9 +81,14 @@ pub struct AttemptView {
     pub attempt: u32,
     pub cause: FailureCause,
     pub error: String,
+    #[serde(serialize_with = "instant::serialize_option")]
     pub started_at: Option<Timestamp>,
+    #[serde(serialize_with = "instant::serialize_option")]
     pub finished_at: Option<Timestamp>,
     pub worker: Arc<WorkerRef>,
+    /// The job was redriven after this attempt: those that follow are counted from 1 again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub redriven: bool,
 }
 
 /// A queue as it stands.
@@ -250,6 +260,7 @@ fn decode_job(queue: &str, id: JobId, reply: &[Value]) -> Result<Option<JobView>
                 started_at: timestamp(failure.run.started),
                 finished_at: timestamp(failure.finished),
                 worker: failure.run.worker,
+                redriven: failure.redriven,
             })
             .collect(),
         durability: record.durability,

@@ -116,6 +116,9 @@ pub struct Failure {
     pub run: Run,
     /// Unix ms.
     pub finished: i64,
+    /// The job was redriven after this run: the runs that follow are counted from 1 again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redriven: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +207,9 @@ impl History {
         if started_over.is_some() {
             (history.failed, history.crashes, history.last_run) = (0, 0, None);
             history.started_over = true;
+            if let Some(last) = history.failures.last_mut() {
+                last.redriven = true;
+            }
         }
         Ok((Some(at), history))
     }
@@ -232,7 +238,7 @@ impl Failure {
         while !error.is_char_boundary(end) {
             end -= 1;
         }
-        Failure { cause, error: error[..end].to_owned(), run, finished }
+        Failure { cause, error: error[..end].to_owned(), run, finished, redriven: false }
     }
 }
 

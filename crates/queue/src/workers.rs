@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::Client;
 use crate::error::Error;
 use crate::id::WorkerId;
+use crate::instant;
 use crate::lease::millis;
 use crate::record::WorkerRef;
 use crate::scripts::{ASK, HEARTBEAT, UNREGISTER};
@@ -28,7 +29,9 @@ pub struct Registration {
     pub slots: u32,
     pub active: u32,
     pub state: WorkerState,
+    #[serde(serialize_with = "instant::serialize")]
     pub started_at: Timestamp,
+    #[serde(serialize_with = "instant::serialize")]
     pub seen_at: Timestamp,
     /// Where its probe answers.
     pub http: String,
@@ -155,7 +158,7 @@ impl Client {
         Ok(())
     }
 
-    /// All live workers.
+    /// All live workers, those that started first in front.
     pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
         let redis = self.connection().reader()?;
         let ids: Vec<String> = redis.zrange(self.keys().workers(), 0, -1, None, false, None, false).await?;
@@ -165,7 +168,7 @@ impl Client {
             return Ok(Vec::new());
         }
         let registrations: Vec<Option<String>> = redis.mget(keys).await?;
-        Ok(registrations
+        let mut workers: Vec<Registration> = registrations
             .into_iter()
             .flatten()
             .filter_map(|json| match serde_json::from_str(&json) {
@@ -175,7 +178,10 @@ impl Client {
                     None
                 }
             })
-            .collect())
+            .collect();
+        // In the order of their starts: the set's own changes with each heartbeat.
+        workers.sort_by_key(|worker| worker.worker.id);
+        Ok(workers)
     }
 
     /// What became of each of these workers.
