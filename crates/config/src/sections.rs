@@ -1,6 +1,6 @@
 //! The sections of `config.yaml` but for `api`: what the keys mean, and what holds where one is absent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
@@ -133,7 +133,7 @@ impl Default for Worker {
 
 impl Default for Logging {
     fn default() -> Self {
-        Self { level: EnvFilter::new("info"), format: LogFormat::Text }
+        Self { level: EnvFilter::new(without_servers("info")), format: LogFormat::Text }
     }
 }
 
@@ -159,9 +159,20 @@ where
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EnvFilter, D::Error> {
     let expected = "off, error, warn, info, debug, trace, or a filter such as \"info,atode_queue=debug\"";
     fields::text(deserializer, expected, |text| {
-        let filter = EnvFilter::try_new(text).ok().filter(|_| names_levels(text));
+        let filter = EnvFilter::try_new(without_servers(text)).ok().filter(|_| names_levels(text));
         filter.ok_or(serde::de::Unexpected::Str(text))
     })
+}
+
+/// At `info` the HTTP server tells of its threads, and of each request that is none as an error: neither is for
+/// an operator. Who names it, or asks for more than `info`, gets all of it.
+fn without_servers(directives: &str) -> Cow<'_, str> {
+    let is_info = |directive: &str| directive.trim().eq_ignore_ascii_case("info");
+    if directives.split(',').any(is_info) && !directives.contains("actix") {
+        format!("{directives},actix_server=warn,actix_http::h1::dispatcher=off").into()
+    } else {
+        directives.into()
+    }
 }
 
 /// To tracing a lone word is a target at all levels, so that `level: inof` would silence everything else.

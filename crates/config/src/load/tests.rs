@@ -53,7 +53,10 @@ fn variables_override_every_kind_of_value() {
     assert_eq!(config.queues["mail"].idempotency_ttl, Duration::from_secs(60 * 60));
     assert_eq!(config.queues["default"].idempotency_ttl, Duration::from_secs(24 * 60 * 60));
     assert_eq!(config.worker.queues, Some(BTreeMap::from([("mail".to_owned(), 3)])));
-    assert_eq!(config.logging.level.to_string(), "atode_queue=debug,info");
+    assert_eq!(
+        config.logging.level.to_string(),
+        "actix_http::h1::dispatcher=off,atode_queue=debug,actix_server=warn,info"
+    );
     assert_eq!(config.logging.format, LogFormat::Json);
     assert!(!config.api.rate_limit.enabled);
     assert_eq!(config.api.rate_limit.on_error, OnError::Deny);
