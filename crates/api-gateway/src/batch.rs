@@ -57,8 +57,12 @@ pub(crate) async fn enqueue(
         return Err(Problem::invalid_field("/jobs", detail));
     }
     gateway.limit_jobs(&request, batch.jobs.len()).await?;
-    let prepared: Vec<Result<Prepared, Problem>> =
-        batch.jobs.iter().enumerate().map(|(n, item)| gateway.prepare_item(n, item.get(), key)).collect();
+    let prepared: Vec<Result<Prepared, Problem>> = batch
+        .jobs
+        .iter()
+        .enumerate()
+        .map(|(n, item)| gateway.prepare_item(n, item.get(), key.as_deref()))
+        .collect();
     let mut inside = Inside::default();
     let stored = if batch.atomic {
         in_time(gateway.store_all_or_nothing(&prepared), |error| Problem::of_enqueue(&error)).await?

@@ -6,16 +6,19 @@ use std::time::Duration;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
-use atode_jobs::json_pointer;
+use atode_jobs::{json_pointer, without_position};
 use futures_util::StreamExt;
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
 use crate::problem::{FieldError, Problem, Slug};
 use crate::room::Share;
 
-/// How long a body may take to arrive.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long nothing of a body may arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes per second that a body has to come at, pauses included. A large one may take minutes over a slow line.
+const SLOWEST: u32 = 4 << 10;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
@@ -59,8 +62,8 @@ pub(crate) async fn read(
         let detail = format!("send the body with one header `Content-Type: {content_type}`");
         return Err(Problem::new(Slug::UnsupportedMediaType, detail));
     }
-    if request.headers().contains_key(CONTENT_ENCODING) {
-        return Err(Problem::new(Slug::UnsupportedMediaType, "send the body without Content-Encoding"));
+    if !is_unencoded(request) {
+        return Err(Problem::unsupported_encoding());
     }
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -70,11 +73,16 @@ pub(crate) async fn read(
     // Refused before it is read, where it says how large it is.
     let mut share = gateway.room.share();
     share.grow(announced.unwrap_or(0) * COPIES)?;
-    let body = tokio::time::timeout(TIMEOUT, receive(payload, announced.unwrap_or(0), limit, &mut share));
-    let bytes = body.await.map_err(|_| {
-        Problem::new(Slug::RequestTimeout, format!("the body did not arrive within {} s", TIMEOUT.as_secs()))
-    })??;
+    let bytes = receive(payload, announced.unwrap_or(0), limit, &mut share).await?;
     Ok(Body { bytes, share })
+}
+
+/// Whether the body comes as it is: `identity` says just that.
+fn is_unencoded(request: &HttpRequest) -> bool {
+    request.headers().get_all(CONTENT_ENCODING).all(|encodings| {
+        let mut encodings = encodings.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        encodings.all(|encoding| encoding.eq_ignore_ascii_case(b"identity") || encoding.is_empty())
+    })
 }
 
 async fn receive(
@@ -84,26 +92,74 @@ async fn receive(
     share: &mut Share,
 ) -> Result<Bytes, Problem> {
     let mut body = BytesMut::with_capacity(announced);
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| {
-            Problem::malformed("the body broke off before its end, or its chunks are no chunks")
-        })?;
+    let mut pace = Pace::new();
+    while let Some(chunk) = pace.next(&mut payload).await? {
         let length = body.len() + chunk.len();
         if length > limit {
             return Err(too_large(limit));
         }
-        share.grow(length * COPIES)?;
+        if pace.is_slow() {
+            // It may take minutes, and must not keep what is not there yet from others.
+            share.shrink(length);
+        }
+        share.grow(if pace.is_slow() { length } else { length * COPIES })?;
         body.extend_from_slice(&chunk);
     }
+    share.grow(body.len() * COPIES)?;
     Ok(body.freeze())
+}
+
+/// How fast a body comes, against [`SLOWEST`] and [`PATIENCE`].
+struct Pace {
+    start: Instant,
+    /// The next bytes have to be there by then.
+    until: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        let start = Instant::now();
+        Pace { start, until: start + PATIENCE }
+    }
+
+    /// The next bytes; `None` at the end.
+    async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Problem> {
+        let next = timeout_at(self.until, payload.next()).await.map_err(|_| {
+            let detail = format!(
+                "the body came too slowly: it has to come at {SLOWEST} bytes per second at least, and to pause for \
+                 {} s at most",
+                PATIENCE.as_secs()
+            );
+            Problem::new(Slug::RequestTimeout, detail)
+        })?;
+        let broken_off = "the body broke off before its end, or its chunks are no chunks";
+        let chunk = next.transpose().map_err(|_| Problem::malformed(broken_off))?;
+        if let Some(chunk) = &chunk {
+            self.received(chunk.len(), Instant::now());
+        }
+        Ok(chunk)
+    }
+
+    /// What comes faster than it has to buys time, but never more than the patience.
+    fn received(&mut self, bytes: usize, now: Instant) {
+        let bought = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST));
+        self.until = (self.until + bought).min(now + PATIENCE);
+    }
+
+    fn is_slow(&self) -> bool {
+        self.start.elapsed() > PATIENCE
+    }
 }
 
 fn too_large(limit: usize) -> Problem {
     Problem::new(Slug::TooLarge, format!("the body may have {limit} bytes at most"))
 }
 
+/// Without the byte order mark that some editors and shells put in front (RFC 8259, 8.1, allows to skip it).
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(bytes).map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// Parses a JSON object. (To serde an array would do for a struct as well; not to us.)
@@ -138,9 +194,44 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem
     })
 }
 
-/// The pointer says where.
-fn without_position(error: &serde_json::Error) -> String {
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    let detail = error.to_string();
-    detail.strip_suffix(&position).map_or_else(|| detail.clone(), str::to_owned)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends so many bytes in each interval; the time after which that is too slow.
+    fn gives_up(bytes: usize, interval: Duration, of: usize) -> Option<Duration> {
+        let mut pace = Pace::new();
+        let (mut sent, mut now) = (0, pace.start);
+        while sent < of {
+            now += interval;
+            if now > pace.until {
+                return Some(pace.until - pace.start);
+            }
+            pace.received(bytes, now);
+            sent += bytes;
+        }
+        None
+    }
+
+    #[test]
+    fn a_large_body_may_come_slowly_and_a_trickle_may_not() {
+        let (batch, second) = (8 << 20, Duration::from_secs(1));
+        assert_eq!(gives_up(64 << 10, second, batch), None, "512 kbit/s, two minutes");
+        assert_eq!(gives_up(SLOWEST as usize, second, batch), None);
+        assert_eq!(gives_up(9 * SLOWEST as usize, Duration::from_secs(9), batch), None, "with pauses");
+        let trickle = gives_up(1, second, batch).expect("too slow");
+        assert!(trickle < Duration::from_secs(11), "{trickle:?}");
+        let half = gives_up(SLOWEST as usize / 2, second, batch).expect("too slow");
+        assert!((Duration::from_secs(15)..Duration::from_secs(25)).contains(&half), "{half:?}");
+        // Nor does a fast start buy more than the patience.
+        let mut pace = Pace::new();
+        pace.received(batch - 1, pace.start);
+        assert_eq!(pace.until, pace.start + PATIENCE);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(text(b"\xef\xbb\xbf{}").unwrap(), "{}");
+        assert_eq!(text(b"{\xef\xbb\xbf}").unwrap(), "{\u{feff}}");
+    }
 }

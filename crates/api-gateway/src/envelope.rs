@@ -8,7 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -123,8 +123,8 @@ fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse 
     if let Some(seconds) = problem.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
-    if let Some(allow) = problem.allow().and_then(|allow| HeaderValue::from_str(allow).ok()) {
-        response.headers_mut().insert(ALLOW, allow);
+    if let Some((name, value)) = problem.takes() {
+        response.headers_mut().insert(name.clone(), value.clone());
     }
     response
 }

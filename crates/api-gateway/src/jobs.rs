@@ -1,12 +1,13 @@
 //! `/v1/jobs`: enqueue one, look at one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use atode_queue::{Enqueued, Error, JobId, JobView};
+use atode_queue::{Enqueued, Error, JobId, JobView, State};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -39,7 +40,7 @@ pub(crate) async fn enqueue(
     let key = idempotency_key(&request)?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let text = body::text(&body)?;
-    let prepared = gateway.prepare(&body::object(text)?, text, KeySource::Header(key), "")?;
+    let prepared = gateway.prepare(&body::object(text)?, text, KeySource::Header(key.as_deref()), "")?;
     gateway.limit_jobs(&request, 1).await?;
     let (status, job) = gateway.enqueue_one(prepared).await?;
     let mut response = reply::json_anyway(status.code(), &job, body.into_share())?;
@@ -169,8 +170,11 @@ impl Gateway {
             }
             match self.find(job.id).await? {
                 Some(found) => job = found,
-                // Finished and removed at once: its kind has no retention.
-                None => return Ok(JobView { state: None, ..job }),
+                // Finished and removed at once, if its kind has no retention; an active job cannot be deleted.
+                None if job.state == Some(State::Active) || self.forgets(&job.kind) => {
+                    return Ok(JobView { state: None, ..job });
+                }
+                None => return Err(unknown(job.id, self.client.now())),
             }
         }
         Ok(job)
@@ -186,6 +190,11 @@ impl Gateway {
     /// Requests that wait for jobs now.
     pub(crate) fn waiting(&self) -> usize {
         MAX_WAITS.saturating_sub(self.waits.available_permits())
+    }
+
+    /// Whether jobs of this kind are removed as soon as they are completed.
+    fn forgets(&self, kind: &str) -> bool {
+        self.registry.get(kind).is_some_and(|kind| kind.retention.is_zero())
     }
 }
 
@@ -204,7 +213,7 @@ fn unknown(id: JobId, now: i64) -> Problem {
         .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
     Problem::not_found(match made {
         Some(made) => format!(
-            "there is no job {id}. The id was made at {made}; a finished job is kept for its kind's retention \
+            "there is no job {id}. The id was made at {made:.3}; a finished job is kept for its kind's retention \
              (1 hour unless the kind says otherwise), of which at most {} a kind",
             atode_queue::MAX_FINISHED
         ),
@@ -212,15 +221,57 @@ fn unknown(id: JobId, now: i64) -> Problem {
     })
 }
 
-pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Problem> {
+/// The header's key. `"k"`, a string as the draft of the header has it (RFC 9651, 3.3.3), and a bare `k` are one key.
+pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<Cow<'_, str>>, Problem> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let (first, second) = (keys.next(), keys.next());
     if second.is_some() {
         return Err(Problem::malformed("there are two headers Idempotency-Key"));
     }
-    let key = first.map(HeaderValue::to_str).transpose();
-    let key = key
-        .map_err(|_| "not ASCII".to_owned())
-        .and_then(|key| key.map_or(Ok(None), |key| check_key(key).map(|()| Some(key))));
+    let Some(header) = first else { return Ok(None) };
+    let key = header.to_str().map_err(|_| "not ASCII".to_owned());
+    let key = key.map(unquoted).and_then(|key| check_key(&key).map(|()| Some(key)));
     key.map_err(|why| Problem::malformed(format!("the header Idempotency-Key: {why}")))
+}
+
+fn unquoted(key: &str) -> Cow<'_, str> {
+    let Some(inner) = key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return key.into();
+    };
+    let mut plain = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next() {
+                Some(escaped @ ('"' | '\\')) => plain.push(escaped),
+                // No such string: the key is what it looks like.
+                _ => return key.into(),
+            },
+            '"' => return key.into(),
+            other => plain.push(other),
+        }
+    }
+    plain.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_key_is_the_text_between_its_quotes() {
+        for (header, key) in [
+            ("k", "k"),
+            (r#""k""#, "k"),
+            (r#""a \"b\" \\c""#, r#"a "b" \c"#),
+            (r#""""#, ""),
+            (r#"""#, r#"""#),
+            (r#"a"b"#, r#"a"b"#),
+            (r#""a"b""#, r#""a"b""#),
+            (r#""a\n""#, r#""a\n""#),
+            (r#""a\""#, r#""a\""#),
+        ] {
+            assert_eq!(unquoted(header), key, "{header}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod command;
 mod cross_site;
 mod dm_jobqueue_handler;
 mod envelope;
+mod example;
 mod gateway;
 mod health;
 mod jobs;

@@ -13,7 +13,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 use atode_config::Config;
-use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject};
+use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject, Window};
 
 use crate::gateway::Gateway;
 use crate::problem::{Problem, Slug};
@@ -130,18 +130,33 @@ struct Refusal {
 fn refusal(decision: Decision) -> Refusal {
     match decision {
         Decision::Denied(denial) => Refusal {
-            problem: Problem::rate_limited(denial.violated.name, seconds(denial.retry_after).max(1)),
+            problem: Problem::rate_limited(
+                denial.violated.name,
+                denial.violated.limit.get(),
+                key_of(&denial.violated),
+                seconds(denial.retry_after).max(1),
+            ),
             quotas: denial.quotas,
         },
         Decision::TooLarge { most } => {
-            let detail =
-                format!("{most} jobs at most in one request: the limit of jobs never lets more through");
+            let detail = format!(
+                "{most} jobs at most in one request: api.rate_limit.jobs_per_minute never lets more through"
+            );
             Refusal { problem: Problem::invalid_field("/jobs", detail), quotas: Vec::new() }
         }
         Decision::Unavailable | Decision::Allowed(_) => {
             let problem = Problem::new(Slug::LimiterAway, "the store of the rate limits is away");
             Refusal { problem, quotas: Vec::new() }
         }
+    }
+}
+
+/// Where the configuration sets a limit.
+fn key_of(window: &Window) -> &'static str {
+    match window.name {
+        "minute" => "api.rate_limit.requests_per_minute",
+        "hour" => "api.rate_limit.requests_per_hour",
+        _ => "api.rate_limit.jobs_per_minute",
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use atode_jobs::{Kind, MAX_DELAY, MAX_RETRIES, parse_delay};
 use atode_queue::{Due, Durability, Idempotency, JobView, NewJob, Record, State};
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -250,10 +251,9 @@ fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due
             parse_delay(delay).map(|delay| Some(Due::After(delay))).map_err(|why| ("delay", why))
         }
         (None, Some(run_at)) => {
-            let at: Timestamp = run_at.parse().map_err(|_| {
+            let at = parse_instant(run_at).ok_or_else(|| {
                 ("run_at", "an instant as in RFC 3339, with its zone: 2030-01-31T09:30:00Z".to_owned())
             })?;
-            let at = at.as_millisecond();
             if at > now.saturating_add(MAX_DELAY.as_millis() as i64) {
                 Err(("run_at", "365 days ahead at most".to_owned()))
             } else if at < now.saturating_sub(MAX_PAST.as_millis() as i64) {
@@ -262,6 +262,20 @@ fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due
                 Ok(Some(Due::At(at)))
             }
         }
+    }
+}
+
+/// Unix ms. The last hours of the year 9999 are an instant as well, beyond what a `Timestamp` can hold.
+fn parse_instant(text: &str) -> Option<i64> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Some(at.as_millisecond());
+    }
+    let pieces = Pieces::parse(text).ok()?;
+    let is_whole = pieces.time().is_some() && pieces.offset().is_some();
+    match pieces.date().year() {
+        9_999 if is_whole => Some(Timestamp::MAX.as_millisecond()),
+        -9_999 if is_whole => Some(Timestamp::MIN.as_millisecond()),
+        _ => None,
     }
 }
 
@@ -298,7 +312,23 @@ mod tests {
         assert_eq!(due(Some("-1s"), None, now).unwrap_err().0, "delay");
         let at = Timestamp::from_millisecond(now + 5).unwrap();
         assert_eq!(due(None, Some(&at.to_string()), now), Ok(Some(Due::At(now + 5))));
-        for wrong in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2027-01-16T08:00:00", "tomorrow", ""] {
+        for late in ["9999-12-31T23:59:59Z", "9999-12-30T22:00:00Z", "9999-12-31T23:59:59.999+09:00"] {
+            assert_eq!(
+                due(None, Some(late), now).unwrap_err(),
+                ("run_at", "365 days ahead at most".to_owned())
+            );
+        }
+        let early = due(None, Some("0001-01-01T00:00:00Z"), now);
+        assert_eq!(early.unwrap_err(), ("run_at", "more than a day ago".to_owned()));
+        for wrong in [
+            "9999-12-31",
+            "9999-12-31T23:59:59",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "2027-01-16T08:00:00",
+            "tomorrow",
+            "",
+        ] {
             assert_eq!(due(None, Some(wrong), now).unwrap_err().0, "run_at", "{wrong}");
         }
         assert_eq!(due(Some("1s"), Some("2027-01-16T08:00:00Z"), now).unwrap_err().0, "run_at");

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::body;
+use crate::example;
 use crate::gateway::Gateway;
 use crate::kinds;
 use crate::new_job::{JobRequest, KeySource};
@@ -61,13 +62,27 @@ pub(crate) struct RegisterForm {
     max_retries: String,
 }
 
-/// `GET /register`
-pub(crate) async fn register_form(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
+/// What `GET /register` may say: all of the form is sent along when somebody asks for another kind's example.
+#[derive(Deserialize)]
+pub(crate) struct RegisterQuery {
+    kind: Option<String>,
+    delay: Option<String>,
+    max_retries: Option<String>,
+}
+
+/// `GET /register?kind=`: the form, with an example of that kind's payload.
+pub(crate) async fn register_form(
+    gateway: Data<Gateway>,
+    query: Query<RegisterQuery>,
+) -> Result<HttpResponse, Problem> {
+    let RegisterQuery { kind, delay, max_retries } = query.into_inner();
+    let named = kind.and_then(|kind| gateway.registry.get(&kind));
+    let kind = named.or_else(|| gateway.registry.kinds().next());
     let form = RegisterForm {
-        kind: gateway.registry.kinds().next().map_or_else(String::new, |kind| kind.name.to_string()),
-        payload: r#"{"message": "Hello"}"#.to_owned(),
-        delay: "5s".to_owned(),
-        max_retries: String::new(),
+        kind: kind.map_or_else(String::new, |kind| kind.name.to_string()),
+        payload: kind.map_or_else(|| "{}".to_owned(), |kind| example::payload(&kind.schema)),
+        delay: delay.unwrap_or_else(|| "5s".to_owned()),
+        max_retries: max_retries.unwrap_or_default(),
     };
     render_register(&gateway, StatusCode::OK, &form, Vec::new())
 }

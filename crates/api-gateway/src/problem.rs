@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use atode_queue::{Error, JobId};
 use serde::Serialize;
@@ -56,8 +57,8 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
-    /// Methods for the `Allow` header of a 405.
-    allow: Option<String>,
+    /// What is taken instead: `Allow` of a 405, `Accept-Encoding` of a 415.
+    takes: Option<Box<(HeaderName, HeaderValue)>>,
     /// The limit that refused, and the seconds after which it would not.
     violated: Option<(&'static str, u64)>,
     /// What happened inside, for the log alone.
@@ -113,15 +114,15 @@ impl Slug {
             Slug::MethodNotAllowed => ("method-not-allowed", "The method is not allowed here", 405,
                 "The address exists, but not for this method. The header Allow lists the methods that it takes."),
             Slug::RequestTimeout => ("request-timeout", "The request took too long", 408,
-                "The request did not arrive in time. Nothing was stored: send it again."),
+                "The request did not arrive in time: its head has 5 seconds, and its body has to come at 4 KiB per second at least, without long pauses. Nothing was stored: send it again."),
             Slug::TooLarge => ("payload-too-large", "The body is too large", 413,
                 "The body is larger than server.max_body_bytes, or for a batch server.max_batch_bytes, allows. Store large data elsewhere and put its address into the payload; split a batch."),
             Slug::UnsupportedMediaType => ("unsupported-media-type", "The body is not of the type that is taken here", 415,
-                "The body has to be sent with the header Content-Type that the detail names, in general application/json, and without a Content-Encoding."),
+                "The body has to be sent with the header Content-Type that the detail names, in general application/json, and not compressed: a Content-Encoding may only be identity."),
             Slug::Invalid => ("invalid-request", "The request is not valid", 422,
                 "The request could be read, but it says something that cannot be done: an unknown kind or queue, a payload that its kind does not take, a value out of range, an unknown field. The list errors points at each. Nothing was stored. GET /v1/kinds shows every kind with the JSON Schema of its payload."),
             Slug::IdempotencyKeyReused => ("idempotency-key-reused", "The idempotency key was used for another request", 422,
-                "An idempotency key stands for one request for 24 hours, unless its queue is configured otherwise (idempotency_ttl). This one came before with another body, so it was not taken for a repetition. Use a new key for a new job."),
+                "An idempotency key stands for one request for 24 hours, unless its queue is configured otherwise (idempotency_ttl). This one came before with another body, so it was not taken for a repetition. The same body means the same bytes: a repetition is sent as it was, not written again with other spaces or another order of its fields. Use a new key for a new job."),
             Slug::WrongState => ("wrong-state", "The job is in a state that does not allow this", 409,
                 "Cancel, run-now and reschedule are for jobs that wait (cancel for active ones, too), redrive is for dead ones, and an active job cannot be deleted. The detail names the state that the job is in. Nothing was changed."),
             Slug::NotDurable => ("durability-unavailable", "This Redis cannot promise that", 409,
@@ -135,7 +136,7 @@ impl Slug {
             Slug::WrongHost => ("wrong-host", "This service does not answer to that name", 421,
                 "The header Host, or X-Forwarded-Host behind a trusted proxy, has a name that is not one of this service's. A gateway that listens on a loopback address answers only to loopback names, so that no web page can reach it through a name of its own. Nothing was done. Add a name that is really this service's to api.hosts."),
             Slug::RateLimited => ("rate-limited", "Too many requests", 429,
-                "You have sent more than the rate limit allows. violated-policies names the limit; the headers RateLimit-Policy and RateLimit tell all limits and what is left of each. Nothing was stored. Send the request again after the time in Retry-After."),
+                "You have sent more than the rate limit allows. violated-policies names the limit: minute (api.rate_limit.requests_per_minute), hour (requests_per_hour) or jobs-per-minute (jobs_per_minute, to which a batch counts with all its jobs); the headers RateLimit-Policy and RateLimit tell all limits and what is left of each. Nothing was stored. Send the request again after the time in Retry-After."),
             Slug::LimiterAway => ("rate-limiter-unavailable", "The rate limiter is not available", 503,
                 "The store of the rate limits is away, and this service is configured to refuse requests until it is back (api.rate_limit.on_error: deny). Nothing was stored. Send the request again after the time in Retry-After."),
             Slug::Internal => ("internal-error", "Something broke", 500,
@@ -159,7 +160,7 @@ impl Problem {
             status,
             detail: detail.into(),
             errors: Vec::new(),
-            allow: None,
+            takes: None,
             violated: None,
             inside: None,
         }
@@ -173,14 +174,23 @@ impl Problem {
         Problem::new(Slug::NotFound, detail)
     }
 
-    pub(crate) fn method_not_allowed(allow: String) -> Self {
+    pub(crate) fn method_not_allowed(allow: &str) -> Self {
         let problem = Problem::new(Slug::MethodNotAllowed, format!("this address takes {allow}"));
-        Problem { allow: Some(allow), ..problem }
+        Problem { takes: HeaderValue::from_str(allow).ok().map(|allow| Box::new((ALLOW, allow))), ..problem }
     }
 
-    /// `policy` refuses for `retry_after` seconds more.
-    pub(crate) fn rate_limited(policy: &'static str, retry_after: u64) -> Self {
-        let detail = format!("the limit {policy:?} is reached; try again in {retry_after} s");
+    /// RFC 9110, 12.5.3: the header tells this from a wrong `Content-Type`.
+    pub(crate) fn unsupported_encoding() -> Self {
+        let detail =
+            "the header Content-Encoding may only be identity: send the body as it is, not compressed";
+        let takes = Some(Box::new((ACCEPT_ENCODING, HeaderValue::from_static("identity"))));
+        Problem { takes, ..Problem::new(Slug::UnsupportedMediaType, detail) }
+    }
+
+    /// `policy`, set by the configuration's `key`, refuses for `retry_after` seconds more.
+    pub(crate) fn rate_limited(policy: &'static str, limit: u32, key: &str, retry_after: u64) -> Self {
+        let detail =
+            format!("the limit {policy:?} of {limit} ({key}) is reached; try again in {retry_after} s");
         Problem { violated: Some((policy, retry_after)), ..Problem::new(Slug::RateLimited, detail) }
     }
 
@@ -252,8 +262,9 @@ impl Problem {
         self.violated.map(|(_, seconds)| seconds)
     }
 
-    pub(crate) fn allow(&self) -> Option<&str> {
-        self.allow.as_deref()
+    /// The header that says what is taken instead.
+    pub(crate) fn takes(&self) -> Option<&(HeaderName, HeaderValue)> {
+        self.takes.as_deref()
     }
 
     pub(crate) fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {

@@ -69,7 +69,7 @@ pub(crate) async fn redrive(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PurgeQuery {
-    state: State,
+    state: Option<String>,
     kind: Option<String>,
 }
 
@@ -78,15 +78,27 @@ pub(crate) async fn purge(
     name: Path<String>,
     query: Query<PurgeQuery>,
 ) -> Result<HttpResponse, Problem> {
-    if query.state == State::Active {
-        return Err(Problem::malformed("active jobs cannot be purged; cancel them first"));
-    }
+    let state = purged(query.state.as_deref())?;
     let moved = async {
         gateway.check_queue(&name).await?;
-        let moved = gateway.client.purge(&name, query.state, query.kind.as_deref(), MAX_BATCH).await;
+        let moved = gateway.client.purge(&name, state, query.kind.as_deref(), MAX_BATCH).await;
         moved.map_err(Problem::of_change)
     };
     Ok(HttpResponse::Ok().json(in_time(moved, Problem::of_change).await?))
+}
+
+/// Which jobs to purge: a state has to be named.
+fn purged(state: Option<&str>) -> Result<State, Problem> {
+    let states = [State::Scheduled, State::Ready, State::Completed, State::Cancelled, State::Dead];
+    let named = states.into_iter().find(|known| state.is_some_and(|state| known.to_string() == state));
+    named.ok_or_else(|| {
+        let states = states.map(|state| state.to_string()).join(", ");
+        Problem::malformed(match state {
+            None => format!("which jobs to purge is missing: `?state=` takes one of {states}"),
+            Some("active") => "active jobs cannot be purged; cancel them first".to_owned(),
+            Some(_) => format!("`?state=` takes one of {states}"),
+        })
+    })
 }
 
 impl Gateway {

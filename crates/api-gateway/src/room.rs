@@ -61,6 +61,13 @@ impl Share {
         Ok(())
     }
 
+    /// Makes the share at most this large.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.room.taken.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
+
     /// [`grow`](Self::grow) for what cannot be refused any more.
     pub(crate) fn grow_anyway(&mut self, bytes: usize) {
         let more = bytes.saturating_sub(self.bytes);

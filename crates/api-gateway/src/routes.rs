@@ -72,7 +72,7 @@ fn api<const N: usize>(prefix: &'static str, resources: [Resource; N]) -> impl H
 fn resource<const N: usize>(path: &'static str, methods: [Method; N]) -> Resource {
     let allow = methods.each_ref().map(|method| method.allow).join(", ");
     let refused = move || {
-        let problem = Problem::method_not_allowed(allow.clone());
+        let problem = Problem::method_not_allowed(&allow);
         async { Err::<&str, _>(problem) }
     };
     let below = ["/v1", "/api"].iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);

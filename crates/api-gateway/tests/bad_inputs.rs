@@ -37,7 +37,7 @@ fn a_body_that_is_no_json_object_is_malformed() {
         ("truncated payload", br#"{"kind":"demo:delay_print","payload":{"message":"#),
         ("not UTF-8", b"{\"kind\":\"demo:delay_print\",\"payload\":{\"message\":\"\xff\"}}"),
         ("UTF-16", b"{\0\"\0k\0"),
-        ("byte order mark", b"\xef\xbb\xbf{\"kind\":\"demo:delay_print\"}"),
+        ("two byte order marks", b"\xef\xbb\xbf\xef\xbb\xbf{\"kind\":\"demo:delay_print\"}"),
         ("lone surrogate in a name", br#"{"kind":"\ud800"}"#),
         ("lone surrogate in a delay", br#"{"kind":"demo:delay_print","delay":"\udfff"}"#),
         ("null", b"null"),
@@ -154,6 +154,7 @@ fn a_wrong_field_is_pointed_at() {
         let problem = problem(&post(&gateway, body.as_str()), 422, "invalid-request");
         assert_eq!(pointers(&problem), [pointer], "{shown}");
         let detail = text(&problem["detail"]);
+        assert!(!detail.contains(" column "), "a position within the payload misleads: {detail}");
         assert!(!detail.starts_with(':') && !detail.contains("u32"), "{shown}: {detail}");
     }
     unharmed(&gateway);
@@ -187,8 +188,14 @@ fn what_is_just_within_the_limits_is_taken() {
         with(r#""payload":{"message":null}"#),
         with(r#""payload":{"message":"<script>alert(1)</script> redis.call('FLUSHALL') \u0000"}"#),
         format!("\r\n\t {} \r\n", with(r#""payload":{}"#)),
+        format!("\u{feff}{}", with(r#""payload":{}"#)),
     ] {
         assert_eq!(post(&gateway, body.as_str()).status, 201, "{body}");
+    }
+    for encoding in ["identity", "Identity", "", "identity, identity"] {
+        let request = gateway.request("POST", "/v1/jobs").header("Content-Encoding", encoding);
+        let request = request.header("Content-Type", "application/json").body(with(r#""payload":{}"#));
+        assert_eq!(request.send().status, 201, "{encoding}");
     }
     for content_type in ["APPLICATION/JSON", "application/json; charset=utf-8"] {
         let request = gateway.request("POST", "/v1/jobs").header("Content-Type", content_type);
@@ -214,9 +221,13 @@ fn a_body_of_another_type_is_not_read() {
         &[("Content-Type", "garbage")],
         &[json, json],
         &[json, ("Content-Encoding", "gzip")],
+        &[json, ("Content-Encoding", "identity, br")],
     ] {
-        let problem = problem(&send(headers), 415, "unsupported-media-type");
+        let reply = send(headers);
+        let problem = problem(&reply, 415, "unsupported-media-type");
         assert!(text(&problem["detail"]).contains("Content-"), "{problem}");
+        let is_encoded = headers.iter().any(|(name, _)| *name == "Content-Encoding");
+        assert_eq!(reply.header("accept-encoding"), is_encoded.then_some("identity"), "{problem}");
     }
     unharmed(&gateway);
 }

@@ -226,6 +226,27 @@ fn a_byte_a_second(gateway: &Gateway, start: &str) {
 }
 
 #[test]
+fn a_body_that_takes_longer_than_the_patience_is_taken_if_it_comes_fast_enough() {
+    let (_redis, gateway) = start();
+    // 12 s at 16 KiB a second.
+    let message = "x".repeat(192 << 10);
+    let body = format!(r#"{{"kind":"demo:delay_print","delay":"1h","payload":{{"message":"{message}"}}}}"#);
+    let length = body.len().to_string();
+    let headers = [("Content-Type", "application/json"), ("Content-Length", length.as_str())];
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
+    socket.write_all(&request("POST /v1/jobs", &headers, b"")).expect("sent");
+    let asked = Instant::now();
+    for part in body.as_bytes().chunks(8 << 10) {
+        socket.write_all(part).expect("the gateway goes on reading");
+        thread::sleep(Duration::from_millis(500));
+    }
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply).expect("a reply");
+    assert!(asked.elapsed() > Duration::from_secs(11), "{:?}", asked.elapsed());
+    assert!(reply.starts_with("HTTP/1.1 201 "), "{reply:.300}");
+}
+
+#[test]
 fn a_client_that_breaks_off_does_no_harm() {
     let (_redis, gateway) = start();
     let body = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";

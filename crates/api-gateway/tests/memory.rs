@@ -83,7 +83,7 @@ fn replies_that_nobody_reads_take_bounded_memory_and_their_connections_end() {
     let (_redis, gateway) = start();
     let payload = json!({"message": "x".repeat(255_000)});
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1h", "payload": payload}));
-    let get = format!("GET {} HTTP/1.1\r\nHost: test\r\n\r\n", address(&job["id"]));
+    let get = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", address(&job["id"]));
     let many = get.repeat(40);
     let deaf: Vec<TcpStream> = (0..300)
         .map(|_| {

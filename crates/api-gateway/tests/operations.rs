@@ -83,7 +83,7 @@ fn a_waiting_job_can_be_moved_in_time_and_run_now() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     let reply = reschedule(&gateway, &id, &json!({"run_at": "2027-05-06T07:08:09Z"}));
-    assert_eq!((reply.status, &reply.json()["due_at"]), (200, &json!("2027-05-06T07:08:09Z")));
+    assert_eq!((reply.status, &reply.json()["due_at"]), (200, &json!("2027-05-06T07:08:09.000Z")));
     let reply = reschedule(&gateway, &id, &json!({"delay": "2h"}));
     let (due, made) = (instant(&reply.json()["due_at"]), instant(&reply.json()["enqueued_at"]));
     assert!((7_200_000..7_260_000).contains(&(due - made)), "{}", reply.text());
@@ -155,11 +155,15 @@ fn a_dead_job_is_redriven_with_all_its_attempts_and_keeps_its_history() {
     gateway.request("POST", "/v1/queues/default/pause").send();
     let reply = ask(&gateway, &id, "redrive");
     assert_eq!((reply.status, &reply.json()["state"]), (200, &json!("ready")), "{}", reply.text());
-    assert_eq!(reply.json()["attempts"], before["attempts"]);
+    let marked = reply.json()["attempts"][0].clone();
+    assert_eq!((&marked["redriven"], &before["attempts"][0]["redriven"]), (&json!(true), &Value::Null));
+    assert_eq!((&marked["attempt"], &marked["error"]), (&json!(1), &before["attempts"][0]["error"]));
     gateway.request("POST", "/v1/queues/default/resume").send();
     let after = finished(&gateway, &id);
     assert_eq!((&after["state"], &after["attempt"]), (&json!("dead"), &json!(1)));
     assert_eq!(after["attempts"].as_array().map(Vec::len), Some(2));
+    // Both are the first attempt; the mark tells them apart.
+    assert_eq!((&after["attempts"][0], &after["attempts"][1]["redriven"]), (&marked, &Value::Null));
 }
 
 #[test]
@@ -210,8 +214,14 @@ fn a_queue_is_redriven_and_purged_in_steps_by_kind_and_state() {
     assert_eq!(support::stored(&gateway, "default"), 0);
 
     problem(&post("purge?state=active"), 400, "malformed-request");
-    problem(&post("purge?state=gone"), 400, "malformed-request");
-    problem(&post("purge"), 400, "malformed-request");
+    for wrong in ["purge?state=gone", "purge?state=", "purge?state=DEAD", "purge"] {
+        let problem = problem(&post(wrong), 400, "malformed-request");
+        let detail = text(&problem["detail"]);
+        assert!(
+            detail.ends_with("`?state=` takes one of scheduled, ready, completed, cancelled, dead"),
+            "{detail}"
+        );
+    }
 }
 
 #[test]

@@ -54,6 +54,15 @@ fn the_first_page_leads_to_the_page_that_registers_a_job() {
     for part in [r#"<form method="post" action="/register">"#, KIND, "payload", "delay", "max_retries"] {
         assert!(register.contains(part), "{part}: {register}");
     }
+    assert!(register.contains("&#34;message&#34;: &#34;Hello&#34;"), "an example of the kind: {register}");
+    // Asked for another kind's example, it keeps what else was filled in.
+    let again =
+        page(&browse(&gateway, &format!("/register?kind={KIND}&payload=x&delay=7s&max_retries=2")), 200);
+    assert!(
+        again.contains(r#"value="7s""#) && again.contains(r#"value="2""#) && again.contains("Hello"),
+        "{again}"
+    );
+    page(&browse(&gateway, "/register?kind=no:such"), 200);
     let old = gateway.get("/dm-jobqueue");
     assert_eq!((old.status, old.header("location")), (302, Some("/register")));
 }

@@ -58,6 +58,9 @@ fn every_limited_reply_tells_what_is_left_and_a_refusal_names_the_limit() {
     let problem = refused.json();
     assert_eq!(problem["type"], "/problems/rate-limited");
     assert_eq!(problem["violated-policies"], json!(["minute"]));
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.contains("of 3 (api.rate_limit.requests_per_minute)"), "{detail}");
+    assert!(gateway.get("/problems/rate-limited").text().contains("api.rate_limit.requests_per_minute"));
     assert!(problem["request_id"].is_string());
     assert_eq!(gateway.get("/problems/rate-limited").status, 200);
 }
@@ -154,6 +157,7 @@ fn jobs_have_a_limit_of_their_own_and_a_batch_counts_with_all_of_them() {
     );
     let refused = batch(6);
     assert_eq!((refused.status, &refused.json()["violated-policies"]), (429, &json!(["jobs-per-minute"])));
+    assert!(refused.text().contains("api.rate_limit.jobs_per_minute"), "{}", refused.text());
     assert!(refused.header("retry-after").is_some());
     assert_eq!(gateway.post("/v1/jobs", &json!({"kind": "demo:delay_print"})).status, 201);
     let never = batch(11);

@@ -78,6 +78,20 @@ fn it_answers_also_when_the_job_is_removed_as_soon_as_it_has_finished() {
 }
 
 #[test]
+fn a_job_that_is_deleted_meanwhile_is_not_found() {
+    let (redis, gateway) = start();
+    let id = enqueued(&gateway, &later())["id"].clone();
+    let (reply, took) = thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait(&gateway, &id, "50s"));
+        until_watched(&redis);
+        assert_eq!(gateway.request("DELETE", &address(&id)).send().status, 204);
+        waiting.join().expect("a reply")
+    });
+    problem(&reply, 404, "not-found");
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
 fn a_wait_is_a_duration() {
     let (_redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
@@ -105,7 +119,7 @@ fn waits_are_bounded_and_those_whose_client_is_gone_end_at_once() {
     let id = enqueued(&gateway, &later())["id"].clone();
     // 1,000 may wait, where this machine lets so many be tried.
     let (many, most) = if open_files() > 2_500 { (1_100, 1_000) } else { (700, 700) };
-    let ask = format!("GET {}?wait=1h HTTP/1.1\r\nHost: test\r\n\r\n", address(&id));
+    let ask = format!("GET {}?wait=1h HTTP/1.1\r\nHost: localhost\r\n\r\n", address(&id));
     let connect = || {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("it listens");
         socket.write_all(ask.as_bytes()).expect("sent");

@@ -17,7 +17,7 @@ pub use job::{
     JobError,
 };
 pub use limits::{MAX_DELAY, MAX_RETRIES, parse_delay};
-pub use registry::{DuplicateKind, InvalidPayload, Kind, Registry, Run, json_pointer};
+pub use registry::{DuplicateKind, InvalidPayload, Kind, Registry, Run, json_pointer, without_position};
 
 /// Declares the module of each kind and enters it in the registry.
 macro_rules! kinds {

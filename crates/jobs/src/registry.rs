@@ -115,9 +115,17 @@ fn parse<T: DeserializeOwned>(payload: &str) -> Result<T, InvalidPayload> {
     serde_json::from_str(payload).or_else(|_| {
         serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(payload)).map_err(|error| {
             let pointer = json_pointer(error.path());
-            InvalidPayload { pointer, detail: error.into_inner().to_string() }
+            InvalidPayload { pointer, detail: without_position(&error.into_inner()) }
         })
     })
+}
+
+/// What is wrong. The pointer says where; a line and column would count within the payload, and the payload may be a
+/// part of something larger.
+pub fn without_position(error: &serde_json::Error) -> String {
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let detail = error.to_string();
+    detail.strip_suffix(&position).map_or_else(|| detail.clone(), str::to_owned)
 }
 
 /// Where in a document parsing failed, as a JSON pointer (RFC 6901).
@@ -171,6 +179,8 @@ mod tests {
         let kind = Kind::of::<Mail>();
         assert_eq!(kind.check(r#"{"to":[1]}"#), Ok(()));
         assert_eq!(kind.check(r#"{"to":[1,"x"]}"#).unwrap_err().pointer, "/to/1");
+        let invalid = kind.check("{\n\"to\": [\"x\"]}").unwrap_err();
+        assert_eq!(invalid.detail, "invalid type: string \"x\", expected u32");
         for no_object in ["null", "[[1]]", "7", "\"to\""] {
             assert_eq!(kind.check(no_object).unwrap_err().detail, "a payload is a JSON object");
         }
