@@ -2,14 +2,18 @@
 //! bytes fill Redis (decision 29).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Finished jobs kept of a kind in a queue at most, whatever their retention and size.
 pub const MAX_FINISHED: usize = 10_000;
 
-/// Bytes of the records of completed jobs kept of a kind in a queue, roughly: fewer are kept of large ones.
+/// Bytes of the records of completed jobs kept of a kind in a queue, roughly: fewer are kept of large ones, and of
+/// a small Redis.
 pub const MAX_FINISHED_BYTES: usize = 64 << 20;
+
+/// The share of Redis' memory that is less than that, if it has a limit.
+const OF_MEMORY: usize = 4;
 
 /// Kept of jobs of any size.
 const LEAST: usize = 16;
@@ -28,6 +32,8 @@ type Means = HashMap<Arc<str>, HashMap<Arc<str>, f64>>;
 #[derive(Default)]
 pub(crate) struct RecordSizes {
     has_large: AtomicBool,
+    /// Redis' `maxmemory`, bytes; 0: none, or unknown.
+    maxmemory: AtomicUsize,
     means: Mutex<Means>,
 }
 
@@ -43,6 +49,11 @@ impl RecordSizes {
         *mean += (bytes as f64 - *mean) * SHARE;
     }
 
+    /// Redis has so much memory, in bytes; 0: no limit is known.
+    pub(crate) fn limit(&self, maxmemory: usize) {
+        self.maxmemory.store(maxmemory, Ordering::Relaxed);
+    }
+
     /// How many completed jobs to keep.
     pub(crate) fn kept(&self, queue: &str, kind: &str) -> usize {
         if !self.has_large.load(Ordering::Relaxed) {
@@ -50,7 +61,11 @@ impl RecordSizes {
         }
         let means = self.means();
         let mean = means.get(queue).and_then(|kinds| kinds.get(kind)).copied().unwrap_or_default();
-        ((MAX_FINISHED_BYTES as f64 / mean.max(1.0)) as usize).clamp(LEAST, MAX_FINISHED)
+        let bytes = match self.maxmemory.load(Ordering::Relaxed) {
+            0 => MAX_FINISHED_BYTES,
+            limit => MAX_FINISHED_BYTES.min(limit / OF_MEMORY),
+        };
+        ((bytes as f64 / mean.max(1.0)) as usize).clamp(LEAST, MAX_FINISHED)
     }
 
     fn means(&self) -> MutexGuard<'_, Means> {
@@ -79,6 +94,9 @@ mod tests {
         assert!((300..=MAX_FINISHED_BYTES / 200_000 + 1).contains(&kept), "{kept}");
         assert_eq!(sizes.kept(&queue, &small), MAX_FINISHED);
         assert_eq!(sizes.kept("another", &large), MAX_FINISHED);
+        sizes.limit(64 << 20);
+        assert!((75..=85).contains(&sizes.kept(&queue, &large)), "a quarter of 64 MiB");
+        sizes.limit(0);
         sizes.observe(&queue, &small, 8 << 20);
         assert!(sizes.kept(&queue, &small) < MAX_FINISHED, "one of many");
         for _ in 0..1_000 {

@@ -45,6 +45,7 @@ impl Client {
             let number = |place: usize| reply.get(place).and_then(Value::as_i64).unwrap_or_default();
             removed += number(1) as u64;
             early += number(2) as u64;
+            self.record_sizes().limit(number(3) as usize);
             if number(1) < REMOVED {
                 break;
             }

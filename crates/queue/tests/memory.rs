@@ -76,6 +76,14 @@ async fn of_large_jobs_fewer_are_kept_as_completed() {
     let kept = test.count("ZCARD", &test.set("done")) as usize;
     assert!((60..70).contains(&kept), "some 64 MiB: {kept}");
     assert_eq!(test.count("HLEN", &test.key("jobs")), kept as i64);
+
+    test.command(&["CONFIG", "SET", "maxmemory", "160mb"]);
+    test.client.trim(&test.queue).await.unwrap();
+    test.client.enqueue(large_job(&test, 1 << 20)).await.unwrap();
+    let job = test.claim(1).await.jobs.remove(0);
+    test.done(job.lease.complete(HOUR, job.history)).await;
+    let kept = test.count("ZCARD", &test.set("done"));
+    assert!((37..43).contains(&kept), "a quarter of 160 MiB: {kept}");
     test.check_invariants();
 }
 

@@ -5,7 +5,8 @@
 -- KEYS   1 jobs  2 state  3 stats  then two for each kind: done, cancelled
 -- ARGV   1 jobs removed a call at most  2 completed jobs kept of a kind at most
 --        3 minutes that counters are kept  4 percent of maxmemory beyond which memory is short
--- reply  now ms, number of jobs removed, of these the number removed before their time
+-- reply  now ms, number of jobs removed, of these the number removed before their time, maxmemory in bytes
+--        (0: none, or unknown)
 local now = clock()
 local left, removed = tonumber(ARGV[1]), 0
 expect('HLEN', 1, 3)
@@ -31,11 +32,13 @@ for k = 4, #KEYS do
 end
 
 -- Unknown where INFO is not permitted.
+local most = 0
 local function is_short_of_memory()
   local info = redis.pcall('INFO', 'memory')
   info = type(info) == 'string' and info or ''
-  local used, most = tonumber(string.match(info, 'used_memory:(%d+)')), tonumber(string.match(info, 'maxmemory:(%d+)'))
-  return used and most and most > 0 and 100 * used > tonumber(ARGV[4]) * most
+  local used = tonumber(string.match(info, 'used_memory:(%d+)')) or 0
+  most = tonumber(string.match(info, 'maxmemory:(%d+)')) or 0
+  return most > 0 and 100 * used > tonumber(ARGV[4]) * most
 end
 
 -- Those that expire first, a few of each set in turn: no more than it takes.
@@ -55,4 +58,4 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
     redis.call('HDEL', KEYS[3], field)
   end
 end
-return { now, removed, removed - in_time }
+return { now, removed, removed - in_time, most }
