@@ -70,7 +70,7 @@ pub(crate) fn audit(
     watch: &Watch,
     forgets: bool,
 ) -> anyhow::Result<Report> {
-    let mut redis = stand.redis.connect(std::time::Duration::from_secs(10))?;
+    let mut redis = stand.redis().connect(std::time::Duration::from_secs(10))?;
     let mut runs: BTreeMap<JobId, Vec<Run>> = BTreeMap::new();
     for run in ledger::runs(stand.dir.path()) {
         runs.entry(run.id).or_default().push(run);

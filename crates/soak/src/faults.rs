@@ -1,6 +1,7 @@
 //! What is broken, and mended, while the load goes on.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,10 +45,21 @@ pub enum Fault {
     FillRedis,
     /// Redis' clock jumps an hour forward or back, and returns
     JumpClock,
+    /// A thin line to Redis: 12.5 MB/s, 2 MB/s or 500 kB/s
+    ThinPipe,
+    /// Jobs of up to 200 kB among the small ones
+    LargePayloads,
+    /// A worker and a gateway whose stderr nobody reads, and SIGTERM of both
+    StallStderr,
+    /// Failover behind one name; the old primary lives on, read-only
+    FailOver,
 }
 
 /// Redis' memory limit while it is full: less than it uses.
 const FULL: &str = "1mb";
+
+/// Bytes per second.
+const THIN: [u32; 3] = [12_500_000, 2_000_000, 500_000];
 
 impl Fault {
     pub fn is_kill(self) -> bool {
@@ -75,9 +87,9 @@ impl Fault {
                 gateway.ensure();
             }
             Fault::KillRedis => {
-                stand.redis.kill();
+                stand.redis().kill();
                 sleep(a_while);
-                stand.redis.restart();
+                stand.redis().restart();
             }
             Fault::FreezeWorker => {
                 worker.pause();
@@ -85,9 +97,9 @@ impl Fault {
                 worker.resume();
             }
             Fault::FreezeRedis => {
-                stand.redis.pause();
+                stand.redis().pause();
                 sleep(freeze);
-                stand.redis.resume();
+                stand.redis().resume();
             }
             Fault::StopWorker => {
                 worker.terminate();
@@ -116,14 +128,14 @@ impl Fault {
                 sleep(2 * a_while);
                 stand.network.pass();
             }
-            Fault::ForgetScripts => drop(stand.redis.try_command(&["SCRIPT", "FLUSH"])),
+            Fault::ForgetScripts => drop(stand.redis().try_command(&["SCRIPT", "FLUSH"])),
             Fault::FillRedis => {
-                let _ = stand.redis.try_command(&["CONFIG", "SET", "maxmemory", FULL]);
+                let _ = stand.redis().try_command(&["CONFIG", "SET", "maxmemory", FULL]);
                 sleep(a_while);
-                stand.redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+                stand.redis().command(&["CONFIG", "SET", "maxmemory", "0"]);
             }
             Fault::JumpClock => {
-                let (clock, hour) = (stand.redis.clock(), Duration::from_secs(3_600));
+                let (clock, hour) = (stand.redis().clock(), Duration::from_secs(3_600));
                 let is_ahead = dice.random_bool(0.5);
                 if is_ahead {
                     clock.step_forward(hour);
@@ -132,6 +144,29 @@ impl Fault {
                 }
                 sleep(a_while);
                 if is_ahead { clock.step_back(hour) } else { clock.step_forward(hour) }
+            }
+            Fault::ThinPipe => {
+                stand.network.throttle(THIN[dice.random_range(0..THIN.len())]);
+                sleep(2 * a_while);
+                stand.network.pass();
+            }
+            Fault::LargePayloads => {
+                stand.large_payloads.store(true, Ordering::Relaxed);
+                sleep(2 * a_while);
+                stand.large_payloads.store(false, Ordering::Relaxed);
+            }
+            Fault::StallStderr => {
+                worker.replace_by_one_that_nobody_hears();
+                gateway.replace_by_one_that_nobody_hears();
+                sleep(a_while);
+                worker.terminate();
+                gateway.terminate();
+                worker.ensure();
+                gateway.ensure();
+            }
+            Fault::FailOver => {
+                stand.servers.fail_over(|port| stand.network.switch_to(port));
+                sleep(a_while);
             }
         }
     }

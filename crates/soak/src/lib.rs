@@ -12,6 +12,7 @@ mod faults;
 mod ledger;
 mod load;
 mod recovery;
+mod servers;
 mod soak;
 mod stand;
 mod task;

@@ -19,6 +19,8 @@ use crate::task::{End, Task};
 /// How often a client repeats a request before it gives up; its outcome stays unknown then.
 const REPEATS: u32 = 40;
 const BETWEEN_REPEATS: Duration = Duration::from_millis(250);
+/// Bytes of padding: with all the rest the job stays below `server.max_body_bytes`.
+const LARGEST: usize = 200_000;
 
 /// What clients were told. Outside of Redis.
 #[derive(Default)]
@@ -78,8 +80,18 @@ fn job(stand: &Stand, dice: &mut SmallRng, key: String) -> Value {
         key,
         ms: if dice.random_bool(0.05) { dice.random_range(200..1_500) } else { dice.random_range(0..20) },
         end,
+        padding: padding(stand, dice),
     };
     json!({"kind": Task::KIND, "payload": task, "delay": format!("{}ms", dice.random_range(0..2_000))})
+}
+
+/// Up to 200 kB, in one job of 20 while large payloads are wanted.
+fn padding(stand: &Stand, dice: &mut SmallRng) -> String {
+    if !stand.large_payloads.load(Ordering::Relaxed) || dice.random_bool(0.95) {
+        return String::new();
+    }
+    let bytes = dice.random_range(1_000..LARGEST);
+    (0..bytes).map(|_| char::from(dice.random_range(b'a'..=b'z'))).collect()
 }
 
 /// The ids of the jobs once the outcome is known.

@@ -42,8 +42,13 @@ pub fn measure(rounds: usize, print: impl Fn(&str)) -> anyhow::Result<()> {
 
 fn enqueue(stand: &Stand, ms: u64, delay: &str) -> anyhow::Result<()> {
     let http = Http::new(stand.gateways[0].url());
-    let payload =
-        Task { dir: stand.dir.path().display().to_string(), key: String::new(), ms, end: End::Well };
+    let payload = Task {
+        dir: stand.dir.path().display().to_string(),
+        key: String::new(),
+        ms,
+        end: End::Well,
+        padding: String::new(),
+    };
     let job = json!({"kind": Task::KIND, "payload": payload, "delay": delay});
     let reply = http.post("/v1/jobs/batch", &json!({"jobs": vec![job; JOBS]}));
     anyhow::ensure!(reply.json()["created"] == JOBS, "{}", reply.text());
@@ -84,10 +89,10 @@ fn after_a_killed_worker() -> anyhow::Result<u64> {
 fn after_a_killed_redis() -> anyhow::Result<u64> {
     let stand = Stand::start("always", 1, 2);
     enqueue(&stand, 0, "500ms")?;
-    stand.redis.kill();
+    stand.redis().kill();
     sleep(Duration::from_secs(3));
     anyhow::ensure!(starts(&stand).is_empty(), "the jobs ran too early");
-    stand.redis.restart();
+    stand.redis().restart();
     let back = ledger::now();
     let first = until("one runs", || starts(&stand).iter().map(|run| run.at).min())?;
     Ok(first.saturating_sub(back))

@@ -52,6 +52,7 @@ pub fn run(plan: &Plan, progress: impl Fn(&str) + Sync) -> anyhow::Result<(Repor
     let (promises, watch) = (Promises::default(), Watch::default());
     let (injected, over) = (Mutex::new(Injected::new()), AtomicBool::new(false));
     thread::scope(|scope| {
+        let _end = End { enough: &promises.enough, over: &over };
         for client in 0..plan.clients {
             let (stand, promises) = (&stand, &promises);
             scope.spawn(move || load::run(stand, promises, plan.seed, client, plan.pause));
@@ -61,15 +62,27 @@ pub fn run(plan: &Plan, progress: impl Fn(&str) + Sync) -> anyhow::Result<(Repor
         promises.enough.store(true, Ordering::Relaxed);
         mend(&stand, &injected);
         drain(&stand, &progress);
-        over.store(true, Ordering::Relaxed);
     });
-    let looked = (0..20).any(|_| watch.look(&stand.redis).is_some());
+    let looked = (0..20).any(|_| watch.look(stand.redis()).is_some());
     anyhow::ensure!(looked, "Redis does not answer at the end");
     let injected = std::mem::take(&mut *lock(&injected));
     // It takes what has finished out of Redis before anybody sees it.
     let forgets = injected.contains_key(&Fault::JumpClock);
     let report = audit(&stand, &promises, &watch, forgets)?;
     Ok((report, injected))
+}
+
+/// Lets all threads end, also where a fault could not be mended and panics.
+struct End<'a> {
+    enough: &'a AtomicBool,
+    over: &'a AtomicBool,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::Relaxed);
+    }
 }
 
 fn break_things(plan: &Plan, stand: &Stand, promises: &Promises, injected: &Mutex<Injected>) {
@@ -100,14 +113,14 @@ fn mend(stand: &Stand, injected: &Mutex<Injected>) {
     stand.workers.iter().for_each(Place::ensure);
     if lock(injected).contains_key(&Fault::JumpClock) {
         // Jobs that were enqueued while the clock was ahead are due by that time.
-        stand.redis.clock().step_forward(Duration::from_secs(3_660));
+        stand.redis().clock().step_forward(Duration::from_secs(3_660));
     }
 }
 
 fn drain(stand: &Stand, progress: &impl Fn(&str)) {
     let since = Instant::now();
     while since.elapsed() < DRAIN {
-        let left = stand.redis.connect(LOOK).ok().and_then(|mut redis| {
+        let left = stand.redis().connect(LOOK).ok().and_then(|mut redis| {
             Some(members(&mut redis, Set::Due)?.len() + members(&mut redis, Set::Lease)?.len())
         });
         if left == Some(0) {
@@ -130,7 +143,7 @@ fn observe(
     let since = Instant::now();
     let mut seconds = 0;
     while !over.load(Ordering::Relaxed) {
-        watch.look(&stand.redis);
+        watch.look(stand.redis());
         stand.gateways.iter().for_each(Place::look_at_memory);
         stand.workers.iter().for_each(Place::look_at_memory);
         if since.elapsed().as_secs() / 10 != seconds {
@@ -140,7 +153,7 @@ fn observe(
                 let kills: usize = injected.iter().filter(|(fault, _)| fault.is_kill()).map(|(_, n)| n).sum();
                 (injected.values().sum::<usize>(), kills)
             };
-            let waiting = stand.redis.try_command(&["HLEN", "atode:{default}:jobs"]);
+            let waiting = stand.redis().try_command(&["HLEN", "atode:{default}:jobs"]);
             let kept = if let Ok(Reply::Int(kept)) = waiting { kept } else { -1 };
             progress(&format!(
                 "{} s: {} jobs answered 201, {} records in Redis, {faults} faults, {kills} of them kills",

@@ -1,12 +1,15 @@
 //! The system under test: one Redis, gateways and workers, each a process, and the bad network
 //! between the processes and Redis.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use atode_queue::WorkerId;
-use atode_testkit::{Binary, Proxy, RedisServer, Service, ServiceBuilder};
+use atode_testkit::{Binary, Proxy, RedisServer, Service, ServiceBuilder, Stream};
 use tempfile::TempDir;
+
+use crate::servers::{self, Servers};
 
 /// Short, so that what a fault leaves behind comes back while the soak lasts.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
@@ -24,12 +27,14 @@ impl Binary for WorkerBinary {
 }
 
 pub(crate) struct Stand {
-    pub(crate) redis: RedisServer,
+    pub(crate) servers: Servers,
     pub(crate) network: Proxy,
     pub(crate) gateways: Vec<Place<GatewayBinary>>,
     pub(crate) workers: Vec<Place<WorkerBinary>>,
     /// Of the ledgers.
     pub(crate) dir: TempDir,
+    /// Whether clients send large jobs among the small ones.
+    pub(crate) large_payloads: AtomicBool,
 }
 
 /// Where a process runs, or the next one when it is gone.
@@ -44,19 +49,25 @@ pub(crate) struct Place<B> {
 
 impl Stand {
     pub(crate) fn start(appendfsync: &str, gateways: usize, workers: usize) -> Self {
-        let redis = RedisServer::builder().appendfsync(appendfsync).with_clock().start();
-        let network = Proxy::start(redis.port());
+        let servers = Servers::start(appendfsync);
+        let network = Proxy::start(servers.primary().port());
         let dir = tempfile::Builder::new().prefix("atode-soak-").tempdir().expect("a temporary folder");
         let stand = Stand {
             gateways: (0..gateways).map(|_| Place::new(&network.addr())).collect(),
             workers: (0..workers).map(|_| Place::new(&network.addr())).collect(),
-            redis,
+            servers,
             network,
             dir,
+            large_payloads: AtomicBool::new(false),
         };
         stand.gateways.iter().for_each(Place::ensure);
         stand.workers.iter().for_each(Place::ensure);
         stand
+    }
+
+    /// The primary, past the bad network.
+    pub(crate) fn redis(&self) -> &RedisServer {
+        self.servers.primary()
     }
 }
 
@@ -80,6 +91,15 @@ impl<B: Binary> Place<B> {
         let started = builder::<B>(&self.redis).start();
         started.base_url().clone_into(&mut lock(&self.url));
         *service = Some(started);
+    }
+
+    /// Ends the process and starts one whose stderr is a full pipe that nobody reads.
+    pub(crate) fn replace_by_one_that_nobody_hears(&self) {
+        self.terminate();
+        let started = builder::<B>(&self.redis).unread(Stream::Stderr).start();
+        started.fill(Stream::Stderr);
+        started.base_url().clone_into(&mut lock(&self.url));
+        *lock(&self.service) = Some(started);
     }
 
     pub(crate) fn kill(&self) {
@@ -136,6 +156,7 @@ impl<B: Binary> Place<B> {
 
 fn builder<B: Binary>(redis: &str) -> ServiceBuilder<B> {
     Service::<B>::builder(redis)
+        .redis_user(&servers::user())
         .env("APP__WORKER__LEASE", format!("{}s", LEASE.as_secs()))
         .env("APP__WORKER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
         .env("APP__SERVER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)

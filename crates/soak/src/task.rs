@@ -17,6 +17,9 @@ pub(crate) struct Task {
     /// How long a run takes.
     pub(crate) ms: u64,
     pub(crate) end: End,
+    /// Of a large job: bytes that nobody needs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) padding: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

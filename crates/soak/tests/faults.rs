@@ -56,4 +56,8 @@ survived! {
     forgotten_scripts: ForgetScripts
     a_full_redis: FillRedis
     a_clock_that_jumps_by_an_hour: JumpClock
+    a_thin_line_to_redis: ThinPipe
+    large_payloads_among_small_ones: LargePayloads
+    processes_whose_stderr_nobody_reads: StallStderr
+    a_failover_behind_one_name: FailOver
 }
