@@ -12,7 +12,7 @@ mod workers;
 
 use std::process::ExitCode;
 
-use atode_config::ConfigArgs;
+use atode_config::{ConfigArgs, process};
 use atode_queue::JobId;
 use clap::{Args, Parser, Subcommand};
 
@@ -87,20 +87,30 @@ enum JobAction {
     },
 }
 
+/// Connections to Redis, and a thread that resolves its name.
+const NEEDS: process::Needs = process::Needs { files: 32, threads: 2 };
+
 fn main() -> ExitCode {
     let command = Command::parse();
     // An audit that could not look is not one that found something.
     let failure =
         if matches!(command.action, Action::Audit(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(command)));
-    match ended {
+    match start(command) {
         Ok(code) => code,
         Err(error) => {
             print::error(&error);
             failure
         }
     }
+}
+
+fn start(command: Command) -> anyhow::Result<ExitCode> {
+    process::check_limits(NEEDS).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(run(command));
+    // A name that is still being resolved is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {

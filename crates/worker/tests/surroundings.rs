@@ -111,11 +111,15 @@ fn a_message_stays_on_its_line_whatever_is_in_it() {
     assert!(printed.ends_with(&format!("{line}\n")) && printed.lines().count() == 1, "{printed}");
 }
 
-/// A server under `sh`, which sets its surroundings first.
+const ALL: [&str; 3] = [GatewayBinary::NAME, WorkerBinary::NAME, "atode"];
+
+/// A program under `sh`, which sets its surroundings first.
 fn under(script: &str, name: &str) -> Process {
-    let program = binary(name);
+    let arguments = if name == "atode" { &["queues"][..] } else { &["--port", "0"] };
     let config = atode_testkit::workspace_root().join("config");
-    let process = Process::builder("/bin/sh").args(["-c", script]).arg(program).args(["--port", "0"]);
+    let process = Process::builder("/bin/sh").args(["-c", script]).arg(binary(name)).args(arguments);
+    // It is not there: a program that starts anyhow disturbs nobody.
+    let process = process.env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", "127.0.0.1:1");
     process.env("APP_ENV", "test").env("APP_CONFIG_DIR", config).start()
 }
 
@@ -130,7 +134,7 @@ fn refused(server: &Process, words: &[&str]) {
 
 #[test]
 fn too_few_open_files_end_the_start_with_a_line_that_names_the_limit() {
-    for name in [GatewayBinary::NAME, WorkerBinary::NAME] {
+    for name in ALL {
         refused(&under("ulimit -n 20; exec \"$0\" \"$@\"", name), &["open files is 20", "ulimit -n"]);
     }
 }
@@ -142,14 +146,14 @@ fn too_few_processes_end_the_start_with_a_line_that_names_the_limit() {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
     let user = if is_root { "setpriv --reuid=64123 --regid=64123 --clear-groups" } else { "" };
     let script = format!("exec prlimit --nproc=1 {user} \"$0\" \"$@\"");
-    for name in [GatewayBinary::NAME, WorkerBinary::NAME] {
+    for name in ALL {
         refused(&under(&script, name), &["threads", "ulimit -u"]);
     }
 }
 
 #[test]
 fn a_start_that_fails_exits_with_1_where_its_reason_cannot_be_written() {
-    for name in [GatewayBinary::NAME, WorkerBinary::NAME] {
+    for name in ALL {
         for target in ["2>/dev/full", "2>&-", "2>&1 >&-"] {
             let server = under(&format!("APP__SERVER__PORT=none exec \"$0\" \"$@\" {target}"), name);
             assert_eq!(server.wait(DEADLINE).code(), Some(1), "{name} {target}");

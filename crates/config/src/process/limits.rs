@@ -18,16 +18,30 @@ const FEW_FILES: rlim_t = 1024;
 const THREADS_PER_CPU: usize = 2;
 const OTHER_THREADS: usize = 8;
 
+/// What the limits have to allow.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    pub files: u64,
+    /// Beside the main one.
+    pub threads: usize,
+}
+
+impl Needs {
+    pub(super) fn of_a_server() -> Self {
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        Needs { files: FEWEST_FILES, threads: THREADS_PER_CPU * cpus + OTHER_THREADS }
+    }
+}
+
 /// Raises the limit of open files as far as it goes. The error says which limit is too low.
-pub(super) fn check() -> Result<(), String> {
+pub fn check_limits(needs: Needs) -> Result<(), String> {
+    let Needs { files: fewest, threads } = needs;
     let files = raised_files();
-    if files < FEWEST_FILES {
+    if files < fewest {
         return Err(format!(
-            "the limit of open files is {files}, but {FEWEST_FILES} are the least to work with; raise it (`ulimit -n`, LimitNOFILE= of systemd)"
+            "the limit of open files is {files}, but {fewest} are the least to work with; raise it (`ulimit -n`, LimitNOFILE= of systemd)"
         ));
     }
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let threads = THREADS_PER_CPU * cpus + OTHER_THREADS;
     start_threads(threads).map_err(|error| {
         let limit = shown(getrlimit(Resource::RLIMIT_NPROC).map_or(RLIM_INFINITY, |(soft, _)| soft));
         format!(

@@ -16,7 +16,11 @@ use std::{
 
 use tracing::subscriber::SetGlobalDefaultError;
 
-pub use self::{environment::unread_variables, signals::stop_on_signals};
+pub use self::{
+    environment::unread_variables,
+    limits::{Needs, check_limits},
+    signals::stop_on_signals,
+};
 use crate::{Logging, logging};
 
 /// How long the last lines of the log may take, where nobody reads them.
@@ -30,7 +34,7 @@ pub fn main<E: Display>(name: &str, run: impl FnOnce() -> Result<(), E>) -> Exit
     logging::start();
     panic::set_hook(Box::new(log_panic));
     let run = || {
-        limits::check()?;
+        check_limits(Needs::of_a_server())?;
         run().map_err(|error| format!("{error:#}"))
     };
     let ended = panic::catch_unwind(AssertUnwindSafe(run));
