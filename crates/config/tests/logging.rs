@@ -34,7 +34,8 @@ fn child() {
                     tracing::error!(request_id = n, error = "Redis is away", "not stored");
                     tracing::error!(request_id = n, error = "Redis is full", "not stored");
                     tracing::warn!(target: "job", n, "failed");
-                    tracing::info!(n, "information");
+                    tracing::info!(n, "connected");
+                    tracing::info!(target: "fleet", n, "another worker");
                 }
                 for n in 0..1_000 {
                     tracing::warn!("always another {n}");
@@ -106,7 +107,8 @@ fn the_same_line_is_written_once_with_the_number_of_its_repeats() {
         }
         // Each is about another job.
         assert_eq!(lines("failed").len(), 1_000);
-        assert_eq!(lines("information").len(), 1_000);
+        assert_eq!(lines("another worker").len(), 1_000);
+        assert_eq!(lines("connected").len(), 2);
         // So different that they would be no flood only to a machine: some, then the number of the rest.
         let others = lines("always another");
         assert!((2..20).contains(&others.len()), "{others:?}");

@@ -1,8 +1,8 @@
-//! The same warning or error is written once in [`WINDOW`], then once more with the number of its repeats: what
-//! fails a thousand times a second must not bury the rest of the log.
+//! The same line is written once in [`WINDOW`], then once more with the number of its repeats: what fails a
+//! thousand times a second must not bury the rest of the log.
 //!
 //! "The same" means: from the same place in the code, with equal values of [`DISTINGUISHING`]. Other fields, such
-//! as a job's or a request's id, may differ. Lines of the targets in [`NEVER_HELD`] are always written.
+//! as a job's or a request's id, may differ. Lines of the targets in [`NEVER_HELD`] are always written, and so is what only `debug` shows.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -63,7 +63,7 @@ impl Key {
     /// `None`: the line is always written.
     pub(super) fn of(event: &Event<'_>) -> Option<Self> {
         let metadata = event.metadata();
-        if *metadata.level() > Level::WARN || NEVER_HELD.contains(&metadata.target()) {
+        if *metadata.level() > Level::INFO || NEVER_HELD.contains(&metadata.target()) {
             return None;
         }
         let mut hash = FieldHash(DefaultHasher::new());
