@@ -53,6 +53,8 @@ pub enum Fault {
     StallStderr,
     /// Failover behind one name; the old primary lives on, read-only
     FailOver,
+    /// The ACL user of gateways and workers loses its channels and INFO, and gets them back
+    RestrictUser,
 }
 
 /// Redis' memory limit while it is full: less than it uses.
@@ -163,6 +165,11 @@ impl Fault {
                 gateway.terminate();
                 worker.ensure();
                 gateway.ensure();
+            }
+            Fault::RestrictUser => {
+                stand.servers.blind_user();
+                sleep(2 * a_while);
+                stand.servers.restore_user();
             }
             Fault::FailOver => {
                 stand.servers.fail_over(|port| stand.network.switch_to(port));

@@ -12,17 +12,25 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Nothing listens there: a primary that was replaced, and whose replication is not set up again.
 const NOWHERE: [&str; 2] = ["127.0.0.1", "1"];
 
-/// What gateways and workers may do: all on their keys and channels.
-const RULES: &str = "~atode:* &atode:* +@all -@dangerous +info +config|get";
+/// The smallest rules, as operators are told to grant them.
+const DOCUMENT: &str = include_str!("../../../docs/redis-acl.md");
+/// What a user without channels and INFO lacks of them.
+const BLINDERS: &str = "resetchannels -publish -subscribe -info";
 
 pub(crate) struct Servers {
     both: [RedisServer; 2],
     primary: AtomicUsize,
 }
 
-/// As whom gateways and workers connect.
+/// As whom gateways and workers connect: all of it runs with the documented rules.
 pub(crate) fn user() -> AclUser {
-    AclUser::new("soak", RULES)
+    AclUser::new("soak", rules())
+}
+
+/// From the first pattern of keys to the end of the first example.
+fn rules() -> &'static str {
+    let example = DOCUMENT.split("```").nth(1).expect("the document begins with them");
+    &example[example.find('~').expect("a pattern of keys")..]
 }
 
 impl Servers {
@@ -34,6 +42,15 @@ impl Servers {
 
     pub(crate) fn primary(&self) -> &RedisServer {
         &self.both[self.primary.load(Ordering::Acquire)]
+    }
+
+    /// The user keeps its keys and loses its channels and INFO.
+    pub(crate) fn blind_user(&self) {
+        self.primary().set_user(&AclUser::new(user().name(), &format!("{} {BLINDERS}", rules())));
+    }
+
+    pub(crate) fn restore_user(&self) {
+        self.primary().set_user(&user());
     }
 
     /// Makes the other server the primary, as a failover does that loses nothing: writes wait until the

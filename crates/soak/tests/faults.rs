@@ -60,4 +60,5 @@ survived! {
     large_payloads_among_small_ones: LargePayloads
     processes_whose_stderr_nobody_reads: StallStderr
     a_failover_behind_one_name: FailOver
+    a_user_of_redis_that_loses_its_channels: RestrictUser
 }
