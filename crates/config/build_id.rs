@@ -33,6 +33,10 @@ fn main() {
 /// What the build of the crate in `dir` is called.
 pub(crate) fn build_id(version: &str, dir: &Path) -> String {
     let Some(commit) = git_line(dir, &["rev-parse", "--short=12", "HEAD"]) else { return version.to_owned() };
+    // Unpacked into a repository that ignores it: that repository's commit says nothing about this code.
+    if git(dir, &["check-ignore", "--quiet", "Cargo.toml"], &[]).is_some() {
+        return version.to_owned();
+    }
     let dirty = match difference(dir) {
         Some(difference) if difference.is_empty() => String::new(),
         Some(difference) => format!("-dirty-{}", hash(dir, &difference).unwrap_or_default()),

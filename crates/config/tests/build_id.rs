@@ -37,6 +37,18 @@ fn before_the_first_commit_a_build_is_its_version() {
 }
 
 #[test]
+fn in_a_repository_that_ignores_it_a_build_is_its_version() {
+    let (root, package) = workspace();
+    fs::write(package.join("Cargo.toml"), "one").unwrap();
+    fs::write(root.path().join(".gitignore"), "vendor/\n").unwrap();
+    let vendored = root.path().join("vendor/crates/a");
+    fs::create_dir_all(&vendored).unwrap();
+    fs::write(vendored.join("Cargo.toml"), "one").unwrap();
+    assert_eq!(build_id::build_id("1.2.3", &vendored), "1.2.3");
+    assert!(build_id::build_id("1.2.3", &package).starts_with("1.2.3+"));
+}
+
+#[test]
 fn a_clean_build_names_its_commit() {
     let (root, package) = workspace();
     let clean = build_id::build_id("1.2.3", &package);
