@@ -64,6 +64,7 @@ async fn record(jobs: usize, batch: usize) -> anyhow::Result<(Vec<Vec<u8>>, Vec<
         lease: Duration::from_secs(30),
         holder: r#"{"id":"00000000-0000-7000-8000-000000000000","host":"bench","pid":1,"build":"bench"}"#,
         suspects: 1,
+        announcement: None,
     };
     loop {
         let Claim { jobs, .. } = client.claim(&options).await?;

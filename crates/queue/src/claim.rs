@@ -1,7 +1,7 @@
 //! Taking due jobs, for a limited time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fred::types::{Key, Value};
@@ -15,6 +15,7 @@ use crate::keys::Set;
 use crate::lease::millis;
 use crate::record::History;
 use crate::scripts::CLAIM;
+use crate::wakeup::Announcement;
 
 #[derive(Debug)]
 pub struct ClaimOptions<'a> {
@@ -28,6 +29,8 @@ pub struct ClaimOptions<'a> {
     pub holder: &'a str,
     /// How many suspects ([`History::is_suspect`]) the caller may take now: 0 while it runs one.
     pub suspects: u32,
+    /// For the other workers of the queue; none where there are no others.
+    pub announcement: Option<Announcement<'a>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub struct Claim {
     pub without_record: u64,
     /// Jobs left out because their ids are none. Sweepers remove these when their lease has run out.
     pub without_id: u64,
+    /// Workers that heard the announcement, the caller among them; none where it was not made.
+    pub listeners: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -55,7 +60,8 @@ pub struct Claimed {
 }
 
 impl Client {
-    /// One call: up to `limit` due jobs of one queue under one new token.
+    /// One call: up to `limit` due jobs of one queue under one new token, fewer where they are too
+    /// large for one answer. Jobs may still be due then: [`Claim::next_due`] is past.
     pub async fn claim(&self, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
         let keys = self.keys().queue(options.queue);
         let mut script_keys: Vec<Key> = vec![
@@ -69,16 +75,28 @@ impl Client {
             script_keys.push(keys.set(kind, Set::Due).into());
             script_keys.push(keys.set(kind, Set::Lease).into());
         }
-        let args: Vec<Value> = vec![
+        let mut args: Vec<Value> = vec![
             (options.limit.min(MAX_BATCH) as i64).into(),
             millis(options.lease),
             options.holder.into(),
             i64::from(options.suspects).into(),
             millis(crashes::PUT_OFF),
             i64::from(crashes::SUSPECT_FROM).into(),
+            (self.incoming().bytes() as i64).into(),
         ];
-        let reply = self.call(&CLAIM, script_keys, args).await?;
-        let claim = decode(&reply, options).ok_or_else(|| Error::corrupt("the reply of claim"))?;
+        if let Some(announcement) = &options.announcement {
+            args.extend(announcement.to_args(&keys));
+        }
+        let sent = Instant::now();
+        let reply = self.call(&CLAIM, script_keys, args).await;
+        let carried = reply.as_ref().ok().and_then(|reply| reply.get(4)?.as_u64()).unwrap_or_default();
+        self.incoming().observe(
+            carried as usize,
+            sent.elapsed(),
+            self.connection().command_timeout(),
+            &reply,
+        );
+        let claim = decode(&reply?, options).ok_or_else(|| Error::corrupt("the reply of claim"))?;
         for job in &claim.jobs {
             self.record_sizes().observe(options.queue, job.lease.kind(), job.record.len());
         }
@@ -87,7 +105,7 @@ impl Client {
 }
 
 fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
-    let [now, next_due, token, without_record] = reply.get(..4)? else { return None };
+    let [now, next_due, token, without_record, _bytes, listeners] = reply.get(..6)? else { return None };
     let token = FencingToken::parse(&token.as_str()?); // none where the queue is paused
     let mut claim = Claim {
         now: now.as_i64()?,
@@ -95,8 +113,9 @@ fn decode(reply: &[Value], options: &ClaimOptions<'_>) -> Option<Claim> {
         jobs: Vec::with_capacity(options.limit.min(MAX_BATCH)),
         without_record: without_record.as_u64()?,
         without_id: 0,
+        listeners: listeners.as_u64().map(|workers| workers as u32),
     };
-    for of_kind in reply[4..].chunks_exact(4) {
+    for of_kind in reply[6..].chunks_exact(4) {
         let kind = options.kinds.get(usize::try_from(of_kind[0].as_i64()? - 1).ok()?)?;
         let [Value::Array(found), Value::Array(records), Value::Array(states)] = &of_kind[1..] else {
             return None;

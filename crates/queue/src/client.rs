@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::SetsInterface;
@@ -11,6 +11,7 @@ use fred::util::redis_keyslot;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::budget::Budget;
 use crate::clock::RedisClock;
 use crate::coalesce::{Lane, MAX_WAITING_BYTES};
 use crate::connection::Connection;
@@ -37,6 +38,8 @@ struct Shared {
     clock: Arc<RedisClock>,
     echo: Arc<Echo>,
     subscriptions: Subscriptions,
+    outgoing: Budget,
+    incoming: Budget,
     lanes: Mutex<HashMap<LaneName, Lane>>,
     /// A permit for each byte that may wait in the lanes.
     waiting_room: Arc<Semaphore>,
@@ -69,6 +72,8 @@ impl Client {
             keys,
             clock,
             echo,
+            outgoing: Budget::default(),
+            incoming: Budget::default(),
             lanes: Mutex::default(),
             waiting_room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
             announced: Mutex::default(),
@@ -139,6 +144,30 @@ impl Client {
             }
             other => Err(Error::corrupt(format!("the reply of {}: {other:?}", script.name))),
         }
+    }
+
+    /// [`Client::call`] that carries so many bytes of jobs, for the outgoing budget to learn from.
+    pub(crate) async fn call_with(
+        &self,
+        carried: usize,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Vec<Value>, Error> {
+        let sent = Instant::now();
+        let reply = self.call(script, keys, args).await;
+        self.outgoing().observe(carried, sent.elapsed(), self.connection().command_timeout(), &reply);
+        reply
+    }
+
+    /// What a call may carry to Redis.
+    pub(crate) fn outgoing(&self) -> &Budget {
+        &self.shared.outgoing
+    }
+
+    /// What a call may bring from Redis.
+    pub fn incoming(&self) -> &Budget {
+        &self.shared.incoming
     }
 
     pub(crate) fn lane(&self, queue: &Arc<str>, durability: Option<Durability>) -> Lane {

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::durable;
-use crate::enqueue::{Atomicity, Enqueued, NewJob, fitting};
+use crate::enqueue::{Atomicity, Enqueued, NewJob};
 use crate::error::Error;
 use crate::record::Durability;
 
@@ -105,7 +105,7 @@ async fn drive(
         while !waiting.is_empty()
             && (calls.is_empty() || (calls.len() < most_calls && waiting.len() >= SECOND_CALL))
         {
-            let jobs = fitting(waiting.iter().map(|next| next.job.weight()));
+            let jobs = client.outgoing().fitting(waiting.iter().map(|next| next.job.weight()));
             calls.push(call(&client, &queue, durability, waiting.drain(..jobs).collect()));
         }
     }

@@ -21,9 +21,6 @@ use crate::scripts::ENQUEUE;
 /// How long an idempotency key is remembered, unless its caller says otherwise.
 const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Payload bytes that one call carries at most, so that no call holds Redis up for long.
-const MAX_CALL_BYTES: usize = 1 << 20;
-
 /// When a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -152,7 +149,7 @@ impl Client {
         let mut results = Vec::with_capacity(jobs.len());
         let mut rest = jobs;
         while !rest.is_empty() {
-            let (call, behind) = rest.split_at(fitting(rest.iter().map(NewJob::weight)));
+            let (call, behind) = rest.split_at(self.outgoing().fitting(rest.iter().map(NewJob::weight)));
             let sent = self.enqueue_call(self.connection(), queue, call, Atomicity::Each);
             // Boxed: the timer would make the futures of all callers larger.
             let sent = tokio::time::timeout(patience.saturating_sub(start.elapsed()), Box::pin(sent)).await;
@@ -215,20 +212,12 @@ impl Client {
             Error::Unknown(why) => Error::NotSent(why),
             other => other,
         })?;
-        let reply = self.call_on(connection, &ENQUEUE, script_keys, args).await?;
-        decode(&reply, &order).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
+        let sent = Instant::now();
+        let reply = self.call_on(connection, &ENQUEUE, script_keys, args).await;
+        let carried = jobs.iter().map(NewJob::weight).sum();
+        self.outgoing().observe(carried, sent.elapsed(), connection.command_timeout(), &reply);
+        decode(&reply?, &order).ok_or_else(|| Error::corrupt(format!("the reply of {}", ENQUEUE.name)))
     }
-}
-
-/// How many of the first jobs, given the bytes of each, one call may carry: at least one.
-pub(crate) fn fitting(weights: impl ExactSizeIterator<Item = usize>) -> usize {
-    let jobs = weights.len().min(MAX_BATCH);
-    let mut bytes = 0;
-    let too_much = weights.take(jobs).position(|weight| {
-        bytes += weight;
-        bytes > MAX_CALL_BYTES
-    });
-    too_much.unwrap_or(jobs).max(1)
 }
 
 /// Place and holder of each job that was not stored; all others were.
@@ -246,6 +235,6 @@ fn decode(reply: &[Value], order: &[usize]) -> Option<Vec<Enqueued>> {
 }
 
 /// 128 bits, 22 characters.
-fn short_hash(hash: Sha256) -> String {
+pub(crate) fn short_hash(hash: Sha256) -> String {
     BASE64URL_NOPAD.encode(&hash.finalize()[..16])
 }

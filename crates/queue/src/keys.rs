@@ -255,7 +255,8 @@ impl QueueKeys {
         format!("{}idem:{key}", self.base)
     }
 
-    /// Channel: a kind's earliest due time got earlier; the message is that due time.
+    /// Channel: a kind's earliest due time got earlier; the message is that due time. Or a claim took
+    /// all that was due; the message begins with `=`, see `wakeup.rs`.
     pub(crate) fn wake_channel(&self) -> String {
         self.name("wake")
     }
@@ -263,6 +264,11 @@ impl QueueKeys {
     /// Channel: jobs finished; the message is their ids.
     pub(crate) fn finished_channel(&self) -> String {
         self.name("finished")
+    }
+
+    /// Channel: a worker has swept the queue; the message is its id.
+    pub(crate) fn swept_channel(&self) -> String {
+        self.name("swept")
     }
 
     /// Channel: an active job is to be cancelled; the message is its id.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::{Key, Value};
+use futures_util::future::join_all;
 
-use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
 use crate::fencing::{Lease, LeaseRef};
@@ -26,20 +26,21 @@ pub struct Settlement {
 enum Outcome {
     Complete {
         retention: Duration,
-        history: History,
+        /// None: the job is removed.
+        state: Option<Value>,
     },
     Retry {
         backoff: Duration,
-        history: History,
+        state: Value,
     },
     Bury {
-        history: History,
+        state: Value,
     },
     Release {
         /// None: due when it was.
         delay: Option<Duration>,
-        /// None: it was not started.
-        history: Option<History>,
+        /// Who ran it; empty: it was not started.
+        state: Value,
     },
 }
 
@@ -56,6 +57,11 @@ pub enum Verdict {
     Stale,
 }
 
+/// Bytes of an id and a token in a call, roughly.
+pub(crate) const LEASE_WEIGHT: usize = 64;
+
+type Answer = Result<Vec<Verdict>, Error>;
+
 /// The result of [`Client::settle`].
 #[derive(Debug, Default)]
 pub struct Settled {
@@ -66,34 +72,44 @@ pub struct Settled {
     pub error: Option<Error>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a settlement uses its job's history up")]
 impl Lease {
     pub fn complete(self, retention: Duration, history: History) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Complete { retention, history } }
+        let state = (!retention.is_zero()).then(|| self.state(&history));
+        Settlement { lease: self, outcome: Outcome::Complete { retention, state } }
     }
 
     pub fn retry(self, backoff: Duration, history: History) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Retry { backoff, history } }
+        let state = self.state(&history);
+        Settlement { lease: self, outcome: Outcome::Retry { backoff, state } }
     }
 
     pub fn bury(self, history: History) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Bury { history } }
+        let state = self.state(&history);
+        Settlement { lease: self, outcome: Outcome::Bury { state } }
     }
 
     /// Hands back a job that was not started, unspent and due again after `delay`.
     pub fn release(self, delay: Duration) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), history: None } }
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), state: "".into() } }
     }
 
     /// Hands back a job whose run was interrupted, unspent and due again after `delay`. Where somebody asked to
     /// cancel it, it ends here, and `history` says who ran it ([`History::finished_with`]).
     pub fn release_run(self, delay: Duration, history: History) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), history: Some(history) } }
+        let state = self.state(&history);
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), state } }
     }
 
     /// Hands back a job that was not started, unspent and due when it was: it keeps its place among
     /// those that wait.
     pub fn hand_back(self) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: None, history: None } }
+        Settlement { lease: self, outcome: Outcome::Release { delay: None, state: "".into() } }
+    }
+
+    /// What is kept of the job's past. Cheap to clone: a settlement may be sent more than once.
+    fn state(&self, history: &History) -> Value {
+        history.encode(self.token()).into()
     }
 }
 
@@ -141,15 +157,18 @@ impl Settlement {
     }
 
     /// What is kept of the job's past.
-    fn state(&self) -> Option<Value> {
+    fn state(&self) -> Option<&Value> {
         match &self.outcome {
-            Outcome::Complete { retention, .. } if retention.is_zero() => None,
-            Outcome::Release { history: None, .. } => Some("".into()),
-            Outcome::Release { history: Some(history), .. }
-            | Outcome::Complete { history, .. }
-            | Outcome::Retry { history, .. }
-            | Outcome::Bury { history } => Some(history.encode(self.lease.token()).into()),
+            Outcome::Complete { state, .. } => state.as_ref(),
+            Outcome::Retry { state, .. } | Outcome::Bury { state } | Outcome::Release { state, .. } => {
+                Some(state)
+            }
         }
+    }
+
+    /// Bytes that it takes of a call, roughly.
+    fn weight(&self) -> usize {
+        self.state().and_then(Value::as_bytes).map_or(0, <[u8]>::len) + LEASE_WEIGHT
     }
 }
 
@@ -182,18 +201,15 @@ pub(crate) fn back_or_cancelled(keys: &QueueKeys) -> Vec<Value> {
 }
 
 impl Client {
-    /// Settles jobs, in one call a queue and transition, all at the same time.
+    /// Settles jobs: the queues and the transitions at the same time, those of one transition in as
+    /// many calls, one after the other, as their size asks for.
     pub async fn settle(&self, mut settlements: Vec<Settlement>) -> Settled {
         settlements.sort_by(|a, b| (a.call(), a.group()).cmp(&(b.call(), b.group())));
-        let calls: Vec<_> = settlements
-            .chunk_by(|a, b| a.call() == b.call())
-            .flat_map(|same| same.chunks(MAX_BATCH))
-            .map(async |chunk| (chunk.len(), self.settle_call(chunk).await))
-            .collect();
-        let answers = futures_util::future::join_all(calls).await;
+        let alike = settlements.chunk_by(|a, b| a.call() == b.call());
+        let answers = join_all(alike.map(|alike| self.settle_alike(alike))).await;
         let mut settled = Settled::default();
         let mut settlements = settlements.into_iter();
-        for (n, answer) in answers {
+        for (n, answer) in answers.into_iter().flatten() {
             let chunk = settlements.by_ref().take(n);
             match answer {
                 Ok(verdicts) => settled.answered.extend(chunk.zip(verdicts)),
@@ -206,6 +222,33 @@ impl Client {
         settled
     }
 
+    /// Settles jobs of one queue and one transition. Each answer is that of so many of them.
+    async fn settle_alike(&self, mut rest: &[Settlement]) -> Vec<(usize, Answer)> {
+        let mut answers = Vec::new();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(self.outgoing().fitting(rest.iter().map(Settlement::weight)));
+            let answer = self.settle_call(now).await;
+            rest = later;
+            match answer {
+                Err(error) if error.is_silence() => {
+                    answers.push((now.len() + later.len(), Err(error)));
+                    break;
+                }
+                // A key of one kind is broken, perhaps: the others are settled without it.
+                Err(Error::Corrupt(_))
+                    if now.iter().any(|other| other.lease.kind() != now[0].lease.kind()) =>
+                {
+                    let kinds = now.chunk_by(|a, b| a.lease.kind() == b.lease.kind());
+                    answers.extend(
+                        join_all(kinds.map(async |kind| (kind.len(), self.settle_call(kind).await))).await,
+                    );
+                }
+                answer => answers.push((now.len(), answer)),
+            }
+        }
+        answers
+    }
+
     /// Prolongs leases of one queue to `lease` from now.
     pub async fn extend(
         &self,
@@ -215,21 +258,25 @@ impl Client {
     ) -> Result<Vec<Verdict>, Error> {
         let keys = self.keys().queue(queue);
         let mut verdicts = Vec::with_capacity(leases.len());
-        for chunk in leases.chunks(MAX_BATCH) {
+        let mut rest = leases;
+        while !rest.is_empty() {
+            let (chunk, later) = rest.split_at(self.outgoing().fitting(rest.iter().map(|_| LEASE_WEIGHT)));
+            rest = later;
             let mut kinds = KindPlaces::default();
             let mut args = vec![millis(lease)];
             push_leases(&mut args, chunk.iter());
             args.extend(chunk.iter().map(|lease| kinds.place(&lease.kind)));
             let mut script_keys = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
             script_keys.extend(kinds.keys(&keys, &[Set::Lease]));
-            let reply = self.call(&EXTEND, script_keys, args).await?;
+            let carried = LEASE_WEIGHT * chunk.len();
+            let reply = self.call_with(carried, &EXTEND, script_keys, args).await?;
             verdicts.extend(decode_verdicts(&EXTEND, &reply, chunk.len())?);
         }
         Ok(verdicts)
     }
 
     /// All of one queue and one transition.
-    async fn settle_call(&self, group: &[Settlement]) -> Result<Vec<Verdict>, Error> {
+    async fn settle_call(&self, group: &[Settlement]) -> Answer {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         let keys = self.keys().queue(first.lease.queue());
         let transition = first.transition();
@@ -250,8 +297,9 @@ impl Client {
             script_keys.extend(kinds.keys(&keys, transition.sets));
         }
         args.extend(group.iter().filter_map(Settlement::delay));
-        args.extend(group.iter().filter_map(Settlement::state));
-        let reply = self.call(transition.script, script_keys, args).await?;
+        args.extend(group.iter().filter_map(Settlement::state).cloned());
+        let carried = group.iter().map(Settlement::weight).sum();
+        let reply = self.call_with(carried, transition.script, script_keys, args).await?;
         decode_verdicts(transition.script, &reply, group.len())
     }
 }

@@ -11,6 +11,7 @@
 
 mod access;
 mod audit;
+mod budget;
 mod claim;
 mod client;
 mod clients;
@@ -25,6 +26,7 @@ mod error;
 mod fencing;
 mod greet;
 mod id;
+mod inbox;
 mod instant;
 mod kept;
 mod keys;
@@ -40,10 +42,13 @@ mod silence;
 mod storing;
 mod subscribe;
 mod trim;
+mod unanswered;
 mod unreadable;
+mod wakeup;
 mod workers;
 
 pub use audit::{Audit, Finding, Repaired, Wrong};
+pub use budget::Budget;
 pub use claim::{Claim, ClaimOptions, Claimed};
 pub use client::Client;
 pub use connection::Connection;
@@ -51,6 +56,7 @@ pub use enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
 pub use error::{Error, RefusalCode};
 pub use fencing::{ExpiredLease, FencingToken, Lease, LeaseRef};
 pub use id::{InvalidId, JobId, WorkerId};
+pub use inbox::Mail;
 pub use kept::{MAX_FINISHED, MAX_FINISHED_BYTES};
 pub use lease::{Settled, Settlement, Verdict};
 pub use operate::{Moved, Operated, Operation};
@@ -59,8 +65,10 @@ pub use reap::{Expired, ExpiredLeases, Reaped};
 pub use record::{Durability, Failure, FailureCause, History, Record, Run, WorkerRef};
 pub use sample::Sampler;
 pub use server::ServerFacts;
-pub use subscribe::{Finished, Wakeups};
+pub use subscribe::{Finished, Notices};
+pub use unanswered::Unanswered;
 pub use unreadable::{PutBack, Unreadable};
+pub use wakeup::{Announcement, Drained, Heard, KindSet, Wakeups};
 pub use workers::{Departure, Fate, Registration, WorkerRequest, WorkerState};
 
 /// Ids a script call may touch at most: far below what Lua's `unpack` takes.

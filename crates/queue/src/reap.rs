@@ -9,7 +9,9 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::fencing::{ExpiredLease, FencingToken, LeaseRef};
 use crate::keys::Set;
-use crate::lease::{KindPlaces, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases};
+use crate::lease::{
+    KindPlaces, LEASE_WEIGHT, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases,
+};
 use crate::record::{History, Run, WorkerRef};
 use crate::scripts::{EXPIRED, REAP};
 use crate::unreadable::Unreadable;
@@ -57,7 +59,8 @@ impl Client {
         let kinds = self.kinds_of(queue).await?;
         let mut script_keys: Vec<Key> = vec![keys.active().into(), keys.state().into()];
         script_keys.extend(kinds.iter().map(|kind| Key::from(keys.set(kind, Set::Lease))));
-        let reply = self.call(&EXPIRED, script_keys, vec![LOOKED_AT.into(), millis(lease)]).await?;
+        let args = vec![LOOKED_AT.into(), millis(lease), (self.incoming().bytes() as i64).into()];
+        let reply = self.call(&EXPIRED, script_keys, args).await?;
         let now = reply[0].as_i64().unwrap_or_default();
         let mut expired = ExpiredLeases::default();
         for job in reply[1..].chunks_exact(4) {
@@ -77,17 +80,24 @@ impl Client {
     pub async fn reap(&self, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
         let keys = self.keys().queue(queue);
         let mut verdicts = Vec::with_capacity(jobs.len());
-        for chunk in jobs.chunks(crate::MAX_BATCH) {
+        let states: Vec<String> = jobs.iter().map(|job| job.history.encode(REAPED)).collect();
+        let (mut jobs, mut states) = (jobs, &*states);
+        while !jobs.is_empty() {
+            let weights = states.iter().map(|state| state.len() + LEASE_WEIGHT);
+            let fitting = self.outgoing().fitting(weights.clone());
+            let carried = weights.take(fitting).sum();
+            let (chunk, of_chunk) = (&jobs[..fitting], &states[..fitting]);
+            (jobs, states) = (&jobs[fitting..], &states[fitting..]);
             let mut kinds = KindPlaces::default();
             let mut args = back_or_cancelled(&keys);
             push_leases(&mut args, chunk.iter().map(|job| &job.lease.0));
             args.extend(chunk.iter().map(|job| kinds.place(job.lease.kind())));
             args.extend(chunk.iter().map(|job| job.due_after.map_or(Value::Integer(-1), millis)));
-            args.extend(chunk.iter().map(|job| Value::from(job.history.encode(REAPED))));
+            args.extend(of_chunk.iter().map(Value::from));
             let mut script_keys =
                 vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
             script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due, Set::Dead, Set::Cancelled]));
-            let reply = self.call(&REAP, script_keys, args).await?;
+            let reply = self.call_with(carried, &REAP, script_keys, args).await?;
             verdicts.extend(decode_verdicts(&REAP, &reply, chunk.len())?);
         }
         Ok(verdicts)

@@ -96,7 +96,7 @@ pub struct History {
     /// Runs that took their worker's process with them. They spend no attempt.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub crashes: u32,
-    /// The last [`History::KEPT`] runs that did not succeed, oldest first.
+    /// The first run that did not succeed and the last ones, oldest first: [`History::KEPT`] at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
     /// The last run of a job that has finished.
@@ -157,8 +157,10 @@ const STARTED_OVER: char = '*';
 impl History {
     /// Failures kept of a job.
     pub const KEPT: usize = 10;
-    /// Bytes kept of an error's text.
+    /// Bytes kept of the text of an error: of the first one and of the last two.
     pub const MAX_ERROR: usize = 2_000;
+    /// Bytes kept of the text of the errors between these.
+    pub const MAX_OLD_ERROR: usize = 200;
 
     /// The attempt that a run starting now is, counted from 1.
     pub fn next_attempt(&self) -> u32 {
@@ -175,7 +177,11 @@ impl History {
         self.failures.push(failure);
         self.started_over = false;
         let excess = self.failures.len().saturating_sub(Self::KEPT);
-        self.failures.drain(..excess);
+        self.failures.drain(1..=excess);
+        let last_two = self.failures.len().saturating_sub(2).max(1);
+        for old in &mut self.failures[1..last_two] {
+            old.error.truncate(start_of(&old.error, Self::MAX_OLD_ERROR).len());
+        }
         self
     }
 
@@ -234,12 +240,18 @@ impl History {
 impl Failure {
     /// Cuts the error's text to what is kept.
     pub fn new(cause: FailureCause, error: &str, run: Run, finished: i64) -> Self {
-        let mut end = error.len().min(History::MAX_ERROR);
-        while !error.is_char_boundary(end) {
-            end -= 1;
-        }
-        Failure { cause, error: error[..end].to_owned(), run, finished, redriven: false }
+        let error = start_of(error, History::MAX_ERROR).to_owned();
+        Failure { cause, error, run, finished, redriven: false }
     }
+}
+
+/// At most so many bytes, and whole characters.
+fn start_of(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
@@ -272,13 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_spends_no_attempt_and_only_the_last_failures_are_kept() {
+    fn a_crash_spends_no_attempt_and_only_the_first_failure_and_the_last_are_kept() {
         let mut history = History::default();
         for n in 1..=12 {
             history = history.with_failure(Failure::new(FailureCause::Error, "no", run(n), 3));
         }
         history = history.with_failure(Failure::new(FailureCause::Crash, "gone", run(13), 3));
         assert_eq!((history.failed, history.crashes, history.failures.len()), (12, 1, History::KEPT));
+        let kept: Vec<u32> = history.failures.iter().map(|failure| failure.run.attempt).collect();
+        assert_eq!(kept, [1, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
         let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
         assert!(entry.starts_with("1700 42 1 {"));
         assert_eq!(History::decode(&entry).unwrap(), (Some(1700), history));
@@ -302,6 +316,21 @@ mod tests {
         let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
         let (_, read) = History::decode(&entry.replace("\"crash\"", "\"meltdown\"")).unwrap();
         assert_eq!((read.crashes, read.failures[0].cause), (1, FailureCause::Unknown));
+    }
+
+    #[test]
+    fn of_many_long_errors_the_first_and_the_last_two_are_kept_whole() {
+        let mut history = History::default();
+        for n in 1..=30 {
+            history = history.with_failure(Failure::new(FailureCause::Error, &"x".repeat(20_000), run(n), 3));
+            let lengths: Vec<usize> = history.failures.iter().map(|failure| failure.error.len()).collect();
+            for (place, length) in lengths.iter().enumerate() {
+                let is_whole = place == 0 || place + 2 >= lengths.len();
+                let expected = if is_whole { History::MAX_ERROR } else { History::MAX_OLD_ERROR };
+                assert_eq!(*length, expected, "{lengths:?}");
+            }
+        }
+        assert!(history.encode(FencingToken::new(42)).len() < 10_000);
     }
 
     #[test]

@@ -53,6 +53,7 @@ scripts! {
     SAMPLE "sample",
     SET_ASIDE "set_aside",
     TRIM "trim",
+    UNANSWERED "unanswered",
     UNREGISTER "unregister",
 }
 

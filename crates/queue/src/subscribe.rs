@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::Message;
@@ -16,11 +15,13 @@ use crate::client::Client;
 use crate::clients::Listener;
 use crate::connection::Connection;
 use crate::echo::{self, Echo};
-use crate::id::JobId;
+use crate::id::{JobId, WorkerId};
+use crate::inbox::{Inbox, Mail};
+use crate::wakeup::{KindSet, Wakeups};
 
-/// Wake-ups of a worker: the earliest due time that it was told of and has not looked at.
-pub struct Wakeups {
-    wake: Arc<Wake>,
+/// Waits for messages that name what somebody asked of a worker or of a job, or what a worker did.
+pub struct Notices {
+    inbox: Arc<Inbox>,
 }
 
 /// Tells when a job may have finished: [`Finished::changed`], then look at the job.
@@ -31,32 +32,41 @@ pub struct Finished {
     requests: mpsc::UnboundedSender<Request>,
 }
 
-pub(crate) struct Wake {
-    earliest: AtomicI64,
-    notify: Notify,
-}
-
-const NOTHING: i64 = i64::MAX;
-/// Told when something may have been missed: due since for ever, so look at once.
-const AT_ONCE: i64 = i64::MIN;
-
 impl Client {
-    /// Subscribes to the wake-ups of these queues; the first comes once the subscription stands.
-    pub fn wakeups(&self, queues: &[Arc<str>]) -> Wakeups {
-        self.listen(queues.iter().map(|queue| self.keys().queue(queue).wake_channel()).collect())
+    /// Subscribes to what is heard of these queues, for a worker of these kinds. The first message
+    /// comes once the subscription is there.
+    pub fn wakeups(&self, queues: &[Arc<str>], kinds: &KindSet) -> Wakeups {
+        let channels = queues.iter().map(|queue| self.keys().queue(queue).wake_channel());
+        Wakeups { inbox: self.listen(channels.collect()), kinds: kinds.clone() }
     }
 
-    /// Subscribes to what is asked of workers of these queues: to cancel a job, to go quiet, to
-    /// stop. Each is a hint that the next heartbeat has something to hear.
-    pub fn requests(&self, queues: &[Arc<str>]) -> Wakeups {
+    /// Subscribes to what is asked of workers of these queues: to cancel a job (its id), to go quiet
+    /// or to stop (the worker's id). The worker that it concerns learns the rest by a heartbeat.
+    pub fn requests(&self, queues: &[Arc<str>]) -> Notices {
         let cancel = queues.iter().map(|queue| self.keys().queue(queue).cancel_channel());
-        self.listen(cancel.chain([self.keys().workers_channel()]).collect())
+        Notices { inbox: self.listen(cancel.chain([self.keys().workers_channel()]).collect()) }
     }
 
-    fn listen(&self, channels: Vec<String>) -> Wakeups {
-        let wake = Arc::new(Wake { earliest: AtomicI64::new(NOTHING), notify: Notify::new() });
+    /// Subscribes to the sweeps of a queue: a message tells that a worker has just made one (its id).
+    pub fn sweeps(&self, queue: &str) -> Notices {
+        Notices { inbox: self.listen(vec![self.keys().queue(queue).swept_channel()]) }
+    }
+
+    /// Tells the other workers of a queue that this one has swept it. They sweep as well where that
+    /// does not reach them.
+    pub async fn tell_swept(&self, queue: &str, by: WorkerId) {
+        let channel = self.keys().queue(queue).swept_channel();
+        if let Ok(redis) = self.connection().reader()
+            && let Err(error) = redis.publish::<i64, _, _>(channel, by.to_string()).await
+        {
+            tracing::debug!(%error, queue, "the other workers do not hear of a sweep");
+        }
+    }
+
+    fn listen(&self, channels: Vec<String>) -> Arc<Inbox> {
+        let wake = Arc::new(Inbox::default());
         self.subscriptions().request(Request::Wake { channels, wake: wake.clone() });
-        Wakeups { wake }
+        wake
     }
 
     /// Watches a job. The first change is that the watch stands: look at the job after it.
@@ -76,23 +86,10 @@ impl Client {
     }
 }
 
-impl Wakeups {
-    /// Waits for a wake-up; gives the earliest due time (Unix ms) told since the last call.
-    pub async fn next(&self) -> i64 {
-        loop {
-            let earliest = self.wake.earliest.swap(NOTHING, Ordering::AcqRel);
-            if earliest != NOTHING {
-                return earliest;
-            }
-            self.wake.notify.notified().await;
-        }
-    }
-}
-
-impl Wake {
-    fn tell(&self, due: i64) {
-        self.earliest.fetch_min(due, Ordering::AcqRel);
-        self.notify.notify_one();
+impl Notices {
+    /// Waits until something is heard.
+    pub async fn next(&self) -> Mail {
+        self.inbox.next().await
     }
 }
 
@@ -115,7 +112,7 @@ impl Drop for Finished {
 pub(crate) enum Request {
     Wake {
         channels: Vec<String>,
-        wake: Arc<Wake>,
+        wake: Arc<Inbox>,
     },
     Watch {
         channel: String,
@@ -165,7 +162,7 @@ struct Desk {
     listener: Listener,
     echo: Arc<Echo>,
     /// By channel.
-    wakes: HashMap<String, Vec<Arc<Wake>>>,
+    wakes: HashMap<String, Vec<Arc<Inbox>>>,
     /// By channel, then by id. A channel without watchers is not subscribed to.
     watches: HashMap<String, HashMap<String, Vec<Arc<Notify>>>>,
 }
@@ -214,7 +211,7 @@ impl Desk {
                     self.wakes.entry(channel.clone()).or_default().push(wake.clone());
                 }
                 self.subscribe(channels).await;
-                wake.tell(AT_ONCE);
+                wake.put_missed();
             }
             Request::Watch { channel, id, notify } => {
                 if !self.watches.contains_key(&channel) {
@@ -253,9 +250,9 @@ impl Desk {
         if channel == self.echo.channel {
             self.echo.hear(message.value.as_u64().unwrap_or_default());
         } else if let Some(wakes) = self.wakes.get(channel) {
-            let due = message.value.as_i64().unwrap_or(AT_ONCE);
+            let message = message.value.as_string().unwrap_or_default();
             for wake in wakes {
-                wake.tell(due);
+                wake.put(message.clone());
             }
         } else if let Some(ids) = self.watches.get(channel) {
             let finished = message.value.as_str().unwrap_or_default();
@@ -266,7 +263,7 @@ impl Desk {
     }
 
     fn tell_everybody(&self) {
-        self.wakes.values().flatten().for_each(|wake| wake.tell(AT_ONCE));
+        self.wakes.values().flatten().for_each(|wake| wake.put_missed());
         self.watches.values().flat_map(HashMap::values).flatten().for_each(|watcher| watcher.notify_one());
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use atode_queue::{
-    Audit, ClaimOptions, Due, Finding, JobId, Operation, Reaped, Repaired, Settlement, State, Wrong,
+    Audit, ClaimOptions, Due, Finding, JobId, KindSet, Operation, Reaped, Repaired, Settlement, State, Wrong,
 };
 use support::{DEADLINE, HOUR, KIND, TestQueue, ids};
 
@@ -134,7 +134,7 @@ async fn a_queue_with_jobs_in_all_states_and_a_redis_without_any_are_in_order() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_in_no_set_is_due_now() {
     let test = start().await;
-    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue));
+    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue), &KindSet::default());
     wakeups.next().await;
     let id = test.enqueue(NOW).await;
     wakeups.next().await;

@@ -158,9 +158,7 @@ async fn an_id_without_a_record_is_removed_by_a_claim_and_counted() {
     }
     let after = test.enqueue(Due::At(15)).await;
     let claim = test.claim(3).await;
-    assert_eq!((ids(&claim.jobs), claim.without_record), (vec![before], 2));
-    let claim = test.claim(3).await;
-    assert_eq!((ids(&claim.jobs), claim.without_record), (vec![after], 1));
+    assert_eq!((ids(&claim.jobs), claim.without_record), (vec![before, after], 3));
     assert_eq!(test.count("ZCARD", &test.set_of(KIND, "due")), 0);
     test.check_invariants();
 }

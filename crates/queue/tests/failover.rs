@@ -29,13 +29,15 @@ async fn until_woken(test: &TestQueue) -> Duration {
     // Each earlier than all before: of others nobody is told.
     static DUE: AtomicI64 = AtomicI64::new(1_000_000_000);
     let start = Instant::now();
-    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue));
+    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue), &atode_queue::KindSet::default());
     eventually_async("a new job wakes a worker", DEADLINE, async || {
         let due = DUE.fetch_sub(1, Ordering::AcqRel);
         test.client.enqueue(test.new_job(Due::At(due))).await.ok()?;
-        tokio::time::timeout(Duration::from_millis(300), async { while wakeups.next().await != due {} })
-            .await
-            .ok()
+        tokio::time::timeout(Duration::from_millis(300), async {
+            while wakeups.next().await.due != Some(due) {}
+        })
+        .await
+        .ok()
     })
     .await;
     start.elapsed()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use atode_queue::{Client, Due, Error, NewJob, State};
+use atode_queue::{Client, Due, Error, KindSet, NewJob, State};
 use atode_testkit::{Proxy, RedisServer, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, ids};
 
@@ -135,7 +135,7 @@ async fn a_redis_that_is_down_at_the_start_is_told_at_once_and_used_when_it_come
     assert!(!test.client.connection().is_up());
     assert!(test.client.claim(&test.options(1)).await.is_err());
     assert!(test.client.job(std::slice::from_ref(&test.queue), test.client.new_id()).await.is_err());
-    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue));
+    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue), &KindSet::default());
     let connects = test.client.connection().connects();
     assert_eq!(*connects.borrow(), 0);
     redis.restart();
@@ -148,7 +148,7 @@ async fn a_redis_that_is_down_at_the_start_is_told_at_once_and_used_when_it_come
         due -= 1; // or it would be no news
         test.enqueue(Due::At(due)).await;
         let woken = tokio::time::timeout(Duration::from_millis(200), wakeups.next()).await;
-        woken.is_ok_and(|woken| woken == due).then_some(())
+        woken.is_ok_and(|woken| woken.due == Some(due)).then_some(())
     })
     .await;
     test.check_invariants();
@@ -208,7 +208,7 @@ async fn a_connection_that_leads_nowhere_is_left_though_it_is_used_all_the_time(
     let proxy = Proxy::start(test.redis.port());
     test.client = Client::open(&support::settings(proxy.port())).unwrap();
     test.connected_for_the(1).await;
-    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue));
+    let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue), &KindSet::default());
     test.enqueue_now().await;
     for _ in 0..2 {
         proxy.strand();
@@ -220,7 +220,7 @@ async fn a_connection_that_leads_nowhere_is_left_though_it_is_used_all_the_time(
             due -= 1; // or it would be no news
             test.enqueue(Due::At(due)).await;
             let woken = tokio::time::timeout(Duration::from_millis(200), wakeups.next()).await;
-            woken.is_ok_and(|woken| woken == due).then_some(())
+            woken.is_ok_and(|woken| woken.due == Some(due)).then_some(())
         })
         .await;
         test.claim(1_000).await;

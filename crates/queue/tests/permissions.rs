@@ -55,7 +55,7 @@ async fn all_of_it_runs_under_the_user_that_is_documented() {
     let facts = facts(&test).await;
     assert_eq!((facts.obstacle(), facts.warnings()), (None, vec![]));
 
-    let wakeups = client.wakeups(std::slice::from_ref(&test.queue));
+    let wakeups = client.wakeups(std::slice::from_ref(&test.queue), &atode_queue::KindSet::default());
     let next = async || tokio::time::timeout(DEADLINE, wakeups.next()).await.expect("a wake-up");
     next().await;
     let id = test.enqueue_now().await;
@@ -172,7 +172,8 @@ async fn a_user_without_channels_stores_jobs_once_and_is_told_the_rule() {
         );
 
         // Blind, a sleeping worker looks again within half a second.
-        let wakeups = test.client.wakeups(std::slice::from_ref(&test.queue));
+        let wakeups =
+            test.client.wakeups(std::slice::from_ref(&test.queue), &atode_queue::KindSet::default());
         let start = Instant::now();
         for _ in 0..4 {
             tokio::time::timeout(DEADLINE, wakeups.next()).await.expect("a look");

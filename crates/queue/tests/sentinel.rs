@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
-use atode_queue::{ClaimOptions, Claimed, Client, Due, Error, JobId, NewJob, Settlement, Verdict, Wakeups};
+use atode_queue::{
+    ClaimOptions, Claimed, Client, Due, Error, JobId, KindSet, NewJob, Settlement, Verdict, Wakeups,
+};
 use atode_testkit::{RedisSentinel, RedisServer, eventually_async};
 use support::{HOUR, KIND, LEASE};
 
@@ -71,6 +73,7 @@ impl Stand {
             lease: LEASE,
             holder: &self.holder,
             suspects: 1,
+            announcement: None,
         };
         let jobs = self.client.claim(&options).await.expect("claimed").jobs;
         let ids = support::ids(&jobs);
@@ -88,7 +91,7 @@ impl Stand {
             due -= 1; // or it would be no news
             self.enqueue(Due::At(due)).await.ok()?;
             let woken = tokio::time::timeout(Duration::from_millis(200), wakeups.next()).await;
-            woken.is_ok_and(|woken| woken == due).then_some(())
+            woken.is_ok_and(|woken| woken.due == Some(due)).then_some(())
         })
         .await;
     }
@@ -111,7 +114,7 @@ impl Stand {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_master_is_followed_by_its_replica_and_a_client_follows_unaided() {
     let stand = Stand::start().await;
-    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue));
+    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue), &KindSet::default());
     stand.until_woken(&wakeups).await;
     stand.claim_all().await;
     let before = stand.enqueue(NOW).await.expect("stored");
@@ -140,7 +143,7 @@ async fn a_killed_master_is_followed_by_its_replica_and_a_client_follows_unaided
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_master_is_left_for_its_replica_and_is_not_listened_to_when_it_wakes() {
     let stand = Stand::start().await;
-    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue));
+    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue), &KindSet::default());
     let first = stand.redis.master();
     stand.redis.wait_until_in_step();
     first.pause();
@@ -154,7 +157,7 @@ async fn a_silent_master_is_left_for_its_replica_and_is_not_listened_to_when_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_says_it_is_read_only_is_left_though_its_connections_stand() {
     let stand = Stand::start().await;
-    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue));
+    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue), &KindSet::default());
     stand.until_woken(&wakeups).await;
     stand.claim_all().await;
     let (first, second) = (stand.redis.master(), stand.redis.replica());
@@ -179,7 +182,7 @@ async fn a_client_that_starts_while_no_master_is_there_waits_for_the_next() {
     let redis = RedisSentinel::start();
     let killed = redis.kill_master().addr();
     let stand = Stand::open(redis);
-    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue));
+    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue), &KindSet::default());
     let start = Instant::now();
     let error = stand.enqueue(NOW).await.expect_err("nobody there");
     assert!(error.nothing_happened() && start.elapsed() < Duration::from_secs(1), "{error:?}");
@@ -192,7 +195,7 @@ async fn a_client_that_starts_while_no_master_is_there_waits_for_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_finds_the_master_by_whichever_sentinel_is_left() {
     let stand = Stand::start().await;
-    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue));
+    let wakeups = stand.client.wakeups(std::slice::from_ref(&stand.queue), &KindSet::default());
     for left in 0..stand.redis.sentinels().len() {
         let others = || stand.redis.sentinels().iter().enumerate().filter(move |(n, _)| *n != left);
         others().for_each(|(_, sentinel)| sentinel.kill());

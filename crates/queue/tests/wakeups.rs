@@ -7,17 +7,25 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Due, Finished, History, JobId, Reaped, Verdict, Wakeups};
+use atode_queue::{
+    Announcement, ClaimOptions, Drained, Due, Finished, Heard, History, JobId, KindSet, Reaped, Verdict,
+    Wakeups,
+};
 use atode_testkit::{Connection, eventually_async};
 use futures_util::FutureExt;
 use support::{DEADLINE, HOUR, INSTANT, KIND, TestQueue};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
-/// What `Wakeups` gives where something may have been missed.
+/// Stands for something that may have been missed.
 const AT_ONCE: i64 = i64::MIN;
 
 async fn next(wakeups: &Wakeups) -> i64 {
+    let heard = hear(wakeups).await;
+    if heard.missed { AT_ONCE } else { heard.due.expect("a due time") }
+}
+
+async fn hear(wakeups: &Wakeups) -> Heard {
     tokio::time::timeout(DEADLINE, wakeups.next()).await.expect("a wake-up in time")
 }
 
@@ -25,7 +33,7 @@ async fn next(wakeups: &Wakeups) -> i64 {
 /// connect that may come after it.
 async fn subscribed(test: &TestQueue, queues: &[&TestQueue]) -> Wakeups {
     let names: Vec<Arc<str>> = queues.iter().map(|queue| queue.queue.clone()).collect();
-    let wakeups = test.client.wakeups(&names);
+    let wakeups = test.client.wakeups(&names, &KindSet::default());
     assert_eq!(next(&wakeups).await, AT_ONCE, "a new subscription may have missed something");
     let mut probe = 0;
     while probe == 0 || next(&wakeups).await != probe {
@@ -155,13 +163,39 @@ async fn a_worker_hears_the_earliest_due_time_since_it_last_asked() {
 
     // Of several it gives the earliest, whichever came last. A second subscriber, asked behind the
     // first, tells when both have come.
-    let marker = test.client.wakeups(std::slice::from_ref(&other.queue));
+    let marker = test.client.wakeups(std::slice::from_ref(&other.queue), &KindSet::default());
     assert_eq!(next(&marker).await, AT_ONCE);
     test.enqueue(Due::At(base - 9)).await;
     other.enqueue(Due::At(base + 4)).await;
     assert_eq!(next(&marker).await, base + 4);
     assert_eq!(next(&wakeups).await, base - 9);
     assert!(wakeups.next().now_or_never().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_takes_all_that_is_due_tells_the_others_when_to_ask_and_who_asks_first() {
+    let test = TestQueue::start().await;
+    let wakeups = subscribed(&test, &[&test]).await;
+    let claim = async |limit, spare| {
+        let kinds = KindSet::default();
+        let announcement = Some(Announcement { kinds: &kinds, worker: test.worker.id, spare, workers: 7 });
+        test.client.claim(&ClaimOptions { announcement, ..test.options(limit) }).await.unwrap()
+    };
+    test.enqueue_many(3, NOW).await;
+    hear(&wakeups).await;
+    assert_eq!(claim(2, 9).await.listeners, None, "one job is still due: the others may have it");
+    let heard = async |next_due, watcher| {
+        assert_eq!(hear(&wakeups).await.drained, Some(Drained { next_due, watcher, workers: 7 }));
+    };
+    assert_eq!(claim(2, 9).await.listeners, Some(1));
+    heard(None, Some(test.worker.id)).await;
+    let later = test.now() + 1_000_000;
+    test.enqueue(Due::At(later)).await;
+    assert_eq!(hear(&wakeups).await.due, Some(later));
+    test.enqueue_now().await;
+    hear(&wakeups).await;
+    assert_eq!(claim(2, 1).await.jobs.len(), 1);
+    heard(Some(later), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

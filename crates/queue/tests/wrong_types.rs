@@ -100,9 +100,7 @@ enum Way {
 
 async fn assert_settles_nothing(way: Way, keys: &[&'static str]) {
     for (key, test) in queues(keys).await {
-        let test = test.with_kinds(&[KIND, "test:other"]);
-        test.enqueue_now().await;
-        test.enqueue_of("test:other", NOW).await;
+        test.enqueue_many(2, NOW).await;
         let jobs = test.claim(2).await.jobs;
         let settlements = jobs.into_iter().map(|job| match way {
             Way::Complete => job.lease.complete(HOUR, job.history),
@@ -119,6 +117,24 @@ async fn assert_settles_nothing(way: Way, keys: &[&'static str]) {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_other_kinds_are_settled_where_a_key_of_one_kind_is_broken() {
+    let test = TestQueue::start().await.with_kinds(&[KIND, "test:other"]);
+    let broken = test.enqueue_now().await;
+    let whole = test.enqueue_of("test:other", NOW).await;
+    let jobs = test.claim(2).await.jobs;
+    test.command(&["SET", &test.set("done"), "x"]);
+    let settlements = jobs.into_iter().map(|job| job.lease.complete(HOUR, job.history)).collect();
+    let settled = test.client.settle(settlements).await;
+    let ids = |settled: &[atode_queue::Settlement]| {
+        settled.iter().map(|settlement| settlement.lease().id()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&settled.unanswered), [broken]);
+    assert_eq!(settled.answered.len(), 1);
+    assert_eq!(test.state(whole).await, State::Completed);
+    assert!(settled.error.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

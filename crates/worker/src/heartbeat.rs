@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use atode_queue::{Error, LeaseRef, Registration, Verdict, WorkerRequest, WorkerState};
+use atode_queue::{
+    Error, JobId, LeaseRef, Mail, Registration, Verdict, WorkerId, WorkerRequest, WorkerState,
+};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -15,8 +17,8 @@ use crate::worker::Worker;
 /// Between two beats that somebody's requests cause.
 const REQUESTS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Beats every sixth of a lease, at once after each connect, and soon after somebody asked
-/// something of workers.
+/// Beats every sixth of a lease, at once after each connect, and soon after somebody asked something of
+/// this worker or of a job that it holds.
 pub(crate) async fn run(worker: Arc<Worker>) {
     let queues: Vec<Arc<str>> = worker.settings.queues.keys().cloned().collect();
     let mut connects = worker.client.connection().connects();
@@ -24,10 +26,15 @@ pub(crate) async fn run(worker: Arc<Worker>) {
     loop {
         beat(&worker).await;
         let next = Instant::now() + worker.settings.heartbeat();
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            _ = connects.changed() => {}
-            _ = requests.next() => tokio::time::sleep(REQUESTS_INTERVAL).await,
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => break,
+                _ = connects.changed() => break,
+                mail = requests.next() => if worker.is_concerned(&mail) {
+                    tokio::time::sleep(REQUESTS_INTERVAL).await;
+                    break;
+                }
+            }
         }
     }
 }
@@ -47,7 +54,7 @@ async fn beat(worker: &Worker) {
         Err(error) => {
             // What a person has to mend lasts, and must not hold up the recovery of jobs.
             if !matches!(error, Error::Corrupt(_)) {
-                worker.missed_beat.store(true, Ordering::Release);
+                worker.missed_beats.fetch_add(1, Ordering::AcqRel);
             }
             tracing::debug!(%error, "the registration cannot be renewed now");
         }
@@ -99,6 +106,15 @@ fn lost(job: &Running) {
 }
 
 impl Worker {
+    /// Whether a request is for this worker: to stop or to go quiet, or to cancel a job that it holds.
+    fn is_concerned(&self, mail: &Mail) -> bool {
+        let concerns = |id: &String| {
+            id.parse().is_ok_and(|id: WorkerId| id == self.me.id)
+                || id.parse().is_ok_and(|id: JobId| self.slots.holds(id))
+        };
+        mail.missed || mail.messages.iter().any(concerns)
+    }
+
     pub(crate) fn registration(&self) -> Registration {
         Registration {
             worker: (*self.me).clone(),

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Kind;
 use atode_queue::{FencingToken, History, JobId, Lease, LeaseRef, Run};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+
+use crate::shares::Shares;
 
 /// A longer timeout is none: so far away, `Instant` might end.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -21,8 +23,7 @@ pub(crate) struct Slots {
     claimed: AtomicUsize,
     /// Jobs that have left their slot, ever.
     ended: AtomicU64,
-    /// Told when a job has, or waits for none any more.
-    freed: Notify,
+    shares: Shares,
     numbers: AtomicU64,
     jobs: Mutex<HashMap<u64, Arc<Running>>>,
 }
@@ -78,13 +79,14 @@ pub(crate) struct Entry {
 }
 
 impl Slots {
-    pub(crate) fn new(size: usize) -> Arc<Self> {
+    /// With the weights of the queues that share them.
+    pub(crate) fn new(size: usize, weights: impl Iterator<Item = u32>) -> Arc<Self> {
         Arc::new(Slots {
             size,
             free: Arc::new(Semaphore::new(size)),
             claimed: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
-            freed: Notify::new(),
+            shares: Shares::new(size, weights),
             numbers: AtomicU64::new(0),
             jobs: Mutex::default(),
         })
@@ -108,9 +110,9 @@ impl Slots {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Waits until a job ends; returns at once where one did since the last call.
-    pub(crate) async fn freed(&self) {
-        self.freed.notified().await;
+    /// How the queues share the slots.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     pub(crate) fn enter(self: &Arc<Self>, kind: Arc<Kind>, run: Run, max_retries: u32, held: Held) -> Entry {
@@ -137,6 +139,11 @@ impl Slots {
 
     pub(crate) fn all(&self) -> Vec<Arc<Running>> {
         self.table().values().cloned().collect()
+    }
+
+    /// Whether the worker holds this job.
+    pub(crate) fn holds(&self, id: JobId) -> bool {
+        self.table().values().any(|job| job.id == id)
     }
 
     pub(crate) fn has_suspect(&self) -> bool {
@@ -176,7 +183,7 @@ impl Drop for Entry {
         if self.job.has_started() {
             self.slots.ended.fetch_add(1, Ordering::AcqRel);
         }
-        self.slots.freed.notify_one();
+        self.slots.shares.freed();
     }
 }
 

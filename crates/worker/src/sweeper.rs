@@ -1,5 +1,6 @@
-//! Recovers jobs whose lease ran out, and removes finished ones whose retention is over: for all
-//! kinds of this worker's queues, known here or not. Every worker does; doing it twice is harmless.
+//! Recovers a queue's jobs whose lease ran out, and removes finished ones whose retention is over: of all
+//! kinds, known here or not. Any worker of the queue does it, and tells the others, which wait again
+//! then; doing it twice is harmless.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Backoff;
 use atode_queue::{
-    Error, Expired, ExpiredLeases, Failure, FailureCause, Fate, PutBack, Reaped, Verdict, WorkerId,
+    Error, Expired, ExpiredLeases, Failure, FailureCause, Fate, Notices, PutBack, Reaped, Verdict, WorkerId,
 };
 use tokio::sync::watch;
 
@@ -30,48 +31,59 @@ const RECONNECT: Duration = Duration::from_secs(2);
 struct Caution {
     connects: watch::Receiver<u64>,
     seen: Option<(i64, Instant)>,
+    missed_beats: u64,
     until: Instant,
 }
 
-pub(crate) async fn run(worker: Arc<Worker>) {
+pub(crate) async fn run(worker: Arc<Worker>, queue: Arc<str>) {
     let connects = worker.client.connection().connects();
-    let mut caution = Caution { connects, seen: None, until: Instant::now() };
+    let mut caution = Caution { connects, seen: None, missed_beats: 0, until: Instant::now() };
+    let sweeps = worker.client.sweeps(&queue);
     loop {
-        tokio::time::sleep(INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
+        let interval = INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+        let another_one = tokio::time::timeout(interval, sweep_of_another(&worker, &sweeps)).await;
         if !worker.client.connection().is_up() {
             continue;
         }
-        for queue in worker.settings.queues.keys() {
-            if let Err(error) = sweep(&worker, queue, &mut caution).await {
-                tracing::debug!(%queue, %error, "no sweep now");
-                // A frozen Redis, or one that refuses writes, is away without a new connect.
-                if !matches!(error, Error::Corrupt(_)) {
-                    caution.wait(&worker, "Redis was away");
-                }
+        if another_one.is_ok() {
+            caution.look_at(&worker, worker.client.now());
+            continue;
+        }
+        if let Err(error) = sweep(&worker, &queue, &mut caution).await {
+            tracing::debug!(%queue, %error, "no sweep now");
+            // A frozen Redis, or one that refuses writes, is away without a new connect.
+            if !matches!(error, Error::Corrupt(_)) {
+                caution.wait(&worker, "Redis was away");
             }
         }
     }
 }
 
+async fn sweep_of_another(worker: &Worker, sweeps: &Notices) {
+    let ours = worker.me.id.to_string();
+    while !sweeps.next().await.messages.iter().any(|swept_by| *swept_by != ours) {}
+}
+
 async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Result<(), Error> {
     // Finished jobs that cannot be trimmed are no reason to leave dead workers' jobs lying.
     let trimmed = worker.client.trim(queue).await;
+    // Behind an answer of Redis, whose clock may have been set.
     caution.look_at(worker, worker.client.now());
-    if worker.missed_beat.swap(false, Ordering::AcqRel) {
-        caution.wait(worker, "Redis took no heartbeats");
+    if Instant::now() < caution.until {
+        return trimmed.map(drop);
     }
-    if Instant::now() >= caution.until {
-        let mut put_back = PutBack::default();
-        let recovered = recover_all(worker, queue, &mut put_back).await;
-        if !put_back.is_none() {
-            tracing::error!(
-                %queue, jobs = put_back.recovered, removed = put_back.removed,
-                "nothing readable says who held these leases: jobs run again, what is no job is removed from the lease set; was Redis edited by hand?"
-            );
-        }
-        recovered?;
+    let mut put_back = PutBack::default();
+    let recovered = recover_all(worker, queue, &mut put_back).await;
+    if !put_back.is_none() {
+        tracing::error!(
+            %queue, jobs = put_back.recovered, removed = put_back.removed,
+            "nothing readable says who held these leases: jobs run again, what is no job is removed from the lease set; was Redis edited by hand?"
+        );
     }
-    trimmed.map(drop)
+    recovered?;
+    trimmed?;
+    worker.client.tell_swept(queue, worker.me.id).await;
+    Ok(())
 }
 
 async fn recover_all(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> Result<(), Error> {
@@ -163,6 +175,10 @@ impl Caution {
         if self.connects.has_changed().is_ok_and(|changed| changed) {
             self.connects.mark_unchanged();
             self.wait(worker, "connected to Redis");
+        }
+        let missed = worker.missed_beats.load(Ordering::Acquire);
+        if std::mem::replace(&mut self.missed_beats, missed) != missed {
+            self.wait(worker, "Redis took no heartbeats");
         }
         let now = Instant::now();
         if let Some((redis_then, then)) = self.seen.replace((redis_now, now)) {

@@ -1,22 +1,24 @@
 //! The parts of a worker and what they share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use atode_jobs::Registry;
-use atode_queue::{Client, Departure, Error, Sampler, Settlement, WorkerId, WorkerRef};
+use atode_queue::{Client, Departure, Sampler, Settlement, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::execute::Order;
 use crate::metrics::Metrics;
 use crate::running::Slots;
+use crate::served::Served;
 use crate::settings::Settings;
 use crate::{claimer, execute, heartbeat, monitor, probe, settler, shutdown, sweeper};
 
@@ -44,13 +46,10 @@ pub struct Worker {
     pub(crate) stopping: CancellationToken,
     /// Cancelled: claim no more, but live on.
     pub(crate) quiet: CancellationToken,
-    settlements: mpsc::UnboundedSender<Settlement>,
-    pub(crate) unsettled: AtomicUsize,
-    /// Told when results were stored.
-    pub(crate) settled: Notify,
-    failing: AtomicBool,
-    /// A heartbeat failed since the sweeper looked: other workers' may have failed, too.
-    pub(crate) missed_beat: AtomicBool,
+    /// By queue.
+    pub(crate) served: BTreeMap<Arc<str>, Arc<Served>>,
+    /// Heartbeats that failed: those of other workers may have failed, too.
+    pub(crate) missed_beats: AtomicU64,
 }
 
 /// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start
@@ -74,7 +73,9 @@ pub async fn run(
         pid: std::process::id(),
         build: settings.build.clone(),
     });
-    let (settlements, results) = mpsc::unbounded_channel();
+    let queues = settings.queues.keys().enumerate().map(|(place, queue)| Served::new(queue.clone(), place));
+    let (all_served, all_results): (Vec<_>, Vec<_>) =
+        queues.map(|(served, results)| (Arc::new(served), results)).unzip();
     let (async_jobs, async_line) = mpsc::unbounded_channel();
     let (blocking_jobs, blocking_line) = mpsc::unbounded_channel();
     let kind_names: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
@@ -82,7 +83,7 @@ pub async fn run(
         metrics: Metrics::new(&settings, &registry),
         sampler: Sampler::start(&client, settings.queues.keys().cloned(), &kind_names),
         kind_names,
-        slots: Slots::new(settings.concurrency),
+        slots: Slots::new(settings.concurrency, settings.queues.values().copied()),
         handlers: handlers.handle().clone(),
         async_jobs,
         blocking_jobs,
@@ -91,11 +92,8 @@ pub async fn run(
         started_at: Timestamp::now(),
         stopping: stop,
         quiet: CancellationToken::new(),
-        settlements,
-        unsettled: AtomicUsize::new(0),
-        settled: Notify::new(),
-        failing: AtomicBool::new(false),
-        missed_beat: AtomicBool::new(false),
+        served: all_served.iter().map(|served| (served.queue.clone(), served.clone())).collect(),
+        missed_beats: AtomicU64::new(0),
         me,
         settings,
         registry,
@@ -113,17 +111,24 @@ pub async fn run(
     let introduction = tokio::spawn(introduce(worker.clone()));
     let mut parts = JoinSet::new();
     parts.spawn(server.map(|_| "the health checks"));
-    parts.spawn(settler::run(worker.clone(), results).map(|()| "the settler"));
     parts.spawn(handlers.spawn(execute::line(worker.clone(), async_line)).map(|_| "the line of async jobs"));
     parts.spawn(execute::line(worker.clone(), blocking_line).map(|()| "the line of blocking jobs"));
     parts.spawn(heartbeat::run(worker.clone()).map(|()| "the heartbeat"));
     parts.spawn(monitor::run(worker.clone()).map(|()| "the monitor"));
-    parts.spawn(sweeper::run(worker.clone()).map(|()| "the sweeper"));
+    let mut claims = JoinSet::new();
+    for (served, results) in all_served.into_iter().zip(all_results) {
+        parts.spawn(settler::run(worker.clone(), served.clone(), results).map(|()| "a settler"));
+        parts.spawn(sweeper::run(worker.clone(), served.queue.clone()).map(|()| "a sweeper"));
+        claims.spawn(claimer::run(worker.clone(), served));
+    }
     let ended = tokio::select! {
-        () = claimer::run(worker.clone()) => {
-            shutdown::drain(&worker).await;
-            Ok(())
-        }
+        ended = all(&mut claims) => match ended {
+            Ok(()) => {
+                shutdown::drain(&worker).await;
+                Ok(())
+            }
+            Err(panic) => Err(anyhow!("a claim loop ended: {panic}")),
+        },
         // None of them does but by a panic. Without one of them jobs would be stuck or run twice.
         Some(part) = parts.join_next() => Err(anyhow!("a part of the worker ended: {part:?}")),
     };
@@ -134,6 +139,13 @@ pub async fn run(
     shutdown::unregister(&worker, departure).await;
     handlers.shutdown_background();
     ended
+}
+
+async fn all(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
 }
 
 /// Says, once Redis is there, which other workers are at these queues and what endangers jobs.
@@ -164,31 +176,14 @@ async fn introduce(worker: Arc<Worker>) {
 }
 
 impl Worker {
+    /// The result will be stored, in a batch with others of its queue.
     pub(crate) fn settle(&self, settlement: Settlement) {
-        self.unsettled.fetch_add(1, Ordering::AcqRel);
-        // The receiver lives until the jobs have ended.
-        let _ = self.settlements.send(settlement);
+        let served = self.served.get(settlement.lease().queue());
+        served.expect("jobs come from the queues that are served").settle(settlement);
     }
 
+    /// Results that are not stored yet.
     pub(crate) fn unsettled(&self) -> usize {
-        self.unsettled.load(Ordering::Acquire)
-    }
-
-    /// Results that wait to be stored must not pile up: a claim adds to them.
-    pub(crate) fn has_settle_backlog(&self) -> bool {
-        self.unsettled() > atode_queue::MAX_BATCH.max(4 * self.slots.size())
-    }
-
-    /// Says once that claims fail, and once that they work again.
-    pub(crate) fn claims_fail(&self, error: &Error) {
-        if !self.failing.swap(true, Ordering::AcqRel) {
-            tracing::error!(%error, "cannot claim jobs; trying again until Redis answers");
-        }
-    }
-
-    pub(crate) fn claims_work(&self) {
-        if self.failing.swap(false, Ordering::AcqRel) {
-            tracing::info!("claiming jobs again");
-        }
+        self.served.values().map(|served| served.unsettled()).sum()
     }
 }

@@ -63,6 +63,7 @@ impl Stored {
             lease: DEADLINE,
             holder: &serde_json::to_string(&worker).expect("a worker serialises"),
             suspects: 1,
+            announcement: None,
         };
         eventually("a job is due", DEADLINE, || {
             let claim = self.runtime.block_on(self.client.claim(&options)).expect("claimed");

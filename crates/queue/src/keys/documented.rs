@@ -38,6 +38,7 @@ fn made() -> BTreeMap<&'static str, Vec<String>> {
         ("set_aside", vec![keys.set_aside("atode:{<queue>}:<name>", 7).replace(":7", ":<ms>")]),
         ("wake_channel", vec![queue.wake_channel()]),
         ("finished_channel", vec![queue.finished_channel()]),
+        ("swept_channel", vec![queue.swept_channel()]),
         ("cancel_channel", vec![queue.cancel_channel()]),
         ("workers_channel", vec![keys.workers_channel()]),
         ("echo_channel", vec![keys.echo_channel("<process>")]),

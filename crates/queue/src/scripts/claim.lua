@@ -1,18 +1,23 @@
 #!lua flags=allow-oom
--- claim: ready → active. Takes up to `limit` due jobs of the kinds that the worker names, in that
--- order, by due time within a kind, under one new token.
+-- claim: ready → active. Takes due jobs of the kinds that the worker names, in that order, by due
+-- time within a kind, under one new token: up to a number and a size. The first job is taken
+-- whatever its size.
 --
 -- KEYS   1 jobs  2 active  3 state  4 fence  5 paused  then two for each kind: due, lease
 -- ARGV   1 limit  2 lease in ms  3 holder (JSON of the worker)  4 how many suspects it may take:
 --        jobs that too many workers died with, of which a worker runs one at a time
 --        5 ms that a suspect is put off when it is not its turn  6 crashes that make a suspect
+--        7 bytes of records and states at most; where the other workers are to hear that all that
+--        was due is taken: 8 wake channel  9 what the message holds between the next due time and
+--        the watcher  10 id of this worker  11 it becomes the watcher if it takes fewer jobs
 -- reply  now ms, next due ms (-1: none), token, number of ids that had no record and were removed,
---        then four for each kind of which jobs were found: its place (1…), a list of ids and due
---        ms in turns, a list of their records, one of their states (none: never failed). An id
+--        bytes of records and states, number of workers that heard of it (-1: not told), then four
+--        for each group of jobs found, all of one kind: place of the kind (1…), a list of ids and
+--        due ms in turns, a list of their records, one of their states (none: never failed). An id
 --        without a record is not taken.
 local now, now_us = clock()
 if redis.call('EXISTS', KEYS[5]) == 1 then
-  return { now, -1, '', 0 }
+  return { now, -1, '', 0, 0, -1 }
 end
 local free, suspects, suspicious = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
 local fence = tonumber(redis.call('GET', KEYS[4])) or 0
@@ -20,44 +25,66 @@ local fence = tonumber(redis.call('GET', KEYS[4])) or 0
 local token = string.format('%.0f', math.max(now_us, fence < 9007199254740991 and fence + 1 or 0))
 local before_due, behind_due = token .. ' ', ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
 local deadline, put_off = text(now + tonumber(ARGV[2])), text(now + tonumber(ARGV[5]))
-local reply, found, active, leases, later, lost = { now, -1, token, 0 }, {}, {}, {}, {}, 0
+local reply, found, active, leases, later, lost = { now, -1, token, 0, 0, -1 }, {}, {}, {}, {}, 0
+-- Records are read some at a time, so that large ones do not pile up in here before the size of
+-- the reply is known.
+local room, at_once, bytes, seen = tonumber(ARGV[7]), 16, 0, 0
 
 for k = 6, #KEYS, 2 do
-  local jobs = free > 0
-      and redis.call('ZRANGEBYSCORE', KEYS[k], '-inf', text(now), 'WITHSCORES', 'LIMIT', 0, free)
-    or {}
-  local ids, lease = {}, {}
-  for i = 1, #jobs, 2 do
-    ids[#ids + 1] = jobs[i]
-  end
-  if #ids > 0 then
+  local lease, passed = {}, 0
+  while free > 0 and room > 0 and seen < 1000 do
+    local n = math.min(free, at_once, 1000 - seen)
+    local jobs = redis.call('ZRANGEBYSCORE', KEYS[k], '-inf', text(now), 'WITHSCORES', 'LIMIT', passed, n)
+    if #jobs == 0 then
+      break
+    end
+    local ids = {}
+    for i = 1, #jobs, 2 do
+      ids[#ids + 1] = jobs[i]
+    end
     local records = redis.call('HMGET', KEYS[1], unpack(ids))
     local states = redis.call('HMGET', KEYS[3], unpack(ids))
     for i, id in ipairs(ids) do
-      local crashes = states[i] and tonumber(string.match(states[i], '^%d+ %d+ (%d+)')) or 0
-      if not records[i] then
-        lost = lost + 1
-      elseif crashes >= suspicious and suspects < 1 then
-        push(later, KEYS[k], put_off, id)
-        records[i] = false
-      else
-        if crashes >= suspicious then
-          suspects = suspects - 1
-        end
-        lease[#lease + 1] = deadline
-        lease[#lease + 1] = id
-        active[#active + 1] = id
-        active[#active + 1] = before_due .. jobs[2 * i] .. behind_due
+      local size = #(records[i] or '') + #(states[i] or '')
+      if room < size and bytes > 0 then
+        room = 0
       end
-    end
-    free = free - #lease / 2
-    found[KEYS[k]] = #ids
-    if #lease > 0 then
-      leases[KEYS[k + 1]] = lease
+      if room == 0 then
+        records[i], states[i] = false, false
+      else
+        local crashes = states[i] and tonumber(string.match(states[i], '^%d+ %d+ (%d+)')) or 0
+        passed = passed + 1
+        if not records[i] then
+          lost = lost + 1
+        elseif crashes >= suspicious and suspects < 1 then
+          push(later, KEYS[k], put_off, id)
+          records[i], states[i] = false, false
+        else
+          if crashes >= suspicious then
+            suspects = suspects - 1
+          end
+          lease[#lease + 1] = deadline
+          lease[#lease + 1] = id
+          active[#active + 1] = id
+          active[#active + 1] = before_due .. jobs[2 * i] .. behind_due
+          bytes, room, free = bytes + size, math.max(room - size, 0), free - 1
+        end
+      end
     end
     for _, part in ipairs({ (k - 4) / 2, jobs, records, states }) do
       reply[#reply + 1] = part
     end
+    seen = seen + #ids
+    at_once = bytes == 0 and at_once or math.max(1, math.floor(room * #active / 2 / bytes))
+    if #ids < n then
+      break
+    end
+  end
+  if passed > 0 then
+    found[KEYS[k]] = passed
+  end
+  if #lease > 0 then
+    leases[KEYS[k + 1]] = lease
   end
 end
 
@@ -82,5 +109,10 @@ for k = 6, #KEYS, 2 do
     next_due = first
   end
 end
-reply[2], reply[4] = next_due or -1, lost
+reply[2], reply[4], reply[5] = next_due or -1, lost, bytes
+if ARGV[8] and (not next_due or next_due > now) then
+  local watcher = #active / 2 < tonumber(ARGV[11]) and ARGV[10] or '-'
+  local heard = redis.pcall('PUBLISH', ARGV[8], '=' .. text(next_due or -1) .. ' ' .. ARGV[9] .. watcher)
+  reply[6] = tonumber(heard) or -1
+end
 return reply

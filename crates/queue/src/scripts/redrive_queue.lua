@@ -13,10 +13,9 @@ for k = 4, #KEYS, 2 do
   left = left + redis.call('ZCARD', KEYS[k]) - #ids
   if #ids > 0 then
     taken[KEYS[k]] = #ids
-    local records = redis.call('HMGET', KEYS[1], unpack(ids))
     local known = redis.call('HMGET', KEYS[2], unpack(ids))
     for i, id in ipairs(ids) do
-      if records[i] then
+      if redis.call('HEXISTS', KEYS[1], id) == 1 then
         push(due, KEYS[k + 1], now, id)
         push(states, KEYS[2], id, started_over(now, known[i]))
         moved = moved + 1

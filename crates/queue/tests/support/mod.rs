@@ -129,6 +129,7 @@ impl TestQueue {
             lease: LEASE,
             holder: &self.holder,
             suspects: 1,
+            announcement: None,
         }
     }
 

@@ -51,6 +51,9 @@ macro_rules! kinds {
             pub(crate) struct $name {
                 dir: String,
                 act: Act,
+                /// Makes the payload as large as a test wants it.
+                #[serde(default, skip_serializing_if = "String::is_empty")]
+                ballast: String,
             }
 
             impl Job for $name {

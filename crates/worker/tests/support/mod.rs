@@ -88,8 +88,13 @@ impl Stand {
     }
 
     pub(crate) fn worker_with(&self, settings: Settings, registry: Registry) -> Worker {
+        Self::worker_at(self.redis.port(), settings, registry)
+    }
+
+    /// A worker that finds Redis at this port.
+    pub(crate) fn worker_at(port: u16, settings: Settings, registry: Registry) -> Worker {
         let stop = CancellationToken::new();
-        let redis = redis_settings(self.redis.port());
+        let redis = redis_settings(port);
         let stopped = stop.clone();
         // As its main.rs does.
         let thread = std::thread::spawn(move || {
@@ -159,6 +164,12 @@ impl Stand {
         let record =
             Record { kind: kind.into(), payload, delay: None, run_at: None, max_retries, durability: None };
         NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due)
+    }
+
+    /// Jobs that are due now and whose payloads have so many bytes.
+    pub(crate) fn enqueue_large(&self, jobs: usize, bytes: usize, kind: &str, act: Act) -> Vec<JobId> {
+        let payload = serde_json::json!({"dir": self.dir.path(), "act": act, "ballast": "x".repeat(bytes)});
+        (0..jobs).map(|_| self.store(QUEUE, kind, &payload.to_string(), NOW, None)).collect()
     }
 
     /// Opens the gate that acts wait at.

@@ -1,0 +1,101 @@
+//! How much one call to Redis may carry.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::MAX_BATCH;
+use crate::error::Error;
+
+/// Bounds the bytes of a call, in whichever direction they go. A call without an answer makes the
+/// next one smaller; answers that come quickly make it larger again. So a thin line, or large jobs,
+/// cannot make the same call fail for ever.
+///
+/// A client has one for what it sends and one for what it receives: they are as good as its line.
+#[derive(Debug)]
+pub struct Budget {
+    bytes: AtomicUsize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget { bytes: AtomicUsize::new(Self::MOST) }
+    }
+}
+
+impl Budget {
+    /// Bytes of jobs that a call carries at most: no call holds Redis or the connection up for long.
+    pub const MOST: usize = 1 << 20;
+    /// Failing calls do not make it smaller than this. One job goes whatever its size.
+    pub const LEAST: usize = 1 << 14;
+
+    /// Bytes of jobs that the next call may carry.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many of the first jobs, given the bytes of each, the next call may carry: at least one,
+    /// at most [`MAX_BATCH`].
+    pub(crate) fn fitting(&self, weights: impl ExactSizeIterator<Item = usize>) -> usize {
+        let jobs = weights.len().min(MAX_BATCH);
+        let (mut carried, most) = (0, self.bytes());
+        let too_much = weights.take(jobs).position(|weight| {
+            carried += weight;
+            carried > most
+        });
+        too_much.unwrap_or(jobs).max(1)
+    }
+
+    /// Takes note of a call that carried this many bytes, of its time and of the longest that it may
+    /// take.
+    pub(crate) fn observe<T>(
+        &self,
+        carried: usize,
+        took: Duration,
+        timeout: Duration,
+        result: &Result<T, Error>,
+    ) {
+        let bytes = self.bytes();
+        let next = match result {
+            Err(Error::Unknown(_)) => bytes / 4,
+            Ok(_) if carried > bytes / 2 && took < timeout / 4 => bytes * 2,
+            _ => return,
+        };
+        self.bytes.store(next.clamp(Self::LEAST, Self::MOST), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(800);
+    const QUICK: Duration = Duration::from_millis(10);
+
+    fn lost() -> Result<(), Error> {
+        Err(Error::Unknown("timeout".to_owned()))
+    }
+
+    #[test]
+    fn a_call_without_an_answer_makes_the_next_smaller_and_quick_answers_make_it_larger() {
+        let budget = Budget::default();
+        for expected in [1 << 18, 1 << 16, 1 << 14, 1 << 14] {
+            budget.observe(0, TIMEOUT, TIMEOUT, &lost());
+            assert_eq!(budget.bytes(), expected);
+        }
+        budget.observe(1 << 14, TIMEOUT / 2, TIMEOUT, &Ok(()));
+        budget.observe(100, QUICK, TIMEOUT, &Ok(()));
+        assert_eq!(budget.bytes(), 1 << 14, "neither slow answers nor small calls say that more would pass");
+        for expected in [1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 20] {
+            budget.observe(budget.bytes(), QUICK, TIMEOUT, &Ok(()));
+            assert_eq!(budget.bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn a_call_carries_at_least_one_job_and_at_most_its_budget() {
+        let budget = Budget::default();
+        assert_eq!(budget.fitting([2 << 20, 1].into_iter()), 1);
+        assert_eq!(budget.fitting([1 << 19, 1 << 19, 1].into_iter()), 2);
+        assert_eq!(budget.fitting(vec![1; MAX_BATCH + 1].into_iter()), MAX_BATCH);
+    }
+}

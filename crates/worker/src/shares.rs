@@ -1,0 +1,188 @@
+//! How the queues of a worker share its slots: by their weights while more than one has jobs due, and
+//! each as many as are free while it is alone.
+//!
+//! Each queue has a claim loop of its own, so that one that fails, or is slow, holds up no other. Before
+//! a claim it reserves room here, and says afterwards what it took. A queue that has taken more than its
+//! share waits until the others have caught up (start-time fair queueing: Goyal, Vin and Cheng, 1996).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+pub(crate) struct Shares {
+    /// Slots of the worker.
+    size: usize,
+    queues: Mutex<Vec<Share>>,
+    /// One for each queue: it may find room now.
+    changed: Vec<Notify>,
+}
+
+struct Share {
+    weight: f64,
+    /// Jobs taken for each unit of weight, while others had jobs due as well.
+    spent: f64,
+    /// Its last claim left jobs that were due.
+    has_more: bool,
+    /// Room of the claim that is on its way.
+    reserved: usize,
+    /// That claim may bring a suspect.
+    may_bring_suspect: bool,
+}
+
+/// Room for one claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) room: usize,
+    pub(crate) may_bring_suspect: bool,
+}
+
+impl Shares {
+    pub(crate) fn new(size: usize, weights: impl Iterator<Item = u32>) -> Self {
+        let share = |weight| Share {
+            weight: f64::from(weight),
+            spent: 0.0,
+            has_more: false,
+            reserved: 0,
+            may_bring_suspect: false,
+        };
+        let queues: Vec<Share> = weights.map(share).collect();
+        let changed = queues.iter().map(|_| Notify::new()).collect();
+        Shares { size, queues: Mutex::new(queues), changed }
+    }
+
+    /// Room for a claim of the queue at this place, where so many jobs may be claimed altogether. A claim
+    /// of no other queue brings a suspect at the same time.
+    pub(crate) fn reserve(&self, place: usize, free: usize, has_suspect: bool) -> Grant {
+        let mut queues = self.queues();
+        let reserved: usize = queues.iter().map(|share| share.reserved).sum();
+        let free = free.saturating_sub(reserved);
+        let others =
+            || queues.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, share)| share);
+        let may_bring_suspect = !has_suspect && !others().any(|share| share.may_bring_suspect);
+        let competing = || others().filter(|share| share.has_more);
+        let weights: f64 = competing().map(|share| share.weight).sum();
+        let least = competing().map(|share| share.spent).min_by(f64::total_cmp);
+        let share = &mut queues[place];
+        let room = match least {
+            None => free,
+            Some(least) => {
+                if !share.has_more {
+                    share.spent = share.spent.max(least); // time without jobs earns nothing
+                }
+                let round = self.size as f64 / (weights + share.weight);
+                free.min(((least + round - share.spent) * share.weight).ceil().max(0.0) as usize)
+            }
+        };
+        share.reserved = room;
+        share.may_bring_suspect = may_bring_suspect && room > 0;
+        Grant { room, may_bring_suspect: share.may_bring_suspect }
+    }
+
+    /// A claim has ended: it took so many jobs, and left some that are due, or did not. A queue that waits
+    /// for something else than room has no more.
+    pub(crate) fn took(&self, place: usize, jobs: usize, has_more: bool) {
+        let mut queues = self.queues();
+        let share = &mut queues[place];
+        share.reserved = 0;
+        share.may_bring_suspect = false;
+        share.has_more = has_more;
+        share.spent += jobs as f64 / share.weight;
+        if !queues.iter().any(|share| share.has_more) {
+            queues.iter_mut().for_each(|share| share.spent = 0.0);
+        }
+        drop(queues);
+        for (other, changed) in self.changed.iter().enumerate() {
+            if other != place {
+                changed.notify_one();
+            }
+        }
+    }
+
+    /// Waits until the queue at this place may find room; returns at once where that was so since the last
+    /// call.
+    pub(crate) async fn changed(&self, place: usize) {
+        self.changed[place].notified().await;
+    }
+
+    /// A job has left its slot, or waits for none any more.
+    pub(crate) fn freed(&self) {
+        self.changed.iter().for_each(Notify::notify_one);
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Vec<Share>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What queues of these weights, all with jobs due, take of slots that become free one after the other.
+    fn taken(weights: &[u32], slots: usize) -> Vec<usize> {
+        let shares = Shares::new(1, weights.iter().copied());
+        let mut taken = vec![0; weights.len()];
+        for slot in 0..slots {
+            let first = slot % weights.len(); // whichever asks first
+            for place in (0..weights.len()).map(|n| (first + n) % weights.len()) {
+                if shares.reserve(place, 1, false).room > 0 {
+                    taken[place] += 1;
+                    shares.took(place, 1, true);
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn queues_with_jobs_due_share_by_weight() {
+        let taken = taken(&[1, 2, 4], 700);
+        for (taken, expected) in taken.iter().zip([100, 200, 400]) {
+            assert!(taken.abs_diff(expected) <= 3, "{taken} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn a_queue_has_all_slots_while_the_others_have_nothing_due() {
+        let shares = Shares::new(64, [1, 1].into_iter());
+        assert_eq!(shares.reserve(0, 64, false).room, 64);
+        assert_eq!(shares.reserve(1, 64, false).room, 0, "they are reserved for a claim on its way");
+        shares.took(0, 10, false);
+        assert_eq!(shares.reserve(1, 54, false).room, 54);
+        shares.took(1, 54, true);
+        assert_eq!(shares.reserve(1, 64, false).room, 64);
+    }
+
+    #[test]
+    fn a_queue_that_had_nothing_due_for_long_gets_its_share_and_no_more() {
+        let shares = Shares::new(4, [1, 1].into_iter());
+        for _ in 0..1_000 {
+            assert_eq!(shares.reserve(0, 4, false).room, 4);
+            shares.took(0, 4, true);
+        }
+        assert_eq!(shares.reserve(1, 4, false).room, 2);
+        shares.took(1, 2, true);
+        let (mut first, mut second) = (0, 0);
+        for _ in 0..100 {
+            for (place, sum) in [(0, &mut first), (1, &mut second)] {
+                let room = shares.reserve(place, 1, false).room;
+                shares.took(place, room, true);
+                *sum += room;
+            }
+        }
+        assert!(first.abs_diff(second) <= 6, "{first} {second}");
+    }
+
+    #[test]
+    fn one_claim_at_a_time_may_bring_a_suspect() {
+        let shares = Shares::new(64, [1, 1].into_iter());
+        assert!(!shares.reserve(0, 64, true).may_bring_suspect, "one runs");
+        shares.took(0, 0, false);
+        assert!(shares.reserve(0, 10, false).may_bring_suspect);
+        assert!(!shares.reserve(1, 64, false).may_bring_suspect);
+        shares.took(1, 0, false);
+        shares.took(0, 0, false);
+        assert!(shares.reserve(1, 64, false).may_bring_suspect);
+    }
+}
