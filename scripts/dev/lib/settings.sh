@@ -77,7 +77,7 @@ answers_healthz() { # HOST PORT
 asks_healthz() { # HOST PORT
   (
     exec 3<>"/dev/tcp/$1/$2" || exit 1
-    printf 'GET /healthz HTTP/1.0\r\nHost: %s\r\n\r\n' "$1" >&3
+    printf 'GET /healthz HTTP/1.0\r\nHost: %s\r\n\r\n' "$(in_url "$1" "$2")" >&3
     IFS= read -r -t 2 status <&3 || exit 1
     while IFS= read -r -t 2 _ <&3; do :; done # so as not to cut the reply off
     case $status in HTTP/1.?' 200'*) exit 0 ;; *) exit 1 ;; esac
