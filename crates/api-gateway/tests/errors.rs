@@ -139,6 +139,8 @@ fn what_is_no_http_is_malformed() {
         let reply = talk(gateway.port(), &bytes);
         assert_eq!(reply.status, 400, "{}", String::from_utf8_lossy(&bytes));
     }
+    let log = gateway.stderr();
+    assert!(log.contains("listening") && !log.contains("actix"), "a client's faults are no news: {log}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn rows(job: &JobView) -> Vec<Vec<String>> {
 
 fn attempt(attempt: &AttemptView) -> Vec<String> {
     vec![
-        attempt.attempt.to_string(),
+        format!("{}{}", attempt.attempt, if attempt.redriven { ", then redriven" } else { "" }),
         attempt.finished_at.map_or_else(String::new, |at| format!("{at:.3}")),
         print::word(&attempt.cause),
         attempt.error.clone(),
