@@ -55,7 +55,7 @@ fn variables_override_every_kind_of_value() {
     assert_eq!(config.worker.queues, Some(BTreeMap::from([("mail".to_owned(), 3)])));
     assert_eq!(
         config.logging.level.to_string(),
-        "actix_http::h1::dispatcher=off,atode_queue=debug,actix_server=warn,info"
+        "actix_http::h1::dispatcher=off,actix_server=warn,atode_queue=debug,info"
     );
     assert_eq!(config.logging.format, LogFormat::Json);
     assert!(!config.api.rate_limit.enabled);
