@@ -26,7 +26,7 @@ impl Stored {
         let endpoint = Endpoint::Server { host: "127.0.0.1".to_owned(), port: redis.port() };
         let settings = JobqueueRedis { endpoint, ..JobqueueRedis::default() };
         let client = runtime.block_on(async { Client::open(&settings) }).expect("its settings are valid");
-        eventually("a connection", DEADLINE, || client.connection().is_up().then_some(()));
+        eventually("a connection", DEADLINE, || (*client.connection().connects().borrow() > 0).then_some(()));
         Stored { client, runtime, queue: "default".into() }
     }
 

@@ -77,7 +77,9 @@ impl Stand {
     }
 
     pub(crate) fn until_connected(&self) {
-        eventually("a connection", DEADLINE, || self.client.connection().is_up().then_some(()));
+        eventually("a connection", DEADLINE, || {
+            (*self.client.connection().connects().borrow() > 0).then_some(())
+        });
     }
 
     // Workers
