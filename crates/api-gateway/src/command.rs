@@ -59,8 +59,8 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
     }
     let stop = CancellationToken::new();
     let unfinished = "requests that have no reply may have been carried out";
-    process::stop_on_signals(&stop, config.server.shutdown_timeout + MARGIN, unfinished)
-        .context("cannot listen to signals")?;
+    let patience = config.server.shutdown_delay + config.server.shutdown_timeout + MARGIN;
+    process::stop_on_signals(&stop, patience, unfinished).context("cannot listen to signals")?;
     // Beside actix' threads, which serve the requests, one for all traffic with Redis: that is less work
     // than Redis has with it, and more threads would only wake each other up.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();

@@ -99,6 +99,15 @@ fn each_signal_that_asks_for_the_end_lets_running_requests_end() {
 }
 
 #[test]
+fn a_long_shutdown_delay_is_not_taken_for_a_process_that_does_not_end() {
+    let (redis, _) = start();
+    let gateway = Gateway::builder(&redis.addr()).env("APP__SERVER__SHUTDOWN_DELAY", "7s");
+    let gateway = connected(gateway.env("APP__SERVER__SHUTDOWN_TIMEOUT", "0s").start());
+    gateway.terminate();
+    assert_eq!(gateway.wait(DEADLINE).code(), Some(0), "{}", gateway.stderr());
+}
+
+#[test]
 fn a_port_that_is_taken_ends_the_start_and_names_the_way_out() {
     let (redis, first) = start();
     let second = Gateway::builder(&redis.addr()).port(first.port()).spawn();

@@ -5,11 +5,15 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use metrics::{Unit, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::logging;
 
 /// The `Content-Type` of [`render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const LINES_DROPPED: &str = "atode_log_lines_dropped_total";
 
 /// Values of histograms lie in memory one by one until they are put into their buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,6 +48,7 @@ pub fn install(build: &str, histograms: &[Histogram<'_>]) -> Result<(), MetricsE
         .map_err(|error| MetricsError(error.to_string()))?;
     describe_gauge!("atode_build_info", "1; the label says which build runs.");
     gauge!("atode_build_info", "build" => build.to_owned()).set(1);
+    describe_counter!(LINES_DROPPED, "Lines of the log that are missing because nobody read stderr in time.");
     describe_gauge!("atode_redis_up", "Whether there is a connection to the job queue's Redis.");
     describe_gauge!("atode_queue_ready_jobs", "Jobs of a queue that are due and wait for a worker.");
     describe_gauge!("atode_queue_dead_jobs", "Jobs of a queue that failed for good and are kept.");
@@ -60,5 +65,6 @@ pub fn install(build: &str, histograms: &[Histogram<'_>]) -> Result<(), MetricsE
 
 /// All metrics as Prometheus text; nothing where none are collected.
 pub fn render() -> String {
+    counter!(LINES_DROPPED).absolute(logging::dropped());
     INSTALLED.get().map(PrometheusHandle::render).unwrap_or_default()
 }

@@ -56,6 +56,7 @@ fn a_worker_whose_log_nobody_reads_works_ends_in_time_and_says_what_is_missing()
         stand.until(id, State::Completed);
     }
     assert_eq!(worker.get("/readyz").status, 200);
+    assert!(worker.metric("atode_log_lines_dropped_total") > 0);
     worker.wait_for_stderr(|log| log.contains("log lines are missing here"), DEADLINE);
     worker.fill(Stream::Stderr);
     stand.store(QUEUE, KIND, "{}", NOW, None);

@@ -15,7 +15,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tracing::{Event, Subscriber, level_filters::LevelFilter, subscriber::SetGlobalDefaultError};
+use tracing::{Event, Subscriber, subscriber::SetGlobalDefaultError};
 use tracing_subscriber::{
     EnvFilter, Layer,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
@@ -103,20 +103,7 @@ fn subscriber(level: &EnvFilter, form: Form) -> impl Subscriber + Send + Sync + 
     } else {
         lines.map_event_format(Once).boxed()
     };
-    registry().with(without_news_of_actix(level)).with(lines)
-}
-
-/// How many threads actix starts and stops is nothing that an operator asked for, unless the level names it.
-fn without_news_of_actix(level: &EnvFilter) -> EnvFilter {
-    let warnings_only = "actix_server=warn".parse();
-    match warnings_only {
-        Ok(directive)
-            if level.max_level_hint() >= Some(LevelFilter::INFO) && !level.to_string().contains("actix") =>
-        {
-            level.clone().add_directive(directive)
-        }
-        _ => level.clone(),
-    }
+    registry().with(level.clone()).with(lines)
 }
 
 /// Writes an event unless the same was written just now.
