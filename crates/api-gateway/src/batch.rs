@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use actix_web::http::StatusCode;
+use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{Enqueued, Error, JobView};
@@ -17,7 +17,6 @@ use crate::gateway::{ANSWER, Gateway, in_time};
 use crate::jobs::{Stored, idempotency_key};
 use crate::new_job::{JobRequest, KeySource, Prepared};
 use crate::problem::{FieldError, Problem, ProblemDocument, Slug};
-use crate::reply;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +70,7 @@ pub(crate) async fn enqueue(
     };
     let room = body.len() + RESULT_BYTES * prepared.len();
     let json = gateway.results(prepared, stored, room).await?;
-    let mut response = reply::body(StatusCode::OK, json, body.into_share());
+    let mut response = HttpResponse::Ok().content_type(ContentType::json()).body(json);
     inside.add_to(&mut response);
     Ok(response)
 }

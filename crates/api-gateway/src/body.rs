@@ -30,14 +30,7 @@ pub(crate) const COPIES: usize = 3;
 /// A body, and its share of the gateway's memory.
 pub(crate) struct Body {
     bytes: Bytes,
-    share: Share,
-}
-
-impl Body {
-    /// For the reply, which takes the place of what came.
-    pub(crate) fn into_share(self) -> Share {
-        self.share
-    }
+    _share: Share,
 }
 
 impl std::ops::Deref for Body {
@@ -74,7 +67,7 @@ pub(crate) async fn read(
     let mut share = gateway.room.share();
     share.grow(announced.unwrap_or(0) * COPIES)?;
     let bytes = receive(payload, announced.unwrap_or(0), limit, &mut share).await?;
-    Ok(Body { bytes, share })
+    Ok(Body { bytes, _share: share })
 }
 
 /// Whether the body comes as it is: `identity` says just that.

@@ -20,6 +20,7 @@ use crate::limit;
 use crate::metrics;
 use crate::pages;
 use crate::problem::{Problem, Slug};
+use crate::reply;
 use crate::routes::Api;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,7 +38,7 @@ pub(crate) async fn envelope(
     let checked =
         gateway(request.request()).map_or(Ok(()), |gateway| gateway.cross_site.check(request.request()));
     let response = match checked {
-        Ok(()) => next.call(request).await?,
+        Ok(()) => reply::in_slices(next.call(request).await?),
         Err(problem) => request.error_response(problem),
     };
     let status = response.status();

@@ -43,7 +43,7 @@ pub(crate) async fn enqueue(
     let prepared = gateway.prepare(&body::object(text)?, text, KeySource::Header(key.as_deref()), "")?;
     gateway.limit_jobs(&request, 1).await?;
     let (status, job) = gateway.enqueue_one(prepared).await?;
-    let mut response = reply::json_anyway(status.code(), &job, body.into_share())?;
+    let mut response = reply::json(status.code(), &job)?;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -143,7 +143,7 @@ pub(crate) async fn show(
     };
     let job = gateway.job(id).await?;
     let job = if job.is_finished() || wait.is_zero() { job } else { gateway.wait(job, wait).await? };
-    reply::json(StatusCode::OK, &job, gateway.room.share())
+    reply::json(StatusCode::OK, &job)
 }
 
 impl Gateway {

@@ -52,10 +52,10 @@ impl Gateway {
         let operated = self.client.operate(&job.queue, &job.kind, id, operation).await;
         match operated.map_err(Problem::of_change)? {
             Operated::Done if operation == Operation::Delete => Ok(HttpResponse::NoContent().finish()),
-            Operated::Done => self.reply(StatusCode::OK, &self.look_again(job).await?),
+            Operated::Done => reply::json(StatusCode::OK, &self.look_again(job).await?),
             Operated::Requested => {
                 let job = JobView { cancel_requested: true, ..self.look_again(job).await? };
-                self.reply(StatusCode::ACCEPTED, &job)
+                reply::json(StatusCode::ACCEPTED, &job)
             }
             Operated::Refused(state) => {
                 let what = match operation {
@@ -69,10 +69,6 @@ impl Gateway {
             }
             Operated::Gone => Err(Problem::not_found(format!("there is no job {id} any more"))),
         }
-    }
-
-    fn reply(&self, status: StatusCode, job: &JobView) -> Result<HttpResponse, Problem> {
-        reply::json_anyway(status, job, self.room.share())
     }
 
     /// What was asked is done by now, so no answer may say that it is not. The job may have run since, and be gone.

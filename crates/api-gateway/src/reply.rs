@@ -8,60 +8,52 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, Data};
 use serde::Serialize;
 
+use crate::gateway::Gateway;
 use crate::problem::{Problem, Slug};
 use crate::room::Share;
 
 /// Bytes handed over at a time; a smaller body is handed over whole.
 const SLICE: usize = 32 << 10;
 
-/// A reply in JSON whose share of the room grows to its size, or is enough already.
-pub(crate) fn json(
-    status: StatusCode,
-    value: &impl Serialize,
-    mut share: Share,
-) -> Result<HttpResponse, Problem> {
-    let json = to_vec(value)?;
-    if json.len() > SLICE {
-        share.grow(json.len())?;
-    }
-    Ok(body(status, json, share))
-}
-
-/// [`json`] after something was done, which the reply must not deny.
-pub(crate) fn json_anyway(
-    status: StatusCode,
-    value: &impl Serialize,
-    mut share: Share,
-) -> Result<HttpResponse, Problem> {
-    let json = to_vec(value)?;
-    share.grow_anyway(json.len());
-    Ok(body(status, json, share))
-}
-
-/// JSON that is written already.
-pub(crate) fn body(status: StatusCode, json: Vec<u8>, share: Share) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    response.content_type(ContentType::json());
-    if json.len() > SLICE {
-        response.body(Slices { rest: json.into(), _share: share })
-    } else {
-        response.body(json)
-    }
-}
-
-fn to_vec(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+/// A reply in JSON that may be large.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<HttpResponse, Problem> {
     let mut json = serde_json::to_vec(value)
         .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be written").inside(&error))?;
     if json.len() > SLICE {
         json.shrink_to_fit(); // it may stay for long
     }
-    Ok(json)
+    Ok(HttpResponse::build(status).content_type(ContentType::json()).body(json))
+}
+
+/// Hands a large body over in slices, and counts it among the bodies until then. Where there is no room for it, what
+/// was only looked at is refused; what was done is not denied.
+pub(crate) fn in_slices(response: ServiceResponse) -> ServiceResponse {
+    let is_large =
+        matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes > SLICE as u64);
+    let Some(gateway) = response.request().app_data::<Data<Gateway>>().filter(|_| is_large).cloned() else {
+        return response;
+    };
+    let (request, response) = response.into_parts();
+    let (response, body) = response.into_parts();
+    let bytes = match body.try_into_bytes() {
+        Ok(bytes) => bytes,
+        Err(body) => return ServiceResponse::new(request, response.set_body(body)),
+    };
+    let mut share = gateway.room.share();
+    if !request.method().is_safe() {
+        share.grow_anyway(bytes.len());
+    } else if let Err(problem) = share.grow(bytes.len()) {
+        return ServiceResponse::new(request, HttpResponse::from_error(problem));
+    }
+    let slices = BoxBody::new(Slices { rest: bytes, _share: share });
+    ServiceResponse::new(request, response.set_body(slices))
 }
 
 struct Slices {

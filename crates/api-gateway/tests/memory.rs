@@ -83,13 +83,14 @@ fn replies_that_nobody_reads_take_bounded_memory_and_their_connections_end() {
     let (_redis, gateway) = start();
     let payload = json!({"message": "x".repeat(255_000)});
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1h", "payload": payload}));
-    let get = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", address(&job["id"]));
-    let many = get.repeat(40);
+    let page = format!("/jobs/{}", support::text(&job["id"]));
+    let many = [address(&job["id"]), page]
+        .map(|path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(40));
     let deaf: Vec<TcpStream> = (0..300)
-        .map(|_| {
+        .map(|n| {
             let mut socket =
                 TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
-            socket.write_all(many.as_bytes()).expect("sent");
+            socket.write_all(many[n % 2].as_bytes()).expect("sent");
             socket
         })
         .collect();
