@@ -1,7 +1,7 @@
 //! One process' access to the queue.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use atode_config::redis::JobqueueRedis;
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
+use crate::clients::Tasks;
 use crate::clock::RedisClock;
 use crate::coalesce::{Lane, MAX_WAITING_BYTES};
 use crate::connection::Connection;
@@ -26,7 +27,7 @@ use crate::scripts::Script;
 use crate::server::{self, Identity};
 use crate::subscribe::Subscriptions;
 
-/// Cheap to clone; all clones share the connection.
+/// Cheap to clone; all clones share the connection, which ends with the last of them.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -52,6 +53,17 @@ struct Shared {
     disk: Mutex<Option<Arc<Disk>>>,
     /// Where the client was opened; its tasks run there, whatever thread calls it.
     runtime: Handle,
+    /// Of the connection, which ends with the last client.
+    _tasks: Tasks,
+}
+
+/// A client that keeps nothing alive. Background tasks hold it, and end once the last client is gone.
+pub(crate) struct WeakClient(Weak<Shared>);
+
+impl WeakClient {
+    pub(crate) fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(|shared| Client { shared })
+    }
 }
 
 type LaneName = (Arc<str>, Option<Durability>);
@@ -64,7 +76,7 @@ impl Client {
     pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
         let clock = Arc::<RedisClock>::default();
         let keys = Keys::new(&redis.key_prefix);
-        let (connection, listeners) = Connection::open(redis, clock.clone())?;
+        let (connection, listeners, tasks) = Connection::open(redis, clock.clone())?;
         let echo = Arc::new(Echo::new(keys.echo_channel(&JobId::new(clock.now()).short())));
         let shared = Shared {
             subscriptions: Subscriptions::new(listeners, &connection, echo.clone()),
@@ -82,10 +94,15 @@ impl Client {
             settings: redis.clone(),
             disk: Mutex::default(),
             runtime: Handle::current(),
+            _tasks: tasks,
         };
         let client = Client { shared: Arc::new(shared) };
         server::watch(&client);
         Ok(client)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakClient {
+        WeakClient(Arc::downgrade(&self.shared))
     }
 
     pub fn connection(&self) -> &Connection {
@@ -202,8 +219,8 @@ impl Client {
         settings.pool_size = 1;
         settings.connection.command_timeout = durable::TIMEOUT;
         let _in_runtime = self.shared.runtime.enter();
-        let (connection, _nobody_listens) = Connection::open(&settings, self.shared.clock.clone())?;
-        Ok(disk.insert(Arc::new(Disk::new(connection))).clone())
+        let (connection, _nobody_listens, tasks) = Connection::open(&settings, self.shared.clock.clone())?;
+        Ok(disk.insert(Arc::new(Disk::new(connection, tasks))).clone())
     }
 
     /// Enters the queue in the catalogue of queues, once a connect and once an emptied Redis.

@@ -20,6 +20,23 @@ pub(crate) struct Clients {
     pub(crate) pool: watch::Receiver<Pool>,
     pub(crate) events: mpsc::UnboundedReceiver<Events>,
     pub(crate) listeners: mpsc::UnboundedReceiver<Listener>,
+    /// As long as they run, the clients are connected, or try to be.
+    pub(crate) tasks: Tasks,
+}
+
+/// Tasks that end when this is dropped.
+pub(crate) struct Tasks(Vec<AbortHandle>);
+
+impl Tasks {
+    pub(crate) fn push(&mut self, task: AbortHandle) {
+        self.0.push(task);
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 /// What happens to the pool, heard from before its first connect on.
@@ -44,12 +61,15 @@ pub(crate) fn open(redis: &JobqueueRedis) -> Result<Clients, Error> {
     let mut source = Source { settings: redis.clone(), events: events_out, listeners: listeners_out };
     let set = source.open()?;
     let (current, pool) = watch::channel(set.pool.clone());
+    let mut tasks = Tasks(Vec::new());
     if let Endpoint::Sentinel { addrs, .. } = &redis.endpoint {
         // In which fred asks each of them, and the master, twice.
         let patience = redis.connection.connect_timeout * 2 * (addrs.len() as u32 + 2);
-        tokio::spawn(renew_lost(source, set, current, patience));
+        tasks.push(tokio::spawn(renew_lost(source, set, current, patience)).abort_handle());
+    } else {
+        tasks = set.tasks;
     }
-    Ok(Clients { pool, events, listeners })
+    Ok(Clients { pool, events, listeners, tasks })
 }
 
 struct Source {
@@ -61,7 +81,7 @@ struct Source {
 struct Set {
     pool: Pool,
     subscriber: SubscriberClient,
-    tasks: Vec<AbortHandle>,
+    tasks: Tasks,
 }
 
 impl Source {
@@ -81,7 +101,7 @@ impl Source {
         let mut tasks = limit.map_or(vec![], |limit| silence::watch(&pool, &subscriber, limit));
         tasks.extend(pool.connect_pool().iter().map(JoinHandle::abort_handle));
         tasks.push(subscriber.connect().abort_handle());
-        Ok(Set { pool, subscriber, tasks })
+        Ok(Set { pool, subscriber, tasks: Tasks(tasks) })
     }
 }
 
@@ -104,8 +124,7 @@ async fn renew_lost(mut source: Source, mut set: Set, current: watch::Sender<Poo
             match source.open() {
                 Ok(new) => {
                     current.send_replace(new.pool.clone());
-                    set.tasks.iter().for_each(AbortHandle::abort);
-                    set = new;
+                    set = new; // and the tasks of the old one end
                 }
                 Err(error) => tracing::error!(%error, "no new clients for Redis"),
             }

@@ -3,14 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::MAX_BATCH;
-use crate::client::Client;
+use crate::client::{Client, WeakClient};
 use crate::durable;
 use crate::enqueue::{Atomicity, Enqueued, NewJob};
 use crate::error::Error;
@@ -44,7 +44,11 @@ struct Waiting {
 impl Lane {
     pub(crate) fn open(client: &Client, queue: &Arc<str>, durability: Option<Durability>) -> Self {
         let (jobs, incoming) = mpsc::unbounded_channel();
-        client.runtime().spawn(drive(client.clone(), queue.clone(), durability, incoming));
+        let patience = match durability {
+            None => client.connection().command_timeout(),
+            Some(Durability::Fsync) => durable::TIMEOUT,
+        };
+        client.runtime().spawn(drive(client.downgrade(), queue.clone(), durability, patience, incoming));
         Lane { jobs, room: client.waiting_room().clone() }
     }
 
@@ -60,15 +64,16 @@ impl Lane {
 }
 
 async fn drive(
-    client: Client,
+    client: WeakClient,
     queue: Arc<str>,
     durability: Option<Durability>,
+    patience: Duration,
     mut incoming: mpsc::UnboundedReceiver<Waiting>,
 ) {
-    let (patience, most_calls) = match durability {
-        None => (client.connection().command_timeout(), CALLS),
+    let most_calls = match durability {
+        None => CALLS,
         // The wait for the disk blocks their connection: a second call would only add to it.
-        Some(Durability::Fsync) => (durable::TIMEOUT, 1),
+        Some(Durability::Fsync) => 1,
     };
     let mut gathered = Vec::new();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
@@ -105,15 +110,20 @@ async fn drive(
         while !waiting.is_empty()
             && (calls.is_empty() || (calls.len() < most_calls && waiting.len() >= SECOND_CALL))
         {
+            // Whoever waits for an answer has a client.
+            let Some(client) = client.upgrade() else {
+                waiting.clear();
+                break;
+            };
             let jobs = client.outgoing().fitting(waiting.iter().map(|next| next.job.weight()));
-            calls.push(call(&client, &queue, durability, waiting.drain(..jobs).collect()));
+            calls.push(call(client, &queue, durability, waiting.drain(..jobs).collect()));
         }
     }
     while calls.next().await.is_some() {}
 }
 
 /// One call and the answers to those who wait for it; whether Redis was silent.
-async fn call(client: &Client, queue: &str, durability: Option<Durability>, waiting: Vec<Waiting>) -> bool {
+async fn call(client: Client, queue: &str, durability: Option<Durability>, waiting: Vec<Waiting>) -> bool {
     let (jobs, answers): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|next| (next.job, (next.answer, next.room))).unzip();
     let stored = match durability {

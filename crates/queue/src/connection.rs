@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::access::{Access, Subject};
-use crate::clients::{self, Clients, Listener};
+use crate::clients::{self, Clients, Listener, Tasks};
 use crate::clock::RedisClock;
 use crate::error::{Error, is_noscript};
 use crate::greet::{self, Greeter};
@@ -48,12 +48,13 @@ impl Trouble {
 }
 
 impl Connection {
-    /// Starts to connect and returns at once: Redis may be down now and come later.
+    /// Starts to connect and returns at once: Redis may be down now and come later. The connection ends with its
+    /// tasks.
     pub(crate) fn open(
         redis: &JobqueueRedis,
         clock: Arc<RedisClock>,
-    ) -> Result<(Self, UnboundedReceiver<Listener>), Error> {
-        let Clients { pool, events, listeners } = clients::open(redis)?;
+    ) -> Result<(Self, UnboundedReceiver<Listener>, Tasks), Error> {
+        let Clients { pool, events, listeners, mut tasks } = clients::open(redis)?;
         let (counter, connects) = watch::channel(0);
         let user = redis.connection.username.clone().unwrap_or_else(|| "default".to_owned());
         let connection = Connection {
@@ -78,8 +79,8 @@ impl Connection {
             trouble: connection.trouble.clone(),
             clock,
         };
-        tokio::spawn(greet::run(events, counter, greeter));
-        Ok((connection, listeners))
+        tasks.push(tokio::spawn(greet::run(events, counter, greeter)).abort_handle());
+        Ok((connection, listeners, tasks))
     }
 
     /// Runs a script once. Redis having forgotten it is the only case in which it is sent again:

@@ -10,6 +10,7 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{ClusterHash, CustomCommand, InfoKind, Value};
 
 use crate::client::Client;
+use crate::clients::Tasks;
 use crate::connection::Connection;
 use crate::enqueue::{Atomicity, Enqueued, NewJob};
 use crate::error::{Error, RefusalCode};
@@ -26,6 +27,7 @@ const SETTINGS_AGE: Duration = Duration::from_secs(1);
 /// shares the next: so a check of the connection waits for one wait, not for one of each queue.
 pub(crate) struct Disk {
     connection: Connection,
+    _tasks: Tasks,
     settings: Mutex<Option<Settings>>,
     /// Calls that stored something.
     stored: AtomicU64,
@@ -154,8 +156,14 @@ impl Connection {
 }
 
 impl Disk {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Disk { connection, settings: Mutex::default(), stored: AtomicU64::new(0), last_wait: <_>::default() }
+    pub(crate) fn new(connection: Connection, tasks: Tasks) -> Self {
+        Disk {
+            connection,
+            _tasks: tasks,
+            settings: Mutex::default(),
+            stored: AtomicU64::new(0),
+            last_wait: <_>::default(),
+        }
     }
 
     /// Read over this connection, which nothing but fsync enqueues uses.

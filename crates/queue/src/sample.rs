@@ -8,6 +8,7 @@ use fred::interfaces::ClientLike;
 use fred::types::{InfoKind, Key, Value};
 use metrics::{Gauge, gauge};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -24,6 +25,14 @@ const KEPT_FRESH: Duration = Duration::from_secs(120);
 /// Keeps the gauges `atode_queue_…` and `atode_redis_memory_…` up to date while somebody looks.
 pub struct Sampler {
     looks: Arc<Looks>,
+    task: AbortHandle,
+}
+
+/// The client that it holds is given up.
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 #[derive(Default)]
@@ -54,8 +63,8 @@ impl Sampler {
             }
         });
         let looks = Arc::new(Looks::default());
-        client.runtime().spawn(run(client.clone(), queues.collect(), looks.clone()));
-        Sampler { looks }
+        let task = client.runtime().spawn(run(client.clone(), queues.collect(), looks.clone()));
+        Sampler { looks, task: task.abort_handle() }
     }
 
     /// Somebody looks at the gauges. Returns at once: they show what the last calls found.

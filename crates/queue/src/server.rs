@@ -166,15 +166,16 @@ impl Identity {
 
 /// Looks after each connect and every few seconds.
 pub(crate) fn watch(client: &Client) {
-    let client = client.clone();
-    let runtime = client.runtime().clone();
-    runtime.spawn(async move {
-        let mut connects = client.connection().connects();
+    let weak = client.downgrade();
+    let mut connects = client.connection().connects();
+    client.runtime().spawn(async move {
         let mut said = Vec::new();
-        loop {
+        while let Some(client) = weak.upgrade() {
             // While Redis is away there is nothing to see; that it is away is said elsewhere.
             let _ = client.look_at_identity().await;
+            drop(client); // nobody else may hold it by now
             let connected = tokio::time::timeout(LOOK, connects.changed()).await.is_ok();
+            let Some(client) = weak.upgrade() else { return };
             if client.connection().access().is_closed() {
                 let _ = client.connection().look_at_access().await;
             } else if !connected {

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Due, FailureCause, MAX_FINISHED, NewJob, State, Verdict};
+use atode_queue::{Due, Durability, FailureCause, MAX_FINISHED, NewJob, State, Verdict};
 use atode_testkit::eventually_async;
 use support::{DEADLINE, HOUR, INSTANT, KIND, TestQueue, failed, record};
 
@@ -238,4 +238,40 @@ async fn completing_jobs_of_many_overfull_kinds_stays_below_luas_limit() {
     assert_eq!(test.count("HLEN", &test.key("jobs")), left);
     assert_eq!(kinds.iter().map(|kind| test.count("ZCARD", &test.set_of(kind, "done"))).sum::<i64>(), left);
     assert_eq!(test.count("HLEN", &test.key("active")), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_client_takes_its_tasks_and_connections_along() {
+    let test = TestQueue::start().await;
+    let connections = || test.command(&["CLIENT", "LIST"]).text().lines().count();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // The test's own subscriber is the last of its client that connects.
+    eventually_async("the test's client is complete", DEADLINE, async || {
+        let subscribed = test.command(&["CLIENT", "LIST"]).text().contains("sub=1");
+        subscribed.then_some(())
+    })
+    .await;
+    let before = (connections(), tasks());
+
+    let other = test.beside("default").await;
+    let client = other.client.clone();
+    // All that opens a connection or starts a task: enqueues of both durabilities, and who listens.
+    client.enqueue(other.new_job(Due::After(HOUR))).await.unwrap();
+    let mut to_disk = other.new_job(Due::After(HOUR));
+    to_disk.durability = Some(Durability::Fsync);
+    let _ = client.enqueue(to_disk).await;
+    let wakeups = client.wakeups(std::slice::from_ref(&other.queue), &atode_queue::KindSet::default());
+    wakeups.next().await;
+    eventually_async("its connections are there", DEADLINE, async || {
+        (connections() >= before.0 + 3).then_some(())
+    })
+    .await;
+
+    drop(other);
+    assert!(client.connection().is_up(), "a clone keeps it");
+    drop((client, wakeups));
+    eventually_async("all is gone", DEADLINE, async || {
+        (connections() <= before.0 && tasks() <= before.1).then_some(())
+    })
+    .await;
 }
