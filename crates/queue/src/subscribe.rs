@@ -56,7 +56,7 @@ impl Client {
     /// does not reach them.
     pub async fn tell_swept(&self, queue: &str, by: WorkerId) {
         let channel = self.keys().queue(queue).swept_channel();
-        if let Ok(redis) = self.connection().reader()
+        if let Ok(redis) = self.connection().writer()
             && let Err(error) = redis.publish::<i64, _, _>(channel, by.to_string()).await
         {
             tracing::debug!(%error, queue, "the other workers do not hear of a sweep");
