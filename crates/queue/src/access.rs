@@ -105,6 +105,11 @@ impl Access {
         }
     }
 
+    /// There was a first look.
+    pub(crate) fn is_known(&self) -> bool {
+        self.gate.load(Ordering::Acquire) != 0
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.gate.load(Ordering::Acquire) == CLOSED
     }

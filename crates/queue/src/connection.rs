@@ -123,7 +123,7 @@ impl Connection {
     }
 
     pub fn is_up(&self) -> bool {
-        self.next().is_connected()
+        self.access.is_known() && self.next().is_connected()
     }
 
     /// Why there is no connection, in the words of Redis or of the system; none while there is one, and

@@ -7,11 +7,17 @@
 -- reply  Redis' version, then each command that it may not send, behind "+", or that this server does not
 --        have (it was renamed), behind "?"
 local reply = { redis.REDIS_VERSION }
+-- Newer servers refuse a wrong number of arguments as they refuse an unknown command: so fewer are tried.
 local function ask(name, ...)
-  local known, may = pcall(redis.acl_check_cmd, name, ...)
-  if not (known and may) then
-    reply[#reply + 1] = (known and '+' or '?') .. string.lower(name)
+  local args = { ... }
+  for n = #args, 0, -1 do
+    local known, may = pcall(redis.acl_check_cmd, name, unpack(args, 1, n))
+    if known then
+      reply[#reply + 1] = not may and '+' .. string.lower(name) or nil
+      return
+    end
   end
+  reply[#reply + 1] = '?' .. string.lower(name)
 end
 
 if redis.acl_check_cmd then
