@@ -79,15 +79,20 @@ impl Client {
         let disk = self.disk()?;
         let mut connects = disk.connection.connects();
         let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
-        let aof = disk.aof().await.map_err(|error| match error {
+        let unsent = |error| match error {
             Error::Unknown(why) => Error::NotSent(why),
             other => other,
-        })?;
-        let proof = aof.proof()?;
+        };
+        let proof = disk.aof().await.map_err(unsent)?.proof()?;
+        let run_id = match proof {
+            Proof::AnyReply => None,
+            // Not of the settings: the process may have been another when these were read.
+            Proof::WaitAof => disk.connection.run_id().await.map_err(unsent)?,
+        };
         let stored = self.enqueue_call(&disk.connection, queue, jobs, Atomicity::Each).await?;
         let on_disk = match proof {
             Proof::AnyReply => true,
-            Proof::WaitAof => disk.is_on_disk(&self.keys().synced(), &aof.run_id).await,
+            Proof::WaitAof => disk.is_on_disk(&self.keys().synced(), run_id).await,
         };
         let answers = stored.into_iter().zip(jobs).map(|(stored, job)| match stored {
             Enqueued::Created { .. } if !on_disk => Err(Error::NotYetOnDisk(job.id)),
@@ -129,6 +134,12 @@ impl Connection {
         })
     }
 
+    /// Of the server process.
+    async fn run_id(&self) -> Result<Option<String>, Error> {
+        let info: String = self.reader()?.info(Some(InfoKind::Server)).await?;
+        Ok(run_id(&info).map(str::to_owned))
+    }
+
     /// The run id of the server process, once all that it wrote or answered before is on its disk. After a
     /// restart or a failover it is another process, which knows nothing of that.
     async fn on_disk_of(&self, key: &str) -> Option<String> {
@@ -144,8 +155,8 @@ impl Connection {
         let replies: Result<(Value, Vec<i64>, String), _> = pipeline.all().await;
         match replies {
             Ok((_, servers, info)) => {
-                let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-                servers.first().is_some_and(|here| *here >= 1).then(|| run_id.map(str::to_owned))?
+                let is_on_disk = servers.first().is_some_and(|here| *here >= 1);
+                is_on_disk.then(|| run_id(&info).map(str::to_owned))?
             }
             Err(error) => {
                 tracing::warn!(%error, "jobs are stored; that they are on disk is not known");
@@ -153,6 +164,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn run_id(info: &str) -> Option<&str> {
+    info.lines().find_map(|line| line.strip_prefix("run_id:"))
 }
 
 impl Disk {
@@ -187,14 +202,14 @@ impl Disk {
     }
 
     /// Whether all that this server process has answered so far is on its disk.
-    async fn is_on_disk(&self, key: &str, run_id: &str) -> bool {
+    async fn is_on_disk(&self, key: &str, run_id: Option<String>) -> bool {
         let mine = self.stored.fetch_add(1, Ordering::AcqRel) + 1;
         let mut wait = self.last_wait.lock().await;
         if wait.covers < mine {
             let covers = self.stored.load(Ordering::Acquire);
             *wait = Wait { covers, on_disk_of: self.connection.on_disk_of(key).await };
         }
-        wait.on_disk_of.as_deref() == Some(run_id)
+        run_id.is_some() && wait.on_disk_of == run_id
     }
 }
 
