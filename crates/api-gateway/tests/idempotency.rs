@@ -8,8 +8,8 @@ use std::thread;
 use atode_testkit::{Gateway, RedisServer};
 use serde_json::json;
 use support::{
-    KIND, Stored, address, enqueue_with_key, gateway, gateway_with_mail, job, later, problem, start, stored,
-    text,
+    KIND, Stored, address, enqueue_with_key, gateway, gateway_with_mail, job, later, problem, request, start,
+    stored, talk_until_it_ends, text,
 };
 
 #[test]
@@ -132,8 +132,10 @@ fn a_key_has_1_to_255_printable_ascii_characters() {
             problem(&enqueue_with_key(&gateway, key, &later()), 400, "malformed-request")["detail"].clone();
         assert!(text(&detail).contains("Idempotency-Key"), "{key}: {detail}");
     }
-    let huge = "k".repeat(1_000_000);
-    assert_eq!(enqueue_with_key(&gateway, &huge, &later()).status, 431);
+    // A head that is too large is not read to its end, so its sender may see a reset instead of the reply.
+    let huge = request("POST /v1/jobs", &[("Idempotency-Key", &"k".repeat(1_000_000))], b"");
+    let reply = talk_until_it_ends(gateway.port(), &huge);
+    assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 431"), "{reply}");
     let two =
         gateway.request("POST", "/v1/jobs").header("Idempotency-Key", "a").header("Idempotency-Key", "b");
     problem(&two.json(&later()).send(), 400, "malformed-request");
