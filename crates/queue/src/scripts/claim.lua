@@ -112,7 +112,6 @@ end
 reply[2], reply[4], reply[5] = next_due or -1, lost, bytes
 if ARGV[8] and (not next_due or next_due > now) then
   local watcher = #active / 2 < tonumber(ARGV[11]) and ARGV[10] or '-'
-  local heard = redis.pcall('PUBLISH', ARGV[8], '=' .. text(next_due or -1) .. ' ' .. ARGV[9] .. watcher)
-  reply[6] = tonumber(heard) or -1
+  reply[6] = publish(ARGV[8], '=' .. text(next_due or -1) .. ' ' .. ARGV[9] .. watcher)
 end
 return reply

@@ -56,8 +56,9 @@ local function judge(now, first)
 end
 
 -- A message is a hint: a user who may not publish does not lose the call, and what was written stays.
+-- The number of clients that heard it; -1 where it could not be published.
 local function publish(channel, message)
-  redis.pcall('PUBLISH', channel, message)
+  return tonumber(redis.pcall('PUBLISH', channel, message)) or -1
 end
 
 -- Appends to the list under `key`: the arguments of one command a key, instead of one an id.
