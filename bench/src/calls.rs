@@ -76,7 +76,7 @@ async fn measure(workers: usize, jobs: usize, idle: Duration) -> anyhow::Result<
     let (before, start) = (script_calls(&stand), Instant::now());
     let due = one_by_one(&stand, jobs).await?;
     drain::wait_until_drained(&stand).await?;
-    // Of the last one the completion, and whoever looks for another.
+    // The completion of the last job, and the claims that follow it.
     tokio::time::sleep(GAP).await;
     let calls = (script_calls(&stand) - before) as f64 - idle * start.elapsed().as_secs_f64();
 

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What the binaries are made from, seen from a crate's folder: a difference anywhere else makes no other program.
+/// The sources of the binaries, relative to a crate's folder: a difference elsewhere does not change the program.
 const SOURCES: [&str; 3] = ["..", "../../Cargo.toml", "../../Cargo.lock"];
 
 /// Parts of [`SOURCES`] that are in no binary. Without these, each change of a test would build all binaries again.
@@ -30,7 +30,7 @@ fn main() {
     }
 }
 
-/// What the build of the crate in `dir` is called.
+/// The name of the build of the crate in `dir`.
 pub(crate) fn build_id(version: &str, dir: &Path) -> String {
     let Some(commit) = git_line(dir, &["rev-parse", "--short=12", "HEAD"]) else { return version.to_owned() };
     // Unpacked into a repository that ignores it: that repository's commit says nothing about this code.

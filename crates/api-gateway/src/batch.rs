@@ -39,7 +39,7 @@ struct ItemResult<'a> {
 /// How long the look for a job that was stored before may take.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// What an item's result takes in the reply beside the payload, about; its payload comes back as it was sent.
+/// Approximate bytes of an item's result in the reply, without the payload, which comes back as it was sent.
 const RESULT_BYTES: usize = 512;
 
 /// `POST /v1/jobs/batch`

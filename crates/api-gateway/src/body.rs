@@ -133,7 +133,7 @@ impl Pace {
         Ok(chunk)
     }
 
-    /// What comes faster than it has to buys time, but never more than the patience.
+    /// Bytes that come faster than they have to buy time, but never more than the patience.
     fn received(&mut self, bytes: usize, now: Instant) {
         let bought = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST));
         self.until = (self.until + bought).min(now + PATIENCE);

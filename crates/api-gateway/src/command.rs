@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::serve::serve;
 
-/// What closing connections may take beyond the time that running requests have to end.
+/// Time to close connections, in addition to the time that running requests have to end.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// Takes jobs over HTTP and shows what becomes of them. Start as many as you like.
@@ -73,7 +73,7 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
     ended
 }
 
-/// Such a kind looks as if it could be enqueued, and then every request for it is refused.
+/// Without the warning, such a kind would look usable while every request for it is refused.
 fn warn_of_kinds_without_queue(config: &Config, args: &ConfigArgs, registry: &Registry) {
     for kind in registry.without_queue(|queue| config.queues.contains_key(queue)) {
         tracing::warn!(kind = %kind.name, queue = %kind.queue, file = %args.file().display(), "the queue of this kind is not configured, so jobs of this kind are refused unless their request names another queue; add the queue to `queues`");

@@ -21,7 +21,7 @@ pub(crate) struct CrossSite {
     trusted_proxies: usize,
 }
 
-/// What the gateway may be called.
+/// The names that the gateway answers to.
 enum Names {
     Any,
     /// Loopback names and these, in lower case.
@@ -76,7 +76,7 @@ impl CrossSite {
         Ok(())
     }
 
-    /// What the client calls this service, as `name` or `name:port`. `None`: HTTP/1.0 does not have to say.
+    /// The host that the client asked for, as `name` or `name:port`. `None`: HTTP/1.0 does not require one.
     fn host<'a>(&self, request: &'a HttpRequest) -> Option<&'a str> {
         let forwarded = || {
             let lines = request.headers().get_all(X_FORWARDED_HOST);

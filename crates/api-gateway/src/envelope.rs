@@ -90,7 +90,7 @@ pub(crate) async fn envelope(
     Ok(response)
 }
 
-/// What went wrong in a part of a request that is answered nevertheless: an extension of its reply, for the log.
+/// A failure in a part of a request that is answered nevertheless: an extension of its reply, for the log.
 #[derive(Default)]
 pub(crate) struct Inside(Vec<String>);
 

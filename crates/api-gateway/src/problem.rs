@@ -57,11 +57,11 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
-    /// What is taken instead: `Allow` of a 405, `Accept-Encoding` of a 415.
+    /// The accepted alternatives: `Allow` of a 405, `Accept-Encoding` of a 415.
     takes: Option<Box<(HeaderName, HeaderValue)>>,
     /// The limit that refused, and the seconds after which it would not.
     violated: Option<(&'static str, u64)>,
-    /// What happened inside, for the log alone.
+    /// The internal cause, for the log only.
     inside: Option<Arc<str>>,
 }
 
@@ -319,7 +319,7 @@ impl Problem {
         problem.inside(error)
     }
 
-    /// Of a job that was stored before under the same idempotency key, and cannot be shown now.
+    /// The job was stored before under the same idempotency key and cannot be shown now.
     pub(crate) fn of_duplicate(id: JobId, error: Option<&Error>) -> Self {
         let detail = format!(
             "this idempotency key has stored job {id} before, and the queue does not say now what became of it. \

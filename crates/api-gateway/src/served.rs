@@ -1,4 +1,4 @@
-//! Who works on what is enqueued: jobs that no live worker would take wait, and the log says so.
+//! Notices jobs that no live worker would take: they wait, and the log says so.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

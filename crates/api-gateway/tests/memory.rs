@@ -1,4 +1,4 @@
-//! What clients send, and what they do not read, takes a bounded part of the gateway's memory.
+//! Request bodies and unread replies take a bounded part of the gateway's memory.
 
 mod support;
 

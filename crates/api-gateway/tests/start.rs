@@ -1,4 +1,4 @@
-//! What a gateway says when it starts, or cannot.
+//! Messages of a gateway that starts, or cannot.
 
 use std::fs;
 use std::net::TcpListener;

@@ -106,7 +106,7 @@ fn a_wait_is_a_duration() {
     }
 }
 
-/// Of this process and those that it starts.
+/// The limit applies to this process and those that it starts.
 fn open_files() -> u64 {
     let limits = fs::read_to_string("/proc/self/limits").expect("Linux says so");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");

@@ -123,7 +123,7 @@ fn has_header(columns: &[Column]) -> bool {
     columns.iter().any(|column| !column.title.is_empty())
 }
 
-/// What a job or its error says is shown, never obeyed by the terminal.
+/// The text of a job or its error is shown; the terminal never obeys control characters in it.
 fn on_one_line(cell: &str) -> String {
     let mut line = String::with_capacity(cell.len());
     for c in cell.chars() {

@@ -40,7 +40,7 @@ pub(crate) fn one_coloured_line(text: &str) -> Cow<'_, str> {
         line.push_str(&one_line(before));
         let parameters = sequence[2..].find(|c: char| !c.is_ascii_digit() && c != ';').map(|end| end + 2);
         let style = parameters.filter(|end| sequence[*end..].starts_with('m')).map(|end| end + 1);
-        // What is no style is escaped with the text behind it.
+        // An escape sequence that is not a style is escaped with the text behind it.
         let (head, tail) = sequence.split_at(style.unwrap_or(1));
         line.push_str(&if style.is_some() { Cow::Borrowed(head) } else { one_line(head) });
         rest = tail;

@@ -9,7 +9,7 @@ use std::{
 
 use atode_config::{LogFormat, Logging, process};
 
-/// What the child does, and in which format.
+/// The child's task and log format.
 const ACT: &str = "LOGGING_TEST_ACT";
 const FORMAT: &str = "LOGGING_TEST_FORMAT";
 

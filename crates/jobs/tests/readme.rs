@@ -2,7 +2,7 @@
 
 use atode_jobs::Registry;
 
-/// What `crate::job` is in a kind's own place, `crates/jobs/src`.
+/// Stands in for `crate::job`, which a kind in `crates/jobs/src` imports.
 mod job {
     pub(crate) use atode_jobs::{Job, JobContext, JobError};
 }

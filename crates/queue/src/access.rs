@@ -1,4 +1,4 @@
-//! What the user of the connection may do on this Redis: found out after each connect, without doing it.
+//! The permissions of the connection's user on this Redis, checked after each connect without running a command.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,14 +55,14 @@ pub(crate) const USEFUL: [&str; 11] = [
     "ZSCAN",
 ];
 
-/// What is missing on the Redis of this connection, each with what to do about it.
+/// Problems of the Redis of this connection, each with what to do about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Told by a script: for users that may not ask INFO.
+    /// Reported by a script, for users that may not run INFO.
     pub(crate) version: Option<String>,
     /// Why no job can be stored or run.
     pub(crate) obstacle: Option<String>,
-    /// What works less well.
+    /// Features that work less well.
     pub(crate) warnings: Vec<String>,
     pub(crate) channels: Channels,
 }

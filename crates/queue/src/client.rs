@@ -177,12 +177,12 @@ impl Client {
         reply
     }
 
-    /// What a call may carry to Redis.
+    /// The budget for bytes that a call carries to Redis.
     pub(crate) fn outgoing(&self) -> &Budget {
         &self.shared.outgoing
     }
 
-    /// What a call may bring from Redis.
+    /// The budget for bytes that a call brings from Redis.
     pub fn incoming(&self) -> &Budget {
         &self.shared.incoming
     }

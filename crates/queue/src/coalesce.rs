@@ -110,7 +110,7 @@ async fn drive(
         while !waiting.is_empty()
             && (calls.is_empty() || (calls.len() < most_calls && waiting.len() >= SECOND_CALL))
         {
-            // Whoever waits for an answer has a client.
+            // Every caller that waits for an answer holds a client.
             let Some(client) = client.upgrade() else {
                 waiting.clear();
                 break;

@@ -65,7 +65,7 @@ struct Aof {
     pauses: bool,
     version: (u32, u32),
     is_valkey: bool,
-    /// Of the server process.
+    /// Identifies the server process.
     run_id: String,
 }
 

@@ -32,7 +32,7 @@ impl Echo {
         Echo { channel, heard: watch::Sender::new(0), deaf: AtomicBool::new(false) }
     }
 
-    /// Nothing is heard at present.
+    /// Published messages do not arrive at present.
     pub(crate) fn is_deaf(&self) -> bool {
         self.deaf.load(Ordering::Acquire)
     }
@@ -73,7 +73,7 @@ pub(crate) async fn run(
     loop {
         message += 1;
         match connection.publish(&echo.channel, message).await {
-            // Of a Redis that is away nothing is to be heard.
+            // Redis is away: no message is expected.
             Err(error) if error.is_silence() => {}
             published => {
                 let patience = if missed == 0 { PATIENCE } else { LOOK };

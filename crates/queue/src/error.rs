@@ -55,7 +55,7 @@ pub enum RefusalCode {
     Unsupported,
 }
 
-/// What a user has no permission for.
+/// The command or key that the user has no permission for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
     Command,
@@ -251,7 +251,7 @@ mod tests {
         ] {
             assert_eq!(refused(details), Some(code), "{details}");
         }
-        // What the script wrote before stays.
+        // Earlier writes of the script stay.
         let half =
             from_redis("ERR The user executing the script can't run this command or subcommand script: e7");
         assert!(matches!(half, Error::Unknown(_)), "{half}");

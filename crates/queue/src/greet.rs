@@ -49,7 +49,7 @@ pub(crate) async fn run(
             event = events.connects.recv() => match event {
                 Err(RecvError::Closed) => return,
                 event => {
-                    // Of the attempts before this one.
+                    // An error of an attempt before this one.
                     while let Ok((error, _)) = events.errors.try_recv() {
                         greeter.failed(&error, &mut said);
                     }

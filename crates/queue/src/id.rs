@@ -110,7 +110,7 @@ macro_rules! ids {
 ids!(JobId, WorkerId);
 
 impl WorkerId {
-    /// Of a worker that cannot be told any more: `00000000-0000-0000-0000-000000000000`.
+    /// Stands for a worker that is no longer known: `00000000-0000-0000-0000-000000000000`.
     pub const UNKNOWN: WorkerId = WorkerId(Uuid::nil());
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Inbox {
     notify: Notify,
 }
 
-/// What came since the last look.
+/// Messages that came since the last look.
 #[derive(Debug, Default)]
 pub struct Mail {
     /// Something may have been missed before these messages: a subscription is new, a connection was

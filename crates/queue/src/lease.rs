@@ -1,4 +1,4 @@
-//! What may be done under a lease: extend it, or settle the job.
+//! The operations under a lease: extend it, or settle the job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ enum Outcome {
     Release {
         /// None: due when it was.
         delay: Option<Duration>,
-        /// Who ran it; empty: it was not started.
+        /// The run that was interrupted; empty: it was not started.
         state: Value,
     },
 }
@@ -107,7 +107,7 @@ impl Lease {
         Settlement { lease: self, outcome: Outcome::Release { delay: None, state: "".into() } }
     }
 
-    /// What is kept of the job's past. Cheap to clone: a settlement may be sent more than once.
+    /// The job's history as it is stored. Cheap to clone: a settlement may be sent more than once.
     fn state(&self, history: &History) -> Value {
         history.encode(self.token()).into()
     }

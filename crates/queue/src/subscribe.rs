@@ -126,7 +126,7 @@ pub(crate) enum Request {
     },
     /// Something may have been missed.
     TellEverybody,
-    /// Nothing is heard over the connection that there is.
+    /// The current connection delivers no messages.
     Reconnect,
 }
 

@@ -31,7 +31,7 @@ pub struct Unreadable {
     now: i64,
 }
 
-/// What became of them.
+/// The outcome, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PutBack {
     /// Jobs that are due again.

@@ -1,4 +1,4 @@
-//! What workers of a queue tell each other: when its next job is due, and who asks for it first.
+//! Messages between the workers of a queue: when its next job is due, and which worker asks for it first.
 //!
 //! Every waiting worker knows the earliest due time. If all of them asked when it has come, a job
 //! would cost as many calls as there are workers. So a claim that took all that was due publishes the
@@ -20,7 +20,7 @@ use crate::keys::QueueKeys;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KindSet(String);
 
-/// What a claim tells the other workers of the queue, if it takes all that is due.
+/// The message of a claim to the other workers of the queue, if it takes all that is due.
 #[derive(Debug)]
 pub struct Announcement<'a> {
     pub kinds: &'a KindSet,
@@ -43,7 +43,7 @@ pub struct Drained {
     pub workers: u32,
 }
 
-/// What was heard of a queue since the last look.
+/// The news of a queue since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// Something may have been missed: look at once.

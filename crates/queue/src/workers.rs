@@ -78,7 +78,7 @@ pub enum Departure {
     Failure,
 }
 
-/// What became of a worker, for those that recover its jobs.
+/// The fate of a worker, which decides how its jobs are recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It is registered.
@@ -184,7 +184,7 @@ impl Client {
         Ok(workers)
     }
 
-    /// What became of each of these workers.
+    /// The fate of each of these workers, in their order.
     pub async fn fates(&self, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
         if ids.is_empty() {
             return Ok(Vec::new());

@@ -12,7 +12,7 @@ use atode_testkit::{Proxy, RedisServer, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, settings};
 
 const NOW: Due = Due::After(Duration::ZERO);
-/// What an operator may wait for jobs to be on time again.
+/// The longest time until jobs are on time again.
 const FOLLOWED: Duration = Duration::from_secs(5);
 
 /// A client behind one name; its first primary.

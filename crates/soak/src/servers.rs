@@ -14,7 +14,7 @@ const NOWHERE: [&str; 2] = ["127.0.0.1", "1"];
 
 /// The smallest rules, as operators are told to grant them.
 const DOCUMENT: &str = include_str!("../../../docs/redis-acl.md");
-/// What a user without channels and INFO lacks of them.
+/// The rights that a user without channels and INFO lacks.
 const BLINDERS: &str = "resetchannels -publish -subscribe -info";
 
 pub(crate) struct Servers {
@@ -86,7 +86,7 @@ impl Servers {
     }
 }
 
-/// Of `INFO replication`.
+/// A field of `INFO replication`.
 fn field(redis: &RedisServer, name: &str) -> Option<String> {
     let info = redis.try_command(&["INFO", "replication"]).ok()?.text();
     info.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned()))

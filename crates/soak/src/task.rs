@@ -17,7 +17,7 @@ pub(crate) struct Task {
     /// How long a run takes.
     pub(crate) ms: u64,
     pub(crate) end: End,
-    /// Of a large job: bytes that nobody needs.
+    /// Padding that makes a job large.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) padding: String,
 }

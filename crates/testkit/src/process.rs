@@ -20,7 +20,7 @@ pub struct Process {
     child: OwnedChild,
     stdout: Output,
     stderr: Output,
-    /// Of both outputs.
+    /// The folder of both outputs.
     _dir: TempDir,
 }
 

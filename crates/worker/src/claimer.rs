@@ -56,7 +56,7 @@ impl Pace {
     }
 }
 
-/// What one queue's loop knows.
+/// The state of one queue's claim loop.
 struct ClaimLoop {
     worker: Arc<Worker>,
     served: Arc<Served>,

@@ -166,7 +166,7 @@ async fn run(worker: &Worker, job: &Running, payload: &Result<Bytes, Error>) -> 
     }
 }
 
-/// What an end means for a job whose lease is not lost.
+/// Decides the settlement for the end of a run whose lease is not lost.
 fn conclude(job: &Running, held: Held, end: End, now: i64) -> Settlement {
     let stopped = job.stopped().map(|(why, _)| why);
     let (cause, error) = match end {

@@ -118,7 +118,7 @@ impl Shares {
 mod tests {
     use super::*;
 
-    /// What queues of these weights, all with jobs due, take of slots that become free one after the other.
+    /// The slots that queues of these weights take, all with jobs due, as slots become free one by one.
     fn taken(weights: &[u32], slots: usize) -> Vec<usize> {
         let shares = Shares::new(1, weights.iter().copied());
         let mut taken = vec![0; weights.len()];

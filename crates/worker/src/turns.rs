@@ -1,4 +1,4 @@
-//! Who of many workers asks first for a job that they all know of.
+//! Decides which of many workers asks first for a job that they all know of.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes of a worker.
+//! The metrics of a worker.
 
 mod support;
 

@@ -103,7 +103,7 @@ pub(crate) fn problem(reply: &Response, status: u16, slug: &str) -> Value {
     assert!(!text(&problem["title"]).is_empty() && !text(&problem["detail"]).is_empty(), "{context}");
     assert_eq!(Some(text(&problem["request_id"])), reply.header("x-request-id"), "{context}");
     assert_eq!(reply.header("retry-after").is_some(), status == 503, "{context}");
-    // Nothing of the inside: no address, no script, no reply of Redis.
+    // A detail names no internals: no address, no script, no reply of Redis.
     for inside in ["127.0.0.1", "localhost", "ERR", "WRONGTYPE", "script", "sentinel"] {
         assert!(!text(&problem["detail"]).contains(inside), "{context}");
     }

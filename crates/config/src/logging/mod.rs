@@ -1,4 +1,4 @@
-//! What the binaries write to stderr. Stdout belongs to jobs.
+//! The log of the binaries, on stderr. Stdout belongs to jobs.
 //!
 //! A line's way: the event's format → [`repeats`] (is it one of many?) → one line, whatever is in it →
 //! [`queue`] → stderr. Nobody waits for stderr but the queue's own thread.
@@ -172,7 +172,7 @@ fn with_repeats(line: &str, repeats: u64) -> String {
     }
 }
 
-/// What the thread of the log says by itself.
+/// Lines that the log's own thread adds.
 struct Thread;
 
 impl Notices for Thread {

@@ -20,7 +20,7 @@ const FULL_RETRY: Duration = Duration::from_millis(10);
 
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Told when lines come, and when all are written.
+    /// Notified when lines come, and when all are written.
     changed: Condvar,
 }
 
@@ -31,12 +31,12 @@ struct State {
     writing: usize,
     /// Lines that were refused, or could not be written.
     dropped: u64,
-    /// Of them, those that a line has told of.
+    /// The number of them that a line has reported.
     dropped_said: u64,
     has_thread: bool,
 }
 
-/// What the thread does beside writing.
+/// Callbacks of the thread besides writing.
 pub(super) trait Notices: Send + 'static {
     /// Lines that are due by now, each with its line break, and when the next ones are.
     fn due(&mut self, now: Instant) -> (Vec<u8>, Option<Instant>);

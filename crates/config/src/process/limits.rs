@@ -18,7 +18,7 @@ const FEW_FILES: rlim_t = 1024;
 const THREADS_PER_CPU: usize = 2;
 const OTHER_THREADS: usize = 8;
 
-/// What the limits have to allow.
+/// The minimum that the limits have to allow.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
     pub files: u64,

@@ -11,7 +11,7 @@ const CODE: &str = include_str!("../keys.rs");
 /// Functions of `keys.rs` that return text but make neither a key nor a channel.
 const OTHERS: [&str; 1] = ["pattern"];
 
-/// What each function of `keys.rs` makes, in the document's words. A new function needs a line here.
+/// The names that each function of `keys.rs` makes, in the document's words. A new function needs a line here.
 fn made() -> BTreeMap<&'static str, Vec<String>> {
     let keys = Keys::new("atode:");
     let queue = keys.queue("<queue>");

@@ -275,7 +275,7 @@ impl Drop for Worker {
     }
 }
 
-/// Of the runs that did not succeed.
+/// The causes of the runs that did not succeed.
 pub(crate) fn causes(job: &JobView) -> Vec<FailureCause> {
     job.attempts.iter().map(|attempt| attempt.cause).collect()
 }
