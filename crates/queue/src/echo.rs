@@ -13,7 +13,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::subscribe::Request;
 
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(2);
 /// Until a message that is not heard counts as missed. PUBLISH takes Redis a microsecond.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks of everybody, while nothing is heard.

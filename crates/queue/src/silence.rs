@@ -15,7 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinHandle};
 
 /// How often a server is asked for its role. A ROLE takes Redis a microsecond.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(2);
 /// Before a replica is left once more, where there is nothing else behind its name: doubled from the first to
 /// the second.
 const REPLICA_PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
