@@ -3,8 +3,8 @@
 #
 #   scripts/start-redis-insight.sh {start|stop}
 #
-# This script is for development only. Redis Insight itself is used in staging and production too: there
-# it is started by whatever runs that server, with docker-compose.redis-insight.yml or without.
+# This script is for development only. In staging and production, Redis Insight is started by the tools that
+# manage its server, with or without docker-compose.redis-insight.yml.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=scripts/compose.sh
@@ -13,20 +13,20 @@ file=$root/docker-compose.redis-insight.yml
 
 start() {
   if ! docker network inspect redis-network >/dev/null 2>&1 || ! container_is redis healthy; then
-    echo "Redis does not run in Docker: start Redis first: scripts/start-redis.sh start" >&2
+    echo "Redis does not run in Docker. Start it first: scripts/start-redis.sh start" >&2
     exit 1
   fi
   if ! container_is redis-insight healthy && ! container_is redis-insight starting && port_is_taken 8001; then
-    echo "Port 8001 is taken on this machine: stop what listens there first." >&2
+    echo "Port 8001 is already in use. Stop the program that uses it first." >&2
     exit 1
   fi
   if ! "${compose[@]}" -f "$file" up --detach; then
-    echo "Docker could not start Redis Insight: the reason stands above." >&2
+    echo "Docker could not start Redis Insight; see the reason above." >&2
     exit 1
   fi
   wait_until_healthy redis-insight 120
-  echo "Redis Insight runs at http://127.0.0.1:8001 (accept its terms there once; the connection"
-  echo "\"atode job queue\" then appears by itself)."
+  echo "Redis Insight runs at http://127.0.0.1:8001. Accept its terms there once; then the connection"
+  echo "\"atode job queue\" appears."
 }
 
 stop() {

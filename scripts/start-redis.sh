@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Starts or stops the job queue's Redis in Docker, on a developer's machine.
+# Starts or stops the Redis of the job queue in Docker, on a developer's machine.
 #
 #   scripts/start-redis.sh {start|stop}
 #
-# This script is for development only. Redis itself is used in staging and production too: there it is
-# started by whatever runs those servers, with docker-compose.redis.yml or without.
+# This script is for development only. In staging and production, Redis is started by the tools that manage
+# those servers, with or without docker-compose.redis.yml.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 # shellcheck source=scripts/compose.sh
@@ -13,17 +13,17 @@ file=$root/docker-compose.redis.yml
 
 start() {
   if ! container_is redis healthy && ! container_is redis starting && port_is_taken 6379; then
-    echo "Port 6379 is taken on this machine, perhaps by another Redis: stop that one first." >&2
+    echo "Port 6379 is already in use, perhaps by another Redis. Stop that one first." >&2
     exit 1
   fi
-  # Made here, or Docker would make it as root. The image hands it to its own user (uid 999).
+  # Created here, because Docker would create it as root. The image makes its own user (uid 999) the owner.
   mkdir -p "$root/redis/data/jobqueue"
   if ! "${compose[@]}" -f "$file" up --detach; then
-    echo "Docker could not start Redis; the reason stands above." >&2
+    echo "Docker could not start Redis; see the reason above." >&2
     exit 1
   fi
   wait_until_healthy redis 120
-  echo "Redis runs at 127.0.0.1:6379; its data lies in redis/data/jobqueue."
+  echo "Redis runs at 127.0.0.1:6379; its data is in redis/data/jobqueue."
 }
 
 stop() {
