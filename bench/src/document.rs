@@ -13,10 +13,10 @@ use crate::suite::Measured;
 const PLOTS: &str = "benchmarks";
 
 const INTRODUCTION: &str = "\
-Figures differ between machines, and drift on one machine, so compare only ratios within one run. If a table has
-rounds, its figures are medians of the rounds. A ratio compares two runs side by side; the median ratio is shown. Each
-run ends with a check: every job ran exactly once, nothing is left, and an audit finds nothing. A run that fails the
-check has no figure. How the other queues are run: [bench/peers/README.md](../bench/peers/README.md).
+Figures differ from machine to machine and drift on one: only ratios within one run count. Where there are rounds,
+a figure is the median of them, and a ratio that of two runs side by side, of which the median is shown. Each run
+ends with a count: every job ran once, nothing is left, and an audit finds nothing; a run that fails it has no
+figure. What the peers run, and how, stands in [bench/peers/README.md](../bench/peers/README.md).
 ";
 
 pub(crate) fn write(docs: &Path, goals: &Table, all: &[Measured]) -> anyhow::Result<()> {
