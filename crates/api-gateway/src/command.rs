@@ -11,7 +11,7 @@ use atode_queue::Client;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::serve;
+use crate::http::serve::serve;
 
 /// Time to close connections, in addition to the time that running requests have to end.
 const MARGIN: Duration = Duration::from_secs(5);

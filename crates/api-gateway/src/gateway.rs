@@ -11,12 +11,12 @@ use atode_queue::{Client, Error, JobId, JobView, Sampler};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::body::COPIES;
-use crate::cross_site::CrossSite;
-use crate::limit::Limit;
-use crate::problem::Problem;
-use crate::room::Room;
-use crate::served::Served;
+use crate::api::unserved::Served;
+use crate::http::body::COPIES;
+use crate::http::body_room::Room;
+use crate::http::cross_site::CrossSite;
+use crate::http::limits::Limit;
+use crate::http::problem::Problem;
 
 /// How long an answer may take, unless its request asks for something that is to be waited for. A call of
 /// Redis takes less at most, but some answers need several; what is left of a second is the limiter's.

@@ -5,10 +5,11 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, Resource, Responder, Route, Scope, guard};
 
-use crate::limit::limit_requests;
-use crate::metrics::Pattern;
-use crate::problem::Problem;
-use crate::{batch, dm_jobqueue_handler, health, jobs, kinds, metrics, operations, pages, queues, workers};
+use crate::api::metrics::Pattern;
+use crate::api::{batch, dm_jobqueue_handler, health, jobs, kinds, metrics, operations, queues, workers};
+use crate::console::pages;
+use crate::http::limits::limit_requests;
+use crate::http::problem::Problem;
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config

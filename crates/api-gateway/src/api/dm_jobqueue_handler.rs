@@ -7,10 +7,10 @@ use atode_jobs::{Job, MAX_DELAY, MAX_RETRIES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::body;
+use crate::api::new_job::{JobRequest, KeySource};
 use crate::gateway::Gateway;
-use crate::new_job::{JobRequest, KeySource};
-use crate::problem::Problem;
+use crate::http::body;
+use crate::http::problem::Problem;
 
 /// Unknown fields are ignored, as they were.
 #[derive(Deserialize)]

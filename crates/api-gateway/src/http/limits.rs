@@ -16,7 +16,7 @@ use atode_config::Config;
 use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject, Window};
 
 use crate::gateway::Gateway;
-use crate::problem::{Problem, Slug};
+use crate::http::problem::{Problem, Slug};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

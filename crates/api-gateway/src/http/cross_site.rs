@@ -10,7 +10,7 @@ use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use actix_web::http::uri::Authority;
 use atode_config::Config;
 
-use crate::problem::{Problem, Slug};
+use crate::http::problem::{Problem, Slug};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -7,7 +7,7 @@ use atode_queue::{WorkerId, WorkerRequest};
 use serde_json::json;
 
 use crate::gateway::{Gateway, in_time};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(

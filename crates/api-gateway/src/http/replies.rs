@@ -16,8 +16,8 @@ use actix_web::web::{Bytes, Data};
 use serde::Serialize;
 
 use crate::gateway::Gateway;
-use crate::problem::{Problem, Slug};
-use crate::room::Share;
+use crate::http::body_room::Share;
+use crate::http::problem::{Problem, Slug};
 
 /// Bytes handed over at a time; a smaller body is handed over whole.
 const SLICE: usize = 32 << 10;

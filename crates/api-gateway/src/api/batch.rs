@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::body;
-use crate::envelope::Inside;
+use crate::api::jobs::{Stored, idempotency_key};
+use crate::api::new_job::{JobRequest, KeySource, Prepared};
 use crate::gateway::{ANSWER, Gateway, in_time};
-use crate::jobs::{Stored, idempotency_key};
-use crate::new_job::{JobRequest, KeySource, Prepared};
-use crate::problem::{FieldError, Problem, ProblemDocument, Slug};
+use crate::http::body;
+use crate::http::envelope::Inside;
+use crate::http::problem::{FieldError, Problem, ProblemDocument, Slug};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,11 +6,11 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{JobId, JobView, Operated, Operation};
 
-use crate::body;
+use crate::api::new_job::DueRequest;
 use crate::gateway::{Gateway, in_time};
-use crate::new_job::DueRequest;
-use crate::problem::{Problem, Slug};
-use crate::reply;
+use crate::http::body;
+use crate::http::problem::{Problem, Slug};
+use crate::http::replies;
 
 pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
     gateway.operate(&id, Operation::Cancel).await
@@ -52,10 +52,10 @@ impl Gateway {
         let operated = self.client.operate(&job.queue, &job.kind, id, operation).await;
         match operated.map_err(Problem::of_change)? {
             Operated::Done if operation == Operation::Delete => Ok(HttpResponse::NoContent().finish()),
-            Operated::Done => reply::json(StatusCode::OK, &self.look_again(job).await?),
+            Operated::Done => replies::json(StatusCode::OK, &self.look_again(job).await?),
             Operated::Requested => {
                 let job = JobView { cancel_requested: true, ..self.look_again(job).await? };
-                reply::json(StatusCode::ACCEPTED, &job)
+                replies::json(StatusCode::ACCEPTED, &job)
             }
             Operated::Refused(state) => {
                 let what = match operation {

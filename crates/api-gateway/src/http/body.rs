@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
-use crate::problem::{FieldError, Problem, Slug};
-use crate::room::Share;
+use crate::http::body_room::Share;
+use crate::http::problem::{FieldError, Problem, Slug};
 
 /// How long nothing of a body may arrive.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::gateway::Gateway;
-use crate::problem::{FieldError, Problem};
+use crate::http::problem::{FieldError, Problem};
 
 /// How long ago a `run_at` may be: a late request runs now, a typo is refused.
 const MAX_PAST: Duration = Duration::from_secs(24 * 60 * 60);

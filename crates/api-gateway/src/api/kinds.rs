@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, in_time};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// While Redis is away the number of live workers is null; the rest is known without it.
 pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {

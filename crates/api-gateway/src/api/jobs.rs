@@ -13,11 +13,11 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::body;
+use crate::api::new_job::{KeySource, Prepared, check_key};
 use crate::gateway::{Gateway, in_time};
-use crate::new_job::{KeySource, Prepared, check_key};
-use crate::problem::{Problem, Slug};
-use crate::reply;
+use crate::http::body;
+use crate::http::problem::{Problem, Slug};
+use crate::http::replies;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -43,7 +43,7 @@ pub(crate) async fn enqueue(
     let prepared = gateway.prepare(&body::object(text)?, text, KeySource::Header(key.as_deref()), "")?;
     gateway.limit_jobs(&request, 1).await?;
     let (status, job) = gateway.enqueue_one(prepared).await?;
-    let mut response = reply::json(status.code(), &job)?;
+    let mut response = replies::json(status.code(), &job)?;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -143,7 +143,7 @@ pub(crate) async fn show(
     };
     let job = gateway.job(id).await?;
     let job = if job.is_finished() || wait.is_zero() { job } else { gateway.wait(job, wait).await? };
-    reply::json(StatusCode::OK, &job)
+    replies::json(StatusCode::OK, &job)
 }
 
 impl Gateway {

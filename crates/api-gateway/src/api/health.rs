@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::problem::{Problem, Slug};
+use crate::http::problem::{Problem, Slug};
 
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))

@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::body;
-use crate::example;
+use crate::api::kinds;
+use crate::api::new_job::{JobRequest, KeySource};
+use crate::console::example;
 use crate::gateway::Gateway;
-use crate::kinds;
-use crate::new_job::{JobRequest, KeySource};
-use crate::problem::{About, FieldError, Problem, Slug};
+use crate::http::body;
+use crate::http::problem::{About, FieldError, Problem, Slug};
 
 /// Pages have no scripts, and nothing from elsewhere.
 const POLICY: (&str, &str) = (

@@ -15,12 +15,12 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::JobId;
 
+use crate::api::metrics;
+use crate::console::pages;
 use crate::gateway::Gateway;
-use crate::limit;
-use crate::metrics;
-use crate::pages;
-use crate::problem::{Problem, Slug};
-use crate::reply;
+use crate::http::limits;
+use crate::http::problem::{Problem, Slug};
+use crate::http::replies;
 use crate::routes::Api;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +38,7 @@ pub(crate) async fn envelope(
     let checked =
         gateway(request.request()).map_or(Ok(()), |gateway| gateway.cross_site.check(request.request()));
     let response = match checked {
-        Ok(()) => reply::in_slices(next.call(request).await?),
+        Ok(()) => replies::in_slices(next.call(request).await?),
         Err(problem) => request.error_response(problem),
     };
     let status = response.status();
@@ -72,9 +72,9 @@ pub(crate) async fn envelope(
             tracing::warn!(request_id = id, path = route, "a part of the request failed: {error}");
         }
     }
-    let quotas = limit::quotas(response.request());
+    let quotas = limits::quotas(response.request());
     let headers = response.headers_mut();
-    limit::add_headers(headers, &quotas);
+    limits::add_headers(headers, &quotas);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);
     }

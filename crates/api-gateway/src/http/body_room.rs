@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::problem::{Problem, Slug};
+use crate::http::problem::{Problem, Slug};
 
 /// Bytes of all bodies together, copies included.
 const TOTAL: usize = 160 << 20;

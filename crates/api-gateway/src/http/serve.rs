@@ -15,11 +15,11 @@ use atode_queue::Client;
 use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
-use crate::cross_site::CrossSite;
-use crate::envelope::envelope;
+use crate::api::metrics::Metrics;
 use crate::gateway::Gateway;
-use crate::limit;
-use crate::metrics::Metrics;
+use crate::http::cross_site::CrossSite;
+use crate::http::envelope::envelope;
+use crate::http::limits;
 use crate::routes::routes;
 
 /// How long the start waits for Redis before it goes on without.
@@ -51,7 +51,7 @@ pub async fn serve(
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
 
     let metrics = Data::new(Metrics::install(build)?);
-    let limit = limit::start(config).await?;
+    let limit = limits::start(config).await?;
     let cross_site = CrossSite::new(config, address);
     // Cancelled when the delay after the signal is over.
     let stopping = CancellationToken::new();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::gateway::{Gateway, in_time};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
     let queues = async {
