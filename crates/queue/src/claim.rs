@@ -75,6 +75,8 @@ impl Client {
             script_keys.push(keys.set(kind, Set::Due).into());
             script_keys.push(keys.set(kind, Set::Lease).into());
         }
+        let bytes = self.incoming().bytes();
+        let expected = self.record_sizes().filling(bytes, options.queue, options.kinds);
         let mut args: Vec<Value> = vec![
             (options.limit.min(MAX_BATCH) as i64).into(),
             millis(options.lease),
@@ -82,7 +84,8 @@ impl Client {
             i64::from(options.suspects).into(),
             millis(crashes::PUT_OFF),
             i64::from(crashes::SUSPECT_FROM).into(),
-            (self.incoming().bytes() as i64).into(),
+            (bytes as i64).into(),
+            (expected as i64).into(),
         ];
         if let Some(announcement) = &options.announcement {
             args.extend(announcement.to_args(&keys));

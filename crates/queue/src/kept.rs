@@ -1,9 +1,11 @@
-//! How many completed jobs of a kind are kept to be looked at: so few that neither their number nor their
-//! bytes fill Redis (decision 29).
+//! The sizes of records, and what follows from them: how many a claim reads at once, and how many completed jobs
+//! of a kind are kept to be looked at: so few that neither their number nor their bytes fill Redis (decision 29).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::MAX_BATCH;
 
 /// Finished jobs kept of a kind in a queue at most, whatever their retention and size.
 pub const MAX_FINISHED: usize = 10_000;
@@ -45,8 +47,21 @@ impl RecordSizes {
         }
         self.has_large.store(true, Ordering::Relaxed);
         let mut means = self.means();
-        let mean = means.entry(queue.clone()).or_default().entry(kind.clone()).or_default();
+        let of_queue = means.entry(queue.clone()).or_default();
+        let mean = of_queue.entry(kind.clone()).or_insert(bytes as f64);
         *mean += (bytes as f64 - *mean) * SHARE;
+    }
+
+    /// The number of jobs whose records are expected to have this many bytes together, if they are of the kind
+    /// with the largest records.
+    pub(crate) fn filling(&self, bytes: usize, queue: &str, kinds: &[Arc<str>]) -> usize {
+        if !self.has_large.load(Ordering::Relaxed) {
+            return MAX_BATCH;
+        }
+        let means = self.means();
+        let Some(of_queue) = means.get(queue) else { return MAX_BATCH };
+        let largest = kinds.iter().filter_map(|kind| of_queue.get(kind)).fold(1.0, |a: f64, b| a.max(*b));
+        ((bytes as f64 / largest) as usize).clamp(1, MAX_BATCH)
     }
 
     /// Redis has so much memory, in bytes; 0: no limit is known.
@@ -92,6 +107,10 @@ mod tests {
         }
         let kept = sizes.kept(&queue, &large);
         assert!((300..=MAX_FINISHED_BYTES / 200_000 + 1).contains(&kept), "{kept}");
+        let filling = |kinds: &[Arc<str>]| sizes.filling(1 << 20, &queue, kinds);
+        assert_eq!(filling(&[small.clone(), large.clone()]), (1 << 20) / 200_000);
+        assert_eq!(filling(std::slice::from_ref(&small)), MAX_BATCH);
+        assert_eq!(sizes.filling(1 << 20, "another", std::slice::from_ref(&large)), MAX_BATCH);
         assert_eq!(sizes.kept(&queue, &small), MAX_FINISHED);
         assert_eq!(sizes.kept("another", &large), MAX_FINISHED);
         sizes.limit(64 << 20);

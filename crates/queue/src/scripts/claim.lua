@@ -7,9 +7,10 @@
 -- ARGV   1 limit  2 lease in ms  3 holder (JSON of the worker)  4 how many suspects it may take:
 --        jobs that too many workers died with, of which a worker runs one at a time
 --        5 ms that a suspect is put off when it is not its turn  6 crashes that make a suspect
---        7 bytes of records and states at most; where the other workers are to hear that all that
---        was due is taken: 8 wake channel  9 what the message holds between the next due time and
---        the watcher  10 id of this worker  11 it becomes the watcher if it takes fewer jobs
+--        7 bytes of records and states at most  8 jobs expected to have so many bytes; where the
+--        other workers are to hear that all that was due is taken: 9 wake channel  10 what the
+--        message holds between the next due time and the watcher  11 id of this worker  12 it
+--        becomes the watcher if it takes fewer jobs
 -- reply  now ms, next due ms (-1: none), token, number of ids that had no record and were removed,
 --        bytes of records and states, number of workers that heard of it (-1: not told), then four
 --        for each group of jobs found, all of one kind: place of the kind (1…), a list of ids and
@@ -26,9 +27,9 @@ local token = string.format('%.0f', math.max(now_us, fence < 9007199254740991 an
 local before_due, behind_due = token .. ' ', ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
 local deadline, put_off = text(now + tonumber(ARGV[2])), text(now + tonumber(ARGV[5]))
 local reply, found, active, leases, later, lost = { now, -1, token, 0, 0, -1 }, {}, {}, {}, {}, 0
--- Records are read some at a time, so that large ones do not pile up in here before the size of
+-- Large records are read a few at a time, so that they do not pile up in here before the size of
 -- the reply is known.
-local room, at_once, bytes, seen = tonumber(ARGV[7]), 16, 0, 0
+local room, at_once, bytes, seen = tonumber(ARGV[7]), tonumber(ARGV[8]), 0, 0
 
 for k = 6, #KEYS, 2 do
   local lease, passed = {}, 0
@@ -110,8 +111,8 @@ for k = 6, #KEYS, 2 do
   end
 end
 reply[2], reply[4], reply[5] = next_due or -1, lost, bytes
-if ARGV[8] and (not next_due or next_due > now) then
-  local watcher = #active / 2 < tonumber(ARGV[11]) and ARGV[10] or '-'
-  reply[6] = publish(ARGV[8], '=' .. text(next_due or -1) .. ' ' .. ARGV[9] .. watcher)
+if ARGV[9] and (not next_due or next_due > now) then
+  local watcher = #active / 2 < tonumber(ARGV[12]) and ARGV[11] or '-'
+  reply[6] = publish(ARGV[9], '=' .. text(next_due or -1) .. ' ' .. ARGV[10] .. watcher)
 end
 return reply
