@@ -1,24 +1,15 @@
-//! What a run costs before its handler: a payload becomes a future; and how long a retry waits.
+//! Costs per run outside its handler: finding the kind, parsing the payload, computing a backoff.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use atode_jobs::{Backoff, JobContext};
-use atode_queue::{FencingToken, JobId, WorkerId};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const PAYLOAD: &str = r#"{"message":"hello world 000000001"}"#;
 
 fn kinds(criterion: &mut Criterion) {
     let registry = atode_jobs::registry().expect("the kinds of this build");
-    let context = JobContext {
-        id: JobId::new(1_700_000_000_000),
-        attempt: 1,
-        token: FencingToken::new(1_700_000_000_000_000),
-        deadline: Instant::now() + Duration::from_secs(300),
-        cancellation: tokio_util::sync::CancellationToken::new(),
-        worker: WorkerId::new(1_700_000_000_000),
-    };
+    let context = JobContext::for_test();
     let kind = registry.get("demo:delay_print").expect("a kind of this build");
     criterion.bench_function("kind/find", |bench| bench.iter(|| registry.get(black_box("demo:delay_print"))));
     criterion.bench_function("kind/check", |bench| bench.iter(|| kind.check(black_box(PAYLOAD))));

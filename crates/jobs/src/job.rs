@@ -1,13 +1,13 @@
-//! What a kind of job is.
+//! The trait of a job kind, and the constants that a kind may override.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use atode_queue::{FencingToken, JobId, WorkerId};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio_util::sync::CancellationToken;
 
+use crate::app_state::StateType;
 use crate::backoff::Backoff;
+pub use crate::context::JobContext;
 
 /// Wait before the first run, unless a kind or a request says otherwise.
 pub const DEFAULT_DELAY: Duration = Duration::from_secs(3 * 60);
@@ -20,8 +20,12 @@ pub const DEFAULT_RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// A kind of job: its payload is the type itself, a JSON object.
 pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
-    /// `area:verb`, of `a-z0-9_-`. It is stored with each job: never rename it after a deploy.
+    /// `area:verb`, from `a-z0-9_-`. It is stored with each job: to rename it, keep the old name in
+    /// [`ALIASES`](Self::ALIASES).
     const KIND: &'static str;
+    /// Former names of this kind. Workers still take jobs that were stored under them, and a request may still
+    /// name them. Remove a name once no job has it.
+    const ALIASES: &'static [&'static str] = &[];
     /// The queue that jobs of this kind go to, unless the request names another.
     const QUEUE: &'static str = "default";
     const DELAY: Duration = DEFAULT_DELAY;
@@ -30,47 +34,31 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
     const TIMEOUT: Duration = DEFAULT_TIMEOUT;
     const EXECUTION: Execution = Execution::Async;
     const RETENTION: Duration = DEFAULT_RETENTION;
+    /// The types that [`run`](Self::run) gets with [`JobContext::state`]. A worker that lacks one of them does not
+    /// start.
+    const STATE: &'static [StateType] = &[];
 
-    /// Does the work; may run more than once for one job.
+    /// Does the work. It may run more than once for one job.
     fn run(self, ctx: JobContext) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
-    /// On the handlers' runtime: awaits wherever it waits.
+    /// On the handlers' runtime. The handler never blocks its thread.
     Async,
-    /// On a thread of its own: may block it.
+    /// On a thread of its own, which the handler may block.
     Blocking,
 }
 
-/// What a run knows of itself.
-#[derive(Debug, Clone)]
-pub struct JobContext {
-    /// The same in each run of the job.
-    pub id: JobId,
-    /// Counted from 1.
-    pub attempt: u32,
-    /// A number that is greater in each later run of the job: a store that keeps it beside what it
-    /// stores can refuse a smaller one, and so a run that was overtaken. `token.get()` is a `u64` below
-    /// 2^53.
-    pub token: FencingToken,
-    /// When the run times out.
-    pub deadline: Instant,
-    /// Cancelled at the timeout, when the lease is lost and at a shutdown that waits no longer.
-    /// A handler that blocks has to look at it by itself.
-    pub cancellation: CancellationToken,
-    pub worker: WorkerId,
-}
-
-/// How a run ended, other than well. No `std::error::Error` itself: that is what lets `?` turn any
+/// Why a run did not complete its job. It does not implement `std::error::Error`: that is what lets `?` turn any
 /// error into a `Retry`.
 #[derive(Debug)]
 pub enum JobError {
-    /// Run it again after its backoff, while it has retries left. What `?` gives.
+    /// Run the job again after its backoff, while it has retries left. `?` gives this one.
     Retry(anyhow::Error),
     /// No retry can help: bury it now.
     Permanent(anyhow::Error),
-    /// Not now: run it again after this long. Spends no attempt.
+    /// Run it again after this long. This spends no attempt.
     Snooze(Duration),
 }
 

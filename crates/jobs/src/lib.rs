@@ -5,19 +5,39 @@
 //! [`JobContext::token`] is greater in each later one: make effects idempotent with them, for
 //! example by writing the id under a unique constraint, or by refusing a smaller token.
 
+mod app_state;
 mod backoff;
+mod context;
+mod due;
+mod enqueue;
+mod invalid_request;
 mod job;
+mod kind;
 mod limits;
+mod new_job;
+mod payload;
+mod prepared;
 mod print;
 mod registry;
+mod request;
+mod services;
 
+pub use app_state::{AppState, StateType};
 pub use backoff::Backoff;
+pub use due::{parse_delay, parse_due};
+pub use enqueue::{Enqueue, EnqueueError, EnqueueRequest};
+pub use invalid_request::{FieldError, InvalidRequest};
 pub use job::{
     DEFAULT_DELAY, DEFAULT_MAX_RETRIES, DEFAULT_RETENTION, DEFAULT_TIMEOUT, Execution, Job, JobContext,
     JobError,
 };
-pub use limits::{MAX_DELAY, MAX_RETRIES, parse_delay};
-pub use registry::{DuplicateKind, InvalidPayload, Kind, Registry, Run, json_pointer, without_position};
+pub use kind::{Kind, Run};
+pub use limits::{MAX_DELAY, MAX_RETRIES, check_key};
+pub use payload::{InvalidPayload, json_pointer, without_position};
+pub use prepared::Prepared;
+pub use registry::{DuplicateKind, MissingState, Registry};
+pub use request::{JobRequest, JobRules, KeySource};
+pub use services::{RecordedJob, Services};
 
 /// Declares the module of each kind and enters it in the registry.
 macro_rules! kinds {
@@ -35,4 +55,6 @@ macro_rules! kinds {
 
 kinds! {
     delay_print::DelayPrint,
+    flaky::Flaky,
+    slow::Slow,
 }

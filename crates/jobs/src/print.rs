@@ -10,7 +10,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::job::{JobContext, JobError};
+use crate::context::JobContext;
+use crate::job::JobError;
 
 /// Bytes that a pipe with room takes without blocking, whole and in one piece: POSIX' `PIPE_BUF`.
 const PIECE: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };

@@ -49,14 +49,30 @@ fn parse_queue(text: &str) -> Result<(String, u32), String> {
     }
 }
 
-/// A worker's whole `main`: what it is called, and the kinds that it runs.
+/// The whole `main` of a worker: the program's name and version, and the kinds that it runs.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
-    let command = Args::command().name(build.name).version(build.version);
-    let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    process::main(build.name, || start(build, args, registry))
+    main_with_state(build, registry, async |_| Ok(()))
 }
 
-fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<()> {
+/// [`main`] for kinds that need state which takes time to make, such as a connection pool. `provide` runs once, on the
+/// worker's runtime and before the first claim, and gives the state to the registry
+/// ([`Registry::provide`]). Its error ends the start.
+pub fn main_with_state(
+    build: Build,
+    registry: Result<Registry, DuplicateKind>,
+    provide: impl AsyncFnOnce(&mut Registry) -> anyhow::Result<()>,
+) -> ExitCode {
+    let command = Args::command().name(build.name).version(build.version);
+    let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    process::main(build.name, || start(build, args, registry, provide))
+}
+
+fn start(
+    build: Build,
+    args: Args,
+    registry: Result<Registry, DuplicateKind>,
+    provide: impl AsyncFnOnce(&mut Registry) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut config = args.config.load()?;
     if let Some(host) = args.host {
         config.worker.host = host;
@@ -78,7 +94,7 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
         config.worker.queues = Some(args.queue.into_iter().collect::<BTreeMap<_, _>>());
     }
     process::begin(&config.logging)?;
-    let registry = registry?;
+    let mut registry = registry?;
     warn_of_kinds_without_queue(&config, &args.config, &registry);
     if args.check_config {
         writeln!(io::stdout(), "{}: the configuration is valid", build.name)?;
@@ -91,6 +107,10 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     atode_config::metrics::install(build.version, &[])?;
     let ended = runtime.block_on(async {
+        tokio::select! {
+            provided = provide(&mut registry) => provided.context("cannot make the application's state")?,
+            () = stop.cancelled() => return Ok(()),
+        }
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         worker::run(settings, registry, client, stop).await
     });

@@ -147,6 +147,7 @@ async fn run(worker: &Worker, job: &Running, payload: &Result<Bytes, Error>) -> 
         deadline,
         cancellation: job.stop.clone(),
         worker: worker.me.id,
+        services: worker.services.clone(),
     };
     let mut handler = match job.kind.start(&payload, ctx) {
         Ok(handler) => handler,

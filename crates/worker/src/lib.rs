@@ -25,7 +25,7 @@ mod turns;
 mod worker;
 
 pub use atode_config::Build;
-pub use command::main;
+pub use command::{main, main_with_state};
 pub use settings::Settings;
 pub use shutdown::stop_on_signals;
 pub use worker::{Worker, run};

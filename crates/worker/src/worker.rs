@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use atode_jobs::Registry;
+use atode_jobs::{Registry, Services};
 use atode_queue::{Client, Departure, Sampler, Settlement, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -30,6 +30,8 @@ pub struct Worker {
     pub(crate) registry: Registry,
     pub(crate) kind_names: Vec<Arc<str>>,
     pub(crate) client: Client,
+    /// The application's state and the queue, for handlers.
+    pub(crate) services: Arc<Services>,
     pub(crate) metrics: Metrics,
     pub(crate) sampler: Sampler,
     pub(crate) slots: Arc<Slots>,
@@ -60,6 +62,7 @@ pub async fn run(
     client: Client,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    registry.check_state()?;
     let listener = probe::bind(&settings)?;
     let address = listener.local_addr().context("the probe's address")?;
     let handlers = tokio::runtime::Builder::new_multi_thread()
@@ -78,7 +81,7 @@ pub async fn run(
         queues.map(|(served, results)| (Arc::new(served), results)).unzip();
     let (async_jobs, async_line) = mpsc::unbounded_channel();
     let (blocking_jobs, blocking_line) = mpsc::unbounded_channel();
-    let kind_names: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
+    let kind_names: Vec<Arc<str>> = registry.names().cloned().collect();
     let worker = Arc::new(Worker {
         metrics: Metrics::new(&settings, &registry),
         sampler: Sampler::start(&client, settings.queues.keys().cloned(), &kind_names),
@@ -94,6 +97,7 @@ pub async fn run(
         quiet: CancellationToken::new(),
         served: all_served.iter().map(|served| (served.queue.clone(), served.clone())).collect(),
         missed_beats: AtomicU64::new(0),
+        services: Arc::new(Services::new(registry.state().clone(), client.clone())),
         me,
         settings,
         registry,

@@ -1,0 +1,57 @@
+//! Everything that is wrong in a request, field by field.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// A wrong field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the request; empty for the request itself.
+    pub pointer: String,
+    pub detail: String,
+}
+
+/// All wrong fields of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRequest {
+    pub errors: Vec<FieldError>,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pointer.as_str() {
+            "" => f.write_str(&self.detail),
+            pointer => write!(f, "{pointer}: {}", self.detail),
+        }
+    }
+}
+
+impl fmt::Display for InvalidRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
+        f.write_str(&errors.join("; "))
+    }
+}
+
+impl std::error::Error for InvalidRequest {}
+
+/// Collects the errors of one request.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<FieldError>);
+
+impl Errors {
+    /// `field` may be a path, such as `payload/to/0`.
+    pub(crate) fn add(&mut self, field: &str, detail: impl Into<String>) {
+        self.0.push(FieldError { pointer: format!("/{field}"), detail: detail.into() });
+    }
+
+    /// The value, or `None` and one more error.
+    pub(crate) fn field<T>(&mut self, field: &str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|detail| self.add(field, detail)).ok()
+    }
+
+    pub(crate) fn into_result(self) -> Result<(), InvalidRequest> {
+        if self.0.is_empty() { Ok(()) } else { Err(InvalidRequest { errors: self.0 }) }
+    }
+}

@@ -1,0 +1,234 @@
+//! From a request to a job ready to be stored: every rule about what may be enqueued, for all callers who write their
+//! requests as text (HTTP, the console, the command line). Rust programs use `enqueue.rs`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use atode_queue::{Durability, Idempotency, JobId};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::due::parse_due;
+use crate::invalid_request::{Errors, InvalidRequest};
+use crate::kind::Kind;
+use crate::limits::{check_key, check_retries};
+use crate::new_job::{Options, new_job};
+use crate::prepared::Prepared;
+use crate::registry::Registry;
+
+/// A request as its caller wrote it. Fields that callers often send with a wrong type accept any [`Value`] here, so
+/// that the error can say what is expected.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobRequest<'a> {
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    pub payload: Option<&'a RawValue>,
+    pub delay: Option<Value>,
+    pub run_at: Option<Value>,
+    pub max_retries: Option<Value>,
+    pub queue: Option<String>,
+    pub durability: Option<String>,
+    pub idempotency_key: Option<String>,
+}
+
+/// How a request came, and the idempotency key that came beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySource<'a> {
+    /// A single request; its key is in the header.
+    Header(Option<&'a str>),
+    /// An item of a batch. Its own key wins over this one.
+    Item(Option<&'a str>),
+}
+
+/// The kinds and queues that jobs may be enqueued for.
+#[derive(Clone)]
+pub struct JobRules {
+    registry: Registry,
+    /// How long each queue remembers an idempotency key.
+    queues: BTreeMap<Arc<str>, Duration>,
+}
+
+impl<'a> JobRequest<'a> {
+    #[must_use]
+    pub fn new(kind: &'a str, payload: &'a RawValue) -> Self {
+        JobRequest {
+            kind: kind.into(),
+            payload: Some(payload),
+            delay: None,
+            run_at: None,
+            max_retries: None,
+            queue: None,
+            durability: None,
+            idempotency_key: None,
+        }
+    }
+}
+
+impl JobRules {
+    /// `queues`: each configured queue and how long it remembers an idempotency key.
+    #[must_use]
+    pub fn new(registry: Registry, queues: BTreeMap<Arc<str>, Duration>) -> Self {
+        JobRules { registry, queues }
+    }
+
+    /// The job, or all errors of the request at once. An idempotency key stands for the bytes of `body`. `now` is
+    /// Redis' clock, Unix ms.
+    pub fn prepare<'a>(
+        &self,
+        request: &JobRequest<'a>,
+        body: &str,
+        key: KeySource<'_>,
+        now: i64,
+    ) -> Result<Prepared<'a>, InvalidRequest> {
+        let mut errors = Errors::default();
+        let payload = request.payload.unwrap_or_else(|| empty_payload());
+        let kind = self.kind(&request.kind, payload, &mut errors);
+        let queue = self.queue(request.queue.as_deref(), kind, &mut errors);
+        let due = parse_due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), now);
+        let due = due.unwrap_or_else(|(field, detail)| {
+            errors.add(field, detail);
+            None
+        });
+        let max_retries = request.max_retries.as_ref();
+        let max_retries =
+            max_retries.and_then(|retries| errors.field("max_retries", check_retries(retries.as_u64())));
+        let durability = durability(request.durability.as_deref(), key, &mut errors);
+        let key = idempotency_key(request.idempotency_key.as_deref(), key, &mut errors);
+        errors.into_result()?;
+
+        let (kind, (queue, ttl)) = kind.zip(queue).expect("without errors there are both");
+        let idempotency = key.map(|key| Idempotency::new("", key, body.as_bytes()).remembered_for(*ttl));
+        let options = Options { due, max_retries, durability, idempotency };
+        Ok(Prepared {
+            job: new_job(JobId::new(now), &kind.name, queue, payload, kind.delay, options),
+            payload,
+            max_retries: max_retries.unwrap_or(kind.max_retries),
+        })
+    }
+
+    fn kind(&self, name: &str, payload: &RawValue, errors: &mut Errors) -> Option<&Arc<Kind>> {
+        let kind = self.registry.get(name);
+        match kind {
+            None => {
+                let known: Vec<&str> = self.registry.kinds().map(|kind| &*kind.name).collect();
+                errors.add("kind", format!("unknown kind; known kinds: {}", known.join(", ")));
+            }
+            Some(kind) => {
+                if let Err(invalid) = kind.check(payload.get()) {
+                    errors.add(&format!("payload{}", invalid.pointer), invalid.detail);
+                }
+            }
+        }
+        kind
+    }
+
+    fn queue(
+        &self,
+        own: Option<&str>,
+        kind: Option<&Arc<Kind>>,
+        errors: &mut Errors,
+    ) -> Option<(&Arc<str>, &Duration)> {
+        let name = own.or(kind.map(|kind| &*kind.queue))?;
+        let queue = self.queues.get_key_value(name);
+        if queue.is_none() {
+            let which = match own {
+                None => format!("the queue {name:?} of this kind is not configured"),
+                Some(_) => "unknown queue".to_owned(),
+            };
+            let known: Vec<&str> = self.queues.keys().map(|queue| &**queue).collect();
+            errors.add("queue", format!("{which}; configured queues: {}", known.join(", ")));
+        }
+        queue
+    }
+}
+
+fn durability(own: Option<&str>, key: KeySource<'_>, errors: &mut Errors) -> Option<Durability> {
+    match own {
+        None => None,
+        Some("fsync") if matches!(key, KeySource::Header(_)) => Some(Durability::Fsync),
+        Some("fsync") => {
+            errors.add("durability", "durability applies to single jobs only: POST /v1/jobs");
+            None
+        }
+        Some(_) => {
+            errors.add("durability", "expected \"fsync\", or nothing");
+            None
+        }
+    }
+}
+
+fn idempotency_key<'a>(own: Option<&'a str>, key: KeySource<'a>, errors: &mut Errors) -> Option<&'a str> {
+    let key = match key {
+        KeySource::Header(key) => {
+            if own.is_some() {
+                errors.add("idempotency_key", "send it as the header Idempotency-Key");
+            }
+            key
+        }
+        KeySource::Item(key) => own.or(key),
+    };
+    if let Some(own) = own {
+        errors.field("idempotency_key", check_key(own));
+    }
+    key
+}
+
+/// A value that is not a string is refused as an empty one is: the error says what is expected.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// An absent payload is an empty object. `null` is refused like any other value that is no object.
+fn empty_payload() -> &'static RawValue {
+    static EMPTY: LazyLock<Box<RawValue>> =
+        LazyLock::new(|| serde_json::from_str("{}").expect("an empty object is JSON"));
+    &EMPTY
+}
+
+/// `Some` for `null` too.
+fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use atode_queue::Due;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn prepare(request: &str, key: KeySource<'_>) -> Result<(u32, Due, String), InvalidRequest> {
+        let queues = BTreeMap::from([("default".into(), Duration::from_secs(60))]);
+        let rules = JobRules::new(crate::registry().unwrap(), queues);
+        let request: JobRequest<'_> = serde_json::from_str(request).unwrap();
+        let prepared = rules.prepare(&request, "", key, NOW)?;
+        Ok((prepared.max_retries, prepared.job.due, prepared.job.queue.to_string()))
+    }
+
+    #[test]
+    fn the_kind_decides_what_the_request_leaves_out() {
+        let minutes = Due::After(Duration::from_secs(180));
+        let prepared = prepare(r#"{"kind":"demo:delay_print"}"#, KeySource::Header(None));
+        assert_eq!(prepared, Ok((10, minutes, "default".to_owned())));
+        let own = r#"{"kind":"demo:delay_print","delay":"1s","max_retries":3}"#;
+        let prepared = prepare(own, KeySource::Header(None));
+        assert_eq!(prepared, Ok((3, Due::After(Duration::from_secs(1)), "default".to_owned())));
+    }
+
+    #[test]
+    fn every_wrong_field_is_reported_with_its_pointer() {
+        let request = r#"{"kind":"demo:delay_print","payload":{"message":1},"delay":5,"max_retries":-1,
+            "queue":"nowhere","durability":"fsync","idempotency_key":""}"#;
+        let errors = prepare(request, KeySource::Item(None)).unwrap_err().errors;
+        let pointers: Vec<&str> = errors.iter().map(|error| &*error.pointer).collect();
+        let expected =
+            ["/payload/message", "/queue", "/delay", "/max_retries", "/durability", "/idempotency_key"];
+        assert_eq!(pointers, expected);
+    }
+}
