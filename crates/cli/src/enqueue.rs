@@ -1,11 +1,14 @@
 //! `atode enqueue`
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context, bail};
-use atode_queue::{Due, Enqueued, NewJob, Record};
+use atode_jobs::{JobRequest, JobRules, KeySource};
+use atode_queue::Enqueued;
 use serde_json::value::RawValue;
 
 use crate::EnqueueArgs;
@@ -13,28 +16,22 @@ use crate::print::{self, Form};
 use crate::session::Session;
 
 pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> anyhow::Result<()> {
-    let Some(kind) = session.registry.get(&args.kind) else {
-        let known: Vec<&str> = session.registry.kinds().map(|kind| &*kind.name).collect();
-        bail!("unknown kind {:?}; there are: {}", args.kind, known.join(", "));
-    };
-    if !session.config.queues.contains_key(&*kind.queue) {
-        bail!("the queue {:?} of this kind is not configured; config.yaml names queues", kind.queue);
-    }
     let payload = read_payload(&args.payload)?;
-    kind.check(&payload).context("--payload")?;
     let payload: &RawValue = serde_json::from_str(payload.trim()).context("--payload")?;
-    let record = Record {
-        kind: Cow::Borrowed(&*kind.name),
-        payload,
-        delay: args.delay.map(|delay| delay.as_millis() as u64),
-        run_at: None,
-        max_retries: None,
-        durability: None,
+    let request = JobRequest {
+        delay: args.delay.map(Into::into),
+        run_at: args.run_at.map(Into::into),
+        max_retries: args.max_retries.map(Into::into),
+        queue: args.queue,
+        ..JobRequest::new(&args.kind, payload)
     };
-    let due = Due::After(args.delay.unwrap_or(kind.delay));
-    let queue: Arc<str> = kind.queue.clone();
-    let id = session.client.new_id();
-    match session.client.enqueue(NewJob::new(id, &queue, &kind.name, &record, due)).await? {
+    let configured = session.config.queues.iter();
+    let queues: BTreeMap<Arc<str>, Duration> =
+        configured.map(|(name, queue)| (name.as_str().into(), queue.idempotency_ttl)).collect();
+    let rules = JobRules::new(session.registry.clone(), queues);
+    let job = rules.prepare(&request, "", KeySource::Header(None), session.client.now())?.job;
+    let (id, queue) = (job.id, job.queue.clone());
+    match session.client.enqueue(job).await? {
         Enqueued::Created { .. } => {}
         other => bail!("the job was not stored: {other:?}"),
     }

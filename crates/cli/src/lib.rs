@@ -1,5 +1,6 @@
-//! `atode`: the queue on the command line. It talks to Redis itself, so it works while no gateway
-//! runs.
+//! The command line of the queue. It talks to Redis itself, so it works while no gateway runs.
+//!
+//! A program with kinds of its own calls [`main`] with its own registry.
 
 mod audit;
 mod enqueue;
@@ -12,9 +13,11 @@ mod workers;
 
 use std::process::ExitCode;
 
+pub use atode_config::Build;
 use atode_config::{ConfigArgs, process};
+use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::JobId;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::session::Session;
 
@@ -25,7 +28,6 @@ use crate::session::Session;
 /// Exits with 0, with 1 when something was refused or failed, with 2 when the command was wrong (of
 /// `audit`, see there).
 #[derive(Parser)]
-#[command(name = "atode", version = env!("ATODE_BUILD"))]
 struct Command {
     #[command(flatten)]
     config: ConfigArgs,
@@ -73,9 +75,23 @@ struct EnqueueArgs {
     /// A JSON object, as the kind takes it; `-` reads it from stdin, `@FILE` from a file.
     #[arg(long, default_value = "{}", value_name = "JSON")]
     payload: String,
-    /// Such as 250ms, 10s, 3m; without it the kind's own.
-    #[arg(long, value_parser = atode_jobs::parse_delay)]
-    delay: Option<std::time::Duration>,
+    /// Wait before the first run, such as 250ms, 10s, 3m. The kind has its own, which this replaces.
+    #[arg(long, value_parser = parse_delay)]
+    delay: Option<String>,
+    /// Earliest instant of the first run, instead of a delay, such as 2030-01-31T09:30:00Z.
+    #[arg(long, value_name = "TIME", conflicts_with = "delay")]
+    run_at: Option<String>,
+    /// Retries after the first attempt, 0 to 1,000. The kind has its own number, which this replaces.
+    #[arg(long, value_name = "N")]
+    max_retries: Option<u32>,
+    /// The queue to store the job in, instead of the kind's own.
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+}
+
+/// The delay as it was written: the request has it as text.
+fn parse_delay(text: &str) -> Result<String, String> {
+    atode_jobs::parse_delay(text).map(|_| text.to_owned())
 }
 
 #[derive(Subcommand)]
@@ -90,12 +106,14 @@ enum JobAction {
 /// Connections to Redis, and a thread that resolves its name.
 const NEEDS: process::Needs = process::Needs { files: 32, threads: 2 };
 
-fn main() -> ExitCode {
-    let command = Command::parse();
-    // An audit that could not look is not one that found something.
+/// The whole `main` of a command line: the program's name and version, and the kinds that it can enqueue.
+pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
+    let command = Command::command().name(build.name).version(build.version);
+    let command = Command::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    // An audit that could not look exits with another code than one that found something.
     let failure =
         if matches!(command.action, Action::Audit(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
-    match start(command) {
+    match start(command, registry) {
         Ok(code) => code,
         Err(error) => {
             print::error(&error);
@@ -104,17 +122,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(command: Command) -> anyhow::Result<ExitCode> {
+fn start(command: Command, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<ExitCode> {
     process::check_limits(NEEDS).map_err(anyhow::Error::msg)?;
+    let registry = registry?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(run(command));
+    let ended = runtime.block_on(run(command, registry));
     // A name that is still being resolved is not waited for.
     runtime.shutdown_background();
     ended
 }
 
-async fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let session = Session::open(&command.config).await?;
+async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
+    let session = Session::open(&command.config, registry).await?;
     let form = if command.json { print::Form::Json } else { print::Form::Text };
     match command.action {
         Action::Audit(args) => return audit::run(&session, form, args).await,

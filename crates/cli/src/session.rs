@@ -1,4 +1,4 @@
-//! What every command starts with: configuration, kinds, a connection.
+//! The start of every command: configuration, kinds, a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct Session {
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Session {
-    pub(crate) async fn open(args: &ConfigArgs) -> anyhow::Result<Self> {
+    pub(crate) async fn open(args: &ConfigArgs, registry: Registry) -> anyhow::Result<Self> {
         let config = args.load()?;
         if let Some(unread) = process::unread_variables() {
             print::warning(&unread);
@@ -33,7 +33,7 @@ impl Session {
                 None => bail!("Redis does not answer at {}", connection.address()),
             }
         }
-        Ok(Session { config, registry: atode_jobs::registry()?, client })
+        Ok(Session { config, registry, client })
     }
 
     /// Configured queues, then those that jobs were left in: the order of the API.
