@@ -16,6 +16,7 @@ check() { # COMMAND ARG…
 
 check cargo fmt --all --check
 check cargo fmt --all --check --manifest-path bench/peers/rust/Cargo.toml
+check cargo fmt --all --check --manifest-path examples/own-kinds/Cargo.toml
 check cargo clippy --workspace --all-targets -- -D warnings
 check scripts/check-imports.sh
 if command -v shellcheck >/dev/null 2>&1; then
