@@ -9,7 +9,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use crate::limits::{MAX_DELAY, MAX_PAST};
 
 /// The field that is wrong, and what it should be.
-pub type DueError = (&'static str, String);
+pub(crate) type DueError = (&'static str, String);
 
 /// `"250ms"`, `"10s"`, `"3m"` or ISO 8601, from 0 to [`MAX_DELAY`]. A day has 24 hours; months and years are
 /// refused, because their lengths differ. The error says what is expected.
@@ -26,8 +26,13 @@ fn check_delay(delay: Duration) -> Result<Duration, String> {
     if delay > MAX_DELAY { Err("365 days at most".to_owned()) } else { Ok(delay) }
 }
 
-/// The due time that the fields of a request give, or `None` without both. `now` is Redis' clock, Unix ms.
-pub fn parse_due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due>, DueError> {
+/// The due time that the fields of a request give, or `None` without both. `now` is Redis' clock, Unix ms. The
+/// error is the field that is wrong, and what is expected.
+pub fn parse_due(
+    delay: Option<&str>,
+    run_at: Option<&str>,
+    now: i64,
+) -> Result<Option<Due>, (&'static str, String)> {
     if delay.is_some() && run_at.is_some() {
         return Err(both());
     }
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn a_due_time_is_a_duration_or_an_instant_within_a_year() {
         let now = 1_800_000_000_000;
-        let due = |delay, run_at| parse_due(delay, run_at, now);
+        let due = |delay: Option<&str>, run_at: Option<&str>| parse_due(delay, run_at, now);
         assert_eq!(due(None, None), Ok(None));
         assert_eq!(due(Some("250ms"), None), Ok(Some(Due::After(Duration::from_millis(250)))));
         assert_eq!(due(Some("-1s"), None).unwrap_err().0, "delay");
