@@ -135,8 +135,14 @@ fn what_is_refused_exits_with_1_and_says_why() {
         (&["enqueue", "nope"], "demo:delay_print"),
         (&["enqueue", "demo:delay_print", "--payload", "[1]"], "a JSON object"),
         (&["enqueue", "demo:delay_print", "--payload", r#"{"mesage":"x"}"#], "mesage"),
-        (&["enqueue", "demo:delay_print", "--queue", "nowhere"], "/queue: unknown queue; configured queues: default"),
-        (&["enqueue", "demo:delay_print", "--max-retries", "1001"], "/max_retries: expected a whole number from 0 to 1000"),
+        (
+            &["enqueue", "demo:delay_print", "--queue", "nowhere"],
+            "/queue: unknown queue; configured queues: default",
+        ),
+        (
+            &["enqueue", "demo:delay_print", "--max-retries", "1001"],
+            "/max_retries: expected a whole number from 0 to 1000",
+        ),
         (&["job", "show", "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b"], "there is no job"),
     ] {
         let ended = atode(&addr, args);
