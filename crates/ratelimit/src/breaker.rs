@@ -1,4 +1,4 @@
-//! A circuit breaker: while the shared backend is away, no request waits for it.
+//! A circuit breaker. While the shared backend is away, no request waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,11 @@ use crate::subject::Subject;
 #[derive(Default)]
 pub(crate) struct Breaker {
     open: AtomicBool,
-    /// The decision that failed: of a cluster, one node may be away, and recovery has to be asked
-    /// of that one.
+    /// The decision that failed. A cluster has recovered only when the node behind this decision answers.
     failed: Mutex<Option<Failed>>,
 }
 
-/// Whose decision by which policy failed.
+/// The policy and the client of a failed decision.
 pub(crate) type Failed = (Arc<Counted>, Subject);
 
 impl Breaker {
@@ -22,7 +21,7 @@ impl Breaker {
         self.open.load(Ordering::Acquire)
     }
 
-    /// True for the one caller that opens it.
+    /// Opens the breaker. True for exactly one of several concurrent callers.
     pub(crate) fn trip(&self, counted: &Arc<Counted>, subject: &Subject) -> bool {
         if self.open.swap(true, Ordering::AcqRel) {
             return false;

@@ -1,5 +1,5 @@
-//! Finding out what is at the configured addresses: a single server or a cluster is asked of the
-//! server, not counted.
+//! The connection to the limiter's Redis. The server says whether it is a single server or part of a cluster; the
+//! number of configured addresses does not decide that.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use fred::types::InfoKind;
 
 use crate::limiter::StartError;
 
-/// None: nobody answers at any of the addresses.
+/// Connects to the first address that answers. `None` if none does.
 pub(crate) async fn connect(redis: &DefaultRedis) -> Result<Option<Client>, StartError> {
     for address in &redis.addrs {
         let endpoint = Endpoint::from(address.clone());
@@ -39,8 +39,8 @@ async fn open(redis: &DefaultRedis, endpoint: &Endpoint) -> Result<Option<Client
     let client =
         redis.builder(endpoint)?.build().map_err(|error| StartError::Addresses(error.to_string()))?;
     let task = client.connect();
-    let patience = redis.connection.connect_timeout + Duration::from_millis(500);
-    if matches!(tokio::time::timeout(patience, client.wait_for_connect()).await, Ok(Ok(()))) {
+    let timeout = redis.connection.connect_timeout + Duration::from_millis(500);
+    if matches!(tokio::time::timeout(timeout, client.wait_for_connect()).await, Ok(Ok(()))) {
         return Ok(Some(client));
     }
     task.abort();

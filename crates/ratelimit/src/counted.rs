@@ -1,4 +1,4 @@
-//! What is counted for clients of the same limits: a policy, and the local limiter that holds it.
+//! A policy together with the local limiter that enforces it.
 
 use crate::memory::Memory;
 use crate::policy::Policy;

@@ -1,4 +1,4 @@
-//! What a limiter answers.
+//! The answers of a limiter.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use crate::policy::Window;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Go on. The windows as they stand after it, for the reply's headers.
+    /// The request may proceed. The quotas are those after the request, for the reply's headers.
     Allowed(Vec<Quota>),
     Denied(Denial),
-    /// The cost exceeds what could ever be allowed: trying again is no use.
+    /// The cost exceeds the largest cost that can ever be allowed. Retrying is useless.
     TooLarge {
         most: NonZeroU32,
     },
-    /// The backend is away and the configuration says to refuse then.
+    /// The backend is away, and the configuration refuses requests in that case.
     Unavailable,
 }
 
-/// A window as it stands.
+/// The current state of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     pub window: Window,
     pub remaining: u32,
-    /// Until all of the limit is available again.
+    /// Time until the whole limit is available again.
     pub reset: Duration,
 }
 

@@ -1,4 +1,5 @@
-//! Refusals of the shared backend, remembered until they end: an attack does not reach it.
+//! A memory of the shared backend's refusals. Until a refusal ends, requests of that client do not reach the backend,
+//! so an attack does not load it.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,17 +11,17 @@ use moka::sync::Cache;
 use crate::decision::Denial;
 use crate::subject::Subject;
 
-/// Refused clients remembered.
+/// The most refused clients that are remembered.
 const MAX_REMEMBERED: u64 = 100_000;
 
 pub(crate) struct Denials {
     refused: Cache<Client, Refusal>,
     start: Instant,
-    /// When the last of them ends, in µs since `start`: from then on nobody has to be looked up.
+    /// The end of the last refusal, in µs since `start`. After it, no lookup is needed.
     last_end: AtomicU64,
 }
 
-/// The policy's id, and who.
+/// A policy's id and a client.
 type Client = (&'static str, Subject);
 
 #[derive(Clone)]
@@ -60,9 +61,9 @@ impl Denials {
         self.last_end.fetch_max(self.micros(until), Ordering::Release);
     }
 
-    /// A refusal that holds for this cost too: what was refused for a smaller or equal cost would
-    /// be refused again. A greater cost is, too; a smaller one may be allowed and has to ask.
-    pub(crate) fn holds(&self, id: &'static str, subject: &Subject, cost: NonZeroU32) -> Option<Denial> {
+    /// The remembered refusal, if it applies to this cost. A refused cost and every greater one would be refused again;
+    /// a smaller one may be allowed, so Redis has to decide.
+    pub(crate) fn find(&self, id: &'static str, subject: &Subject, cost: NonZeroU32) -> Option<Denial> {
         let now = Instant::now();
         if self.micros(now) >= self.last_end.load(Ordering::Acquire) {
             return None;

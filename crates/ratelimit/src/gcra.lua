@@ -1,12 +1,11 @@
 #!lua
--- GCRA over several windows of one client, in whole microseconds on Redis' clock: how many of
--- `count` requests of the same cost, one behind the other, get through. All windows allow one, or
--- nothing is spent for it.
+-- GCRA over several windows of one client, in whole microseconds on Redis' clock. Decides how many of `count` sequential
+-- requests of the same cost pass. A request passes if every window allows it; a refused request spends nothing.
 --
--- KEYS   1 the client's state: its theoretical arrival times (µs), one a window, behind each other
--- ARGV   1 cost  2 count (0: only look)  then two for each window: emission interval in µs, limit
--- reply  number that got through, number of the window that refused the next (0: none), µs until
---        it would not, then what remains in each window
+-- KEYS   1 the client's state: the theoretical arrival time (µs) of each window, separated by spaces
+-- ARGV   1 cost  2 count (0: only look)  then two per window: emission interval in µs, limit
+-- reply  number of requests that pass, number of the window that refuses the next one (0: none), µs until it would not,
+--        then what remains in each window
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local cost, count = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -17,7 +16,7 @@ end
 local passed = count
 for w = 1, windows do
   local emission, limit = tonumber(ARGV[2 * w + 1]), tonumber(ARGV[2 * w + 2])
-  -- A clock that was set back must not lock a client out for longer than the window is.
+  -- A clock that was set back must not lock a client out for longer than the window lasts.
   tats[w] = math.min(math.max(tats[w] or now, now), now + emission * limit)
   passed = math.min(passed, math.floor((now + emission * limit - tats[w]) / (emission * cost)))
 end

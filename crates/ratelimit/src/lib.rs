@@ -1,9 +1,9 @@
-//! Rate limits: how many requests, and how many jobs, a client may send.
+//! Rate limits: how many requests and jobs a client may send.
 //!
-//! One [`RateLimiter`] stands before one of two backends, which decide alike: this process' memory
-//! (governor), or a Redis, single or cluster, that all gateways share. The shared one may fail
-//! without hurting anybody: each decision has a deadline, a circuit breaker keeps requests from
-//! waiting for a backend that is away, and what happens then is configured.
+//! A [`RateLimiter`] has one of two backends, which make the same decisions: the memory of this process (governor), or
+//! a Redis (single or cluster) that all gateways share. A failure of the shared backend does not hurt clients: each
+//! decision has a deadline, a circuit breaker keeps requests from waiting while the backend is away, and the
+//! configuration says how requests are decided meanwhile.
 
 mod breaker;
 mod connect;

@@ -1,4 +1,4 @@
-//! The limiter that the gateway asks.
+//! The rate limiter of the gateway.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -15,21 +15,21 @@ use crate::shared::Shared;
 use crate::subject::Subject;
 use crate::tally::{By, Tally};
 
-/// Idle clients are forgotten this often.
+/// Interval at which idle clients are forgotten.
 const DROP_IDLE_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub limits: Limits,
-    /// By the name of an API key, where the key has limits of its own.
+    /// The limits of API keys that have their own, by the name of the key.
     pub limits_of_keys: HashMap<String, Limits>,
     pub storage: StorageType,
     pub on_error: OnError,
-    /// What a decision of the shared backend may take.
+    /// The longest time that a decision of the shared backend may take.
     pub deadline: Duration,
 }
 
-/// Why a limiter cannot start.
+/// The reason why a limiter cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cache_server.redis.default.cluster.addrs: {0}")]
@@ -51,7 +51,7 @@ struct Inner {
     tally: Arc<Tally>,
 }
 
-/// What one set of limits counts.
+/// The counters of one set of limits.
 struct Plan {
     requests: Arc<Counted>,
     jobs: Arc<Counted>,
@@ -79,8 +79,8 @@ impl Settings {
 }
 
 impl RateLimiter {
-    /// Starts the limiter that the configuration chooses. A Redis that is down does not hold the
-    /// start up; addresses that make no sense end it. Needs a tokio runtime.
+    /// Starts the configured limiter. A Redis that is down does not delay the start; invalid addresses make it fail.
+    /// Needs a tokio runtime.
     pub async fn start(settings: &Settings, redis: &DefaultRedis) -> Result<Self, StartError> {
         let uses_redis = match settings.storage {
             StorageType::Memory => false,
@@ -115,7 +115,7 @@ impl RateLimiter {
         self.check(subject, &self.plan(subject).jobs, jobs).await
     }
 
-    /// `memory` or `redis`.
+    /// The backend's name, `memory` or `redis`.
     pub fn backend(&self) -> &'static str {
         match self.inner.backend {
             Backend::Memory => "memory",
@@ -123,12 +123,12 @@ impl RateLimiter {
         }
     }
 
-    /// Decisions made without the shared backend because it was away.
+    /// The number of decisions made without the shared backend because it was away.
     pub fn fallbacks(&self) -> u64 {
         self.inner.tally.fallbacks()
     }
 
-    /// Clients that this process remembers.
+    /// The number of clients that this process remembers.
     pub fn clients_remembered(&self) -> usize {
         let plans = self.inner.of_keys.values().chain([&self.inner.default]);
         plans.map(|plan| plan.requests.memory.len() + plan.jobs.memory.len()).sum()

@@ -1,4 +1,4 @@
-//! Limits of one process, in its memory: governor, with a store that cannot grow without bound.
+//! The limits of one process, in its memory. They use governor with a bounded store.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
@@ -16,14 +16,14 @@ use crate::decision::{Decision, Denial, Quota};
 use crate::policy::{Policy, Window};
 use crate::subject::Subject;
 
-/// Clients that a window remembers.
+/// The most clients that a window remembers.
 pub const MAX_CLIENTS: usize = 100_000;
 
-/// Clients beyond these share this many buckets until idle ones have been dropped: none of them is
-/// locked out by name, and none of them is free.
+/// The number of buckets that further clients share until idle clients have been dropped. These clients are limited, but
+/// none of them is locked out individually.
 const SHARED_BUCKETS: u64 = 1_024;
 
-/// A client, hashed.
+/// A client's hash.
 type ClientHash = u64;
 
 type Instant = <DefaultClock as Clock>::Instant;
@@ -34,7 +34,7 @@ pub(crate) struct Memory {
     hasher: RandomState,
 }
 
-/// One window's governor, and a look into its store.
+/// The governor of one window, and its store.
 struct Limiter {
     window: Window,
     governor: RateLimiter<ClientHash, Bounded, DefaultClock>,
@@ -49,8 +49,8 @@ impl Memory {
         Memory { windows, clock, hasher: RandomState::new() }
     }
 
-    /// All windows allow it, or nothing is spent. (Two requests at the same instant may spend one
-    /// window's share on a refusal of the other: never does one too many get through.)
+    /// Allows a request if all windows allow it. Otherwise nothing is spent, except that of two simultaneous requests a
+    /// refused one may spend the share of one window. A request too many never gets through.
     pub(crate) fn check(&self, client: &Subject, cost: NonZeroU32) -> Decision {
         let key = self.hasher.hash_one(client);
         let now = self.clock.now();
@@ -72,7 +72,7 @@ impl Memory {
         Decision::Allowed(self.quotas(key))
     }
 
-    /// Counts what was allowed elsewhere, as far as it fits here.
+    /// Counts requests that were allowed elsewhere, as far as they fit here.
     pub(crate) fn spend(&self, client: &Subject, cost: u32) {
         let key = self.hasher.hash_one(client);
         for limiter in &self.windows {
@@ -99,7 +99,7 @@ impl Memory {
         }
     }
 
-    /// Clients remembered.
+    /// The number of remembered clients, added over all windows.
     pub(crate) fn len(&self) -> usize {
         self.windows.iter().map(|limiter| limiter.states.len()).sum()
     }
@@ -115,14 +115,14 @@ impl Limiter {
         Limiter { window, governor: RateLimiter::new(quota, states.clone(), clock.clone()), states, start }
     }
 
-    /// How far the theoretical arrival time is ahead: what of the limit is in use, as time.
+    /// The part of the limit that is in use, as time: how far ahead the theoretical arrival time is.
     fn used(&self, key: ClientHash, now: Instant) -> Duration {
         let arrival = self.states.measure_and_replace(&key, Err::<((), Nanos), _>);
         let arrival = arrival.err().flatten().map_or(Duration::ZERO, Duration::from);
         arrival.saturating_sub(now.duration_since(self.start).into())
     }
 
-    /// How long until `cost` is allowed.
+    /// Time until `cost` is allowed.
     fn wait(&self, key: ClientHash, cost: NonZeroU32, now: Instant) -> Duration {
         let room = self.window.emission() * (self.window.limit.get().saturating_sub(cost.get()));
         self.used(key, now).saturating_sub(room)
@@ -135,7 +135,7 @@ impl Limiter {
     }
 }
 
-/// governor's own store, with a lid.
+/// governor's own store with a maximum size.
 #[derive(Clone, Default)]
 struct Bounded {
     states: Arc<DashMapStateStore<ClientHash>>,

@@ -1,8 +1,7 @@
-//! What is allowed: windows, each a GCRA (generic cell rate algorithm, ITU-T I.371) of its own.
+//! Policies: a policy has one or more windows, and each window is a GCRA (generic cell rate algorithm, ITU-T I.371).
 //!
-//! A window of `limit` per `period` lets a burst of `limit` through at once and then one more
-//! every `period / limit`. All arithmetic is in whole microseconds, so that each backend decides
-//! alike.
+//! A window of `limit` per `period` lets a burst of `limit` through at once, and then one more every `period / limit`.
+//! All arithmetic is in whole microseconds, so that both backends make the same decisions.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -16,15 +15,15 @@ pub struct Window {
     pub period: Duration,
 }
 
-/// The windows that one kind of thing is counted in, strictest period first.
+/// The windows that requests, or jobs, are counted in. The shortest period comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// Keeps its counts apart from those of other policies.
+    /// Separates its counts from those of other policies.
     pub(crate) id: &'static str,
     pub(crate) windows: Vec<Window>,
 }
 
-/// Limits of one client; 0 is no limit.
+/// The limits of one client. 0 means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub requests_per_minute: u32,
@@ -40,7 +39,7 @@ impl Window {
         NonZeroU32::new(limit).map(|limit| Window { name, limit, period })
     }
 
-    /// The time after which one more is allowed, rounded up: never more than the limit.
+    /// Time until one more is allowed. Rounded up, so that the limit is never exceeded.
     pub(crate) fn emission(&self) -> Duration {
         Duration::from_micros((self.period.as_micros() as u64).div_ceil(self.limit.get().into()))
     }
@@ -60,7 +59,7 @@ impl Policy {
         Policy { id: "jobs", windows: window.into_iter().collect() }
     }
 
-    /// The greatest cost that can ever be allowed; none where nothing is limited.
+    /// The largest cost that can ever be allowed. `None` if nothing is limited.
     pub(crate) fn largest_cost(&self) -> Option<NonZeroU32> {
         self.windows.iter().map(|window| window.limit).min()
     }

@@ -1,4 +1,4 @@
-//! Limits shared by all gateways: one script call a decision, on a single Redis or a cluster.
+//! Limits shared by all gateways: script calls on a single Redis or a cluster.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Remote {
         Remote { client, prefix: prefix.to_owned(), sha1: sha1_hash(SCRIPT) }
     }
 
-    /// One key, hash-tagged. An API key's name is hashed: it may be long, and may contain braces.
+    /// The client's key, hash-tagged. An API key's name is hashed: it may be long and may contain braces.
     pub(crate) fn key(&self, policy: &Policy, subject: &Subject) -> String {
         let (prefix, id) = (&self.prefix, policy.id);
         match subject {
@@ -40,7 +40,7 @@ impl Remote {
         }
     }
 
-    /// Decides for `count` requests that ask at the same time, in their order.
+    /// Decides about `count` concurrent requests, in their order.
     pub(crate) async fn check(
         &self,
         policy: &Policy,
@@ -54,7 +54,7 @@ impl Remote {
         })
     }
 
-    /// Whether the server that has this key answers. Spends nothing.
+    /// Fails unless the server that has this client's key answers. Spends nothing.
     pub(crate) async fn probe(&self, policy: &Policy, subject: &Subject) -> Result<(), Error> {
         self.run(policy, &self.key(policy, subject), NonZeroU32::MIN, 0).await.map(drop)
     }
@@ -73,7 +73,7 @@ impl Remote {
         }
         let keys = vec![Key::from(key)];
         match self.client.evalsha(self.sha1.as_str(), keys.clone(), args.clone()).await {
-            // EVAL, not SCRIPT LOAD: of a cluster, it reaches the node that has the key.
+            // EVAL, not SCRIPT LOAD: in a cluster, it reaches the node that has the key.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 self.client.eval(SCRIPT, keys, args).await
             }
@@ -82,8 +82,7 @@ impl Remote {
     }
 }
 
-/// number that got through, number of the refusing window, µs to wait, then what remains in each
-/// window
+/// Decodes the script's reply, which `gcra.lua` describes.
 fn decode(policy: &Policy, cost: NonZeroU32, count: usize, reply: &[Value]) -> Option<Vec<Decision>> {
     let [passed, refused, wait, remaining @ ..] = reply else { return None };
     let passed = usize::try_from(passed.as_i64()?).ok()?;
@@ -91,7 +90,7 @@ fn decode(policy: &Policy, cost: NonZeroU32, count: usize, reply: &[Value]) -> O
         .iter()
         .map(|remaining| Some(u32::try_from(remaining.as_i64()?).unwrap_or(0)))
         .collect::<Option<_>>()?;
-    // What remained when `behind` more were still to come.
+    // The quotas at the time when `behind` further requests were still to come.
     let quotas = |behind: usize| -> Vec<Quota> {
         let more = cost.get().saturating_mul(behind as u32);
         policy.windows.iter().zip(&remaining).map(|(window, left)| Quota::new(*window, left + more)).collect()

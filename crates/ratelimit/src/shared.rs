@@ -1,4 +1,4 @@
-//! Limits that all gateways share, through a Redis that may be away at any time.
+//! Limits that all gateways share through a Redis, which may be away at any time.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock, Weak};
@@ -12,17 +12,17 @@ use crate::connect;
 use crate::counted::Counted;
 use crate::decision::Decision;
 use crate::denials::Denials;
-use crate::gather::{Asked, Gather, Joined};
+use crate::gather::{Gather, Joined, Question};
 use crate::limiter::StartError;
 use crate::remote::Remote;
 use crate::subject::Subject;
 use crate::tally::{By, Tally};
 
-/// Between two looks at a backend that is away.
+/// Time between two probes of a backend that is away.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) struct Shared {
-    /// Set once the server has been reached and told what it is.
+    /// Set once a server has answered and has said whether it is a cluster.
     remote: OnceLock<Remote>,
     gather: Gather,
     breaker: Breaker,
@@ -33,8 +33,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Tries once to connect, so that a wrong configuration ends the start; goes on in the
-    /// background where nobody answers.
+    /// Tries once to connect, so that a wrong configuration ends the start. If no server answers, it keeps trying in
+    /// the background.
     pub(crate) async fn start(
         redis: &DefaultRedis,
         deadline: Duration,
@@ -62,7 +62,7 @@ impl Shared {
         Ok(shared)
     }
 
-    /// None: the backend is away, or did not answer in time.
+    /// `None` if the backend is away or did not answer before the deadline.
     pub(crate) async fn check(
         self: &Arc<Self>,
         counted: &Arc<Counted>,
@@ -73,14 +73,14 @@ impl Shared {
             return None;
         }
         let id = counted.policy.id;
-        if let Some(denial) = self.denials.holds(id, subject, cost) {
+        if let Some(denial) = self.denials.find(id, subject, cost) {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
-        let asked = Asked::new(id, subject, cost);
-        let answer = match self.gather.join(&asked) {
+        let question = Question::new(id, subject, cost);
+        let answer = match self.gather.join(&question) {
             Joined::First(answer) => {
-                // A task of its own: whoever asked first may give up before the others have theirs.
-                tokio::spawn(self.clone().drive(counted.clone(), asked));
+                // A separate task, because the first request may be dropped before the others have their decisions.
+                tokio::spawn(self.clone().drive(counted.clone(), question));
                 answer
             }
             Joined::Behind(answer) => answer,
@@ -88,18 +88,19 @@ impl Shared {
         Some((By::Redis, answer.await.ok()?))
     }
 
-    async fn drive(self: Arc<Self>, counted: Arc<Counted>, asked: Asked) {
+    /// Makes round trips until no request waits any more.
+    async fn drive(self: Arc<Self>, counted: Arc<Counted>, question: Question) {
         let Some(remote) = self.remote.get() else { return };
-        let key = remote.key(&counted.policy, &asked.subject);
-        while let Some(group) = self.gather.next(&asked).await {
+        let key = remote.key(&counted.policy, &question.subject);
+        while let Some(group) = self.gather.next(&question).await {
             if self.breaker.is_open() {
                 continue;
             }
-            let decisions = remote.check(&counted.policy, &key, asked.cost, group.answers.len());
-            // One timer for all: the others have asked later, and nobody waits longer than the first.
+            let decisions = remote.check(&counted.policy, &key, question.cost, group.answers.len());
+            // One timer for the group. The others arrived later, so none waits longer than the first.
             let failure = match tokio::time::timeout_at(group.since + self.deadline, decisions).await {
                 Ok(Ok(decisions)) => {
-                    self.take_note(&counted, &asked, &decisions);
+                    self.record(&counted, &question, &decisions);
                     for (answer, decision) in group.answers.into_iter().zip(decisions) {
                         let _ = answer.send(decision);
                     }
@@ -108,19 +109,19 @@ impl Shared {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer within {:?}", self.deadline),
             };
-            if self.breaker.trip(&counted, &asked.subject) {
+            if self.breaker.trip(&counted, &question.subject) {
                 self.tally.breaker_opened();
                 tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
             }
         }
     }
 
-    /// Keeps the local limiter warm: should the backend go away, nobody starts with a full quota.
-    fn take_note(&self, counted: &Counted, asked: &Asked, decisions: &[Decision]) {
+    /// Keeps the local limiter warm: if the backend goes away, nobody starts with a full quota. Remembers a refusal.
+    fn record(&self, counted: &Counted, question: &Question, decisions: &[Decision]) {
         let allowed = decisions.iter().filter(|decision| matches!(decision, Decision::Allowed(_))).count();
-        counted.memory.spend(&asked.subject, asked.cost.get().saturating_mul(allowed as u32));
+        counted.memory.spend(&question.subject, question.cost.get().saturating_mul(allowed as u32));
         if let Some(Decision::Denied(denial)) = decisions.last() {
-            self.denials.remember(counted.policy.id, &asked.subject, asked.cost, denial);
+            self.denials.remember(counted.policy.id, &question.subject, question.cost, denial);
         }
     }
 
@@ -143,7 +144,7 @@ async fn keep_connecting(shared: Weak<Shared>, redis: DefaultRedis) {
     }
 }
 
-/// Asks a backend that failed until it answers, then closes the breaker.
+/// Probes a backend that failed until it answers, then closes the breaker.
 async fn recover(shared: Weak<Shared>) {
     loop {
         tokio::time::sleep(PROBE_INTERVAL).await;

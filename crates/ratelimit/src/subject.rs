@@ -1,9 +1,9 @@
-//! Whose requests are counted together.
+//! The client that requests are counted for.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-/// A client: its API key where it has one, else its address.
+/// A client, identified by its API key if it has one, otherwise by its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The key's name.
@@ -12,10 +12,10 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The address of whoever sent a request that came from `peer` through `trusted_proxies`
-    /// proxies of ours, each of which appended to X-Forwarded-For (`forwarded`, all values in
-    /// order) whom it got the request from. What stands left of these a client can make up, so it
-    /// is not looked at. Without trusted proxies the header is ignored.
+    /// The address of the client whose request came from `peer` through `trusted_proxies` proxies. Each trusted proxy
+    /// appended the address that it got the request from to X-Forwarded-For (`forwarded`, all values in order).
+    /// Everything before these entries is ignored, because a client can forge it. Without trusted proxies the header is
+    /// ignored.
     pub fn of_address<'a>(
         peer: IpAddr,
         forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
@@ -29,18 +29,18 @@ impl Subject {
     }
 }
 
-/// An address as proxies write it: also with a port, in brackets, with a zone.
+/// Parses an address as proxies write it, possibly with a port, in brackets, or with a zone.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?.trim();
     if let Ok(address) = hop.parse::<SocketAddr>() {
         return Some(address.ip());
     }
-    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
-    let without_zone = bare.split_once('%').map_or(bare, |(address, _)| address);
+    let inner = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    let without_zone = inner.split_once('%').map_or(inner, |(address, _)| address);
     without_zone.parse().ok()
 }
 
-/// IPv6 clients have a /64 each, at least: they are counted by it.
+/// The address that requests are counted by. An IPv6 client has at least a /64, so its /64 is counted.
 fn prefix(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_address_counts_only_as_far_as_proxies_are_trusted() {
+    fn only_entries_of_trusted_proxies_count() {
         let spoofed = ["6.6.6.6, 1.1.1.1", "2.2.2.2"];
         assert_eq!(of("9.9.9.9", &spoofed, 0), "9.9.9.9");
         assert_eq!(of("9.9.9.9", &spoofed, 1), "2.2.2.2");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_does_not_hide_what_a_proxy_wrote_behind_it() {
+    fn an_invalid_entry_does_not_hide_the_entry_of_a_proxy_after_it() {
         let lines: [&[u8]; 2] = [b"6.6.6.6", b"\xff\x80, 1.1.1.1"];
         let peer = IpAddr::from([9, 9, 9, 9]);
         let hop = |trusted| Subject::of_address(peer, lines.into_iter(), trusted);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_the_peer_and_every_way_of_writing_an_address_is_the_same_one() {
+    fn garbage_falls_back_to_the_peer_and_all_spellings_of_an_address_are_equal() {
         for garbage in ["", "unknown", "_hidden", "1.2.3", "::g", "[", "1.1.1.1:99999", ",,,"] {
             assert_eq!(of("9.9.9.9", &[garbage], 1), "9.9.9.9", "{garbage}");
         }

@@ -1,4 +1,4 @@
-//! What the limiter counts of itself. Its metrics are resolved once: a decision costs an atomic addition.
+//! The limiter's metrics. They are looked up once, so a decision costs only an atomic addition.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,19 +10,19 @@ const DECISIONS: &str = "atode_ratelimit_decisions_total";
 const FALLBACKS: &str = "atode_ratelimit_fallbacks_total";
 const BREAKER_OPEN: &str = "atode_ratelimit_breaker_open";
 
-/// Who made a decision.
+/// The source of a decision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum By {
     Redis,
     Memory,
-    /// A refusal of Redis, that still holds.
+    /// An earlier refusal by Redis that still applies.
     Remembered,
-    /// No count of requests: what is configured for when Redis is away, or a cost that never fits.
+    /// The configuration, without counting: Redis is away, or the cost can never be allowed.
     Configuration,
 }
 
 pub(crate) struct Tally {
-    /// By who decided, then by result.
+    /// Counters by source, then by result.
     decisions: [[Counter; RESULTS.len()]; 4],
     fallback_metric: Counter,
     fallbacks: AtomicU64,

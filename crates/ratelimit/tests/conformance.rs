@@ -1,5 +1,4 @@
-//! What a limiter does, whatever stands behind it: one table of cases, run over memory, one Redis
-//! and a Redis Cluster of three masters.
+//! The behaviour of a limiter with each backend: memory, one Redis, and a Redis Cluster of three masters.
 
 mod support;
 
@@ -33,13 +32,13 @@ impl Backend {
         }
     }
 
-    /// One gateway's limiter.
+    /// A limiter as one gateway has it.
     async fn limiter(&self, limits: Limits) -> RateLimiter {
         RateLimiter::start(&settings(limits), &redis_at(&self.addrs())).await.expect("a limiter")
     }
 }
 
-/// Requests, one after the other: how many are allowed.
+/// Sends sequential requests and counts the allowed ones.
 async fn allowed(limiter: &RateLimiter, requests: usize, subject: u8) -> usize {
     let mut allowed = 0;
     for _ in 0..requests {
@@ -48,9 +47,9 @@ async fn allowed(limiter: &RateLimiter, requests: usize, subject: u8) -> usize {
     allowed
 }
 
-/// Emission is slow against the time that a case takes, so that counts are exact.
+/// The limits refill slowly compared with the duration of a case, so the counts are exact.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_backend_decides_alike() {
+async fn all_backends_make_the_same_decisions() {
     for (name, backend) in Backend::all() {
         // case, (per minute, per hour), requests, allowed, name of the violated policy
         let cases = [
@@ -84,7 +83,7 @@ async fn every_backend_decides_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_says_what_is_left_and_a_refusal_spends_nothing() {
+async fn a_decision_reports_the_remaining_quota_and_a_refusal_spends_nothing() {
     for (name, backend) in Backend::all() {
         let limiter = backend.limiter(limits(10, 4, 0)).await;
         let remaining = |decision| match decision {
@@ -115,7 +114,7 @@ async fn clients_do_not_share_their_quota() {
 #[tokio::test(flavor = "multi_thread")]
 async fn quota_comes_back_one_at_a_time() {
     for (name, backend) in Backend::all() {
-        // One every 100 ms.
+        // One request per 100 ms.
         let limiter = backend.limiter(limits(600, 0, 0)).await;
         let start = Instant::now();
         let mut got = 0;
@@ -135,7 +134,7 @@ async fn quota_comes_back_one_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_counted_by_their_number_and_apart_from_requests() {
+async fn jobs_are_counted_individually_and_separately_from_requests() {
     let jobs = |n| NonZeroU32::new(n).expect("not zero");
     for (name, backend) in Backend::all() {
         let limiter = backend.limiter(limits(1, 0, 100)).await;
@@ -146,7 +145,7 @@ async fn jobs_are_counted_by_their_number_and_apart_from_requests() {
         };
         assert_eq!(denial.violated.name, "jobs-per-minute");
         assert!(denial.retry_after > Duration::from_secs(10), "{name}: {denial:?}");
-        // A refusal is remembered for costs no smaller: a smaller one still gets through.
+        // A refusal is remembered only for this cost and greater ones.
         assert!(matches!(limiter.check_jobs(&client(1), jobs(40)).await, Decision::Allowed(_)), "{name}");
         assert!(matches!(limiter.check_jobs(&client(1), jobs(60)).await, Decision::Denied(_)), "{name}");
         let most = limiter.check_jobs(&client(1), jobs(101)).await;
@@ -154,7 +153,7 @@ async fn jobs_are_counted_by_their_number_and_apart_from_requests() {
     }
 }
 
-/// Four gateways, 20,000 requests at once: all of them together let through what GCRA allows.
+/// Four gateways and 20,000 concurrent requests. Together they allow exactly as many as GCRA does.
 #[tokio::test(flavor = "multi_thread")]
 async fn four_limiters_on_one_redis_are_exact_together() {
     for (name, backend) in Backend::all().into_iter().skip(1) {
@@ -175,7 +174,7 @@ async fn four_limiters_on_one_redis_are_exact_together() {
         let emission = Duration::from_secs(60) / 1_000;
         let most = 1_000 + (start.elapsed().as_micros() / emission.as_micros()) as usize;
         assert!(limiters.iter().all(|limiter| limiter.fallbacks() == 0), "{name}: decided without Redis");
-        // No more than allowed in all that time; no fewer than the burst.
+        // At least the burst, and at most what GCRA allows in that time.
         assert!((1_000..=most).contains(&got), "{name}: {got} of 20,000 allowed, {most} at most");
         println!("{name}: {got} of 20,000 allowed within {:?}; GCRA allows 1,000 to {most}", start.elapsed());
     }

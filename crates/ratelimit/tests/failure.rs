@@ -1,4 +1,4 @@
-//! A shared backend that is away, slow or wrong hurts nobody.
+//! A shared backend that is away, slow or misconfigured does not hurt clients.
 
 mod support;
 
@@ -28,21 +28,21 @@ async fn back(limiter: &RateLimiter, within: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_down_at_the_start_holds_nobody_up_and_is_used_when_it_comes() {
+async fn a_redis_that_is_down_at_the_start_is_used_once_it_is_up() {
     let redis = RedisServer::builder().no_aof().prepare();
     let start = Instant::now();
     let limiter = RateLimiter::start(&settings(limits(2, 0, 0)), &redis_at(&[redis.addr()])).await.unwrap();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(is_allowed(&limiter.check_request(&client(1)).await));
     assert!(is_allowed(&limiter.check_request(&client(1)).await));
-    assert!(!is_allowed(&limiter.check_request(&client(1)).await), "the local limiter holds the same limit");
+    assert!(!is_allowed(&limiter.check_request(&client(1)).await), "the local limiter has the same limit");
     assert_eq!(limiter.fallbacks(), 3);
     redis.restart();
     back(&limiter, Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_redis_costs_the_first_request_its_deadline_and_the_others_nothing() {
+async fn after_a_kill_of_redis_only_the_first_request_waits() {
     let redis = RedisServer::builder().no_aof().start();
     let limiter = RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&[redis.addr()]))
         .await
@@ -62,7 +62,7 @@ async fn a_killed_redis_costs_the_first_request_its_deadline_and_the_others_noth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_redis_is_given_up_after_the_deadline() {
+async fn requests_to_a_frozen_redis_wait_only_for_the_deadline() {
     let redis = RedisServer::builder().no_aof().start();
     let limiter = RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&[redis.addr()]))
         .await
@@ -77,14 +77,14 @@ async fn a_frozen_redis_is_given_up_after_the_deadline() {
     for decision in futures_util::future::join_all(decisions).await {
         assert!(is_allowed(&decision.unwrap()));
     }
-    println!("50 decisions at once of a frozen Redis: {:?}", start.elapsed());
+    println!("50 concurrent decisions with a frozen Redis: {:?}", start.elapsed());
     assert_eq!(limiter.fallbacks(), 50);
     redis.resume();
     back(&limiter, Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_dead_master_of_a_cluster_refuses_nobody() {
+async fn with_a_dead_master_of_a_cluster_no_request_is_refused() {
     let cluster = RedisCluster::start();
     let limiter = RateLimiter::start(&with_deadline(Duration::from_millis(200)), &redis_at(&cluster.addrs()))
         .await
@@ -92,7 +92,7 @@ async fn one_dead_master_of_a_cluster_refuses_nobody() {
     for n in 0..100 {
         assert!(is_allowed(&limiter.check_request(&client(n)).await));
     }
-    assert_eq!(limiter.fallbacks(), 0, "all three masters are asked");
+    assert_eq!(limiter.fallbacks(), 0, "all three masters answer");
     cluster.nodes()[1].kill();
     for n in 0..100 {
         assert!(is_allowed(&limiter.check_request(&client(n)).await));
@@ -103,13 +103,13 @@ async fn one_dead_master_of_a_cluster_refuses_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_without_redis_is_configured() {
-    let nobody = RedisServer::builder().prepare();
+async fn the_configuration_decides_while_redis_is_away() {
+    let down = RedisServer::builder().prepare();
     for (on_error, expected) in
         [(OnError::Allow, Decision::Allowed(Vec::new())), (OnError::Deny, Decision::Unavailable)]
     {
         let settings = Settings { on_error, ..settings(limits(1, 0, 0)) };
-        let limiter = RateLimiter::start(&settings, &redis_at(&[nobody.addr()])).await.unwrap();
+        let limiter = RateLimiter::start(&settings, &redis_at(&[down.addr()])).await.unwrap();
         for _ in 0..3 {
             assert_eq!(limiter.check_request(&client(1)).await, expected);
         }
@@ -117,7 +117,7 @@ async fn what_happens_without_redis_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_local_limiter_is_warm_when_redis_goes() {
+async fn the_local_limiter_knows_earlier_requests_when_redis_goes_down() {
     let redis = RedisServer::builder().no_aof().start();
     let limiter = RateLimiter::start(&settings(limits(5, 0, 0)), &redis_at(&[redis.addr()])).await.unwrap();
     for _ in 0..4 {
@@ -125,11 +125,11 @@ async fn the_local_limiter_is_warm_when_redis_goes() {
     }
     redis.kill();
     assert!(is_allowed(&limiter.check_request(&client(1)).await));
-    assert!(!is_allowed(&limiter.check_request(&client(1)).await), "four of five were spent before");
+    assert!(!is_allowed(&limiter.check_request(&client(1)).await), "four of five were spent on Redis");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_client_does_not_reach_redis_until_its_time() {
+async fn a_refused_client_does_not_reach_redis_until_the_refusal_ends() {
     let redis = RedisServer::builder().no_aof().start();
     let limiter = RateLimiter::start(&settings(limits(1, 0, 0)), &redis_at(&[redis.addr()])).await.unwrap();
     let calls = || {
@@ -147,7 +147,7 @@ async fn a_refused_client_does_not_reach_redis_until_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_single_servers_are_an_error_at_the_start() {
+async fn the_start_fails_with_several_single_servers() {
     let (one, two) = (RedisServer::builder().no_aof().start(), RedisServer::builder().no_aof().start());
     let started = RateLimiter::start(&settings(limits(1, 0, 0)), &redis_at(&[one.addr(), two.addr()])).await;
     let error = started.err().expect("an error").to_string();
@@ -168,12 +168,12 @@ async fn one_address_of_a_cluster_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_million_addresses_do_not_grow_the_memory_limiter_without_bound() {
+async fn the_memory_limiter_stays_bounded_with_a_million_addresses() {
     let limiter = RateLimiter::start(&settings(limits(60, 1_000, 0)), &redis_at(&[])).await.unwrap();
     for n in 0..1_000_000_u32 {
         limiter.check_request(&Subject::Address(n.to_be_bytes().into())).await;
     }
-    // Two windows; and the shared buckets of clients beyond the cap.
+    // Two windows, each with the shared buckets of further clients.
     let most = 2 * (MAX_CLIENTS + 1_024);
     let remembered = limiter.clients_remembered();
     println!("1,000,000 addresses: {remembered} entries remembered");

@@ -1,4 +1,4 @@
-//! Settings that the tests of this crate share.
+//! Settings shared by the tests of this crate.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         limits_of_keys: HashMap::new(),
         storage: StorageType::Auto,
         on_error: OnError::Memory,
-        // The machines that tests run on are busy: what is tested here are decisions, not speed.
+        // Long, because test machines are busy and these tests are about decisions, not speed.
         deadline: Duration::from_secs(2),
     }
 }
