@@ -17,7 +17,7 @@ may_import() { # CRATE
   atode-jobs) echo atode-config atode-queue ;;
   worker | atode) echo atode-config atode-queue atode-jobs ;;
   api-gateway) echo atode-config atode-queue atode-jobs atode-ratelimit ;;
-  atode-bench) echo atode-config atode-queue atode-jobs atode-ratelimit worker api-gateway atode-testkit peer-protocol ;;
+  atode-bench) echo atode-config atode-queue atode-jobs worker api-gateway atode-testkit peer-protocol ;;
   atode-soak) echo atode-config atode-queue atode-jobs worker api-gateway atode-testkit ;;
   *) return 1 ;;
   esac

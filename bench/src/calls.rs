@@ -1,4 +1,4 @@
-//! Script calls that a job costs which comes alone, by the number of idle workers that wait for it.
+//! Script calls per sparse job, by the number of idle workers that wait for it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -9,28 +9,28 @@ use peer_protocol::Lateness;
 
 use crate::drain;
 use crate::drainer::{self, Drainer};
+use crate::fixture::Fixture;
 use crate::goals::Goal;
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, shown, step};
-use crate::stand::Stand;
 
-/// Worker processes. Those of one row are measured at the same time, each number on a Redis of its own:
-/// they are idle nearly always.
+/// Numbers of worker processes. The numbers of one row are measured at the same time, each with its own Redis, because
+/// the workers are nearly always idle.
 const HERDS: [&[usize]; 2] = [&[1, 8, 12], &[64]];
-/// The start's own work (scripts, subscriptions, a first sweep) is over by then.
+/// Time after which the work of the start (scripts, subscriptions, a first sweep) is over.
 const SETTLED: Duration = Duration::from_secs(3);
-/// Twice as long as the slowest thing that an idle worker repeats.
+/// Twice the longest interval at which an idle worker repeats something.
 const IDLE: Duration = Duration::from_secs(10);
-/// Between two enqueues: the one before has run long ago when the next comes.
+/// Time between two enqueues, long enough that the previous job has finished.
 const GAP: Duration = Duration::from_millis(200);
-/// ms: a job is due so much later, at most.
+/// Longest delay of a job, ms.
 const LATER: f64 = 100.0;
 
 struct Herd {
     workers: usize,
     /// Script calls per second without a job.
     idle: f64,
-    /// Script calls per job, beyond those.
+    /// Script calls per job, without the idle ones.
     calls: f64,
     late: Lateness,
 }
@@ -60,53 +60,53 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     }
     outcome.tables.push(table);
     outcome.note(
-        "Calls are EVALSHA and EVAL: enqueue, claims, completion; those of the idle time are taken off.",
+        "Calls are EVALSHA and EVAL: enqueue, claims, completion. The calls of idle workers are subtracted.",
     );
     Ok(outcome)
 }
 
 async fn measure(workers: usize, jobs: usize, idle: Duration) -> anyhow::Result<Herd> {
-    let stand = Stand::start().await?;
-    let drainers = drain::start(&stand, workers, 64).await?;
+    let fixture = Fixture::start().await?;
+    let drainers = drain::start(&fixture, workers, 64).await?;
     tokio::time::sleep(SETTLED).await;
-    let (before, start) = (script_calls(&stand), Instant::now());
+    let (before, start) = (script_calls(&fixture), Instant::now());
     tokio::time::sleep(idle).await;
-    let idle = (script_calls(&stand) - before) as f64 / start.elapsed().as_secs_f64();
+    let idle = (script_calls(&fixture) - before) as f64 / start.elapsed().as_secs_f64();
 
-    let (before, start) = (script_calls(&stand), Instant::now());
-    let due = one_by_one(&stand, jobs).await?;
-    drain::wait_until_drained(&stand).await?;
+    let (before, start) = (script_calls(&fixture), Instant::now());
+    let due = one_by_one(&fixture, jobs).await?;
+    drain::wait_until_drained(&fixture).await?;
     // The completion of the last job, and the claims that follow it.
     tokio::time::sleep(GAP).await;
-    let calls = (script_calls(&stand) - before) as f64 - idle * start.elapsed().as_secs_f64();
+    let calls = (script_calls(&fixture) - before) as f64 - idle * start.elapsed().as_secs_f64();
 
     let ran = drainers.into_iter().map(Drainer::stop).collect::<anyhow::Result<Vec<_>>>()?;
     drainer::each_once(&ran, jobs)?;
-    stand.check_waiting(0).await?;
+    fixture.check_waiting(0).await?;
     let runs = ran.iter().flat_map(|worker| &worker.runs);
     let late: Option<Vec<f64>> = runs.map(|(id, started)| Some(started - due.get(id)?)).collect();
     let late = late.ok_or_else(|| anyhow::anyhow!("a job ran that nobody enqueued"))?;
     Ok(Herd { workers, idle, calls: calls / jobs as f64, late: Lateness::of(late) })
 }
 
-/// When each job is due, Unix ms.
-async fn one_by_one(stand: &Stand, jobs: usize) -> anyhow::Result<HashMap<String, f64>> {
+/// Enqueues the jobs and returns when each is due (Unix ms).
+async fn one_by_one(fixture: &Fixture, jobs: usize) -> anyhow::Result<HashMap<String, f64>> {
     let kind = Retention::None.kind();
     let mut due = HashMap::with_capacity(jobs);
     let mut ticks = tokio::time::interval(GAP);
     for _ in 0..jobs {
         ticks.tick().await;
         let at = (drainer::now() + rand::random::<f64>() * LATER).round();
-        let job = stand.job(&kind, Due::At(at as i64))?;
+        let job = fixture.job(&kind, Due::At(at as i64))?;
         due.insert(job.id.to_string(), at);
-        stand.client.enqueue(job).await?;
+        fixture.client.enqueue(job).await?;
     }
     Ok(due)
 }
 
-/// That Redis has run so far.
-fn script_calls(stand: &Stand) -> u64 {
-    let stats = stand.redis.command(&["INFO", "commandstats"]).text();
+/// The number of script calls that Redis has run so far.
+fn script_calls(fixture: &Fixture) -> u64 {
+    let stats = fixture.redis.command(&["INFO", "commandstats"]).text();
     ["cmdstat_evalsha:calls=", "cmdstat_eval:calls="]
         .iter()
         .filter_map(|name| {

@@ -1,10 +1,10 @@
-//! Ours and each peer in turns: enqueue, drain, lateness.
+//! atode and each peer in turns: enqueue, drain, lateness.
 
 use peer_protocol::What;
 
 use crate::contenders::{self, Contender, Wanted};
 use crate::goals::Goal;
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
 use crate::plots::{Axis, Bars, Chart, Lines, Plot, Scale, Series};
 use crate::runs::{self, Load, Run};
@@ -12,15 +12,15 @@ use crate::runs::{self, Load, Run};
 const CONCURRENCY: usize = 64;
 const PRODUCERS: usize = 64;
 
-/// A run, or the reason why it has no figure.
+/// A run, or the reason why there is no figure.
 type Try = Result<Run, String>;
 
-/// A peer's runs, and those of ours beside each.
+/// A peer's runs, and the run of atode beside each of them.
 struct Pairs {
     peer: Contender,
     theirs: Vec<Try>,
-    ours: Vec<Try>,
-    /// Ours with the default retention; of a drain only.
+    atode: Vec<Try>,
+    /// Runs of atode with the default retention. Only a drain has them.
     kept: Vec<Try>,
 }
 
@@ -43,8 +43,8 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
         shown(Some(enqueue.jobs as f64), 0)
     );
     rates(&mut outcome, Table::new(name, &HEADER_OF_ENQUEUE), What::Enqueue, &pairs);
-    outcome.figure(Goal::EnqueueToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.ours));
-    outcome.figure(Goal::EnqueueToBullmqOfficial, ratio_to(&pairs, "bullmq-official", |pairs| &pairs.ours));
+    outcome.figure(Goal::EnqueueToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.atode));
+    outcome.figure(Goal::EnqueueToBullmqOfficial, ratio_to(&pairs, "bullmq-official", |pairs| &pairs.atode));
     outcome.plots.extend(memory_plot(&pairs));
 
     let drain = Load { what: What::Drain, ..enqueue };
@@ -54,8 +54,8 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
         shown(Some(drain.jobs as f64), 0)
     );
     rates(&mut outcome, Table::new(name, &HEADER_OF_DRAIN), What::Drain, &pairs);
-    outcome.figure(Goal::DrainToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.ours));
-    outcome.figure(Goal::DrainToBullmqOfficial, ratio_to(&pairs, "bullmq-official", |pairs| &pairs.ours));
+    outcome.figure(Goal::DrainToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.atode));
+    outcome.figure(Goal::DrainToBullmqOfficial, ratio_to(&pairs, "bullmq-official", |pairs| &pairs.atode));
     outcome.figure(Goal::KeptDrainToAsynq, ratio_to(&pairs, "asynq", |pairs| &pairs.kept));
 
     lateness(
@@ -67,23 +67,23 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Ours directly before or after each run of a peer; ours alone where there is no peer.
+/// Runs atode directly before or after each run of a peer, or alone if there is no peer.
 fn in_turns(peers: &[Contender], load: Load, rounds: usize) -> anyhow::Result<Vec<Pairs>> {
-    let (ours, kept) = (contenders::ours(Retention::None)?, contenders::ours(Retention::Default)?);
-    let none = |peer: &Contender| Pairs { peer: peer.clone(), theirs: vec![], ours: vec![], kept: vec![] };
-    let alone = std::slice::from_ref(&ours);
+    let (atode, kept) = (contenders::atode(Retention::None)?, contenders::atode(Retention::Default)?);
+    let none = |peer: &Contender| Pairs { peer: peer.clone(), theirs: vec![], atode: vec![], kept: vec![] };
+    let alone = std::slice::from_ref(&atode);
     let mut all: Vec<Pairs> = if peers.is_empty() { alone } else { peers }.iter().map(none).collect();
     for round in 0..rounds {
         for pairs in &mut all {
             let most = pairs.peer.at_most.filter(|_| load.what == What::Drain).unwrap_or(load.jobs);
-            // Ours runs as many beside it: a pair has the same load.
+            // Both sides of a pair get the same load.
             let load = Load { jobs: load.jobs.min(most), ..load };
-            // Who goes first changes each round: what drifts within a pair drifts both ways.
+            // The order alternates, so that drift within a pair affects both sides.
             let theirs_first = round % 2 == 1;
             if theirs_first && !peers.is_empty() {
                 pairs.theirs.push(attempt(&pairs.peer, load, round));
             }
-            pairs.ours.push(attempt(&ours, load, round));
+            pairs.atode.push(attempt(&atode, load, round));
             if load.what == What::Drain {
                 pairs.kept.push(attempt(&kept, load, round));
             }
@@ -93,7 +93,7 @@ fn in_turns(peers: &[Contender], load: Load, rounds: usize) -> anyhow::Result<Ve
         }
     }
     for pairs in &all {
-        all_good(pairs.ours.iter().chain(&pairs.kept))?;
+        all_good(pairs.atode.iter().chain(&pairs.kept))?;
     }
     Ok(all)
 }
@@ -103,27 +103,27 @@ fn attempt(contender: &Contender, load: Load, round: usize) -> Try {
     runs::run(contender, load).map_err(|error| format!("{error:#}").replace('\n', " "))
 }
 
-/// A peer's failure stands in the document; one of ours ends the section.
-fn all_good<'a>(mut ours: impl Iterator<Item = &'a Try>) -> anyhow::Result<()> {
-    ours.find_map(|run| run.as_ref().err()).map_or(Ok(()), |error| anyhow::bail!("{error}"))
+/// A peer's failure is reported in the document, a failure of atode ends the section.
+fn all_good<'a>(mut atode: impl Iterator<Item = &'a Try>) -> anyhow::Result<()> {
+    atode.find_map(|run| run.as_ref().err()).map_or(Ok(()), |error| anyhow::bail!("{error}"))
 }
 
 const HEADER_OF_ENQUEUE: [&str; 6] =
-    ["", "jobs/s", "ours beside it", "ours ÷ it", "Redis CPU µs/job", "B/waiting job"];
+    ["", "jobs/s", "atode beside it", "atode ÷ it", "Redis CPU µs/job", "B/waiting job"];
 const HEADER_OF_DRAIN: [&str; 7] = [
     "",
     "jobs/s",
-    "ours beside it, retention 0",
-    "ours ÷ it",
-    "ours, default retention",
-    "ours ÷ it",
+    "atode beside it, retention 0",
+    "atode ÷ it",
+    "atode, default retention",
+    "atode ÷ it",
     "Redis CPU µs/job, enqueue in batches too",
 ];
 
 fn rates(outcome: &mut Outcome, mut table: Table, what: What, all: &[Pairs]) {
     let row = |name: &str, runs: &[&Run], beside: [String; 4]| {
-        let [ours, ratio, kept, kept_ratio] = beside;
-        let mut cells = vec![named(name, runs), rate(runs.iter().copied()), ours, ratio];
+        let [atode, ratio, kept, kept_ratio] = beside;
+        let mut cells = vec![named(name, runs), rate(runs.iter().copied()), atode, ratio];
         if what == What::Drain {
             cells.extend([kept, kept_ratio]);
         }
@@ -136,16 +136,16 @@ fn rates(outcome: &mut Outcome, mut table: Table, what: What, all: &[Pairs]) {
     for pairs in all.iter().filter(|pairs| !pairs.theirs.is_empty()) {
         let theirs: Vec<&Run> = pairs.theirs.iter().flatten().collect();
         let beside = [
-            rate(pairs.ours.iter().flatten()),
-            shown(pairs.ratio(&pairs.ours), 2),
+            rate(pairs.atode.iter().flatten()),
+            shown(pairs.ratio(&pairs.atode), 2),
             rate(pairs.kept.iter().flatten()),
             shown(pairs.ratio(&pairs.kept), 2),
         ];
         table.row(row(pairs.peer.name, &theirs, beside));
     }
     let none = || std::array::from_fn(|_| String::new());
-    let (ours, kept) = (of_ours(all, |pairs| &pairs.ours), of_ours(all, |pairs| &pairs.kept));
-    table.row(row("atode", &ours, none()));
+    let (atode, kept) = (of_atode(all, |pairs| &pairs.atode), of_atode(all, |pairs| &pairs.kept));
+    table.row(row("atode", &atode, none()));
     if what == What::Drain {
         table.row(row("atode, default retention", &kept, none()));
     }
@@ -157,8 +157,8 @@ fn rates(outcome: &mut Outcome, mut table: Table, what: What, all: &[Pairs]) {
     );
 }
 
-/// With as many jobs as most have; those beside a peer that takes fewer stand in its row.
-fn of_ours(all: &[Pairs], which: fn(&Pairs) -> &[Try]) -> Vec<&Run> {
+/// The runs of atode with the full number of jobs. Runs beside a peer that takes fewer appear in the peer's row.
+fn of_atode(all: &[Pairs], which: fn(&Pairs) -> &[Try]) -> Vec<&Run> {
     let full = |pairs: &&Pairs| all.len() == 1 || pairs.peer.at_most.is_none();
     all.iter().filter(full).flat_map(|pairs| which(pairs).iter().flatten()).collect()
 }
@@ -176,8 +176,8 @@ fn rate<'a>(runs: impl Iterator<Item = &'a Run>) -> String {
 
 impl Pairs {
     fn ratio(&self, of: &[Try]) -> Option<f64> {
-        median(of.iter().zip(&self.theirs).filter_map(|(ours, theirs)| {
-            Some(ours.as_ref().ok()?.line.per_second / theirs.as_ref().ok()?.line.per_second)
+        median(of.iter().zip(&self.theirs).filter_map(|(atode, theirs)| {
+            Some(atode.as_ref().ok()?.line.per_second / theirs.as_ref().ok()?.line.per_second)
         }))
     }
 }
@@ -188,20 +188,20 @@ fn ratio_to(all: &[Pairs], peer: &str, which: fn(&Pairs) -> &[Try]) -> Option<f6
 
 fn memory_plot(all: &[Pairs]) -> Option<Plot> {
     let memory = |runs: &[&Run]| median(runs.iter().map(|run| run.redis_memory));
-    let mut figures = vec![("atode".to_owned(), memory(&of_ours(all, |pairs| &pairs.ours))?)];
+    let mut figures = vec![("atode".to_owned(), memory(&of_atode(all, |pairs| &pairs.atode))?)];
     for pairs in all.iter().filter(|pairs| !pairs.theirs.is_empty()) {
         let theirs: Vec<&Run> = pairs.theirs.iter().flatten().collect();
         figures.extend(memory(&theirs).map(|bytes| (pairs.peer.name.to_owned(), bytes)));
     }
-    let title = "Redis memory of a job that is due and waits, 53-byte payload".to_owned();
-    Some(Plot { name: "memory", chart: Chart::Bars(Bars { title, unit: "bytes a job", figures }) })
+    let title = "Redis memory of a waiting job that is due, 53-byte payload".to_owned();
+    Some(Plot { name: "memory", chart: Chart::Bars(Bars { title, unit: "bytes per job", figures }) })
 }
 
-/// One after the other: a lateness has no ratio.
+/// Runs the contenders one after the other, not in pairs: a lateness has no ratio.
 fn lateness(outcome: &mut Outcome, peers: &[Contender], load: Load, rounds: usize) -> anyhow::Result<()> {
-    let ours = contenders::ours(Retention::None)?;
+    let atode = contenders::atode(Retention::None)?;
     let mut all: Vec<(&Contender, Vec<Try>)> =
-        [&ours].into_iter().chain(peers).map(|contender| (contender, vec![])).collect();
+        [&atode].into_iter().chain(peers).map(|contender| (contender, vec![])).collect();
     for round in 0..rounds {
         for (contender, runs) in &mut all {
             let jobs = load.jobs.min(contender.at_most.unwrap_or(load.jobs));
@@ -221,7 +221,7 @@ fn lateness(outcome: &mut Outcome, peers: &[Contender], load: Load, rounds: usiz
         let at = |percent: usize| median(good.iter().map(|run| run.line.lateness_percentiles_ms[percent]));
         let cells = [50, 75, 95, 99, 100, 0].map(|percent| shown(at(percent), 1));
         table.row(std::iter::once(named(contender.name, &good)).chain(cells));
-        // On a logarithmic axis nothing is at or below zero.
+        // A logarithmic axis cannot show zero or less.
         let point = |percent: usize| Some((at(percent)?.max(EARLIEST_SHOWN), percent as f64));
         let points: Vec<_> = (0..=100).filter_map(point).collect();
         if !points.is_empty() {
@@ -230,7 +230,7 @@ fn lateness(outcome: &mut Outcome, peers: &[Contender], load: Load, rounds: usiz
         outcome.notes.extend(
             runs.iter().filter_map(|run| Some(format!("A run without a figure: {}", run.as_ref().err()?))),
         );
-        if contender.name == ours.name {
+        if contender.name == atode.name {
             all_good(runs.iter())?;
             outcome.figure(Goal::LatenessP99, at(99));
             outcome.figure(Goal::LatenessMax, at(100));

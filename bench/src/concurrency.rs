@@ -1,9 +1,9 @@
-//! Drain by concurrency: ours and each peer, one run each.
+//! Drain by concurrency: atode and each peer, one run each.
 
 use peer_protocol::What;
 
 use crate::contenders::{self, Contender, Wanted, Whose};
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, shown, step};
 use crate::plots::{Axis, Chart, Lines, Plot, Scale, Series};
 use crate::runs::{self, Load};
@@ -16,7 +16,7 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
     let header: Vec<&str> = std::iter::once("jobs/s").chain(header.iter().map(String::as_str)).collect();
     let mut table = Table::new("Drain by concurrency, one run each", &header);
     let mut series = Vec::new();
-    for contender in [contenders::ours(Retention::None)?].iter().chain(&peers) {
+    for contender in [contenders::atode(Retention::None)?].iter().chain(&peers) {
         let mut points = Vec::new();
         let mut cells = vec![contender.name.to_owned()];
         for &concurrency in concurrencies {
@@ -25,7 +25,7 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
             let load = Load { what: What::Drain, jobs, producers: 64, concurrency, seconds: 1 };
             let rate = match runs::run(contender, load) {
                 Ok(run) => Some(run.line.per_second),
-                Err(error) if contender.whose == Whose::Ours => return Err(error),
+                Err(error) if contender.whose == Whose::Atode => return Err(error),
                 Err(error) => {
                     outcome.note(format!("A run without a figure: {error:#}"));
                     None
@@ -39,7 +39,7 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
     }
     outcome.tables.push(table);
     let title = "Drain by concurrency, one worker process".to_owned();
-    let x = Axis { label: "jobs that run at the same time".to_owned(), scale: Scale::Log };
+    let x = Axis { label: "concurrent jobs".to_owned(), scale: Scale::Log };
     let y = Axis { label: "jobs/s".to_owned(), scale: Scale::Log };
     outcome
         .plots
@@ -47,12 +47,12 @@ pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Some seconds for each of them: one job at a time is slow, and so are the peers.
+/// Enough jobs for a few seconds per run. Low concurrency is slow, and so are the peers.
 fn jobs_of(contender: &Contender, concurrency: usize, size: Size) -> usize {
     let jobs = match (contender.whose, concurrency) {
-        (Whose::Ours, 1) => 10_000,
-        (Whose::Ours, 2..=4) => 40_000,
-        (Whose::Ours, _) => 150_000,
+        (Whose::Atode, 1) => 10_000,
+        (Whose::Atode, 2..=4) => 40_000,
+        (Whose::Atode, _) => 150_000,
         (Whose::Peer, 1) => 2_000,
         (Whose::Peer, 2..=4) => 6_000,
         (Whose::Peer, _) => 20_000,

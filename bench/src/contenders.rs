@@ -1,15 +1,15 @@
-//! The programs that are compared, and what has to be there for each.
+//! The programs that are compared, and what each needs in order to run.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use atode_testkit::{Process, ProcessBuilder};
 
-use crate::noted::Retention;
+use crate::kinds::Retention;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
-    Ours,
+    Atode,
     Peer,
 }
 
@@ -19,9 +19,9 @@ pub(crate) struct Contender {
     pub(crate) whose: Whose,
     program: PathBuf,
     first_args: Vec<String>,
-    /// More jobs than it can drain.
+    /// The most jobs that it can drain.
     pub(crate) at_most: Option<usize>,
-    /// What a reader of its figures has to know.
+    /// A remark for readers of its figures.
     pub(crate) note: Option<&'static str>,
 }
 
@@ -31,18 +31,18 @@ impl Contender {
     }
 }
 
-/// Ours with jobs that are kept so long once they have finished.
-pub(crate) fn ours(retention: Retention) -> anyhow::Result<Contender> {
-    let program = std::env::current_exe().context("where this program is")?;
+/// atode with this retention of finished jobs.
+pub(crate) fn atode(retention: Retention) -> anyhow::Result<Contender> {
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
     let (name, role) = match retention {
         Retention::None => ("atode", "peer"),
         Retention::Default => ("atode, default retention", "peer-kept"),
     };
-    let whose = Whose::Ours;
+    let whose = Whose::Atode;
     Ok(Contender { name, whose, program, first_args: vec![role.to_owned()], at_most: None, note: None })
 }
 
-/// Those that are wanted and can run, and a line for each that is wanted and can't.
+/// The wanted peers that can run, and one line for each wanted peer that can't.
 pub(crate) fn ready(wanted: &Wanted) -> (Vec<Contender>, Vec<String>) {
     let (mut ready, mut skipped) = (Vec::new(), Vec::new());
     for (name, peer) in peers() {
@@ -55,7 +55,7 @@ pub(crate) fn ready(wanted: &Wanted) -> (Vec<Contender>, Vec<String>) {
     (ready, skipped)
 }
 
-/// Which peers are to be measured.
+/// The peers to measure.
 #[derive(Debug, Clone)]
 pub(crate) enum Wanted {
     All,
@@ -71,7 +71,7 @@ impl Wanted {
     }
 }
 
-/// The peers, each with what it lacks instead where it can't run.
+/// All peers. A peer that can't run is an error that says what is missing.
 fn peers() -> Vec<(&'static str, Result<Contender, String>)> {
     let folder = atode_testkit::workspace_root().join("bench/peers");
     vec![
@@ -83,8 +83,8 @@ fn peers() -> Vec<(&'static str, Result<Contender, String>)> {
             rust(&folder, "apalis-redis").map(|contender| Contender {
                 at_most: Some(7_000),
                 note: Some(
-                    "apalis-redis: at most 7,000 jobs a drain or lateness run, as its script fails with \
-                     \"too many results to unpack\" where some 8,000 are due; it never removes finished jobs",
+                    "apalis-redis: at most 7,000 jobs per drain or lateness run, because its script fails with \
+                     \"too many results to unpack\" when about 8,000 jobs are due. It never removes finished jobs.",
                 ),
                 ..contender
             }),
@@ -118,9 +118,12 @@ fn peer(name: &'static str, program: PathBuf, first_args: Vec<String>) -> Conten
 
 fn lacks(toolchain: &str, built: &Path) -> String {
     if on_path(toolchain) {
-        // Relative: it goes into documents.
+        // A relative path, because the text goes into documents.
         let root = atode_testkit::workspace_root();
-        format!("{} is not built; ./dev bench does it", built.strip_prefix(root).unwrap_or(built).display())
+        format!(
+            "{} is not built (./dev bench builds it)",
+            built.strip_prefix(root).unwrap_or(built).display()
+        )
     } else {
         format!("{toolchain} is not installed")
     }

@@ -1,13 +1,13 @@
-//! What a job costs Redis: CPU from its enqueue to its end, memory while it waits.
+//! The cost of a job to Redis: CPU from its enqueue to its end, memory while it waits.
 
 use std::sync::Arc;
 
 use crate::drain::drain;
+use crate::fixture::{self, Fixture, QUEUE};
 use crate::goals::Goal;
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
 use crate::producers;
-use crate::stand::{self, QUEUE, Stand};
 
 const CONCURRENCY: usize = 64;
 const PRODUCERS: usize = 64;
@@ -15,7 +15,7 @@ const PRODUCERS: usize = 64;
 struct Cost {
     enqueue_rate: f64,
     drain_rate: f64,
-    /// µs of Redis' main thread.
+    /// CPU time of Redis' main thread, µs.
     enqueue_cpu: f64,
     drain_cpu: f64,
 }
@@ -35,7 +35,7 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
         rounds_of(rounds)
     );
     let header =
-        ["retention", "enqueue jobs/s", "drain jobs/s", "enqueue µs", "claim + complete µs", "in all µs"];
+        ["retention", "enqueue jobs/s", "drain jobs/s", "enqueue µs", "claim + complete µs", "total µs"];
     let mut table = Table::new(title, &header);
     for (name, costs, goal) in
         [("0", &removed, Goal::RedisCpuRemoved), ("default", &kept, Goal::RedisCpuKept)]
@@ -56,25 +56,25 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
 
     let jobs = size.of(100_000, 10_000);
     step(format_args!("memory of {jobs} waiting jobs"));
-    let stand = Stand::start().await?;
-    let before = stand.redis_memory();
-    producers::wait_for_tomorrow(&stand, &Retention::None.kind(), jobs).await?;
-    let memory = (stand.redis_memory() - before) as f64 / jobs as f64;
-    stand.check_waiting(jobs).await?;
+    let fixture = Fixture::start().await?;
+    let before = fixture.redis_memory();
+    producers::wait_for_tomorrow(&fixture, &Retention::None.kind(), jobs).await?;
+    let memory = (fixture.redis_memory() - before) as f64 / jobs as f64;
+    fixture.check_waiting(jobs).await?;
     let title = "Redis memory of a waiting job: 53-byte payload, no optional fields";
-    let mut table = Table::new(title, &["jobs", "B a job", "allocator"]);
-    table.row([shown(Some(jobs as f64), 0), shown(Some(memory), 0), stand::allocator(&stand.redis)]);
+    let mut table = Table::new(title, &["jobs", "B/job", "allocator"]);
+    table.row([shown(Some(jobs as f64), 0), shown(Some(memory), 0), fixture::allocator(&fixture.redis)]);
     outcome.tables.push(table);
     outcome.figure(Goal::WaitingJobMemory, Some(memory));
     Ok(outcome)
 }
 
 async fn one(retention: Retention, jobs: usize) -> anyhow::Result<Cost> {
-    let stand = Arc::new(Stand::start().await?);
-    stand.client.pause(QUEUE).await?;
-    let enqueued = producers::one_by_one(&stand, retention, jobs, PRODUCERS).await?;
-    let drained = drain(&stand, jobs, 1, CONCURRENCY).await?;
-    stand.check_waiting(0).await?;
+    let fixture = Arc::new(Fixture::start().await?);
+    fixture.client.pause(QUEUE).await?;
+    let enqueued = producers::one_by_one(&fixture, retention, jobs, PRODUCERS).await?;
+    let drained = drain(&fixture, jobs, 1, CONCURRENCY).await?;
+    fixture.check_waiting(0).await?;
     let each = jobs as f64;
     Ok(Cost {
         enqueue_rate: each / enqueued.seconds,

@@ -1,4 +1,4 @@
-//! Lateness under a steady load, with a deep queue behind it.
+//! Lateness under a steady load on a queue with a large backlog.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use peer_protocol::Lateness;
 
 use crate::drain;
 use crate::drainer;
+use crate::fixture::{Fixture, QUEUE};
 use crate::goals::Goal;
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, shown, step};
 use crate::producers;
-use crate::stand::{QUEUE, Stand};
 
 const TICK: Duration = Duration::from_millis(10);
 
 pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     let depth = size.of(1_000_000, 20_000);
     let (rate, seconds) = (size.of(5_000, 1_000), size.of(60, 2));
-    let stand = Arc::new(Stand::start().await?);
-    step(format_args!("deep lateness: {depth} jobs that wait"));
-    producers::wait_for_tomorrow(&stand, &Retention::None.kind(), depth).await?;
-    let workers = drain::start(&stand, 1, 64).await?;
+    let fixture = Arc::new(Fixture::start().await?);
+    step(format_args!("deep lateness: {depth} waiting jobs"));
+    producers::wait_for_tomorrow(&fixture, &Retention::None.kind(), depth).await?;
+    let workers = drain::start(&fixture, 1, 64).await?;
     step(format_args!("deep lateness: {rate} jobs/s for {seconds} s"));
-    let due = steadily(&stand, rate, seconds).await?;
-    // The last are due by then.
+    let due = steadily(&fixture, rate, seconds).await?;
+    // By then the last jobs are due.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    drain::wait_until_drained(&stand).await?;
+    drain::wait_until_drained(&fixture).await?;
     let ran = workers.into_iter().map(drainer::Drainer::stop).collect::<anyhow::Result<Vec<_>>>()?;
     let jobs = due.len();
     drainer::each_once(&ran, jobs)?;
     step("deep lateness: audit");
-    stand.check_waiting(depth).await?;
+    fixture.check_waiting(depth).await?;
     let late = |(id, started): &(String, f64)| Some(started - *due.get(id)? as f64);
     let late: Option<Vec<f64>> = ran[0].runs.iter().map(late).collect();
     let late = Lateness::of(late.ok_or_else(|| anyhow::anyhow!("a job ran that nobody enqueued"))?);
     let mut outcome = Outcome::default();
     let title = format!(
-        "{} jobs/s for {seconds} s, each 1–2 s later, before {} jobs that wait",
+        "{} jobs/s for {seconds} s, each due 1–2 s later, with {} other waiting jobs",
         shown(Some(rate as f64), 0),
         shown(Some(depth as f64), 0)
     );
@@ -52,21 +52,25 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// When each job is due, Unix ms. An error where this machine can't enqueue so fast.
-async fn steadily(stand: &Arc<Stand>, rate: usize, seconds: usize) -> anyhow::Result<HashMap<String, i64>> {
+/// Enqueues at this rate and returns when each job is due (Unix ms). Fails if this machine can't enqueue that fast.
+async fn steadily(
+    fixture: &Arc<Fixture>,
+    rate: usize,
+    seconds: usize,
+) -> anyhow::Result<HashMap<String, i64>> {
     let kind = Retention::None.kind();
-    let a_tick = rate / 100;
+    let per_tick = rate / 100;
     let mut due = HashMap::with_capacity(rate * seconds);
     let mut ticks = tokio::time::interval(TICK);
     let start = Instant::now();
     for _ in 0..seconds * 100 {
         ticks.tick().await;
-        let mut enqueues = Vec::with_capacity(a_tick);
-        for _ in 0..a_tick {
+        let mut enqueues = Vec::with_capacity(per_tick);
+        for _ in 0..per_tick {
             let at = drainer::now() as i64 + 1_000 + (rand::random::<f64>() * 1_000.0) as i64;
-            let job = stand.job(&kind, Due::At(at))?;
+            let job = fixture.job(&kind, Due::At(at))?;
             due.insert(job.id.to_string(), at);
-            enqueues.push(stand.client.enqueue(job));
+            enqueues.push(fixture.client.enqueue(job));
         }
         try_join_all(enqueues).await?;
     }

@@ -1,30 +1,30 @@
-//! Whether a deep queue is slower: jobs that wait for tomorrow stand behind those that run.
+//! Throughput by queue depth: how much jobs that are due tomorrow slow down the jobs that run now.
 
 use std::sync::Arc;
 
 use crate::drain::drain;
+use crate::fixture::{Fixture, QUEUE};
 use crate::goals::Goal;
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
 use crate::plots::{Axis, Chart, Lines, Plot, Scale, Series};
 use crate::producers;
-use crate::stand::{QUEUE, Stand};
 
-/// Rounds before those that count: Redis moves the entries of a hash that has doubled a few at a time,
-/// with the commands that follow. What is compared here is depths, not growth.
+/// Rounds that do not count. After a hash has doubled, Redis moves its entries in small steps during the following
+/// commands. This section compares depths, not growth.
 const WARM_UP: usize = 3;
 
-/// A queue with so many jobs waiting, and what was measured on it.
+/// A queue with this many waiting jobs, and its measurements.
 struct Deep {
     depth: usize,
-    stand: Arc<Stand>,
+    fixture: Arc<Fixture>,
     rounds: Vec<Round>,
 }
 
 struct Round {
     enqueue: f64,
     drain: f64,
-    /// µs of Redis' main thread a job, enqueue to end.
+    /// CPU time of Redis' main thread per job, from enqueue to end, µs.
     redis_cpu: f64,
 }
 
@@ -33,31 +33,31 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     let (rounds, jobs) = (size.of(5, 1), size.of(100_000, 4_000));
     let mut queues = Vec::new();
     for &depth in depths {
-        step(format_args!("depth: {depth} jobs that wait"));
-        let stand = Arc::new(Stand::start().await?);
-        stand.client.pause(QUEUE).await?;
-        producers::wait_for_tomorrow(&stand, &Retention::None.kind(), depth).await?;
-        queues.push(Deep { depth, stand, rounds: vec![] });
+        step(format_args!("depth: {depth} waiting jobs"));
+        let fixture = Arc::new(Fixture::start().await?);
+        fixture.client.pause(QUEUE).await?;
+        producers::wait_for_tomorrow(&fixture, &Retention::None.kind(), depth).await?;
+        queues.push(Deep { depth, fixture, rounds: vec![] });
     }
     for round in 0..WARM_UP + rounds {
         for queue in &mut queues {
             step(format_args!("depth, round {}: {jobs} jobs before {}", round + 1, queue.depth));
-            let figures = one(&queue.stand, jobs).await?;
+            let figures = one(&queue.fixture, jobs).await?;
             if round >= WARM_UP {
                 queue.rounds.push(figures);
             }
         }
-        // Who is first changes: what drifts within a round drifts both ways.
+        // The order alternates, so that drift within a round affects all depths.
         queues.reverse();
     }
     queues.sort_by_key(|queue| queue.depth);
     for queue in &queues {
         step(format_args!("depth: audit of {}", queue.depth));
-        queue.stand.check_waiting(queue.depth).await?;
+        queue.fixture.check_waiting(queue.depth).await?;
     }
     let mut outcome = Outcome::default();
     let title = format!(
-        "{jobs} jobs one by one by 64 producers, then one worker, concurrency 64; {} behind {WARM_UP} that do not count",
+        "{jobs} single enqueues by 64 producers, then one worker, concurrency 64; {} after {WARM_UP} warm-up rounds",
         rounds_of(rounds)
     );
     let header = [
@@ -88,9 +88,9 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-async fn one(stand: &Arc<Stand>, jobs: usize) -> anyhow::Result<Round> {
-    let enqueued = producers::one_by_one(stand, Retention::None, jobs, 64).await?;
-    let drained = drain(stand, jobs, 1, 64).await?;
+async fn one(fixture: &Arc<Fixture>, jobs: usize) -> anyhow::Result<Round> {
+    let enqueued = producers::one_by_one(fixture, Retention::None, jobs, 64).await?;
+    let drained = drain(fixture, jobs, 1, 64).await?;
     let each = jobs as f64;
     Ok(Round {
         enqueue: each / enqueued.seconds,
@@ -104,7 +104,7 @@ impl Deep {
         median(self.rounds.iter().map(figure))
     }
 
-    /// Round by round.
+    /// The median of the ratios of each round.
     fn ratio(&self, to: &Deep, figure: fn(&Round) -> f64) -> Option<f64> {
         median(self.rounds.iter().zip(&to.rounds).map(|(deep, shallow)| figure(deep) / figure(shallow)))
     }
@@ -115,7 +115,7 @@ fn plot(queues: &[Deep]) -> Plot {
         let point = |queue: &Deep| Some((queue.depth as f64, queue.median(figure)?));
         Series { name: name.to_owned(), points: queues.iter().filter_map(point).collect() }
     };
-    let x = || Axis { label: "jobs waiting for tomorrow".to_owned(), scale: Scale::Log };
+    let x = || Axis { label: "jobs due tomorrow".to_owned(), scale: Scale::Log };
     let y = |label: &str| Axis { label: label.to_owned(), scale: Scale::FromZero };
     let rates = Lines {
         title: "Rate by queue depth".to_owned(),
@@ -126,7 +126,7 @@ fn plot(queues: &[Deep]) -> Plot {
     let cost = Lines {
         title: "Redis CPU by queue depth".to_owned(),
         x: x(),
-        y: y("µs a job, enqueue to end"),
+        y: y("µs per job, enqueue to end"),
         series: vec![series("atode", |round| round.redis_cpu)],
     };
     Plot { name: "depth", chart: Chart::Lines(vec![rates, cost]) }

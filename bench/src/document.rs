@@ -1,4 +1,4 @@
-//! docs/benchmarks.md and the plots that it shows.
+//! The writer of docs/benchmarks.md and its plots.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,14 +9,14 @@ use crate::machine;
 use crate::outcome::{Outcome, Table};
 use crate::suite::Measured;
 
-/// Beside the document.
+/// The folder of the plots, beside the document.
 const PLOTS: &str = "benchmarks";
 
 const INTRODUCTION: &str = "\
-Figures differ from machine to machine and drift on one: only ratios within one run count. Where there are rounds,
-a figure is the median of them, and a ratio that of two runs side by side, of which the median is shown. Each run
-ends with a count: every job ran once, nothing is left, and an audit finds nothing; a run that fails it has no
-figure. What the peers run, and how, stands in [bench/peers/README.md](../bench/peers/README.md).
+Figures differ between machines and drift on one machine, so only ratios within one run are meaningful. With several
+rounds, a figure is their median. A ratio compares two runs side by side, and the median of these ratios is shown. Each
+run ends with a check: every job ran once, nothing is left, and an audit finds nothing. A run that fails the check has
+no figure. [bench/peers/README.md](../bench/peers/README.md) describes the peers and their runs.
 ";
 
 pub(crate) fn write(docs: &Path, goals: &Table, all: &[Measured]) -> anyhow::Result<()> {

@@ -1,59 +1,63 @@
-//! How fast worker processes empty a queue.
+//! Measures how fast worker processes drain a queue.
 
 use std::time::{Duration, Instant};
 
 use crate::drainer::{self, Drainer, Ran};
-use crate::stand::{QUEUE, Stand};
+use crate::fixture::{Fixture, QUEUE};
 
-/// Nothing has run for so long: the rest will never come.
+/// If nothing has run for this long, the remaining jobs will never run.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Drained {
-    /// From the instant at which the queue was opened to the start of the last job.
+    /// Time from the resume of the queue to the start of the last job.
     pub(crate) seconds: f64,
-    /// Of Redis' main thread, µs.
+    /// CPU time of Redis' main thread, µs.
     pub(crate) redis_cpu: f64,
     pub(crate) workers: Vec<Ran>,
 }
 
-/// Of a paused queue with so many jobs due; all workers begin at the same time. Paused again at the
-/// end.
+/// Drains a paused queue in which this many jobs are due. All workers begin at the same time. The queue is paused
+/// again at the end.
 pub(crate) async fn drain(
-    stand: &Stand,
+    fixture: &Fixture,
     jobs: usize,
     workers: usize,
     concurrency: usize,
 ) -> anyhow::Result<Drained> {
-    let drainers = start(stand, workers, concurrency).await?;
-    let (cpu, start) = (stand.redis_cpu(), drainer::now());
-    stand.client.resume(QUEUE).await?;
-    wait_until_drained(stand).await?;
-    let redis_cpu = stand.redis_cpu() - cpu;
-    stand.client.pause(QUEUE).await?;
+    let drainers = start(fixture, workers, concurrency).await?;
+    let (cpu, start) = (fixture.redis_cpu(), drainer::now());
+    fixture.client.resume(QUEUE).await?;
+    wait_until_drained(fixture).await?;
+    let redis_cpu = fixture.redis_cpu() - cpu;
+    fixture.client.pause(QUEUE).await?;
     let workers = drainers.into_iter().map(Drainer::stop).collect::<anyhow::Result<Vec<_>>>()?;
     drainer::each_once(&workers, jobs)?;
     let last = workers.iter().flat_map(|worker| &worker.runs).map(|(_, at)| *at).fold(start, f64::max);
     Ok(Drained { seconds: (last - start) / 1e3, redis_cpu, workers })
 }
 
-/// Workers that are all registered.
-pub(crate) async fn start(stand: &Stand, workers: usize, concurrency: usize) -> anyhow::Result<Vec<Drainer>> {
-    let before = stand.client.workers().await?.len();
-    let drainers: Vec<_> = (0..workers).map(|_| Drainer::start(&stand.redis, concurrency)).collect();
+/// Starts workers and waits until all are registered.
+pub(crate) async fn start(
+    fixture: &Fixture,
+    workers: usize,
+    concurrency: usize,
+) -> anyhow::Result<Vec<Drainer>> {
+    let before = fixture.client.workers().await?.len();
+    let drainers: Vec<_> = (0..workers).map(|_| Drainer::start(&fixture.redis, concurrency)).collect();
     let start = Instant::now();
-    while stand.client.workers().await?.len() < before + workers {
+    while fixture.client.workers().await?.len() < before + workers {
         anyhow::ensure!(start.elapsed() < PATIENCE, "workers don't register");
         tokio::time::sleep(POLL).await;
     }
     Ok(drainers)
 }
 
-/// Until no job is due or active: what is due later stays.
-pub(crate) async fn wait_until_drained(stand: &Stand) -> anyhow::Result<()> {
+/// Waits until no job is due or active. Jobs that are due later stay.
+pub(crate) async fn wait_until_drained(fixture: &Fixture) -> anyhow::Result<()> {
     let (mut left, mut changed) = (u64::MAX, Instant::now());
     loop {
-        let counts = stand.client.queue(QUEUE).await?.counts;
+        let counts = fixture.client.queue(QUEUE).await?.counts;
         let now = counts.ready + counts.active;
         if now == 0 {
             return Ok(());

@@ -1,5 +1,5 @@
-//! A worker process for the measured kinds: all of the `worker` binary but its kinds. At its end it
-//! prints which job it started when.
+//! A worker process for the measured kinds. It is the `worker` binary with other kinds. When it ends, it prints the
+//! start time of each job.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -11,30 +11,30 @@ use anyhow::Context;
 use atode_queue::JobId;
 use atode_testkit::{Binary, Process, RedisServer, Service};
 
-use crate::noted;
+use crate::kinds;
 
-/// Set for the process that is to be a worker: its arguments are those of the `worker` binary.
+/// The environment variable that makes this program a worker. Its arguments are then those of the `worker` binary.
 const ROLE: &str = "ATODE_BENCH_DRAINER";
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Unix ms. Only noted here, printed at the end: a handler that does more is no no-op.
+/// The start time of each job (Unix ms). Printed at the end, because a handler that printed would be no no-op.
 static RUNS: LazyLock<Mutex<Vec<(JobId, f64)>>> = LazyLock::new(Mutex::default);
 
 pub(crate) fn is_wanted() -> bool {
     std::env::var_os(ROLE).is_some()
 }
 
-/// The whole `main` of such a process.
+/// The `main` of such a process.
 pub(crate) fn main() -> ExitCode {
     let note = |id| RUNS.lock().unwrap_or_else(PoisonError::into_inner).push((id, now()));
-    if noted::tell(note).is_err() {
+    if kinds::on_run(note).is_err() {
         return ExitCode::FAILURE;
     }
     let build = worker::Build { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
-    let exit = worker::main(build, noted::registry());
+    let exit = worker::main(build, kinds::registry());
     let runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     let lines: String = runs.iter().map(|(id, at)| format!("{id} {at}\n")).collect();
-    // Whoever reads it misses runs then, and says so.
+    // If this fails, the reader notices the missing runs.
     let _ = std::io::stdout().write_all(lines.as_bytes());
     exit
 }
@@ -46,9 +46,9 @@ impl Binary for Itself {
 
 pub(crate) struct Drainer(Process);
 
-/// What a worker did until its end.
+/// The runs of a worker that has ended.
 pub(crate) struct Ran {
-    /// Ids, and when each started (this machine's clock, Unix ms).
+    /// Job ids and start times (this machine's clock, Unix ms).
     pub(crate) runs: Vec<(String, f64)>,
 }
 
@@ -60,7 +60,7 @@ impl Drainer {
         Drainer(service.spawn())
     }
 
-    /// Lets it end and reads what it ran.
+    /// Stops the worker and reads its runs.
     pub(crate) fn stop(self) -> anyhow::Result<Ran> {
         self.0.terminate();
         let exit = self.0.wait(DEADLINE);
@@ -69,11 +69,11 @@ impl Drainer {
             |line: &str| Some((line.split_once(' ')?.0.to_owned(), line.split_once(' ')?.1.parse().ok()?));
         let output = self.0.stdout();
         let runs = output.lines().map(run).collect::<Option<Vec<_>>>();
-        Ok(Ran { runs: runs.context("a worker printed something else than its runs")? })
+        Ok(Ran { runs: runs.context("a worker printed something other than its runs")? })
     }
 }
 
-/// An error unless so many jobs ran, each of them once.
+/// Fails unless this many jobs ran, each of them once.
 pub(crate) fn each_once(workers: &[Ran], jobs: usize) -> anyhow::Result<()> {
     let runs: usize = workers.iter().map(|worker| worker.runs.len()).sum();
     let ids: HashSet<&str> =

@@ -1,5 +1,5 @@
-//! What Redis could do at best: the data changes of a job's life as plain commands, pipelined on one
-//! connection, written beforehand, the replies only counted.
+//! The limits of Redis: the data changes of a job's life as plain commands. They are prepared in advance, pipelined on
+//! one connection, and their replies are only counted.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,37 +9,37 @@ use atode_testkit::RedisServer;
 use peer_protocol::PAYLOAD;
 
 use crate::outcome::{Outcome, Size, Table, shown, step};
-use crate::{replay, stand};
+use crate::{fixture, replay};
 
-/// Commands that are under way at a time.
+/// Commands in flight at a time.
 const PIPELINE: usize = 512;
 
 pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
     let jobs = size.of(200_000, 5_000);
-    let title = "Pipelined on one connection, the replies only counted";
-    let header = ["", "jobs", "jobs a call", "enqueue jobs/s", "claim + complete jobs/s", "Redis CPU µs/job"];
+    let title = "Pipelined on one connection, replies only counted";
+    let header = ["", "jobs", "jobs/call", "enqueue jobs/s", "claim + complete jobs/s", "Redis CPU µs/job"];
     let mut table = Table::new(title, &header);
     for batch in [1, 64] {
-        step(format_args!("floor: plain commands, {batch} jobs a command"));
+        step(format_args!("floor: plain commands, {batch} jobs per command"));
         let row = plain(jobs, batch)?.row("plain commands", batch, jobs);
         table.row(row);
     }
-    // Recorded call after call: with single jobs that takes long.
+    // Recording is sequential, which takes long with single jobs.
     for (jobs, batch) in [(jobs / 40, 1), (jobs, 64)] {
-        step(format_args!("floor: our scripts, {batch} jobs a call"));
-        let row = replay::measure(jobs, batch)?.row("our scripts", batch, jobs);
+        step(format_args!("floor: atode's scripts, {batch} jobs per call"));
+        let row = replay::measure(jobs, batch)?.row("atode's scripts", batch, jobs);
         table.row(row);
     }
     let mut outcome = Outcome::default();
     outcome.tables.push(table);
     outcome.note(
-        "Plain commands: the changes of data that a job's life needs, without tokens, checks, counters and wake-ups. \
-         Our scripts: the very calls that the library makes, recorded and sent again.",
+        "Plain commands: the data changes that a job's life needs, without tokens, checks, counters and wake-ups. \
+         atode's scripts: the exact calls that the library makes, recorded and sent again.",
     );
     Ok(outcome)
 }
 
-/// Of enqueues, and of claims and settlements.
+/// Costs of the enqueues, and of the claims and settlements.
 pub(crate) struct Costs {
     pub(crate) enqueue: Cost,
     pub(crate) drain: Cost,
@@ -77,7 +77,7 @@ pub(crate) fn connect(redis: &RedisServer) -> anyhow::Result<TcpStream> {
     Ok(connection)
 }
 
-/// Requests, and how many lines answer them.
+/// Pipelined requests, and the number of lines in their replies.
 #[derive(Default)]
 struct Piece {
     bytes: Vec<u8>,
@@ -87,11 +87,11 @@ struct Piece {
 
 pub(crate) struct Cost {
     pub(crate) seconds: f64,
-    /// Of Redis' main thread, µs.
+    /// CPU time of Redis' main thread, µs.
     pub(crate) cpu: f64,
 }
 
-/// Those that store the jobs, and those that claim and complete them.
+/// The requests that store the jobs, and the requests that claim and complete them.
 fn requests(jobs: usize, batch: usize) -> (Vec<Piece>, Vec<Piece>) {
     let record = format!(r#"{{"kind":"bench:removed","payload":{PAYLOAD}}}"#);
     let holder = r#"1700000000000000 1700000000000 1700000000000 30000 {"worker":"bench","attempt":1}"#;
@@ -141,7 +141,7 @@ impl Pieces {
 
 fn send(redis: &RedisServer, connection: &mut TcpStream, pieces: &[Piece]) -> anyhow::Result<Cost> {
     let mut replies = vec![0; 1 << 18];
-    let (cpu, start) = (stand::redis_cpu(redis), Instant::now());
+    let (cpu, start) = (fixture::redis_cpu(redis), Instant::now());
     for piece in pieces {
         connection.write_all(&piece.bytes)?;
         let mut lines = 0;
@@ -152,5 +152,5 @@ fn send(redis: &RedisServer, connection: &mut TcpStream, pieces: &[Piece]) -> an
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Cost { seconds, cpu: stand::redis_cpu(redis) - cpu })
+    Ok(Cost { seconds, cpu: fixture::redis_cpu(redis) - cpu })
 }

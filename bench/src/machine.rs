@@ -1,22 +1,22 @@
-//! What the figures were measured on.
+//! The machine and the programs that the figures were measured with.
 
 use std::process::Command;
 
-/// Lines of a list.
+/// The facts, one per line of a list.
 pub(crate) fn facts() -> Vec<String> {
     let redis = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     vec![
         format!("machine: {}", hardware()),
         format!(
             "Redis: {}, AOF `everysec`, on the same cores, started for each run",
-            said(&redis, "--version")
+            first_line(&redis, "--version")
         ),
         format!(
             "toolchains: {}; {}; node {}; {}",
-            said("rustc", "--version"),
-            said("go", "version"),
-            said("node", "--version"),
-            said("wrk", "--version"),
+            first_line("rustc", "--version"),
+            first_line("go", "version"),
+            first_line("node", "--version"),
+            first_line("wrk", "--version"),
         ),
     ]
 }
@@ -29,11 +29,12 @@ fn hardware() -> String {
     let gib = kib.and_then(|kib| kib.trim().parse::<f64>().ok()).unwrap_or_default() / f64::from(1 << 20);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let model = model.map_or(std::env::consts::ARCH, |(_, model)| model);
-    format!("{cores} cores, {model}, {gib:.0} GiB, {} {}", said("uname", "-s"), said("uname", "-r"))
+    let (system, release) = (first_line("uname", "-s"), first_line("uname", "-r"));
+    format!("{cores} cores, {model}, {gib:.0} GiB, {system} {release}")
 }
 
-/// The first line that a program says of itself.
-fn said(program: &str, argument: &str) -> String {
+/// The first line that a program prints.
+fn first_line(program: &str, argument: &str) -> String {
     let output = Command::new(program).arg(argument).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().map_or_else(|| format!("no {program}"), |line| line.trim().to_owned())

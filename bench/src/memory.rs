@@ -1,16 +1,16 @@
-//! Memory of the gateway and the worker at full load: the real binaries.
+//! Memory of the real gateway and worker binaries at full load.
 
 use std::time::Duration;
 
 use atode_queue::Due;
 use atode_testkit::{RedisServer, Worker};
 
+use crate::fixture::{Fixture, QUEUE, job_of};
 use crate::goals::Goal;
 use crate::outcome::{Outcome, Size, Table, shown, step};
-use crate::stand::{QUEUE, Stand, job_of};
 use crate::{drain, gateway, proc, producers, wrk};
 
-/// A kind that the `worker` binary knows; it prints a line a job.
+/// A kind that the `worker` binary knows. It prints one line per job.
 const KIND: &str = "demo:delay_print";
 const PAYLOAD: &str = r#"{"message":"hello world 000000001"}"#;
 const CONCURRENCY: usize = 64;
@@ -18,11 +18,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut table = Table::new("The most physical memory that each had (VmHWM)", &["", "load", "MB"]);
+    let mut table = Table::new("Peak physical memory of each process (VmHWM)", &["", "load", "MB"]);
     if wrk::is_installed() {
         step("memory: gateway");
         let seconds = size.of(10, 1);
-        let load = gateway::measure(&RedisServer::start(), wrk::Body::Job, seconds, 64)?;
+        let load = gateway::measure(&RedisServer::start(), &[], wrk::Body::Job, seconds, 64)?;
         let gateway = load.peak_memory as f64 / 1e6;
         table.row([
             "api-gateway".to_owned(),
@@ -46,20 +46,20 @@ pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Bytes.
+/// The worker's peak memory in bytes.
 async fn worker(jobs: usize) -> anyhow::Result<u64> {
-    let stand = Stand::start().await?;
-    let job = || job_of(&stand.client, &QUEUE.into(), &KIND.into(), PAYLOAD, Due::After(Duration::ZERO));
-    producers::in_batches(&stand, jobs, job).await?;
+    let fixture = Fixture::start().await?;
+    let job = || job_of(&fixture.client, &QUEUE.into(), &KIND.into(), PAYLOAD, Due::After(Duration::ZERO));
+    producers::in_batches(&fixture.client, jobs, job).await?;
     let worker =
-        Worker::builder(&stand.redis.addr()).args(["--concurrency", &CONCURRENCY.to_string()]).spawn();
-    drain::wait_until_drained(&stand).await?;
+        Worker::builder(&fixture.redis.addr()).args(["--concurrency", &CONCURRENCY.to_string()]).spawn();
+    drain::wait_until_drained(&fixture).await?;
     let peak = proc::peak_memory(worker.pid())?;
     worker.terminate();
     let exit = worker.wait(DEADLINE);
     anyhow::ensure!(exit.success(), "the worker ended with {exit}: {}", worker.stderr());
     let ran = worker.stdout().lines().count();
     anyhow::ensure!(ran == jobs, "{ran} runs of {jobs} jobs");
-    stand.check_waiting(0).await?;
+    fixture.check_waiting(0).await?;
     Ok(peak)
 }

@@ -1,4 +1,4 @@
-//! What a section has measured, for whoever prints it.
+//! The result of a section: tables, notes, figures for the goals, plots.
 
 use comfy_table::presets;
 
@@ -8,7 +8,7 @@ use crate::plots::Plot;
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) tables: Vec<Table>,
-    /// What a reader of the figures has to know.
+    /// Remarks for readers of the figures.
     pub(crate) notes: Vec<String>,
     pub(crate) figures: Vec<(Goal, f64)>,
     pub(crate) plots: Vec<Plot>,
@@ -19,7 +19,7 @@ impl Outcome {
         self.notes.push(note.into());
     }
 
-    /// A goal's figure, where there is one.
+    /// Adds a goal's figure if there is one.
     pub(crate) fn figure(&mut self, goal: Goal, figure: Option<f64>) {
         self.figures.extend(figure.map(|figure| (goal, figure)));
     }
@@ -47,7 +47,7 @@ impl Table {
     }
 }
 
-/// Whether figures are wanted, or only to see that all works.
+/// The size of a run: full for figures, quick to check that everything works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     Full,
@@ -63,27 +63,27 @@ impl Size {
     }
 }
 
-/// The median, if there is any figure.
+/// The median, or `None` if there is no figure.
 pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied()
 }
 
-/// With thousands apart; a dash for no figure.
+/// A figure with thousands separators, or a dash if there is none.
 pub(crate) fn shown(figure: Option<f64>, digits: usize) -> String {
     let Some(figure) = figure else { return "–".to_owned() };
     let text = format!("{figure:.digits$}");
     let whole = text.find('.').unwrap_or(text.len());
     let first = usize::from(text.starts_with('-'));
-    let mut apart = String::new();
+    let mut separated = String::new();
     for (at, digit) in text.char_indices() {
         if at > first && at < whole && (whole - at) % 3 == 0 {
-            apart.push(',');
+            separated.push(',');
         }
-        apart.push(digit);
+        separated.push(digit);
     }
-    apart
+    separated
 }
 
 /// `3 rounds`
@@ -91,8 +91,8 @@ pub(crate) fn rounds_of(rounds: usize) -> String {
     format!("{rounds} round{}", if rounds == 1 { "" } else { "s" })
 }
 
-/// To stderr: what is under way.
-#[expect(clippy::print_stderr, reason = "whoever waits wants to know for what")]
+/// Prints the current step to stderr.
+#[expect(clippy::print_stderr, reason = "runs take minutes, so users need to see progress")]
 pub(crate) fn step(text: impl std::fmt::Display) {
     eprintln!("  … {text}");
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_separated() {
         let figures = [(0.5, 1), (999.0, 0), (1_234.5, 1), (-1_234_567.0, 0), (-123.0, 0)];
         let texts = figures.map(|(figure, digits)| shown(Some(figure), digits));
         assert_eq!(texts, ["0.5", "999", "1,234.5", "-1,234,567", "-123"]);

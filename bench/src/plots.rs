@@ -1,4 +1,4 @@
-//! The plots, as SVG.
+//! Plots as SVG files.
 
 mod bars;
 mod frame;
@@ -13,13 +13,13 @@ pub(crate) use bars::Bars;
 pub(crate) use lines::{Axis, Lines, Scale, Series};
 
 pub(crate) struct Plot {
-    /// Of its file.
+    /// The name of its file, without the extension.
     pub(crate) name: &'static str,
     pub(crate) chart: Chart,
 }
 
 pub(crate) enum Chart {
-    /// Side by side.
+    /// Panels side by side.
     Lines(Vec<Lines>),
     Bars(Bars),
 }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_text_and_name_all_that_is_shown() {
+    fn labels_are_text_and_name_everything_in_the_plot() {
         let folder = std::env::temp_dir().join(format!("atode-bench-plots-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let axis = |label: &str, scale| Axis { label: label.to_owned(), scale };
@@ -71,11 +71,11 @@ mod tests {
             y: axis("jobs/s", Scale::FromZero),
             series: vec![series("enqueue", 8_000.0), series("drain", 6_000.0)],
         };
-        let bars = vec![("ours".to_owned(), 300.0), ("theirs".to_owned(), 600.0)];
+        let bars = vec![("atode".to_owned(), 300.0), ("theirs".to_owned(), 600.0)];
         let bars = Bars { title: "Memory".to_owned(), unit: "bytes", figures: bars };
         for (name, chart, words) in [
             ("lines", Chart::Lines(vec![rates]), ["Rates", "jobs/s", "enqueue", "drain", "100 k"]),
-            ("bars", Chart::Bars(bars), ["Memory", "bytes", "ours", "theirs", "600"]),
+            ("bars", Chart::Bars(bars), ["Memory", "bytes", "atode", "theirs", "600"]),
         ] {
             let path = folder.join(name).with_extension("svg");
             Plot { name, chart }.write(&path).expect("a plot");

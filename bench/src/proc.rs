@@ -1,29 +1,36 @@
-//! What Linux tells of a process (proc(5)).
+//! Memory and CPU of a process on Linux (proc(5)).
 
 use std::time::Duration;
 
 use anyhow::Context;
 
-/// `USER_HZ`, in which times are told: 100 on every Linux that Rust runs on (proc(5), time(7)).
-const TICKS_A_SECOND: f64 = 100.0;
+/// `USER_HZ`, the unit of CPU times: 100 on every Linux that Rust supports (proc(5), time(7)).
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The most physical memory that it ever had, bytes.
+/// Peak physical memory, bytes.
 pub(crate) fn peak_memory(pid: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("/proc, which Linux has")?;
-    status_bytes(&status, "VmHWM:").with_context(|| format!("no peak memory of process {pid}"))
+    memory_of(pid, "VmHWM:")
 }
 
-/// The physical memory that it has now, bytes.
+/// Current physical memory, bytes.
 pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("/proc, which Linux has")?;
-    status_bytes(&status, "VmRSS:").with_context(|| format!("no memory of process {pid}"))
+    memory_of(pid, "VmRSS:")
 }
 
-/// What all of its threads have computed so far.
+/// CPU time that all of its threads have used so far.
 pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("/proc, which Linux has")?;
+    let stat = read(pid, "stat")?;
     let ticks = ticks(&stat).with_context(|| format!("no CPU time of process {pid}"))?;
-    Ok(Duration::from_secs_f64(ticks / TICKS_A_SECOND))
+    Ok(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
+}
+
+fn memory_of(pid: u32, field: &str) -> anyhow::Result<u64> {
+    let status = read(pid, "status")?;
+    status_bytes(&status, field).with_context(|| format!("no {field} of process {pid}"))
+}
+
+fn read(pid: u32, file: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).context("this needs the /proc of Linux")
 }
 
 fn status_bytes(status: &str, field: &str) -> Option<u64> {
@@ -31,7 +38,7 @@ fn status_bytes(status: &str, field: &str) -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
-/// User and system time. The process' name stands in parentheses, and may have spaces.
+/// User and system time. The name of the process is in parentheses and may contain spaces.
 fn ticks(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
@@ -43,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_told_in_kib() {
+    fn memory_is_read_in_kib() {
         assert_eq!(status_bytes("Name:\tworker\nVmHWM:\t   12345 kB\n", "VmHWM:"), Some(12_345 << 10));
         assert_eq!(status_bytes("Name:\tworker\n", "VmHWM:"), None);
     }

@@ -1,5 +1,5 @@
-//! Our scripts with no client work: the calls of a real client are recorded, and sent again to another
-//! Redis, the replies only counted.
+//! The scripts of atode without the work of a client: the calls of a real client are recorded and sent again to
+//! another Redis, and the replies are only counted.
 
 use std::io::{BufRead, BufReader, Read, Write, copy};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use atode_queue::{Claim, ClaimOptions, Due, History};
 use atode_testkit::RedisServer;
 use peer_protocol::PAYLOAD;
 
+use crate::fixture::{self, QUEUE};
 use crate::floor::{Cost, Costs, connect};
-use crate::noted::Retention;
-use crate::stand::{self, QUEUE};
+use crate::kinds::Retention;
 
-/// Where the last token is kept (docs/architecture.md). With one from the future, the next token is one
-/// more and not the time: the calls that settle fit again when they are sent again.
+/// Sets the last token (docs/architecture.md) to one from the future. The next token is then the last one plus 1
+/// instead of the time, so that recorded settlements still match when they are sent again.
 const FENCE: [&str; 3] = ["SET", "atode:{default}:fence", "8000000000000000"];
-/// Jobs that are under way at a time.
+/// Jobs in flight at a time.
 const PIPELINE: usize = 512;
 const END: &[u8] = b"$3\r\nend\r\n";
 
@@ -28,30 +28,30 @@ pub(crate) fn measure(jobs: usize, batch: usize) -> anyhow::Result<Costs> {
     let (enqueues, drains) = crate::on_tokio(record(jobs, batch))?;
     let redis = RedisServer::start();
     redis.command(&FENCE);
-    // A client lists the queue once a connect, by no script.
+    // A client lists the queue once per connection, without a script.
     redis.command(&["SADD", "atode:queues", QUEUE]);
     let mut connection = connect(&redis)?;
-    let a_time = (PIPELINE / batch).max(1);
-    let enqueue = send(&redis, &mut connection, &enqueues, a_time)?;
+    let in_flight = (PIPELINE / batch).max(1);
+    let enqueue = send(&redis, &mut connection, &enqueues, in_flight)?;
     crate::on_tokio(expect(&redis, jobs))?;
-    let drain = send(&redis, &mut connection, &drains, a_time)?;
+    let drain = send(&redis, &mut connection, &drains, in_flight)?;
     crate::on_tokio(expect(&redis, 0))?;
     Ok(Costs { enqueue, drain })
 }
 
-/// What a client sends to enqueue the jobs, and to claim and complete them.
+/// The requests of a client that enqueues the jobs, and those that claim and complete them.
 async fn record(jobs: usize, batch: usize) -> anyhow::Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
     let redis = RedisServer::start();
     redis.command(&FENCE);
     let requests = Requests::default();
-    let client = stand::client_of(listen(redis.port(), requests.clone())?).await?;
+    let client = fixture::client_of(listen(redis.port(), requests.clone())?).await?;
     let (queue, kind) = (QUEUE.into(), Retention::None.kind());
-    // Each due at another instant: they are claimed in the order in which they were enqueued.
+    // Each job is due at another instant, so that jobs are claimed in the order of their enqueues.
     let first_due = client.now() - jobs as i64 - 60_000;
     for first in (0..jobs).step_by(batch) {
         let these = first..(first + batch).min(jobs);
         let due =
-            these.map(|n| stand::job_of(&client, &queue, &kind, PAYLOAD, Due::At(first_due + n as i64)));
+            these.map(|n| fixture::job_of(&client, &queue, &kind, PAYLOAD, Due::At(first_due + n as i64)));
         for stored in client.enqueue_each(QUEUE, &due.collect::<anyhow::Result<Vec<_>>>()?).await {
             stored?;
         }
@@ -83,29 +83,29 @@ fn taken(requests: &Requests) -> Vec<Vec<u8>> {
     std::mem::take(&mut *requests.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// So many are ready, nothing else is there.
+/// Fails unless exactly this many jobs are ready and nothing else is there.
 async fn expect(redis: &RedisServer, ready: usize) -> anyhow::Result<()> {
-    let client = stand::client_of(redis.port()).await?;
+    let client = fixture::client_of(redis.port()).await?;
     let counts = client.queue(QUEUE).await?.counts;
     anyhow::ensure!(
         counts.ready == ready as u64 && counts.active + counts.scheduled + counts.dead == 0,
-        "{ready} jobs should be ready, and nothing else be there: {counts:?}"
+        "expected {ready} ready jobs and nothing else: {counts:?}"
     );
-    stand::audit(&client).await
+    fixture::audit(&client).await
 }
 
 fn send(
     redis: &RedisServer,
     connection: &mut TcpStream,
     requests: &[Vec<u8>],
-    a_time: usize,
+    in_flight: usize,
 ) -> anyhow::Result<Cost> {
     let pieces: Vec<Vec<u8>> = requests
-        .chunks(a_time)
+        .chunks(in_flight)
         .map(|calls| [calls.concat(), b"*2\r\n$4\r\nECHO\r\n$3\r\nend\r\n".to_vec()].concat())
         .collect();
     let mut replies = vec![0; 1 << 18];
-    let (cpu, start) = (stand::redis_cpu(redis), Instant::now());
+    let (cpu, start) = (fixture::redis_cpu(redis), Instant::now());
     for piece in &pieces {
         connection.write_all(piece)?;
         let mut last = Vec::new();
@@ -116,11 +116,10 @@ fn send(
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Cost { seconds, cpu: stand::redis_cpu(redis) - cpu })
+    Ok(Cost { seconds, cpu: fixture::redis_cpu(redis) - cpu })
 }
 
-/// A port that leads to this one, for as long as the process runs; calls of scripts that go through it
-/// are kept.
+/// Opens a port that forwards to `target` until the process ends, and records the script calls that pass through it.
 fn listen(target: u16, requests: Requests) -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -136,9 +135,9 @@ fn listen(target: u16, requests: Requests) -> anyhow::Result<u16> {
     Ok(port)
 }
 
-/// Until one of both ends.
+/// Forwards until one side closes.
 fn pass(client: &TcpStream, server: &TcpStream, kept: &Requests) {
-    // Where that fails the recording takes longer, no more: what it takes is not measured.
+    // A failure only makes the recording slower, and the recording is not measured.
     let _ = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -158,7 +157,7 @@ fn pass(client: &TcpStream, server: &TcpStream, kept: &Requests) {
     });
 }
 
-/// `*<n>`, then n times `$<bytes>` and the bytes
+/// The next request: `*<n>`, then n times `$<bytes>` and the bytes
 /// (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
 fn next(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut request = Vec::new();
@@ -171,7 +170,7 @@ fn next(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     Some(request)
 }
 
-/// Of a line, which is appended.
+/// Reads a line, appends it to the request, and returns the number in it.
 fn number(reader: &mut impl BufRead, request: &mut Vec<u8>) -> Option<usize> {
     let start = request.len();
     reader.read_until(b'\n', request).ok()?;
@@ -188,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_taken_apart() {
+    fn a_stream_is_split_into_requests() {
         let stream = b"*1\r\n$4\r\nPING\r\n*3\r\n$7\r\nEVALSHA\r\n$2\r\n\r\n\r\n$1\r\n0\r\n*1\r\n$4\r\nPI";
         let mut reader = &stream[..];
         let requests: Vec<_> = std::iter::from_fn(|| next(&mut reader)).collect();

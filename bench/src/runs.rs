@@ -1,4 +1,4 @@
-//! A run of a contender: a process of its own on a Redis of its own.
+//! A run of a contender: one process on one new Redis.
 
 use std::time::{Duration, Instant};
 
@@ -8,29 +8,29 @@ use peer_protocol::What;
 use serde::Deserialize;
 
 use crate::contenders::{Contender, Whose};
-use crate::stand;
+use crate::fixture;
 
-/// The programs give up by themselves when nothing runs; this is for one that hangs elsewhere.
+/// Timeout of a run. The programs give up when no job runs, so this is for one that hangs elsewhere.
 const LONGEST_RUN: Duration = Duration::from_secs(20 * 60);
 
-/// What a contender is told to do.
+/// The load of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) what: What,
     pub(crate) jobs: usize,
     pub(crate) producers: usize,
     pub(crate) concurrency: usize,
-    /// Of lateness: the enqueues are spread over so many.
+    /// Lateness only: seconds over which the enqueues are spread.
     pub(crate) seconds: usize,
 }
 
-/// What a program printed, and what its Redis tells.
+/// The figures of a run: the line that the program printed, and the cost to its Redis.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
     pub(crate) line: Line,
-    /// Of its main thread a job, µs.
+    /// CPU time of Redis' main thread per job, µs.
     pub(crate) redis_cpu: f64,
-    /// At the end of the run, B a job.
+    /// Memory at the end of the run, bytes per job.
     pub(crate) redis_memory: f64,
 }
 
@@ -43,15 +43,15 @@ pub(crate) struct Line {
     ran: usize,
     lost: usize,
     twice: usize,
-    /// 0 % to 100 %; of lateness only.
+    /// Lateness only: the percentiles from 0 % to 100 %.
     #[serde(default)]
     pub(crate) lateness_percentiles_ms: Vec<f64>,
 }
 
-/// An error is the reason why the run has no figure.
+/// Fails with the reason why the run has no figure.
 pub(crate) fn run(contender: &Contender, load: Load) -> anyhow::Result<Run> {
     let redis = RedisServer::start();
-    let (cpu, memory) = (stand::redis_cpu(&redis), stand::redis_memory(&redis));
+    let (cpu, memory) = (fixture::redis_cpu(&redis), fixture::redis_memory(&redis));
     let process = contender
         .command()
         .args([load.what.name(), "--redis", &redis.addr()])
@@ -70,8 +70,8 @@ pub(crate) fn run(contender: &Contender, load: Load) -> anyhow::Result<Run> {
         std::thread::sleep(Duration::from_millis(20));
     };
     let each = load.jobs as f64;
-    let redis_cpu = (stand::redis_cpu(&redis) - cpu) / each;
-    let redis_memory = (stand::redis_memory(&redis) - memory) as f64 / each;
+    let redis_cpu = (fixture::redis_cpu(&redis) - cpu) / each;
+    let redis_memory = (fixture::redis_memory(&redis) - memory) as f64 / each;
     let error = last_words(&process.stderr());
     anyhow::ensure!(exit.success(), "{} ended with {exit}: {error}", contender.name);
     let line: Line = serde_json::from_str(&process.stdout())
@@ -87,17 +87,17 @@ pub(crate) fn run(contender: &Contender, load: Load) -> anyhow::Result<Run> {
             && line.ran == ran
             && line.lost + line.twice == 0
             && line.lateness_percentiles_ms.len() == percentiles,
-        "{}: not what was asked for: {line:?}",
+        "{}: the result does not match the request: {line:?}",
         contender.name
     );
-    if contender.whose == Whose::Ours {
-        // Not by the program itself: what it costs Redis is not the run's.
-        crate::on_tokio(async { stand::audit(&stand::client_of(redis.port()).await?).await })?;
+    if contender.whose == Whose::Atode {
+        // The program itself does not audit, because the run would then include the cost of the audit.
+        crate::on_tokio(async { fixture::audit(&fixture::client_of(redis.port()).await?).await })?;
     }
     Ok(Run { line, redis_cpu, redis_memory })
 }
 
-/// Short, and without the folder that all this lies in: it may go into a document.
+/// The last line, cut to 300 characters and without the path of the workspace, because it may go into a document.
 fn last_words(stderr: &str) -> String {
     let root = atode_testkit::workspace_root().display().to_string();
     let line = stderr.trim().lines().last().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The sections of the suite, one after the other.
+//! The sections of the suite. They run one after the other.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,29 +14,28 @@ use crate::{
 
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
-    /// Enqueue, drain and lateness, ours and each peer in turns. `./dev bench` builds the peers.
+    /// Enqueue, drain and lateness of atode and each peer in turns. `./dev bench` builds the peers.
     Compare,
-    /// `POST /v1/jobs` beside a bare handler and with `appendfsync always`; batches. Needs wrk and a built
-    /// api-gateway.
+    /// `POST /v1/jobs` beside a plain handler, with `appendfsync always`, with the limiter on Redis; batches. Needs
+    /// wrk and a built api-gateway.
     Http,
-    /// What Redis could do at best: a job's data changes as plain commands, and our scripts with no client
-    /// work.
+    /// Limits of Redis: the data changes of a job as plain commands, and atode's scripts without a client's work.
     Floor,
-    /// Redis' CPU and memory a job.
+    /// CPU and memory of Redis per job.
     Cost,
-    /// Enqueue and drain before 10 k to 1 M jobs that wait.
+    /// Enqueue and drain with 10 k to 1 M waiting jobs.
     Depth,
-    /// Drain by concurrency, ours and each peer.
+    /// Drain by concurrency, atode and each peer.
     Concurrency,
-    /// Lateness at 5,000 jobs/s before 1 M jobs that wait.
+    /// Lateness at 5,000 jobs/s with 1 M waiting jobs.
     DeepLateness,
     /// 1, 2 and 4 worker processes on one queue.
     Workers,
-    /// Script calls per job that comes alone, and its lateness, with 1 to 64 worker processes.
+    /// Script calls per sparse job, and its lateness, with 1 to 64 worker processes.
     Calls,
-    /// A worker with nothing to do before 1 M jobs that wait. Needs a built worker.
+    /// An idle worker with 1 M waiting jobs. Needs a built worker.
     Idle,
-    /// Memory of gateway and worker at full load. Needs wrk and both of them built.
+    /// Memory of gateway and worker at full load. Needs wrk and both binaries.
     Memory,
 }
 
@@ -60,10 +59,10 @@ impl Section {
             Section::Compare => "Side by side",
             Section::Http => "Over HTTP",
             Section::Floor => "The limits of Redis",
-            Section::Cost => "Cost of a job",
+            Section::Cost => "Cost of a job to Redis",
             Section::Depth => "Cost by queue depth",
             Section::Concurrency => "Throughput by concurrency",
-            Section::DeepLateness => "Lateness under load, before a deep queue",
+            Section::DeepLateness => "Lateness under load, with a large backlog",
             Section::Workers => "Several workers",
             Section::Calls => "Calls per sparse job",
             Section::Idle => "An idle worker",
@@ -88,7 +87,7 @@ impl Section {
     }
 }
 
-/// What a section has measured, or why it has no figure.
+/// The outcome of a section, or the reason why it has no figure.
 pub(crate) struct Measured {
     pub(crate) section: Section,
     pub(crate) outcome: Result<Outcome, String>,
@@ -100,7 +99,7 @@ pub(crate) fn one(section: Section, size: Size, wanted: &Wanted) -> anyhow::Resu
     finish(size, &[measured], None)
 }
 
-/// All sections; writes the document and its plots below this folder, if there is one.
+/// Runs all sections. Writes the document and its plots into the folder `docs` if one is given.
 pub(crate) fn all(size: Size, wanted: &Wanted, docs: Option<&Path>) -> anyhow::Result<()> {
     warn_of(size);
     let all: Vec<Measured> = Section::ALL.map(|section| measure(section, size, wanted)).into();
@@ -152,8 +151,8 @@ fn show(table: &Table) {
 
 fn warn_of(size: Size) {
     if size == Size::Quick {
-        println!("\nThis is no measurement: --quick only shows that all works.");
+        println!("\nThis is no measurement: --quick only checks that everything works.");
     } else if cfg!(debug_assertions) {
-        println!("\nThis is a debug build: what it prints of ours says nothing of its speed.");
+        println!("\nThis is a debug build: its figures for atode mean nothing.");
     }
 }

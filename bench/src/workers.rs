@@ -1,13 +1,13 @@
-//! Several worker processes on one queue: how fast together, and what each one's share is.
+//! Several worker processes on one queue: their total throughput and the share of each.
 
 use std::sync::Arc;
 
 use crate::drain::{Drained, drain};
+use crate::fixture::{Fixture, QUEUE};
 use crate::goals::Goal;
-use crate::noted::Retention;
+use crate::kinds::Retention;
 use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
 use crate::producers;
-use crate::stand::{QUEUE, Stand};
 
 const PROCESSES: [usize; 3] = [1, 2, 4];
 
@@ -17,16 +17,16 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     for round in 0..rounds {
         for (processes, runs) in PROCESSES.into_iter().zip(&mut runs) {
             step(format_args!("workers, round {}: {processes}, {jobs} jobs", round + 1));
-            let stand = Arc::new(Stand::start().await?);
-            stand.client.pause(QUEUE).await?;
-            producers::one_by_one(&stand, Retention::None, jobs, 64).await?;
-            runs.push(drain(&stand, jobs, processes, 64).await?);
-            stand.check_waiting(0).await?;
+            let fixture = Arc::new(Fixture::start().await?);
+            fixture.client.pause(QUEUE).await?;
+            producers::one_by_one(&fixture, Retention::None, jobs, 64).await?;
+            runs.push(drain(&fixture, jobs, processes, 64).await?);
+            fixture.check_waiting(0).await?;
         }
     }
     let mut outcome = Outcome::default();
     let title = format!("{jobs} jobs, concurrency 64 each, all on the same cores, {}", rounds_of(rounds));
-    let header = ["worker processes", "jobs/s in all", "÷ one process", "smallest share", "largest share"];
+    let header = ["worker processes", "jobs/s in total", "÷ one process", "smallest share", "largest share"];
     let mut table = Table::new(title, &header);
     let rate = |run: &Drained| jobs as f64 / run.seconds;
     for (processes, of_these) in PROCESSES.into_iter().zip(&runs) {
@@ -46,15 +46,15 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
         }
     }
     let off = |run: &Drained| shares(run).map(|share| 100.0 * (share - 1.0).abs()).fold(0.0, f64::max);
-    // The median over the rounds of the worst of both.
+    // The worst deviation of each round; the figure is their median.
     let worst = median(runs[1].iter().zip(&runs[2]).map(|(two, four)| off(two).max(off(four))));
     outcome.figure(Goal::WorkersShares, worst);
     outcome.tables.push(table);
-    outcome.note("A share of 1 is an equal one. Shares are the medians of the rounds' extremes.");
+    outcome.note("A share of 1 is an equal share. Shares are medians of the extremes of each round.");
     Ok(outcome)
 }
 
-/// Of each worker; 1: as many as if all had the same.
+/// Each worker's share of the jobs. 1 is an equal share.
 fn shares(run: &Drained) -> impl Iterator<Item = f64> {
     let jobs: usize = run.workers.iter().map(|worker| worker.runs.len()).sum();
     let equal = jobs as f64 / run.workers.len() as f64;

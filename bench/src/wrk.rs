@@ -1,10 +1,10 @@
-//! Load over HTTP, by wrk.
+//! Load over HTTP with wrk.
 
 use std::process::Command;
 
 use anyhow::Context;
 
-/// What each request carries.
+/// The body of each request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Body {
     /// One job, to `/v1/jobs`.
@@ -37,15 +37,15 @@ impl Body {
     }
 }
 
-/// Answered with 2xx, all of them.
+/// A run in which every request was answered with 2xx.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Requests {
     pub(crate) per_second: f64,
-    /// Those under way at the end are not among them.
+    /// Requests that were in flight at the end are not counted.
     pub(crate) answered: usize,
 }
 
-/// As fast as the connections allow.
+/// Sends requests as fast as the connections allow.
 pub(crate) fn posts(base_url: &str, body: Body, seconds: u64, connections: u64) -> anyhow::Result<Requests> {
     let script = std::env::temp_dir().join(format!("atode-bench-{}.lua", std::process::id()));
     let text = body.text();
@@ -59,7 +59,7 @@ pub(crate) fn posts(base_url: &str, body: Body, seconds: u64, connections: u64) 
         .arg(format!("{base_url}{}", body.path()))
         .output();
     std::fs::remove_file(&script)?;
-    let run = run.context("wrk makes the load; install it with the system's package manager")?;
+    let run = run.context("this needs wrk; install it with the system's package manager")?;
     let report = String::from_utf8_lossy(&run.stdout).into_owned();
     read(&report).with_context(|| format!("no figure in:\n{report}"))
 }
@@ -68,7 +68,7 @@ pub(crate) fn is_installed() -> bool {
     Command::new("wrk").arg("--version").output().is_ok()
 }
 
-/// Nothing where a request was refused or had no answer.
+/// Reads wrk's report. `None` if a request was refused or got no answer.
 fn read(report: &str) -> Option<Requests> {
     if report.contains("Non-2xx") || report.contains("Socket errors") {
         return None;
@@ -101,7 +101,7 @@ Transfer/sec:      1.9MB
     }
 
     #[test]
-    fn a_batch_is_json_and_has_as_many_jobs_as_it_tells() {
+    fn a_batch_is_json_with_the_declared_number_of_jobs() {
         let batch: serde_json::Value = serde_json::from_str(&Body::Batch.text()).expect("JSON");
         assert_eq!(batch["jobs"].as_array().map(Vec::len), Some(Body::Batch.jobs()));
     }

@@ -1,4 +1,4 @@
-//! The sections of the suite that need no other binary, run small: they end well and print their tables.
+//! Quick runs of the sections that need no other binary. They succeed and print their tables.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ fn quick(section: &str) -> String {
     let run = Command::new(env!("CARGO_BIN_EXE_atode-bench"))
         .args([section, "--quick", "--peers", "none"])
         .output()
-        .expect("the bench runs");
+        .expect("atode-bench runs");
     let (stdout, stderr) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{section}: {}\n{stdout}\n{stderr}", run.status);
     assert!(stdout.contains("This is no measurement"), "{stdout}");
@@ -23,20 +23,20 @@ fn has(text: &str, parts: &[&str]) {
 
 #[test]
 fn the_cost_of_a_job_is_measured() {
-    let goals = ["Redis CPU a job, retention 0", "Redis memory of a waiting job"];
+    let goals = ["Redis CPU per job, retention 0", "Redis memory of a waiting job"];
     let text = quick("cost");
     has(&text, &["claim + complete µs", "allocator"]);
     has(&text, &goals);
 }
 
 #[test]
-fn the_limits_of_redis_are_measured_with_our_scripts_too() {
-    has(&quick("floor"), &["plain commands", "our scripts"]);
+fn the_limits_of_redis_are_measured_with_plain_commands_and_with_scripts() {
+    has(&quick("floor"), &["plain commands", "atode's scripts"]);
 }
 
 #[test]
 fn several_workers_share_a_queue() {
-    has(&quick("workers"), &["worker processes", "a worker's share beside an equal one"]);
+    has(&quick("workers"), &["worker processes", "deviation of a worker from an equal share"]);
 }
 
 #[test]
@@ -45,14 +45,14 @@ fn the_calls_of_a_sparse_job_are_counted() {
 }
 
 #[test]
-fn ours_is_measured_where_there_is_no_peer() {
+fn atode_is_measured_without_peers() {
     has(&quick("concurrency"), &["| atode"]);
 }
 
 #[test]
-fn quick_is_refused_where_it_means_nothing() {
-    let run = Command::new(env!("CARGO_BIN_EXE_atode-bench")).args(["burst", "--quick"]).output();
-    let run = run.expect("the bench runs");
+fn quick_is_refused_outside_the_suite() {
+    let args = ["peer", "drain", "--redis", "127.0.0.1:1", "--jobs", "1", "--quick"];
+    let run = Command::new(env!("CARGO_BIN_EXE_atode-bench")).args(args).output().expect("atode-bench runs");
     assert!(!run.status.success() && run.stdout.is_empty());
     has(&String::from_utf8_lossy(&run.stderr), &["sections of the suite"]);
 }

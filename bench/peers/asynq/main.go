@@ -1,4 +1,4 @@
-// One peer of `atode-bench compare`: asynq. ../README.md says what each run does and prints.
+// A peer of `atode-bench compare`: asynq. ../README.md describes the runs and the output.
 package main
 
 import (
@@ -149,7 +149,7 @@ func lateness(s settings, client *asynq.Client, inspector *asynq.Inspector) erro
 	return report("lateness", s.jobs, took, s.jobs, late)
 }
 
-// The no-op handler, and all else as asynq has it by default.
+// A worker with the no-op handler. Everything else keeps asynq's defaults.
 func serve(s settings, runs *runs) (*asynq.Server, error) {
 	config := asynq.Config{Concurrency: s.concurrency, LogLevel: asynq.WarnLevel}
 	server := asynq.NewServer(s.redis, config)
@@ -174,7 +174,7 @@ func produce(s settings, client *asynq.Client) error {
 	})
 }
 
-// The jobs divided among producers that work at the same time.
+// Divides the jobs among concurrent producers.
 func share(s settings, produce func(producer, jobs int) error) error {
 	errs := make([]error, s.producers)
 	var producers sync.WaitGroup
@@ -190,7 +190,7 @@ func share(s settings, produce func(producer, jobs int) error) error {
 }
 
 func empty(inspector *asynq.Inspector) error {
-	// Server.Shutdown has waited for what its handlers had settled.
+	// Server.Shutdown has waited until its handlers had settled their tasks.
 	info, err := inspector.GetQueueInfo("default")
 	if err != nil {
 		return err

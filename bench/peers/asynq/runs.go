@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// No run for so long: the rest will never come.
+// If nothing has run for this long, the remaining tasks will never run.
 const patience = 60 * time.Second
 
-// Which tasks ran, when, and how often.
+// A record of which tasks ran, when, and how often.
 type runs struct {
 	jobs  int
 	mutex sync.Mutex
@@ -37,7 +37,7 @@ func (r *runs) note(id string) {
 	}
 }
 
-// Waits for as many runs as there are jobs, and says how long after `start` the last was.
+// Waits until the number of runs equals the number of jobs. Returns the time from `start` to the last run.
 func (r *runs) all(start time.Time) (time.Duration, error) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -61,7 +61,7 @@ func (r *runs) all(start time.Time) (time.Duration, error) {
 	}
 }
 
-// An error unless each task ran exactly once. To be asked once the worker is down.
+// Fails unless each task ran exactly once. Call it after the worker has stopped.
 func (r *runs) once() error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()

@@ -1,4 +1,4 @@
-// One peer of `atode-bench compare`: BullMQ. ../README.md says what each run does and prints.
+// A peer of `atode-bench compare`: BullMQ. ../README.md describes the runs and the output.
 const { parseArgs } = require('node:util');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Queue, Worker } = require('bullmq');
@@ -43,9 +43,9 @@ async function main(what) {
   const [host, port] = (values.redis ?? '').split(':');
   if (!port) throw new Error('--redis HOST:PORT is needed');
   const connection = { host, port: Number(port) };
-  // Finished jobs go at once; all else is as BullMQ has it by default.
+  // Finished jobs are removed at once. Everything else keeps BullMQ's defaults.
   const queue = new Queue(NAME, { connection, defaultJobOptions: { removeOnComplete: true } });
-  queue.on('error', () => {}); // calls fail with it as well
+  queue.on('error', () => {}); // the calls fail too
   await queue.waitUntilReady();
   await expectLeft(queue, 0);
   const { seconds, ran, late } = await measure(queue, connection);
@@ -80,7 +80,7 @@ async function drain(queue, connection) {
   const start = now();
   const worker = work(connection, runs);
   await runs.done;
-  await worker.close(); // waits for what its handlers have settled
+  await worker.close(); // waits until its handlers have settled their jobs
   runs.once();
   await expectLeft(queue, 0);
   return { seconds: (runs.end - start) / 1e3, ran: runs.count };
@@ -120,7 +120,7 @@ function work(connection, runs) {
   return worker;
 }
 
-// The jobs divided among producers that work at the same time.
+// Divides the jobs among concurrent producers.
 async function share(produce) {
   const { jobs, producers } = settings;
   await Promise.all(

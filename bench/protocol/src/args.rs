@@ -5,7 +5,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Parser, Debug, Clone)]
 pub struct Args {
     pub what: What,
-    /// 127.0.0.1:PORT of an empty Redis.
+    /// The address of an empty Redis, 127.0.0.1:PORT.
     #[arg(long)]
     pub redis: String,
     #[arg(long)]
@@ -14,7 +14,7 @@ pub struct Args {
     pub producers: usize,
     #[arg(long, default_value_t = 64)]
     pub concurrency: usize,
-    /// Of `lateness`: the enqueues are spread over so many.
+    /// `lateness` only: seconds over which the enqueues are spread.
     #[arg(long, default_value_t = 15)]
     pub seconds: u64,
 }

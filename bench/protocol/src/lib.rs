@@ -1,5 +1,5 @@
-//! How `atode-bench compare` measures a queue of this language, ours as any other: what is asked of
-//! it, and the runs that are made of that. `bench/peers/README.md` says what each run is.
+//! The runs that `atode-bench compare` makes with a queue library in Rust, and the trait that each library implements
+//! for them. `bench/peers/README.md` describes the runs.
 
 mod args;
 mod measure;

@@ -1,4 +1,4 @@
-//! The runs themselves.
+//! The runs: enqueue, drain, lateness.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use crate::args::{Args, What};
 use crate::peer::Peer;
 use crate::runs::{Runs, now};
 
-/// What a run that was in order has measured.
+/// The figures of a valid run.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub seconds: f64,
     pub ran: usize,
-    /// Of `lateness` only.
+    /// `lateness` only.
     pub lateness: Option<Lateness>,
 }
 
-/// Start minus due time, ms, in ascending order; below zero: too early.
+/// Start minus due time of each job in ms, in ascending order. Negative values are too early.
 #[derive(Debug, Clone)]
 pub struct Lateness(Vec<f64>);
 
 impl Lateness {
-    /// Of at least one job.
+    /// Takes the lateness of at least one job.
     pub fn of(mut late: Vec<f64>) -> Self {
         late.sort_unstable_by(f64::total_cmp);
         Lateness(late)
     }
 
-    /// What this share of the jobs, in percent, was late at most; 0: the earliest.
+    /// The lateness that `percent` % of the jobs did not exceed. 0 is the earliest job.
     pub fn percentile(&self, percent: usize) -> f64 {
         self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
     }
 
-    /// 0 % to 100 % in steps of one.
+    /// The percentiles from 0 % to 100 % in steps of one.
     pub fn percentiles(&self) -> Vec<f64> {
         (0..=100).map(|percent| self.percentile(percent)).collect()
     }
@@ -45,7 +45,7 @@ impl Lateness {
 pub async fn measure<P: Peer>(args: &Args) -> anyhow::Result<Figures> {
     anyhow::ensure!(
         args.jobs > 0 && args.producers > 0 && args.concurrency > 0,
-        "--jobs, --producers and --concurrency are at least 1"
+        "--jobs, --producers and --concurrency must be at least 1"
     );
     let mut peer = P::connect(&args.redis).await?;
     expect_left(&mut peer, 0).await?;
@@ -56,7 +56,7 @@ pub async fn measure<P: Peer>(args: &Args) -> anyhow::Result<Figures> {
     }
 }
 
-/// The one line on stdout.
+/// Prints the result, one line on stdout.
 #[expect(clippy::print_stdout, reason = "the line is what the driver reads")]
 pub fn print<P: Peer>(args: &Args, figures: &Figures) {
     let mut line = json!({
@@ -144,7 +144,7 @@ async fn lateness<P: Peer>(mut peer: P, args: &Args) -> anyhow::Result<Figures> 
     Ok(Figures { seconds: (end - start) / 1e3, ran: started.len(), lateness })
 }
 
-/// The jobs of each producer.
+/// The number of jobs of each producer.
 fn shares(args: &Args) -> impl Iterator<Item = usize> {
     let (jobs, producers) = (args.jobs, args.producers);
     (0..producers).map(move |n| jobs / producers + usize::from(n < jobs % producers))
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_reach_from_the_earliest_to_the_latest() {
+    fn percentiles_range_from_the_earliest_to_the_latest() {
         let lateness = Lateness::of((0..1_000).rev().map(f64::from).collect());
         let at = |percent| lateness.percentile(percent) as u64;
         assert_eq!([at(0), at(50), at(99), at(100)], [0, 500, 990, 999]);

@@ -1,13 +1,13 @@
-//! What a queue has to do to be measured.
+//! The trait that a queue implements to be measured.
 
 use std::sync::Arc;
 
 use crate::runs::Runs;
 
-/// The payload that all queues are measured with: 53 bytes.
+/// The payload of every job: 53 bytes.
 pub const PAYLOAD: &str = r#"{"message":"hello world 000000001","t":1700000000000}"#;
 
-/// A queue's client; each producer gets a clone.
+/// A queue's client. Each producer gets a clone.
 pub trait Peer: Clone + Send + Sized + 'static {
     const NAME: &'static str;
     type Worker: Send;
@@ -16,16 +16,16 @@ pub trait Peer: Clone + Send + Sized + 'static {
 
     fn connect(redis: &str) -> impl Future<Output = anyhow::Result<Self>> + Send;
 
-    /// One job, due now.
+    /// Enqueues one job, due now.
     fn enqueue(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// So many jobs, due now, as fast as the library can.
+    /// Enqueues this many jobs, due now, as fast as the library can.
     fn enqueue_many(&mut self, jobs: usize) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// One job, due at this time (Unix ms); its id, as [`Runs`] will hear of it.
+    /// Enqueues one job that is due at this time (Unix ms). Returns the id that its handler will record in [`Runs`].
     fn enqueue_due(&mut self, due: i64) -> impl Future<Output = anyhow::Result<String>> + Send;
 
-    /// A worker whose handler does nothing but tell [`Runs`] the job's id.
+    /// Starts a worker whose handler only records the job's id in [`Runs`].
     fn work(
         &mut self,
         concurrency: usize,
@@ -35,7 +35,7 @@ pub trait Peer: Clone + Send + Sized + 'static {
     /// Returns once the worker has settled all that ran.
     fn stop(worker: Self::Worker) -> impl Future<Output = anyhow::Result<()>> + Send;
 
-    /// Jobs that are waiting, active or failed.
+    /// The number of jobs that are waiting, active or failed.
     fn left(&mut self) -> impl Future<Output = anyhow::Result<usize>> + Send;
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_payload_has_the_size_that_is_told() {
+    fn the_payload_has_the_documented_size() {
         assert_eq!(PAYLOAD.len(), 53);
     }
 

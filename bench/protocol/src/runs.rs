@@ -1,4 +1,4 @@
-//! Which jobs ran, when, and how often.
+//! A record of which jobs ran, when, and how often.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
-/// No run for so long: the rest will never come.
+/// If nothing has run for this long, the remaining jobs will never run.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Runs {
     jobs: usize,
-    /// Only noted here, looked through at the end: a handler that does more is no no-op.
-    noted: Mutex<Vec<(String, f64)>>,
-    /// Why no more will run.
+    /// Evaluated at the end, because a handler that did more would be no no-op.
+    recorded: Mutex<Vec<(String, f64)>>,
+    /// The reason why no more jobs will run.
     broken: Mutex<Option<String>>,
     done: Notify,
 }
@@ -22,14 +22,14 @@ impl Runs {
     pub fn new(jobs: usize) -> Self {
         Runs {
             jobs,
-            noted: Mutex::new(Vec::with_capacity(jobs)),
+            recorded: Mutex::new(Vec::with_capacity(jobs)),
             broken: Mutex::default(),
             done: Notify::new(),
         }
     }
 
-    /// A handler's whole work.
-    pub fn note(&self, id: String) {
+    /// Records a run. Handlers do nothing else.
+    pub fn record(&self, id: String) {
         let mut runs = self.lock();
         runs.push((id, now()));
         if runs.len() == self.jobs {
@@ -37,13 +37,13 @@ impl Runs {
         }
     }
 
-    /// The worker has ended by itself: nobody needs to wait for what it would have run.
+    /// Ends the wait for further runs, because the worker has ended.
     pub fn give_up(&self, reason: String) {
         *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.done.notify_one();
     }
 
-    /// Waits for as many runs as there are jobs; the last one's time (Unix ms).
+    /// Waits until the number of runs equals the number of jobs. Returns the time of the last run (Unix ms).
     pub(crate) async fn all(&self) -> anyhow::Result<f64> {
         let mut before = 0;
         loop {
@@ -58,8 +58,8 @@ impl Runs {
         }
     }
 
-    /// When each job started (Unix ms). To be asked once the worker is down; an error unless each
-    /// ran exactly once.
+    /// The start time of each job (Unix ms). Call it after the worker has stopped. Fails unless each job ran exactly
+    /// once.
     pub(crate) fn once(&self) -> anyhow::Result<HashMap<String, f64>> {
         let runs = std::mem::take(&mut *self.lock());
         let count = runs.len();
@@ -74,7 +74,7 @@ impl Runs {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(String, f64)>> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

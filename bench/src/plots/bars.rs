@@ -1,4 +1,4 @@
-//! Bars, each with its figure.
+//! Bar charts. Each bar is labelled with its figure.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -8,9 +8,9 @@ use super::frame::{TEXT, TITLE, colour, failed, short};
 
 pub(crate) struct Bars {
     pub(crate) title: String,
-    /// Of the figures.
+    /// The unit of the figures.
     pub(crate) unit: &'static str,
-    /// Ours first.
+    /// Names and figures, atode first.
     pub(crate) figures: Vec<(String, f64)>,
 }
 

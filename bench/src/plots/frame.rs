@@ -1,4 +1,4 @@
-//! What all plots look like.
+//! The common look of all plots.
 
 use plotters::prelude::*;
 
@@ -7,8 +7,8 @@ pub(super) const HEIGHT: u32 = 460;
 pub(super) const TITLE: (&str, u32) = ("sans-serif", 20);
 pub(super) const TEXT: (&str, u32) = ("sans-serif", 14);
 
-/// Told apart by people who don't see all colours (Okabe and Ito,
-/// <https://jfly.uni-koeln.de/color/>); ours is the first.
+/// Colours that colour-blind people can distinguish (Okabe and Ito, <https://jfly.uni-koeln.de/color/>). The first one
+/// is that of atode.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
@@ -21,12 +21,12 @@ pub(super) fn colour(of: usize) -> RGBColor {
     COLOURS[of % COLOURS.len()]
 }
 
-/// What plotters says of a failure borrows the area that is drawn on.
+/// An error without a lifetime: the errors of plotters borrow the drawing area.
 pub(super) fn failed(error: impl std::error::Error) -> anyhow::Error {
     anyhow::anyhow!("a plot can't be drawn: {error}")
 }
 
-/// 1,234,567 as 1.2 M: short enough for an axis.
+/// A figure that fits on an axis: 1,234,567 becomes 1.2 M.
 pub(super) fn short(figure: f64) -> String {
     let (figure, unit) = match figure.abs() {
         large if large >= 1e6 => (figure / 1e6, " M"),

@@ -1,4 +1,4 @@
-//! Lines over an axis.
+//! Line charts.
 
 use std::ops::Range;
 
@@ -16,14 +16,14 @@ pub(crate) struct Lines {
 }
 
 pub(crate) struct Axis {
-    /// With its unit.
+    /// The label, with its unit.
     pub(crate) label: String,
     pub(crate) scale: Scale,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// All values are above 0.
+    /// Logarithmic. All values must be above 0.
     Log,
     FromZero,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Series {
 }
 
 const LEGEND_WIDTH: u32 = 150;
-/// On an axis, about: more would run into each other.
+/// Approximate number of labels on an axis. More would overlap.
 const LABELS: usize = 7;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -62,7 +62,7 @@ impl Lines {
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        // Beside the plot, where no line runs. One line needs none: the title names it.
+        // The legend is beside the plot, where no line runs. A single line needs none, because the title names it.
         let legend_width = if self.series.len() > 1 { LEGEND_WIDTH } else { 0 };
         let (area, legend) = area.split_horizontally(area.dim_in_pixel().0 - legend_width);
         let mut chart = ChartBuilder::on(&area)
@@ -89,7 +89,7 @@ impl Lines {
         for (n, series) in self.series.iter().enumerate() {
             let style = colour(n).stroke_width(2);
             chart.draw_series(LineSeries::new(series.points.iter().copied(), style)).map_err(failed)?;
-            // Where there are few, each is a measurement of its own.
+            // Few points are separate measurements.
             if series.points.len() <= 10 {
                 let dots = series.points.iter().map(|point| Circle::new(*point, 3, colour(n).filled()));
                 chart.draw_series(dots).map_err(failed)?;
@@ -104,7 +104,7 @@ impl Lines {
     }
 }
 
-/// With labels at round figures: by itself it has them at powers of ten only, or at too many.
+/// A logarithmic axis with labels at round figures. By default it has them only at powers of ten, or has too many.
 fn log(
     range: Range<f64>,
 ) -> impl AsRangedCoord<CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>, Value = f64> {
@@ -119,7 +119,7 @@ fn round_figures(range: &Range<f64>) -> Vec<f64> {
     figures.filter(|figure| range.contains(figure)).collect()
 }
 
-/// What the axis shows: all values, and a little more.
+/// The range of an axis: all values and a small margin.
 fn range(values: impl Iterator<Item = f64>, scale: Scale) -> Range<f64> {
     let (low, high) =
         values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));

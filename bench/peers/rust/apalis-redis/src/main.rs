@@ -1,5 +1,4 @@
-//! One peer of `atode-bench compare`: apalis-redis. `bench/peers/README.md` says what each run does
-//! and prints.
+//! A peer of `atode-bench compare`: apalis-redis. `bench/peers/README.md` describes the runs and the output.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +45,7 @@ impl Peer for ApalisRedis {
 
     async fn connect(redis: &str) -> anyhow::Result<Self> {
         let connection = apalis_redis::connect(format!("redis://{redis}")).await?;
-        // All else is as the library has it by default.
+        // Everything else keeps the library's defaults.
         let storage = RedisStorage::new(connection).with_config(Config::default().queue("bench"));
         Ok(Self { storage, payload: serde_json::from_str(PAYLOAD)? })
     }
@@ -84,13 +83,13 @@ impl Peer for ApalisRedis {
             .data(runs.clone())
             .build(handler);
         let signal = async {
-            // A sender that is gone asks for the same.
+            // If the sender is gone, the worker stops too.
             let _ = stopped.await;
             Ok::<_, WorkerError>(())
         };
         let worker = tokio::spawn(async move {
             let ended = worker.run_until(signal).await;
-            // It ends at the first error of Redis.
+            // The worker ends at Redis' first error.
             if let Err(error) = &ended {
                 runs.give_up(error.to_string());
             }
@@ -100,7 +99,7 @@ impl Peer for ApalisRedis {
     }
 
     async fn stop(running: Running) -> anyhow::Result<()> {
-        // A worker that ended by itself hears it no more; its error is returned below.
+        // If the worker has already ended, nobody receives this. Its error is returned below.
         let _ = running.stop.send(());
         Ok(running.worker.await.context("the worker's task")??)
     }
@@ -122,7 +121,7 @@ impl Peer for ApalisRedis {
 }
 
 async fn handler(_: Payload, id: TaskId, runs: Data<Arc<Runs>>) -> Result<(), BoxDynError> {
-    runs.note(id.to_string());
+    runs.record(id.to_string());
     Ok(())
 }
 

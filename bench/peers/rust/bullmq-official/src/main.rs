@@ -1,5 +1,4 @@
-//! One peer of `atode-bench compare`: `bullmq-official`. `bench/peers/README.md` says what each run
-//! does and prints.
+//! A peer of `atode-bench compare`: `bullmq-official`. `bench/peers/README.md` describes the runs and the output.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +32,7 @@ impl Peer for BullmqOfficial {
     async fn connect(redis: &str) -> anyhow::Result<Self> {
         let connection =
             RedisConnectionOptions { url: format!("redis://{redis}"), ..RedisConnectionOptions::default() };
-        // Finished jobs go at once; all else is as the library has it by default.
+        // Finished jobs are removed at once. Everything else keeps the library's defaults.
         let defaults =
             JobOptions { remove_on_complete: Some(RemoveOnFinish::Bool(true)), ..JobOptions::default() };
         let options = QueueOptions {
@@ -72,7 +71,7 @@ impl Peer for BullmqOfficial {
         let options =
             WorkerOptions { connection: self.connection.clone(), concurrency, ..WorkerOptions::default() };
         let handler = move |job: Job, _token| {
-            runs.note(job.id().to_owned());
+            runs.record(job.id().to_owned());
             async { Ok(Value::Null) }
         };
         Ok(Worker::with_options(NAME, handler, options).await?)

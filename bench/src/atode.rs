@@ -1,4 +1,4 @@
-//! Our queue as one of the peers: a process of its own that takes their command line.
+//! atode as one of the compared queues: its process takes the same command line as the peers.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,34 +9,32 @@ use atode_jobs::Job;
 use atode_queue::{Client, Due, NewJob};
 use peer_protocol::{PAYLOAD, Peer, Runs};
 
-use crate::{noted, stand};
+use crate::{fixture, kinds, producers};
 
-const A_CALL: usize = 1_000;
-
-/// With jobs of this kind.
-pub(crate) struct Ours<K> {
+/// A client of atode that enqueues jobs of kind `K`.
+pub(crate) struct Atode<K> {
     client: Client,
     queue: Arc<str>,
     kind: PhantomData<fn() -> K>,
     port: u16,
 }
 
-// Derived, it would ask for kinds that can be cloned.
-impl<K> Clone for Ours<K> {
+// `derive` would require `K: Clone`.
+impl<K> Clone for Atode<K> {
     fn clone(&self) -> Self {
-        Ours { client: self.client.clone(), queue: self.queue.clone(), kind: PhantomData, port: self.port }
+        Atode { client: self.client.clone(), queue: self.queue.clone(), kind: PhantomData, port: self.port }
     }
 }
 
-impl<K: Job> Ours<K> {
+impl<K: Job> Atode<K> {
     fn job(&self, due: Due) -> anyhow::Result<NewJob> {
-        stand::job_of(&self.client, &self.queue, &K::KIND.into(), PAYLOAD, due)
+        fixture::job_of(&self.client, &self.queue, &K::KIND.into(), PAYLOAD, due)
     }
 }
 
-impl<K: Job> Peer for Ours<K> {
+impl<K: Job> Peer for Atode<K> {
     const NAME: &'static str = "atode";
-    type Worker = stand::Worker;
+    type Worker = fixture::Worker;
 
     fn version() -> String {
         env!("CARGO_PKG_VERSION").to_owned()
@@ -44,8 +42,8 @@ impl<K: Job> Peer for Ours<K> {
 
     async fn connect(redis: &str) -> anyhow::Result<Self> {
         let port = redis.strip_prefix("127.0.0.1:").context("--redis 127.0.0.1:PORT")?.parse()?;
-        let client = stand::client_of(port).await?;
-        Ok(Ours { client, queue: stand::QUEUE.into(), kind: PhantomData, port })
+        let client = fixture::client_of(port).await?;
+        Ok(Atode { client, queue: fixture::QUEUE.into(), kind: PhantomData, port })
     }
 
     async fn enqueue(&mut self) -> anyhow::Result<()> {
@@ -55,17 +53,7 @@ impl<K: Job> Peer for Ours<K> {
     }
 
     async fn enqueue_many(&mut self, jobs: usize) -> anyhow::Result<()> {
-        let mut left = jobs;
-        while left > 0 {
-            let batch = left.min(A_CALL);
-            let jobs: Vec<_> =
-                (0..batch).map(|_| self.job(Due::After(Duration::ZERO))).collect::<anyhow::Result<_>>()?;
-            for stored in self.client.enqueue_each(&self.queue, &jobs).await {
-                anyhow::ensure!(stored?.is_created(), "a new job was taken for a duplicate");
-            }
-            left -= batch;
-        }
-        Ok(())
+        producers::in_batches(&self.client, jobs, || self.job(Due::After(Duration::ZERO))).await
     }
 
     async fn enqueue_due(&mut self, due: i64) -> anyhow::Result<String> {
@@ -76,10 +64,10 @@ impl<K: Job> Peer for Ours<K> {
     }
 
     async fn work(&mut self, concurrency: usize, runs: Arc<Runs>) -> anyhow::Result<Self::Worker> {
-        noted::tell(move |id| runs.note(id.to_string()))?;
-        // What a worker logs costs time, so it logs here too: to stderr, as its own binary does.
+        kinds::on_run(move |id| runs.record(id.to_string()))?;
+        // Logging costs time, so this worker logs to stderr as the real binary does.
         atode_config::logging::init(&atode_config::Logging::default())?;
-        stand::worker(self.port, concurrency).await
+        fixture::worker(self.port, concurrency).await
     }
 
     async fn stop((stop, worker): Self::Worker) -> anyhow::Result<()> {

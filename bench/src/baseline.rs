@@ -1,5 +1,4 @@
-//! What the machine could do at best over HTTP: a handler that reads the same body, stores nothing and
-//! answers 201.
+//! The baseline for HTTP on this machine: a handler that reads the same body, stores nothing and answers 201.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -10,17 +9,17 @@ use anyhow::Context;
 
 use crate::wrk;
 
-/// Requests a second.
+/// Requests per second.
 pub(crate) fn measure(seconds: u64, connections: u64) -> anyhow::Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     let (started, handle) = mpsc::channel();
     let server = std::thread::spawn(move || serve(listener, &started));
-    let handle = handle.recv().context("the bare server did not start")?;
+    let handle = handle.recv().context("the baseline server did not start")?;
     let requests = wrk::posts(&format!("http://{address}"), wrk::Body::Job, seconds, connections);
-    // The future only waits for the end, as the thread's end does.
+    // The returned future only waits for the end, which joining the thread does too.
     drop(handle.stop(false));
-    server.join().map_err(|_| anyhow::anyhow!("the bare server panicked"))??;
+    server.join().map_err(|_| anyhow::anyhow!("the baseline server panicked"))??;
     Ok(requests?.per_second)
 }
 
@@ -30,7 +29,7 @@ fn serve(listener: TcpListener, started: &mpsc::Sender<ServerHandle>) -> std::io
             .disable_signals()
             .listen(listener)?
             .run();
-        // Whoever asked for it may be gone: then nobody uses the server.
+        // If the receiver is gone, nobody uses the server.
         let _ = started.send(server.handle());
         server.await
     })

@@ -1,4 +1,4 @@
-//! The kinds that are measured: their handler does nothing but tell the job's id.
+//! The kinds of job that the benchmarks run. Their handler only reports the job's id.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use atode_queue::JobId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A handler has nothing but its job and its context, so who hears of runs lies here.
-static NOTE: OnceLock<Box<dyn Fn(JobId) + Send + Sync>> = OnceLock::new();
+/// The callback of all runs. It is a static because a handler has only its job and its context.
+static ON_RUN: OnceLock<Box<dyn Fn(JobId) + Send + Sync>> = OnceLock::new();
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Payload {
@@ -18,7 +18,7 @@ pub(crate) struct Payload {
     t: u64,
 }
 
-macro_rules! noted {
+macro_rules! noop {
     ($kind:ident, $name:literal, $retention:expr) => {
         #[derive(Serialize, Deserialize, JsonSchema)]
         pub(crate) struct $kind(Payload);
@@ -28,15 +28,16 @@ macro_rules! noted {
             const RETENTION: Duration = $retention;
 
             async fn run(self, ctx: JobContext) -> Result<(), JobError> {
-                NOTE.get().context("nobody hears of the run")?(ctx.id);
+                ON_RUN.get().context("no callback is set")?(ctx.id);
                 Ok(())
             }
         }
     };
 }
 
-noted!(Noted, "bench:noted", Duration::ZERO);
-noted!(NotedKept, "bench:noted_kept", atode_jobs::DEFAULT_RETENTION);
+// The length of a name is part of what a stored job costs.
+noop!(Noop, "bench:no_op", Duration::ZERO);
+noop!(KeptNoop, "bench:no_op_kept", atode_jobs::DEFAULT_RETENTION);
 
 /// How long finished jobs are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,24 +47,24 @@ pub(crate) enum Retention {
 }
 
 impl Retention {
-    /// The kind whose jobs are kept so long.
+    /// The kind whose jobs have this retention.
     pub(crate) fn kind(self) -> Arc<str> {
         match self {
-            Retention::None => Noted::KIND.into(),
-            Retention::Default => NotedKept::KIND.into(),
+            Retention::None => Noop::KIND.into(),
+            Retention::Default => KeptNoop::KIND.into(),
         }
     }
 }
 
 pub(crate) fn registry() -> Result<Registry, DuplicateKind> {
     let mut registry = Registry::default();
-    registry.register::<Noted>()?;
-    registry.register::<NotedKept>()?;
+    registry.register::<Noop>()?;
+    registry.register::<KeptNoop>()?;
     Ok(registry)
 }
 
-/// To be called once a process, before its worker starts.
-pub(crate) fn tell(note: impl Fn(JobId) + Send + Sync + 'static) -> anyhow::Result<()> {
-    anyhow::ensure!(NOTE.set(Box::new(note)).is_ok(), "one worker a process");
+/// Sets the callback of all runs. Call it once per process, before the worker starts.
+pub(crate) fn on_run(callback: impl Fn(JobId) + Send + Sync + 'static) -> anyhow::Result<()> {
+    anyhow::ensure!(ON_RUN.set(Box::new(callback)).is_ok(), "only one worker can run per process");
     Ok(())
 }

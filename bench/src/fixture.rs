@@ -1,4 +1,4 @@
-//! What each measurement stands on: a Redis, a client, jobs, a worker.
+//! The fixture of a measurement: a Redis, a client, jobs, a worker.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,32 +14,29 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::Settings;
 
-use crate::noted;
+use crate::kinds;
 
-/// Where all jobs go.
+/// The queue of all jobs.
 pub(crate) const QUEUE: &str = "default";
 
-pub(crate) struct Stand {
+pub(crate) struct Fixture {
     pub(crate) redis: RedisServer,
     pub(crate) client: Client,
     pub(crate) queue: Arc<str>,
 }
 
-impl Stand {
+impl Fixture {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        Self::on(RedisServer::start()).await
-    }
-
-    pub(crate) async fn on(redis: RedisServer) -> anyhow::Result<Self> {
+        let redis = RedisServer::start();
         let client = client_of(redis.port()).await?;
-        Ok(Stand { redis, client, queue: QUEUE.into() })
+        Ok(Fixture { redis, client, queue: QUEUE.into() })
     }
 
     pub(crate) fn job(&self, kind: &Arc<str>, due: Due) -> anyhow::Result<NewJob> {
         job_of(&self.client, &self.queue, kind, PAYLOAD, due)
     }
 
-    /// As [`redis_cpu`].
+    /// See [`redis_cpu`].
     pub(crate) fn redis_cpu(&self) -> f64 {
         redis_cpu(&self.redis)
     }
@@ -48,18 +45,18 @@ impl Stand {
         redis_memory(&self.redis)
     }
 
-    /// Only these wait, none is due, active or dead, and an audit finds nothing.
+    /// Fails unless exactly this many jobs wait, no job is due, active or dead, and an audit finds nothing.
     pub(crate) async fn check_waiting(&self, jobs: usize) -> anyhow::Result<()> {
         let counts = self.client.queue(&self.queue).await?.counts;
         anyhow::ensure!(
             counts.scheduled == jobs as u64 && counts.ready + counts.active + counts.dead == 0,
-            "{jobs} jobs should wait, and nothing else be left: {counts:?}"
+            "expected {jobs} waiting jobs and nothing else: {counts:?}"
         );
         audit(&self.client).await
     }
 }
 
-/// An error if what is stored does not fit together.
+/// Fails if an audit of the stored data finds anything.
 pub(crate) async fn audit(client: &Client) -> anyhow::Result<()> {
     let audit = client.audit(None).await?;
     anyhow::ensure!(
@@ -71,7 +68,7 @@ pub(crate) async fn audit(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// CPU that Redis' main thread has used, µs.
+/// CPU time that Redis' main thread has used, µs.
 pub(crate) fn redis_cpu(redis: &RedisServer) -> f64 {
     let info = redis.command(&["INFO", "cpu"]).text();
     let seconds = |name: &str| {
@@ -85,7 +82,7 @@ pub(crate) fn redis_memory(redis: &RedisServer) -> i64 {
     of_memory(redis, "used_memory:").parse().unwrap_or_default()
 }
 
-/// What Redis allocates by: how much a job takes depends on it.
+/// Redis' memory allocator. The memory that a job takes depends on it.
 pub(crate) fn allocator(redis: &RedisServer) -> String {
     of_memory(redis, "mem_allocator:")
 }
@@ -96,7 +93,7 @@ fn of_memory(redis: &RedisServer, field: &str) -> String {
     value.trim().to_owned()
 }
 
-/// A client that has reached its Redis.
+/// A client that is connected to its Redis.
 pub(crate) async fn client_of(port: u16) -> anyhow::Result<Client> {
     let client = Client::open(&redis_at(port))?;
     client.connection().connects().wait_for(|connects| *connects > 0).await?;
@@ -122,18 +119,18 @@ pub(crate) fn job_of(
     Ok(NewJob::new(client.new_id(), queue, kind, &record, due))
 }
 
-/// Runs until the token is cancelled.
+/// A worker, and the token that stops it.
 pub(crate) type Worker = (CancellationToken, JoinHandle<anyhow::Result<()>>);
 
-/// Within this process, for the kinds of [`noted`].
+/// Starts a worker for the [`kinds`] in this process.
 pub(crate) async fn worker(port: u16, concurrency: usize) -> anyhow::Result<Worker> {
     let client = client_of(port).await?;
     let stop = CancellationToken::new();
-    let run = worker::run(settings(concurrency), noted::registry()?, client, stop.clone());
+    let run = worker::run(settings(concurrency), kinds::registry()?, client, stop.clone());
     Ok((stop, tokio::spawn(run)))
 }
 
-/// What a worker has by default, but for its concurrency.
+/// A worker's default settings, except for its concurrency.
 fn settings(concurrency: usize) -> Settings {
     Settings {
         host: "127.0.0.1".to_owned(),
