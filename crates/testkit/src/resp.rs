@@ -1,11 +1,16 @@
-//! A Redis client that fits a test: blocking, one connection, RESP2
+//! A blocking Redis client for tests: one connection that speaks RESP2
 //! (<https://redis.io/docs/latest/develop/reference/protocol-spec/>).
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// What Redis answered. Both nulls, of a string and of an array, are `Bulk(None)`.
+use redis_protocol::error::RedisProtocolError;
+use redis_protocol::resp2::decode::decode;
+use redis_protocol::resp2::encode::encode;
+use redis_protocol::resp2::types::{OwnedFrame, Resp2Frame as _};
+
+/// An answer of Redis. The null string and the null array are both `Bulk(None)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     Int(i64),
@@ -24,7 +29,7 @@ impl Reply {
         }
     }
 
-    /// A bulk or simple string; what is not UTF-8 in it is replaced.
+    /// A bulk or simple string. Invalid UTF-8 is replaced.
     #[track_caller]
     pub fn text(&self) -> String {
         match self {
@@ -42,7 +47,7 @@ impl Reply {
         }
     }
 
-    /// An array of strings, as ZRANGE and HGETALL give it.
+    /// An array of strings, for example from ZRANGE or HGETALL.
     #[track_caller]
     pub fn texts(self) -> Vec<String> {
         self.array().iter().map(Self::text).collect()
@@ -53,10 +58,25 @@ impl Reply {
     }
 }
 
-/// One connection. Every read and write is bounded by the timeout it was opened with.
+impl From<OwnedFrame> for Reply {
+    fn from(frame: OwnedFrame) -> Self {
+        match frame {
+            OwnedFrame::Integer(int) => Self::Int(int),
+            OwnedFrame::BulkString(bytes) => Self::Bulk(Some(bytes)),
+            OwnedFrame::Null => Self::Bulk(None),
+            OwnedFrame::SimpleString(text) => Self::Simple(String::from_utf8_lossy(&text).into_owned()),
+            OwnedFrame::Error(error) => Self::Error(error),
+            OwnedFrame::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
+        }
+    }
+}
+
+/// One connection. The timeout given to `open` bounds every read and write.
 #[derive(Debug)]
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: TcpStream,
+    /// Bytes behind the last reply that was returned.
+    received: Vec<u8>,
 }
 
 impl Connection {
@@ -65,81 +85,37 @@ impl Connection {
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self { stream, received: Vec::new() })
     }
 
     pub fn command(&mut self, words: &[impl AsRef<[u8]>]) -> io::Result<Reply> {
-        let mut request = format!("*{}\r\n", words.len()).into_bytes();
-        for word in words.iter().map(AsRef::as_ref) {
-            request.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-            request.extend_from_slice(word);
-            request.extend_from_slice(b"\r\n");
-        }
-        self.stream.get_mut().write_all(&request)?;
+        let words = words.iter().map(|word| OwnedFrame::BulkString(word.as_ref().to_vec()));
+        let frame = OwnedFrame::Array(words.collect());
+        let mut request = vec![0; frame.encode_len(false)];
+        encode(&mut request, &frame, false).map_err(|error| invalid(&error))?;
+        self.stream.write_all(&request)?;
         self.read()
     }
 
-    /// The next reply without a request: what a subscription delivers.
+    /// Reads the next reply without sending a request, as a subscriber does.
     pub fn read(&mut self) -> io::Result<Reply> {
-        read_reply(&mut self.stream)
-    }
-}
-
-fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    // An end of the stream leaves the line without its end, perhaps empty.
-    let line = line.strip_suffix("\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let (kind, rest) = line.split_at_checked(1).ok_or_else(|| not_resp(line))?;
-    let number = || rest.parse::<i64>().map_err(|_| not_resp(line));
-    Ok(match kind {
-        "+" => Reply::Simple(rest.to_owned()),
-        "-" => Reply::Error(rest.to_owned()),
-        ":" => Reply::Int(number()?),
-        "$" | "*" if number()? < 0 => Reply::Bulk(None),
-        "$" => {
-            let mut bytes = vec![0; number()? as usize + 2];
-            stream.read_exact(&mut bytes)?;
-            bytes.truncate(bytes.len() - 2);
-            Reply::Bulk(Some(bytes))
-        }
-        "*" => Reply::Array((0..number()?).map(|_| read_reply(stream)).collect::<io::Result<_>>()?),
-        _ => return Err(not_resp(line)),
-    })
-}
-
-fn not_resp(line: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("not RESP2: {line:?}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(mut bytes: &[u8]) -> io::Result<Reply> {
-        read_reply(&mut bytes)
-    }
-
-    #[test]
-    fn every_kind_of_reply_is_read() {
-        let reply = parse(b"*7\r\n:-3\r\n$2\r\n\xff\n\r\n$-1\r\n*-1\r\n+OK\r\n-ERR no\r\n*1\r\n$0\r\n\r\n");
-        let expected = Reply::Array(vec![
-            Reply::Int(-3),
-            Reply::Bulk(Some(b"\xff\n".to_vec())),
-            Reply::Bulk(None),
-            Reply::Bulk(None),
-            Reply::Simple("OK".to_owned()),
-            Reply::Error("ERR no".to_owned()),
-            Reply::Array(vec![Reply::Bulk(Some(vec![]))]),
-        ]);
-        assert_eq!(reply.expect("well-formed"), expected);
-    }
-
-    #[test]
-    fn a_connection_cut_inside_a_reply_is_an_error() {
-        for cut in [&b""[..], b":12", b"$5\r\nab", b"*2\r\n:1\r\n"] {
-            let error = parse(cut).expect_err("cut");
-            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{cut:?}");
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            // Decoding starts from the first byte each time, so it is tried only where a reply can end.
+            if self.received.ends_with(b"\r\n")
+                && let Some((frame, bytes)) = decode(&self.received).map_err(|error| invalid(&error))?
+            {
+                self.received.drain(..bytes);
+                return Ok(frame.into());
+            }
+            match self.stream.read(&mut piece)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => self.received.extend_from_slice(&piece[..read]),
+            }
         }
     }
+}
+
+fn invalid(error: &RedisProtocolError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("not RESP2: {error}"))
 }
