@@ -1,4 +1,4 @@
-//! A child process that is signalled only while it lives, and never outlives its owner.
+//! A child process that gets signals only while it is alive and never outlives its owner.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 
 use crate::eventually::poll;
 
-/// Killed and reaped by its pid when dropped, also while it is stopped.
+/// Killed and reaped by its pid when dropped, even while it is stopped.
 pub(crate) struct OwnedChild {
     pid: u32,
-    /// Whoever signals or reaps holds it: a pid can't pass to another process between the look and the act.
+    /// Locked while the process is signalled or reaped, so that its pid can't pass to another process in between.
     child: Mutex<Child>,
 }
 
@@ -28,24 +28,24 @@ impl OwnedChild {
     }
 
     pub(crate) fn try_exit(&self) -> Option<ExitStatus> {
-        self.lock().try_wait().expect("the state of an own child can be read")
+        self.lock().try_wait().expect("the state of a child can be read")
     }
 
-    /// `None` when it is still running at the deadline.
+    /// Waits for the exit. `None` if the process is still running at the deadline.
     pub(crate) fn wait(&self, deadline: Duration) -> Option<ExitStatus> {
         poll(deadline, || self.try_exit())
     }
 
-    /// A process that has exited gets no signal: its status is the error.
+    /// Sends a signal, unless the process has exited: then the error is its exit status.
     ///
-    /// After `SIGSTOP` this returns once every thread has stopped (on Linux; elsewhere at once).
+    /// After `SIGSTOP` this returns once every thread has stopped (on Linux; on other systems at once).
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), ExitStatus> {
         let mut child = self.lock();
-        if let Some(status) = child.try_wait().expect("the state of an own child can be read") {
+        if let Some(status) = child.try_wait().expect("the state of a child can be read") {
             return Err(status);
         }
         let pid = Pid::from_raw(self.pid.cast_signed());
-        signal::kill(pid, signal).expect("an own child that was not reaped can be signalled");
+        signal::kill(pid, signal).expect("a child that was not reaped can be signalled");
         drop(child);
         if signal == Signal::SIGSTOP {
             self.wait_until_stopped(pid)?;
@@ -53,10 +53,10 @@ impl OwnedChild {
         Ok(())
     }
 
-    /// SIGKILL, and waits for its end.
+    /// Sends SIGKILL and waits for the exit.
     pub(crate) fn kill(&self) {
         let mut child = self.lock();
-        // Both fail only when there is no child left to end.
+        // Both fail only if the child is gone.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -64,7 +64,7 @@ impl OwnedChild {
     #[cfg(target_os = "linux")]
     fn wait_until_stopped(&self, pid: Pid) -> Result<(), ExitStatus> {
         use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-        // Peeks (WNOWAIT) and does not ask for WEXITED: reaping stays with `Child`.
+        // Only peeks (WNOWAIT) and does not ask for WEXITED, because `Child` does the reaping.
         let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         poll(Duration::from_secs(10), || match waitid(Id::Pid(pid), flags) {
             Ok(WaitStatus::Stopped(..)) => Some(Ok(())),

@@ -1,8 +1,8 @@
-/* Preloaded into a redis-server under test: its wall clock is what a file says.
+/* Preloaded into a redis-server under test, so that a file controls its wall clock.
  *
- * The file named by ATODE_TEST_CLOCK holds two 64-bit integers in host order: microseconds to add
- * to the real time, and, unless it is 0, the one time (Unix microseconds) at which the clock
- * stands still. libfaketime does far more, and hangs in jemalloc, which redis-server is linked to. */
+ * The file named by ATODE_TEST_CLOCK holds two 64-bit integers in host byte order: the microseconds to add to the real
+ * time, and the time (Unix microseconds) at which the clock is stopped, or 0. libfaketime does far more, but hangs in
+ * jemalloc, which redis-server is linked with. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -14,24 +14,24 @@
 #include <time.h>
 #include <unistd.h>
 
-static const _Atomic int64_t *said;
+static const _Atomic int64_t *state;
 
 __attribute__((constructor)) static void open_clock(void) {
     const char *path = getenv("ATODE_TEST_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     void *map = file < 0 ? MAP_FAILED : mmap(NULL, 16, PROT_READ, MAP_SHARED, file, 0);
     if (map != MAP_FAILED) {
-        said = map;
+        state = map;
     }
 }
 
 int clock_gettime(clockid_t which, struct timespec *out) {
     int failed = (int)syscall(SYS_clock_gettime, which, out);
-    if (failed || which != CLOCK_REALTIME || !said) {
+    if (failed || which != CLOCK_REALTIME || !state) {
         return failed;
     }
-    int64_t frozen = said[1];
-    int64_t ns = frozen ? frozen * 1000 : out->tv_sec * 1000000000LL + out->tv_nsec + said[0] * 1000;
+    int64_t frozen = state[1];
+    int64_t ns = frozen ? frozen * 1000 : out->tv_sec * 1000000000LL + out->tv_nsec + state[0] * 1000;
     out->tv_sec = ns / 1000000000;
     out->tv_nsec = ns % 1000000000;
     return 0;

@@ -1,27 +1,27 @@
-//! Waiting for a condition, with a deadline: never a sleep for luck.
+//! Waiting for a condition, with a deadline.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// Asks every 10 ms until the condition gives a value, which is returned.
+/// Checks the condition every 10 ms until it gives a value, and returns that value.
 ///
 /// # Panics
 ///
-/// When it has given none by the deadline; the message contains `what`.
+/// If the condition has given no value by the deadline. The message contains `what`.
 #[track_caller]
 pub fn eventually<T>(what: &str, deadline: Duration, condition: impl FnMut() -> Option<T>) -> T {
-    // Not `unwrap_or_else`: a panic in a closure would not show the caller's line.
+    // No `unwrap_or_else`, because a panic in a closure would not show the caller's line.
     let Some(value) = poll(deadline, condition) else { panic!("{}", too_late(what, deadline)) };
     value
 }
 
-/// [`eventually`] for a condition that awaits; one that hangs is cut off at the deadline too.
+/// [`eventually`] for an async condition. A condition that hangs is cancelled at the deadline.
 ///
 /// # Panics
 ///
-/// As [`eventually`] does, and outside of a tokio runtime with a timer.
+/// Like [`eventually`], and outside a tokio runtime with a timer.
 pub async fn eventually_async<T>(
     what: &str,
     deadline: Duration,
@@ -38,11 +38,11 @@ pub async fn eventually_async<T>(
     polled.await.unwrap_or_else(|_| panic!("{}", too_late(what, deadline)))
 }
 
-/// [`eventually`] for callers that have more to say about what did not happen.
+/// [`eventually`] for callers that report the timeout themselves.
 pub(crate) fn poll<T>(deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        // Read before asking, so that the last answer is never older than the deadline.
+        // Read before the check, so that the last check is never earlier than the deadline.
         let late = start.elapsed() >= deadline;
         if let Some(value) = condition() {
             return Some(value);

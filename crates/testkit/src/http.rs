@@ -1,4 +1,5 @@
-//! HTTP for end-to-end tests: no redirects, no proxy, every status an answer and not an error.
+//! HTTP for end-to-end tests. Redirects are not followed, no proxy is used, and every status is a response, not an
+//! error.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,18 +8,18 @@ use reqwest::blocking::{Body, Client, RequestBuilder};
 use reqwest::redirect::Policy;
 use serde_json::Value;
 
-/// More than the longest wait that the API offers (55 s).
+/// Longer than the longest wait that the API offers (55 s).
 const TIMEOUT: Duration = Duration::from_secs(70);
 
-/// A client of one server. It blocks: requests inside a tokio runtime panic.
+/// A blocking client of one server. Requests inside a tokio runtime panic.
 pub struct Http {
     base_url: String,
-    /// Made by the first request, so that whoever sends none may live in a tokio runtime.
+    /// Created by the first request, so that tests that send no request can use a tokio runtime.
     client: OnceLock<Client>,
 }
 
 impl Http {
-    /// `base_url`: `http://127.0.0.1:8080`
+    /// `base_url` has the form `http://127.0.0.1:8080`.
     pub fn new(base_url: impl Into<String>) -> Self {
         Self { base_url: base_url.into(), client: OnceLock::new() }
     }
@@ -37,7 +38,7 @@ impl Http {
         self.request("POST", path).json(json).send()
     }
 
-    /// `path` begins with a slash and may have a query.
+    /// Builds a request. `path` begins with a slash and may have a query.
     #[track_caller]
     pub fn request(&self, method: &str, path: &str) -> Request {
         let Ok(method) = method.parse() else { panic!("not an HTTP method: {method:?}") };
@@ -51,13 +52,13 @@ fn client() -> Client {
         .timeout(TIMEOUT)
         .redirect(Policy::none())
         .no_proxy()
-        // A connection each: none can be closed by the server at the moment of its next use.
+        // Each request has its own connection. The server could close a pooled one at the moment of its next use.
         .pool_max_idle_per_host(0)
         .build()
-        .expect("a client without TLS has nothing that could fail")
+        .expect("building a client without TLS cannot fail")
 }
 
-/// A request that is not sent yet.
+/// A request that has not been sent yet.
 #[must_use]
 pub struct Request(RequestBuilder);
 
@@ -66,19 +67,19 @@ impl Request {
         Self(self.0.header(name, value))
     }
 
-    /// With `Content-Type: application/json`.
+    /// Sets the body, and `Content-Type: application/json`.
     pub fn json(self, json: &Value) -> Self {
         Self(self.0.json(json))
     }
 
-    /// These very bytes; a `Content-Type` only by [`header`](Self::header).
+    /// Sets the body to these bytes. [`header`](Self::header) can add a `Content-Type`.
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self(self.0.body(Body::from(body.into())))
     }
 
     /// # Panics
     ///
-    /// When no reply comes: none is listening, the connection was cut, or 70 s passed.
+    /// If there is no reply: nothing listens at the address, the connection was closed, or 70 s have passed.
     #[track_caller]
     pub fn send(self) -> Response {
         match self.try_send() {
@@ -87,7 +88,7 @@ impl Request {
         }
     }
 
-    /// [`send`](Self::send) where no reply is an answer too, as while a gateway is killed.
+    /// [`send`](Self::send) for tests in which a reply may be missing, for example while a gateway is killed.
     pub fn try_send(self) -> Result<Response, reqwest::Error> {
         let reply = self.0.send()?;
         let headers = reply.headers().iter();
@@ -101,13 +102,13 @@ impl Request {
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: u16,
-    /// In the order of the reply, names in lower case, repeated ones repeated.
+    /// Headers in the order of the reply. Names are in lower case and may occur several times.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The first header of this name, in any case.
+    /// The first header with this name. The case of the name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -115,7 +116,7 @@ impl Response {
 
     /// # Panics
     ///
-    /// When the body is not JSON.
+    /// If the body is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
@@ -124,7 +125,7 @@ impl Response {
         }
     }
 
-    /// What is not UTF-8 is replaced.
+    /// The body as text. Invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -1,16 +1,16 @@
-//! What integration tests need to run on real processes: a `redis-server` of one's own, the
-//! workspace's binaries, HTTP to them, a bad network between them, and waiting with a deadline.
+//! Integration tests on real processes: a `redis-server` per test, the workspace's binaries, HTTP requests to them, a
+//! bad network between them, and waiting with a deadline.
 //!
-//! Everything here panics with a clear message when it fails, and cleans up when it is dropped. So keep
-//! a server or a process in the test that uses it: a `static` is never dropped and would leave it running.
+//! Everything here panics with a clear message when it fails, and cleans up when it is dropped. Keep a server or a
+//! process in the test that uses it: a `static` is never dropped and would leave the process running.
 //!
-//! Synchronous on purpose, so that plain and tokio tests can both use it. The exception is HTTP
-//! ([`Service::get`] and the like, [`Http`]): it blocks, and panics inside a tokio runtime, so
-//! end-to-end tests are plain `#[test]`s.
+//! The API is synchronous, so that plain tests and tokio tests can use it. The exception is HTTP ([`Service::get`] and
+//! similar calls, [`Http`]): it blocks and panics inside a tokio runtime, so end-to-end tests are plain `#[test]`s.
 
 #![expect(clippy::print_stderr, reason = "a failed test shows what its processes wrote; libtest captures it")]
-#![expect(clippy::must_use_candidate, reason = "whoever ignores an answer wanted the effect")]
+#![expect(clippy::must_use_candidate, reason = "callers that ignore a result want only the effect")]
 
+mod bandwidth;
 mod binaries;
 mod child;
 mod clock;
@@ -20,7 +20,7 @@ mod output;
 mod port;
 mod process;
 mod proxy;
-mod proxy_line;
+
 mod redis;
 mod redis_acl;
 mod redis_builder;

@@ -1,4 +1,4 @@
-//! Where a process' output goes: to a file, or into a pipe that nobody reads.
+//! The output of a process: a file, or a pipe that nobody reads.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 
-/// Of a process.
+/// An output stream of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
@@ -31,14 +31,14 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// And what to give to the process.
+    /// Creates a file. Returns it with the handle for the process.
     pub(crate) fn file(path: PathBuf) -> (Self, File) {
         let written = File::create(&path).expect("a file for its output");
         (Self::File(path), written)
     }
 
-    /// And what to give to the process. A pipe with a name, so that it can be opened without blocking on
-    /// this side and still blocks on the other.
+    /// Creates a pipe. Returns it with the handle for the process. The pipe has a name, so that it can be opened without
+    /// blocking on this side while it still blocks on the other side.
     pub(crate) fn pipe(path: PathBuf) -> (Self, File) {
         nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe for its output");
         let read = File::options().read(true).custom_flags(O_NONBLOCK).open(&path).expect("its reading end");
@@ -46,7 +46,7 @@ impl Output {
         (Self::Pipe { fifo: path, read: Mutex::new((read, Vec::new())) }, written)
     }
 
-    /// All that was written so far; of a pipe, all that was read.
+    /// Everything that was written to a file so far, or was read from a pipe so far.
     pub(crate) fn text(&self) -> String {
         let bytes = match self {
             Self::File(path) => fs::read(path).expect("a file that was made at the start"),
@@ -55,7 +55,7 @@ impl Output {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Reads what there is: a pipe is read here only.
+    /// Reads everything that is available, and returns [`text`](Self::text). Nothing else reads a pipe.
     pub(crate) fn read(&self) -> String {
         if let Self::Pipe { read, .. } = self {
             let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ impl Output {
         self.text()
     }
 
-    /// Writes into a pipe until it takes no more.
+    /// Fills a pipe, so that the next write to it blocks.
     pub(crate) fn fill(&self) {
         let Self::Pipe { fifo, .. } = self else { panic!("a file is never full: see `unread`") };
         fill(fifo).expect("its writing end");
@@ -77,7 +77,7 @@ impl Output {
 
 fn fill(fifo: &Path) -> io::Result<()> {
     let mut pipe = File::options().write(true).custom_flags(O_NONBLOCK).open(fifo)?;
-    // A pipe takes a short write whole or not at all: the last bytes one by one.
+    // A pipe accepts a short write entirely or not at all, so the last bytes are written one by one.
     for piece in [&[b'.'; 4096][..], b"."] {
         loop {
             match pipe.write(piece) {

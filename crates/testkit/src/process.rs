@@ -1,4 +1,4 @@
-//! A process whose output goes to files, as it does in production: what is not flushed is not seen.
+//! A process whose output goes to files, as in production, so that a test sees only what the process has flushed.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -13,14 +13,14 @@ use crate::child::OwnedChild;
 use crate::eventually::poll;
 use crate::output::{Output, Stream};
 
-/// Ends with this value, by SIGKILL to its own pid. Where the test is failing by then, the ends of both
-/// outputs are printed.
+/// A running process. When it is dropped, it is killed by its pid, and if the test is failing then, the last lines of
+/// both outputs are printed.
 pub struct Process {
     name: String,
     child: OwnedChild,
     stdout: Output,
     stderr: Output,
-    /// The folder of both outputs.
+    /// The folder that contains both outputs.
     _dir: TempDir,
 }
 
@@ -28,7 +28,7 @@ impl Process {
     pub fn builder(program: impl AsRef<Path>) -> ProcessBuilder {
         let program = program.as_ref();
         let mut command = Command::new(program);
-        // Settings in the developer's own shell must not reach a test.
+        // Settings in the developer's shell must not affect a test.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("APP_") {
                 command.env_remove(name);
@@ -42,38 +42,37 @@ impl Process {
         self.child.pid()
     }
 
-    /// All that it has written so far.
+    /// The output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// All that it has written so far.
+    /// The output so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Waits until all that it has written so far satisfies the condition, and returns that.
+    /// Waits until the output so far satisfies the condition, and returns it.
     ///
     /// # Panics
     ///
-    /// At the deadline, or at once when it has exited and so will never write it.
+    /// At the deadline, or as soon as the process has exited without such output.
     #[track_caller]
     pub fn wait_for_stdout(&self, condition: impl FnMut(&str) -> bool, deadline: Duration) -> String {
         self.wait_for_output("stdout", &self.stdout, condition, deadline)
     }
 
-    /// As [`wait_for_stdout`](Self::wait_for_stdout).
+    /// See [`wait_for_stdout`](Self::wait_for_stdout).
     #[track_caller]
     pub fn wait_for_stderr(&self, condition: impl FnMut(&str) -> bool, deadline: Duration) -> String {
         self.wait_for_output("stderr", &self.stderr, condition, deadline)
     }
 
-    /// Writes into a stream that is [`unread`](ProcessBuilder::unread) until it takes no more: the process
-    /// blocks in its next write to it.
+    /// Fills a stream that is [`unread`](ProcessBuilder::unread), so that the process blocks in its next write to it.
     ///
     /// # Panics
     ///
-    /// Where the stream is a file.
+    /// If the stream is a file.
     pub fn fill(&self, stream: Stream) {
         match stream {
             Stream::Stdout => self.stdout.fill(),
@@ -81,24 +80,24 @@ impl Process {
         }
     }
 
-    /// SIGKILL, and waits for its end. Nothing happens to a process that has exited.
+    /// Sends SIGKILL and waits for the exit. Does nothing if the process has exited.
     pub fn kill(&self) {
         self.child.kill();
     }
 
-    /// SIGTERM; [`wait`](Self::wait) for the end.
+    /// Sends SIGTERM. [`wait`](Self::wait) waits for the exit.
     #[track_caller]
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// SIGSTOP: the process freezes, its connections and timers stay.
+    /// Sends SIGSTOP: the process freezes, and keeps its connections and timers.
     #[track_caller]
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// SIGCONT
+    /// Sends SIGCONT.
     #[track_caller]
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
@@ -106,7 +105,7 @@ impl Process {
 
     /// # Panics
     ///
-    /// When the process has exited already.
+    /// If the process has already exited.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         if let Err(exit) = self.child.signal(signal) {
@@ -116,7 +115,7 @@ impl Process {
 
     /// # Panics
     ///
-    /// When it is still running at the deadline.
+    /// If the process is still running at the deadline.
     #[track_caller]
     pub fn wait(&self, deadline: Duration) -> ExitStatus {
         let Some(exit) = self.child.wait(deadline) else {
@@ -125,7 +124,7 @@ impl Process {
         exit
     }
 
-    /// `None` while it runs.
+    /// The exit status. `None` while the process runs.
     pub fn try_exit(&self) -> Option<ExitStatus> {
         self.child.try_exit()
     }
@@ -139,7 +138,7 @@ impl Process {
         deadline: Duration,
     ) -> String {
         let waited = poll(deadline, || {
-            // Read after the look at its state: a process that has exited has written all of it.
+            // The output is read after the exit status, because a process that has exited has written everything.
             let exit = self.try_exit();
             let text = output.read();
             if condition(&text) { Some(Ok(text)) } else { exit.map(Err) }
@@ -149,7 +148,7 @@ impl Process {
             Some(Err(exit)) => format!("it exited ({exit})"),
             None => format!("{deadline:?} passed"),
         };
-        panic!("{}: {why} and its {stream} never had what was waited for\n{}", self.name, self.outputs());
+        panic!("{}: {why} before its {stream} had the expected output\n{}", self.name, self.outputs());
     }
 
     fn outputs(&self) -> String {
@@ -168,7 +167,7 @@ impl Drop for Process {
     }
 }
 
-/// What to run, and how. Of the test's own environment it inherits all but `APP_*`.
+/// A process to start. It inherits the environment of the test, except for `APP_*`.
 #[derive(Debug)]
 pub struct ProcessBuilder {
     name: String,
@@ -207,9 +206,8 @@ impl ProcessBuilder {
         self
     }
 
-    /// This stream is a pipe that nobody reads, as under a supervisor that hangs. Only
-    /// [`Process::wait_for_stdout`] and [`Process::wait_for_stderr`] read from it, while they wait.
-    /// [`Process::fill`] makes it full.
+    /// Makes this stream a pipe that nobody reads, as under a supervisor that hangs. [`Process::wait_for_stdout`] and
+    /// [`Process::wait_for_stderr`] read from it while they wait, and [`Process::fill`] fills it.
     #[must_use]
     pub fn unread(mut self, stream: Stream) -> Self {
         self.unread.push(stream);

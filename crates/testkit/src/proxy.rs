@@ -1,5 +1,5 @@
-//! A bad network: a TCP proxy in front of a server, which delays, throttles, swallows, cuts, loses replies,
-//! and can lead new connections to another server.
+//! A bad network: a TCP proxy in front of a server. It can delay, throttle, swallow, close connections, lose replies, and
+//! lead new connections to another server.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::proxy_line::Line;
+use crate::bandwidth::Bandwidth;
 
-/// Forwards all connections to one port of 127.0.0.1, where nobody need listen yet, until it is told
-/// otherwise. Ends, and closes all connections, with this value.
+/// A proxy that at first forwards all connections to one port of 127.0.0.1. Nothing has to listen there yet. When it is
+/// dropped, it stops and closes all connections.
 pub struct Proxy {
     port: u16,
     network: Arc<Network>,
@@ -23,7 +23,8 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let state = Mutex::new(State { target: target_port, ..State::default() });
-        let network = Arc::new(Network { state, requests: Line::default(), replies: Line::default() });
+        let (requests, replies) = (Bandwidth::default(), Bandwidth::default());
+        let network = Arc::new(Network { state, requests, replies });
         let accepting = network.clone();
         let listener = Some(thread::spawn(move || accepting.accept(&listener)));
         Self { port, network, listener }
@@ -38,8 +39,8 @@ impl Proxy {
         self.socket_addr().to_string()
     }
 
-    /// All is well again, no reply is to be dropped. Connections that something was swallowed on are closed:
-    /// what follows a gap would be taken for something else.
+    /// Restores the network, and drops no reply any more. Connections with swallowed bytes are closed, because bytes
+    /// after a gap would be misread.
     pub fn pass(&self) {
         let mut state = self.network.lock();
         (state.mode, state.needle) = (Mode::Pass, None);
@@ -52,60 +53,58 @@ impl Proxy {
         });
     }
 
-    /// Each piece of a reply arrives this much later; pieces of one connection one after the other.
+    /// Delays each chunk of a reply. Chunks of one connection follow one after the other.
     pub fn delay(&self, reply: Duration) {
         self.network.lock().mode = Mode::Delay(reply);
     }
 
-    /// A thin line: at most this many bytes per second in each direction, shared by all connections
-    /// (100 Mbit/s: 12,500,000). A sender that is faster is held up, as by a real line: beyond the sockets'
-    /// own buffers nothing is stored in between.
+    /// Limits the bandwidth in each direction, for all connections together (100 Mbit/s is 12,500,000). A faster sender
+    /// blocks, as on a real network: the proxy stores nothing beyond the sockets' buffers.
     ///
     /// # Panics
     ///
-    /// On 0: that is a [`black_hole`](Self::black_hole).
+    /// If the bandwidth is 0: use [`black_hole`](Self::black_hole).
     pub fn throttle(&self, bytes_per_second: u32) {
-        assert!(bytes_per_second > 0, "a line of 0 bytes per second is a black hole");
+        assert!(bytes_per_second > 0, "a bandwidth of 0 is a black hole");
         self.network.lock().mode = Mode::Throttle(bytes_per_second);
     }
 
-    /// A failover behind one name: connections made from now on go to this port of 127.0.0.1. Those that
-    /// exist live on with the server that they have, unless [`close_all`](Self::close_all) is called too.
+    /// Simulates a failover behind one name: new connections go to this port of 127.0.0.1. Existing connections keep
+    /// their server, unless [`close_all`](Self::close_all) closes them.
     pub fn switch_to(&self, target_port: u16) {
         self.network.lock().target = target_port;
     }
 
-    /// Closes all connections once; new ones are made as before.
+    /// Closes all connections once. New ones work as before.
     pub fn close_all(&self) {
         self.network.lock().close_all();
     }
 
-    /// Connections stand, new ones too, and nothing passes in either direction.
+    /// Keeps connections open and accepts new ones, but nothing passes in either direction.
     pub fn black_hole(&self) {
         self.network.lock().mode = Mode::BlackHole;
     }
 
-    /// Forgets all connections, as a firewall does: they stand, and nothing passes on them any more. New
-    /// ones do as before.
+    /// Forgets all connections, as a firewall does: they stay open, but nothing passes on them any more. New ones work.
     pub fn strand(&self) {
         let state = self.network.lock();
         state.links.iter().for_each(|link| link.lock().stranded = true);
     }
 
-    /// Closes all connections now, and new ones as soon as they are made.
+    /// Closes all connections now, and every new one at once.
     pub fn cut(&self) {
         let mut state = self.network.lock();
         state.mode = Mode::Cut;
         state.close_all();
     }
 
-    /// The next request goes through; in place of its reply the connection is closed.
+    /// Lets the next request through, and closes the connection instead of passing on the reply.
     pub fn drop_next_reply(&self) {
         self.drop_reply_to("");
     }
 
-    /// [`drop_next_reply`](Self::drop_next_reply) for the next request that contains these bytes. Where others
-    /// are under way on the same connection, their replies are lost with it.
+    /// [`drop_next_reply`](Self::drop_next_reply) for the next request that contains these bytes. Other requests in
+    /// flight on the same connection lose their replies too.
     pub fn drop_reply_to(&self, needle: impl AsRef<[u8]>) {
         let mut state = self.network.lock();
         state.needle = Some(needle.as_ref().to_vec());
@@ -113,7 +112,7 @@ impl Proxy {
         state.links.iter().for_each(|link| link.lock().sent.clear());
     }
 
-    /// Whether the last reply that was to be dropped is: the server has done by then what it was asked to do.
+    /// True once the requested reply has been dropped. The server has then executed the request.
     pub fn has_dropped(&self) -> bool {
         self.network.lock().has_dropped
     }
@@ -130,7 +129,7 @@ impl Drop for Proxy {
             state.mode = Mode::Ended;
             state.close_all();
         }
-        // Wakes the listener, to see that it has ended.
+        // Wakes the listener, so that it notices the end.
         let _ = TcpStream::connect(self.socket_addr());
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
@@ -152,8 +151,8 @@ enum Mode {
 
 struct Network {
     state: Mutex<State>,
-    requests: Line,
-    replies: Line,
+    requests: Bandwidth,
+    replies: Bandwidth,
 }
 
 #[derive(Default)]
@@ -162,12 +161,12 @@ struct State {
     /// The server's port.
     target: u16,
     links: Vec<Arc<Link>>,
-    /// Of the request whose reply is to be dropped.
+    /// Bytes in the request whose reply will be dropped.
     needle: Option<Vec<u8>>,
     has_dropped: bool,
 }
 
-/// A client's connection, and the one to the server that belongs to it.
+/// A client's connection, and the matching connection to the server.
 struct Link {
     client: TcpStream,
     server: TcpStream,
@@ -176,13 +175,13 @@ struct Link {
 
 #[derive(Default)]
 struct Loss {
-    /// Bytes are missing: it is of no more use.
+    /// Bytes are missing, so the link is useless.
     lossy: bool,
-    /// Everything is taken, whatever happens to others.
+    /// Everything is swallowed, whatever the mode.
     stranded: bool,
-    /// What the server answers next is not passed on.
+    /// The server's next answer is not passed on.
     drops_reply: bool,
-    /// The end of what the client has sent: a needle may lie across two pieces.
+    /// The end of the client's data, because a needle can span two chunks.
     sent: Vec<u8>,
 }
 
@@ -194,14 +193,14 @@ impl Network {
                 return;
             }
             if let Ok((client, _)) = client {
-                // Off this thread: a server that does not accept must not hold up the next client.
+                // On another thread, because a server that does not accept must not block the next client.
                 let network = self.clone();
                 thread::spawn(move || network.serve(client));
             }
         }
     }
 
-    /// A server that can't be reached is a connection that is closed at once.
+    /// Closes the client's connection at once if the server can't be reached.
     fn serve(self: Arc<Self>, client: TcpStream) {
         let target = self.lock().target;
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else { return };
@@ -214,12 +213,12 @@ impl Network {
             }
             state.links.push(link.clone());
         }
-        let room = || self.room();
+        let max_chunk = || self.max_chunk();
         thread::scope(|scope| {
-            scope.spawn(|| pump(&link.client, &link.server, room, |piece| self.request(&link, piece)));
-            pump(&link.server, &link.client, room, |piece| self.reply(&link, piece));
+            scope.spawn(|| pump(&link.client, &link.server, max_chunk, |chunk| self.request(&link, chunk)));
+            pump(&link.server, &link.client, max_chunk, |chunk| self.reply(&link, chunk));
             if link.lock().drops_reply {
-                // A server reads what was sent before it hears of the end, and then closes the connection.
+                // The server reads the whole request before it sees the end, and then closes the connection.
                 let _ = link.server.shutdown(Shutdown::Write);
                 let _ = io::copy(&mut &link.server, &mut io::sink());
                 self.lock().has_dropped = true;
@@ -229,7 +228,7 @@ impl Network {
         self.lock().links.retain(|other| !Arc::ptr_eq(other, &link));
     }
 
-    fn request(&self, link: &Link, piece: &[u8]) -> Fate {
+    fn request(&self, link: &Link, chunk: &[u8]) -> Fate {
         let mut state = self.lock();
         let mut loss = link.lock();
         if loss.stranded || matches!(state.mode, Mode::BlackHole) {
@@ -237,7 +236,7 @@ impl Network {
             return Fate::Swallowed;
         }
         if let Some(needle) = &state.needle {
-            loss.sent.extend_from_slice(piece);
+            loss.sent.extend_from_slice(chunk);
             if needle.is_empty() || loss.sent.windows(needle.len()).any(|bytes| bytes == needle) {
                 loss.drops_reply = true;
                 state.needle = None;
@@ -249,12 +248,12 @@ impl Network {
         let mode = state.mode;
         drop((state, loss));
         if let Mode::Throttle(rate) = mode {
-            self.requests.carry(piece.len(), rate);
+            self.requests.transfer(chunk.len(), rate);
         }
         Fate::Passed
     }
 
-    fn reply(&self, link: &Link, piece: &[u8]) -> Fate {
+    fn reply(&self, link: &Link, chunk: &[u8]) -> Fate {
         let mode = {
             let state = self.lock();
             let mut loss = link.lock();
@@ -269,17 +268,17 @@ impl Network {
         };
         match mode {
             Mode::Delay(delay) => thread::sleep(delay),
-            Mode::Throttle(rate) => self.replies.carry(piece.len(), rate),
+            Mode::Throttle(rate) => self.replies.transfer(chunk.len(), rate),
             _ => {}
         }
         Fate::Passed
     }
 
-    /// How much to read at once: a thin line takes small pieces, so that connections share it.
-    fn room(&self) -> usize {
+    /// The most bytes to read at once. Limited bandwidth is used in small chunks, so that connections share it.
+    fn max_chunk(&self) -> usize {
         match self.lock().mode {
-            Mode::Throttle(rate) => Line::piece(rate).min(PIECE),
-            _ => PIECE,
+            Mode::Throttle(rate) => Bandwidth::chunk(rate).min(MAX_CHUNK),
+            _ => MAX_CHUNK,
         }
     }
 
@@ -296,7 +295,7 @@ impl State {
 
 impl Link {
     fn close(&self) {
-        // Fails where the other end has closed it already.
+        // Fails if the other end has already closed it.
         let _ = (self.client.shutdown(Shutdown::Both), self.server.shutdown(Shutdown::Both));
     }
 
@@ -311,32 +310,32 @@ enum Fate {
     Dropped,
 }
 
-/// The most that is read at once, bytes.
-const PIECE: usize = 64 << 10;
+/// The most bytes that are read at once.
+const MAX_CHUNK: usize = 64 << 10;
 
-/// Returns when either end is closed, or a piece is dropped.
+/// Returns when either end is closed or a chunk is dropped.
 fn pump(
     mut from: &TcpStream,
     mut to: &TcpStream,
-    room: impl Fn() -> usize,
+    max_chunk: impl Fn() -> usize,
     mut fate: impl FnMut(&[u8]) -> Fate,
 ) {
-    let mut bytes = vec![0; PIECE];
+    let mut bytes = vec![0; MAX_CHUNK];
     loop {
-        let piece = match from.read(&mut bytes[..room()]) {
+        let chunk = match from.read(&mut bytes[..max_chunk()]) {
             Ok(0) => break,
             Ok(n) => &bytes[..n],
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        match fate(piece) {
-            Fate::Passed if to.write_all(piece).is_ok() => {}
+        match fate(chunk) {
+            Fate::Passed if to.write_all(chunk).is_ok() => {}
             Fate::Swallowed => {}
             Fate::Passed => break,
-            // The caller has more to do before anybody may notice.
+            // The caller closes the connection, after the server has finished.
             Fate::Dropped => return,
         }
     }
-    // What was passed on is still read at the other end.
+    // The other end can still read everything that was passed on.
     let _ = to.shutdown(Shutdown::Write);
 }

@@ -1,4 +1,4 @@
-//! A real `redis-server` of a test's own: on a port of its own, with data in a folder of its own.
+//! A real `redis-server` for one test, with its own port and its own data folder.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -23,10 +23,10 @@ use crate::resp::{Connection, Reply};
 const DEADLINE: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A server that keeps its port and its data from [`kill`](Self::kill) or [`stop`](Self::stop) to
-/// [`restart`](Self::restart), and ends with this value.
+/// A server that keeps its port and its data across [`kill`](Self::kill) or [`stop`](Self::stop) and
+/// [`restart`](Self::restart). It is killed when it is dropped.
 ///
-/// Persists to an AOF synced every second, evicts nothing. The executable is `$REDIS_SERVER`, or
+/// It persists to an AOF that is synced every second, and evicts nothing. The executable is `$REDIS_SERVER`, or
 /// `redis-server` from the path.
 pub struct RedisServer {
     builder: RedisBuilder,
@@ -46,12 +46,12 @@ impl RedisServer {
         RedisBuilder::new()
     }
 
-    /// A sentinel answers as a server does, but to other commands.
+    /// A builder of a sentinel, which is a server with other commands.
     pub(crate) fn builder_of_a_sentinel(file: &str) -> RedisBuilder {
         RedisBuilder::sentinel(file)
     }
 
-    /// Not started yet.
+    /// Creates a server that is not started yet.
     pub(crate) fn prepare(builder: RedisBuilder) -> Self {
         let dir = tempfile::Builder::new().prefix("atode-redis-").tempdir().expect("a temporary folder");
         let clock = builder.clock.then(|| Clock::build(dir.path()));
@@ -67,26 +67,26 @@ impl RedisServer {
         self.socket_addr().to_string()
     }
 
-    /// Where its AOF and its log are.
+    /// The folder of its AOF and its log.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Of a server that was built [`with_clock`](RedisBuilder::with_clock).
+    /// The clock of a server that was built [`with_clock`](RedisBuilder::with_clock).
     pub fn clock(&self) -> &Clock {
-        self.clock.as_ref().expect("the server was built with a clock of its own")
+        self.clock.as_ref().expect("the server was built with a clock")
     }
 
-    /// SIGKILL, and waits for its end. Nothing happens to a server that is down.
+    /// Sends SIGKILL and waits for the exit. Does nothing if the server is down.
     pub fn kill(&self) {
         self.lock().take();
     }
 
-    /// SIGTERM, which lets it write what it has, and waits for its end. Wakes a paused server.
+    /// Sends SIGTERM, so that the server writes its data, and waits for the exit. Also resumes a paused server.
     #[track_caller]
     pub fn stop(&self) {
         let Some(child) = self.lock().take() else { return };
-        // A server that has exited by itself is stopped as well.
+        // A server that has already exited is stopped too.
         let _ = child.signal(Signal::SIGTERM);
         let _ = child.signal(Signal::SIGCONT);
         let exit = child.wait(DEADLINE);
@@ -97,15 +97,15 @@ impl RedisServer {
         );
     }
 
-    /// Starts it on its port and its data, for the first time or again (stops it first where it runs),
-    /// and waits until it answers.
+    /// Starts the server on its port and its data, for the first time or again, and waits until it answers. A running
+    /// server is stopped first.
     #[track_caller]
     pub fn restart(&self) {
         self.launch();
         self.wait_until_ready();
     }
 
-    /// [`restart`](Self::restart) without the wait, to see what clients see while it loads.
+    /// [`restart`](Self::restart) without waiting, for tests of clients while the server loads its data.
     #[track_caller]
     pub fn launch(&self) {
         self.stop();
@@ -114,7 +114,7 @@ impl RedisServer {
         if let Some(file) = &self.builder.sentinel {
             let path = self.dir().join("sentinel.conf");
             if !path.exists() {
-                fs::write(&path, file).expect("a file in its folder");
+                fs::write(&path, file).expect("a file in the folder");
             }
             command.arg(path).arg("--sentinel");
         }
@@ -125,7 +125,7 @@ impl RedisServer {
         if let Some(clock) = &self.clock {
             command.envs(clock.environment());
         }
-        // No `logfile`: what is wrong with its settings goes to stdout and stderr only.
+        // No `logfile`, because errors in the settings go only to stdout and stderr.
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log file");
         let errors = log.try_clone().expect("a second handle of the log file");
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
@@ -144,30 +144,30 @@ impl RedisServer {
         }
     }
 
-    /// SIGSTOP: a black hole, whose port still accepts connections.
+    /// Sends SIGSTOP. The port still accepts connections, but nothing answers.
     #[track_caller]
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// SIGCONT
+    /// Sends SIGCONT.
     #[track_caller]
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Whether it answers a PING within half a second; false while it loads its data.
+    /// True if the server answers a PING within half a second. False while it loads its data.
     pub fn answers(&self) -> bool {
         let pong = self.connect(PING_TIMEOUT).and_then(|mut connection| connection.command(&["PING"]));
         pong.is_ok_and(|reply| reply == Reply::Simple("PONG".to_owned()))
     }
 
-    /// Runs one command on a connection of its own.
+    /// Runs one command on a new connection.
     ///
     /// # Panics
     ///
-    /// When Redis can't be reached, is silent for 10 s or answers with an error:
-    /// [`try_command`](Self::try_command) is for tests that expect one.
+    /// If Redis can't be reached, is silent for 10 s or answers with an error. Tests that expect a failure use
+    /// [`try_command`](Self::try_command).
     #[track_caller]
     pub fn command(&self, words: &[impl AsRef<[u8]>]) -> Reply {
         let failure = match self.try_command(words) {
@@ -179,12 +179,12 @@ impl RedisServer {
         panic!("redis-server at {}: {}: {failure}", self.addr(), words.join(" "));
     }
 
-    /// [`command`](Self::command) where a failure is an answer too.
+    /// [`command`](Self::command) for tests that expect a failure.
     pub fn try_command(&self, words: &[impl AsRef<[u8]>]) -> io::Result<Reply> {
         self.connect(DEADLINE)?.command(words)
     }
 
-    /// A connection to keep: for MULTI, SUBSCRIBE, many commands, or another timeout.
+    /// A connection for several commands, for MULTI or SUBSCRIBE, or with another timeout.
     pub fn connect(&self, timeout: Duration) -> io::Result<Connection> {
         let mut connection = Connection::open(self.socket_addr(), timeout)?;
         if let Some(password) = &self.builder.password
@@ -195,7 +195,7 @@ impl RedisServer {
         Ok(connection)
     }
 
-    /// The end of its log, over all restarts.
+    /// The last lines of its log, which continues across restarts.
     pub fn log_tail(&self) -> String {
         tail(&String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()))
     }
@@ -206,7 +206,7 @@ impl RedisServer {
             let exit = self.lock().as_ref().and_then(OwnedChild::try_exit);
             match exit {
                 Some(exit) => Some(Err(exit)),
-                None => (self.answers() && self.is_own()).then_some(Ok(())),
+                None => (self.answers() && self.answers_itself()).then_some(Ok(())),
             }
         });
         let Some(ready) = ready else {
@@ -215,8 +215,8 @@ impl RedisServer {
         ready
     }
 
-    /// Whether it is not somebody else's server that answers at the port.
-    fn is_own(&self) -> bool {
+    /// False if another server answers at the port.
+    fn answers_itself(&self) -> bool {
         let Ok(Reply::Bulk(Some(info))) = self.try_command(&["INFO", "server"]) else { return false };
         let Some(pid) = self.lock().as_ref().map(OwnedChild::pid) else { return false };
         String::from_utf8_lossy(&info).lines().any(|line| line == format!("process_id:{pid}"))

@@ -1,14 +1,14 @@
-//! How a test wants its `redis-server`.
+//! The settings of a `redis-server` under test.
 
 use crate::redis::RedisServer;
 
-/// Settings of a [`RedisServer`]; a later one overrides an earlier one of the same name.
+/// Settings of a [`RedisServer`]. A later setting overrides an earlier one with the same name.
 #[derive(Debug, Clone)]
 pub struct RedisBuilder {
     pub(crate) settings: Vec<(String, Vec<String>)>,
     pub(crate) password: Option<String>,
     pub(crate) clock: bool,
-    /// The first content of a configuration file, for a sentinel: it keeps in there what it learns.
+    /// Sentinels only: the first content of the configuration file, which the sentinel then updates.
     pub(crate) sentinel: Option<String>,
 }
 
@@ -27,7 +27,7 @@ impl RedisBuilder {
         Self { settings: vec![], password: None, clock: false, sentinel: Some(file.to_owned()) }
     }
 
-    /// A setting of `redis.conf`: `.arg("maxmemory", "2mb")`.
+    /// Adds a setting of `redis.conf`: `.arg("maxmemory", "2mb")`.
     #[must_use]
     pub fn arg(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), vec![value.to_owned()]));
@@ -45,28 +45,28 @@ impl RedisBuilder {
         self.arg("appendonly", "no")
     }
 
-    /// Demanded from clients; [`RedisServer::command`] shows it.
+    /// Requires a password from clients. [`RedisServer::command`] sends it.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self.arg("requirepass", password)
     }
 
-    /// With a wall clock of its own: [`RedisServer::clock`].
+    /// Gives the server a clock that the test controls: [`RedisServer::clock`].
     #[must_use]
     pub fn with_clock(mut self) -> Self {
         self.clock = true;
         self
     }
 
-    /// A server that is down, at a known port: [`RedisServer::restart`] starts it.
+    /// Creates a server that is down but has a port. [`RedisServer::restart`] starts it.
     pub fn prepare(self) -> RedisServer {
         RedisServer::prepare(self)
     }
 
     #[track_caller]
     pub fn start(self) -> RedisServer {
-        // Somebody who knows nothing of reserved ports may take one before Redis does: then it exits.
+        // A program that ignores reservations may take the port before Redis does. Redis then exits.
         for _ in 0..4 {
             let server = self.clone().prepare();
             server.launch();

@@ -6,7 +6,7 @@ use crate::eventually;
 use crate::port::ReservedPort;
 use crate::redis::RedisServer;
 
-/// Cluster masters, each with a third of the slots; no replicas. Dropped, all are killed.
+/// Three masters, each with a third of the slots, without replicas. All are killed when this is dropped.
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
     _buses: Vec<ReservedPort>,
@@ -42,7 +42,7 @@ impl RedisCluster {
         &self.nodes
     }
 
-    /// Of all nodes.
+    /// The addresses of all nodes.
     pub fn addrs(&self) -> Vec<String> {
         self.nodes.iter().map(RedisServer::addr).collect()
     }
@@ -54,7 +54,7 @@ fn node(bus: &ReservedPort) -> RedisServer {
         .arg("cluster-enabled", "yes")
         .arg("cluster-port", &bus.get().to_string())
         .arg("cluster-node-timeout", "1000")
-        // A node that is away leaves the slots of the others working, as limits want it.
+        // If a node is away, the slots of the others keep working, as the rate limiter expects.
         .arg("cluster-require-full-coverage", "no")
         .start()
 }

@@ -1,4 +1,4 @@
-//! States in which a `redis-server` answers, but takes nothing.
+//! States in which a `redis-server` answers but refuses commands.
 
 use std::fs;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use crate::redis::RedisServer;
 use crate::redis_builder::RedisBuilder;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Of as many keys: a slow load takes three seconds.
+/// The number of keys that make a slow load take three seconds.
 const BALLAST: usize = 300;
 
 impl RedisBuilder {
-    /// For [`RedisServer::launch_slowly`].
+    /// Makes the server load its data slowly, for [`RedisServer::launch_slowly`].
     #[must_use]
     pub fn slow_to_load(self) -> Self {
-        // Microseconds a key. It answers in between, after as many bytes.
+        // Microseconds per key, and the number of bytes after which the server answers requests.
         self.arg("key-load-delay", "10000").arg("loading-process-events-interval-bytes", "1024")
     }
 }
 
 impl RedisServer {
-    /// Lets it fail to save its data, as on a full disk: it refuses writes with `MISCONF` from now on.
+    /// Makes saving fail, as on a full disk. The server then refuses writes with `MISCONF`.
     #[track_caller]
     pub fn break_saves(&self) {
-        // What it has saved can't take a folder's place.
-        fs::create_dir(self.dir().join("dump.rdb")).expect("a folder in its folder");
+        // A saved file can't replace a folder.
+        fs::create_dir(self.dir().join("dump.rdb")).expect("a folder in the server's folder");
         self.command(&["CONFIG", "SET", "save", "3600 1"]);
         self.save("err");
     }
@@ -37,17 +37,17 @@ impl RedisServer {
         self.command(&["CONFIG", "SET", "save", ""]);
     }
 
-    /// Starts it again, and returns while it loads its data, which takes it about three seconds more:
-    /// it refuses everything with `LOADING`. Needs [`RedisBuilder::slow_to_load`].
+    /// Restarts the server and returns while it loads its data. For about three more seconds it refuses everything with
+    /// `LOADING`. Needs [`RedisBuilder::slow_to_load`].
     #[track_caller]
     pub fn launch_slowly(&self) {
         let ballast = "for n = 1, ARGV[1] do redis.call('SET', 'ballast' .. n, string.rep('x', 2000)) end";
         self.command(&["EVAL", ballast, "0", &BALLAST.to_string()]);
-        // Into one file of keys: of a log of commands it would load 1,024 between two answers.
+        // Turns the data into one file of keys. From a log of commands the server would load 1,024 between two answers.
         self.command(&["BGREWRITEAOF"]);
-        self.until_persistence_says("aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0");
+        self.wait_for_persistence("aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0");
         self.launch();
-        eventually("it loads", DEADLINE, || self.is_loading().then_some(()));
+        eventually("the server loads its data", DEADLINE, || self.is_loading().then_some(()));
     }
 
     pub fn is_loading(&self) -> bool {
@@ -59,15 +59,16 @@ impl RedisServer {
     fn save(&self, outcome: &str) {
         self.command(&["BGSAVE", "SCHEDULE"]);
         let outcome = format!("rdb_last_bgsave_status:{outcome}");
-        self.until_persistence_says("rdb_bgsave_in_progress:0", &outcome);
+        self.wait_for_persistence("rdb_bgsave_in_progress:0", &outcome);
     }
 
+    /// Waits until `INFO persistence` contains both lines.
     #[track_caller]
-    fn until_persistence_says(&self, fact: &str, other: &str) {
+    fn wait_for_persistence(&self, line: &str, other: &str) {
         eventually(other, DEADLINE, || {
             let info = self.command(&["INFO", "persistence"]).text();
-            let says = |fact: &str| info.lines().any(|line| line == fact);
-            (says(fact) && says(other)).then_some(())
+            let has = |wanted: &str| info.lines().any(|line| line == wanted);
+            (has(line) && has(other)).then_some(())
         });
     }
 }

@@ -1,34 +1,33 @@
-//! A master, its replica, and sentinels that put the replica in the master's place.
+//! A master, its replica, and sentinels that promote the replica when the master is down.
 
 use std::time::Duration;
 
 use crate::eventually;
 use crate::redis::RedisServer;
 
-/// Three sentinels, of which two have to agree, watch a master with one replica. Dropped, all are killed.
+/// Three sentinels, of which two have to agree, watch a master with one replica. All are killed when this is dropped.
 ///
-/// The replica follows asynchronously, as it does by default everywhere: what the master has answered
-/// in its last moment may be lost with it.
+/// Replication is asynchronous, as it is by default: writes that the master acknowledged in its last moment may be lost.
 pub struct RedisSentinel {
     servers: Vec<RedisServer>,
     sentinels: Vec<RedisServer>,
 }
 
 const SENTINELS: usize = 3;
-/// For what takes a few seconds on a machine with nothing else to do.
+/// Generous for operations that take a few seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(40);
 
 impl RedisSentinel {
-    /// What the sentinels call the master.
+    /// The master's name in the configuration of the sentinels.
     pub const MASTER: &str = "main";
 
     #[track_caller]
     pub fn start() -> Self {
         let servers = vec![server(), server()];
         let (host, port) = ("127.0.0.1", servers[0].port().to_string());
-        // Before the sentinels look for the first time, or they hear of the replica only after 10 s.
+        // Before the sentinels' first look; otherwise they would find the replica only after 10 s.
         servers[1].command(&["REPLICAOF", host, &port]);
-        until_in_step(&servers[0], &servers[1]);
+        wait_for_sync(&servers[0], &servers[1]);
         let master = Self::MASTER;
         let file = format!(
             "bind {host}\n\
@@ -50,7 +49,7 @@ impl RedisSentinel {
         sentinel
     }
 
-    /// The sentinels', for clients.
+    /// The addresses of the sentinels, for clients.
     pub fn addrs(&self) -> Vec<String> {
         self.sentinels.iter().map(RedisServer::addr).collect()
     }
@@ -59,27 +58,27 @@ impl RedisSentinel {
         &self.sentinels
     }
 
-    /// Master and replica, whichever is which now, and whether or not they run.
+    /// Both servers, whichever is the master now, and whether or not they run.
     pub fn servers(&self) -> &[RedisServer] {
         &self.servers
     }
 
-    /// `127.0.0.1:<port>` of the master as most sentinels that answer tell it.
+    /// The address of the master (`127.0.0.1:<port>`) according to most of the sentinels that answer.
     #[track_caller]
     pub fn master_address(&self) -> String {
         eventually("the sentinels agree on a master", DEADLINE, || {
-            let told = self.sentinels.iter().filter_map(|sentinel| {
+            let answers = self.sentinels.iter().filter_map(|sentinel| {
                 let reply = sentinel.try_command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER]);
                 reply.ok().map(|reply| reply.texts().join(":"))
             });
-            let mut told: Vec<String> = told.collect();
-            told.sort();
-            let middle = told.get(told.len() / 2)?.clone();
-            (told.iter().filter(|addr| **addr == middle).count() * 2 > told.len()).then_some(middle)
+            let mut answers: Vec<String> = answers.collect();
+            answers.sort();
+            let middle = answers.get(answers.len() / 2)?.clone();
+            (answers.iter().filter(|addr| **addr == middle).count() * 2 > answers.len()).then_some(middle)
         })
     }
 
-    /// The server that the sentinels call the master; it may be down by now.
+    /// The server that the sentinels consider the master. It may be down.
     #[track_caller]
     pub fn master(&self) -> &RedisServer {
         let address = self.master_address();
@@ -87,7 +86,7 @@ impl RedisSentinel {
         master.unwrap_or_else(|| panic!("{address} is neither server's"))
     }
 
-    /// The server that they do not.
+    /// The other server.
     #[track_caller]
     pub fn replica(&self) -> &RedisServer {
         let address = self.master_address();
@@ -95,8 +94,8 @@ impl RedisSentinel {
         replica.expect("the other of two")
     }
 
-    /// SIGKILL, and waits for its end; the sentinels notice it later. [`RedisServer::restart`] brings it
-    /// back, and they make a replica of it.
+    /// Kills the master and waits for its exit. The sentinels notice later. After [`RedisServer::restart`] they make it a
+    /// replica.
     #[track_caller]
     pub fn kill_master(&self) -> &RedisServer {
         let master = self.master();
@@ -104,7 +103,7 @@ impl RedisSentinel {
         master
     }
 
-    /// Waits until another server than this one is the master and takes writes.
+    /// Waits until another server is the master and accepts writes.
     #[track_caller]
     pub fn wait_for_another_master(&self, than: &RedisServer) -> &RedisServer {
         let deposed = than.addr();
@@ -115,21 +114,21 @@ impl RedisSentinel {
         })
     }
 
-    /// Waits until the replica follows the master and has all that it had.
+    /// Waits until the replica follows the master and has all its data.
     #[track_caller]
     pub fn wait_until_in_step(&self) {
-        until_in_step(self.master(), self.replica());
+        wait_for_sync(self.master(), self.replica());
     }
 }
 
 fn server() -> RedisServer {
-    // A replica that comes is given the data at once, and not when others might have come too.
+    // A new replica gets the data at once, instead of after a wait for further replicas.
     RedisServer::builder().arg("repl-diskless-sync-delay", "0").start()
 }
 
 #[track_caller]
-fn until_in_step(master: &RedisServer, replica: &RedisServer) {
-    eventually("the replica is in step", DEADLINE, || {
+fn wait_for_sync(master: &RedisServer, replica: &RedisServer) {
+    eventually("the replica is in sync", DEADLINE, || {
         let info =
             |server: &RedisServer| server.try_command(&["INFO", "replication"]).ok().map(|it| it.text());
         let (master, replica) = (info(master)?, info(replica)?);
@@ -143,7 +142,7 @@ fn until_in_step(master: &RedisServer, replica: &RedisServer) {
     });
 }
 
-/// What a sentinel says of the master.
+/// A field of a sentinel's view of the master.
 fn fact(sentinel: &RedisServer, name: &str) -> Option<String> {
     let facts = sentinel.try_command(&["SENTINEL", "MASTER", RedisSentinel::MASTER]).ok()?.texts();
     facts.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone())

@@ -1,4 +1,5 @@
-//! The workspace's servers, running: started as an operator would, found by the line that they log.
+//! The workspace's servers as running processes. They are started as an operator would start them, and their port is
+//! read from their log.
 
 use std::ffi::OsStr;
 use std::marker::PhantomData;
@@ -18,12 +19,12 @@ use crate::redis_sentinel::RedisSentinel;
 /// Generous: many tests start many processes on few cores.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The gateway.
+/// A running gateway.
 pub type Gateway = Service<GatewayBinary>;
-/// A worker; its HTTP side is the probe port.
+/// A running worker. Its HTTP port is the probe port.
 pub type Worker = Service<WorkerBinary>;
 
-/// A binary that, once bound, logs `listening on http://<host>:<port>` to stderr.
+/// A binary that logs `listening on http://<host>:<port>` to stderr once it listens.
 pub trait Binary {
     const NAME: &'static str;
 }
@@ -52,7 +53,8 @@ impl<B: Binary> Service<B> {
         Self::builder(&redis.addr()).start()
     }
 
-    /// On `config/test`, any free port, and the job queue's Redis at this address, which may be down.
+    /// A service with the configuration `config/test`, any free port, and the job queue's Redis at this address. Redis may
+    /// be down.
     #[track_caller]
     pub fn builder(redis_addr: &str) -> ServiceBuilder<B> {
         let process = Process::builder(binary(B::NAME))
@@ -62,12 +64,12 @@ impl<B: Binary> Service<B> {
         ServiceBuilder { process, port: 0, binary: PhantomData }
     }
 
-    /// [`builder`](Self::builder) for a job queue on the master that these sentinels tell.
+    /// [`builder`](Self::builder) with the job queue on the master that these sentinels watch.
     #[track_caller]
     pub fn builder_under(sentinel: &RedisSentinel) -> ServiceBuilder<B> {
         let sentinels = serde_json::json!(sentinel.addrs()).to_string();
         let variable = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
-        // The file's address is taken away: there is exactly one of both.
+        // An empty address removes that of the file: only one of both settings is allowed.
         Self::builder("")
             .env(variable("SENTINEL__MASTER"), RedisSentinel::MASTER)
             .env(variable("SENTINEL__ADDRS"), sentinels)
@@ -92,11 +94,11 @@ impl<B: Binary> Service<B> {
         self.http.post(path, json)
     }
 
-    /// What `GET /metrics` says of a series, written as there: `name{label="value"}`. 0: nothing yet.
+    /// The value of a series in `GET /metrics`, which writes it as `name{label="value"}`. 0 if it is missing.
     ///
     /// # Panics
     ///
-    /// When it does not answer 200.
+    /// If the status is not 200.
     #[track_caller]
     pub fn metric(&self, series: &str) -> u64 {
         let reply = self.get("/metrics");
@@ -120,7 +122,7 @@ impl<B> Deref for Service<B> {
     }
 }
 
-/// How to start a [`Service`]. What is set here overrides what the builder began with.
+/// A [`Service`] to start. Settings made here override the initial ones.
 pub struct ServiceBuilder<B> {
     process: ProcessBuilder,
     port: u16,
@@ -152,28 +154,28 @@ impl<B> ServiceBuilder<B> {
         self
     }
 
-    /// Connects to the job queue's Redis as this user.
+    /// Lets the service connect to the job queue's Redis as this user.
     #[must_use]
     pub fn redis_user(self, user: &AclUser) -> Self {
         let variable = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
         self.env(variable("USERNAME"), user.name()).env(variable("PASSWORD"), AclUser::PASSWORD)
     }
 
-    /// See [`ProcessBuilder::unread`]. Of stderr, [`start`](Self::start) reads up to the line that it waits for.
+    /// See [`ProcessBuilder::unread`]. [`start`](Self::start) still reads stderr up to the line that it waits for.
     #[must_use]
     pub fn unread(mut self, stream: Stream) -> Self {
         self.process = self.process.unread(stream);
         self
     }
 
-    /// This port instead of any free one.
+    /// Sets the port, instead of any free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts the service and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Service<B> {
         let process = self.spawn();
@@ -182,15 +184,15 @@ impl<B> ServiceBuilder<B> {
         Service { process, http: Http::new(format!("http://127.0.0.1:{port}")), port, binary: PhantomData }
     }
 
-    /// Starts it and waits for nothing: for starts that are expected to fail.
+    /// Starts the service without waiting, for starts that are expected to fail.
     #[track_caller]
     pub fn spawn(self) -> Process {
         self.process.args(["--port", &self.port.to_string()]).start()
     }
 }
 
-/// The port of the first `listening on http://<host>:<port>`, once the digits are followed by
-/// something: a line that is being written may lack the last of them.
+/// The port of the first `listening on http://<host>:<port>`. The digits must be followed by another character, because
+/// a line that is still being written may lack the last digits.
 fn listening_port(log: &str) -> Option<u16> {
     let (_, url) = log.split_once("listening on http://")?;
     let (_, port) = url.split_once(':')?;
@@ -203,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_read_only_from_a_whole_line() {
+    fn the_port_is_read_only_from_a_complete_line() {
         assert_eq!(listening_port("INFO listening on http://127.0.0.1:4"), None);
         assert_eq!(listening_port("INFO listening on http://127.0.0.1:42\nmore"), Some(42));
         assert_eq!(listening_port(r#"{"message":"listening on http://127.0.0.1:42","x":1}"#), Some(42));
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_started_once_it_says_where_it_listens() {
+    fn a_service_has_started_once_it_logs_its_address() {
         let service =
             script("echo \"$@\"; echo listening on http://127.0.0.1:4242 >&2; exec sleep 60").start();
         assert_eq!((service.port(), service.base_url()), (4242, "http://127.0.0.1:4242"));
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "exited (exit status: 2)")]
-    fn a_service_that_exits_at_its_start_is_not_waited_for() {
+    fn a_service_that_exits_at_its_start_fails_at_once() {
         script("echo config.yaml: no such file >&2; exit 2").start();
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting, plain and in tokio.
+//! [`eventually`] and [`eventually_async`].
 
 use std::future;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn the_first_value_is_returned() {
 
 #[test]
 #[should_panic(expected = "did not happen within 30ms: the moon is full")]
-fn it_panics_at_its_deadline_with_its_words() {
+fn it_panics_at_the_deadline_with_the_given_text() {
     eventually("the moon is full", Duration::from_millis(30), || None::<()>);
 }
 
@@ -35,7 +35,7 @@ async fn an_async_condition_may_borrow_and_await() {
 
 #[tokio::test]
 #[should_panic(expected = "did not happen within 30ms: the moon is full")]
-async fn an_async_condition_that_hangs_is_cut_off() {
+async fn an_async_condition_that_hangs_is_cancelled() {
     eventually_async("the moon is full", Duration::from_millis(30), async || {
         future::pending::<Option<()>>().await
     })

@@ -1,4 +1,4 @@
-//! [`Http`] against a server that answers what it was asked.
+//! [`Http`] against a server that echoes requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::thread;
 use atode_testkit::Http;
 use serde_json::json;
 
-/// Answers one request with its own head and body, as JSON.
+/// Answers one request with the head and body of that request, as JSON.
 fn echo() -> Http {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -37,10 +37,10 @@ fn echo() -> Http {
 }
 
 #[test]
-fn a_request_is_sent_and_its_reply_returned_as_they_are() {
+fn requests_and_replies_are_not_altered() {
     let reply =
         echo().request("DELETE", "/v1/jobs?x=1").header("X-Key", "K").body(b"{broken".to_vec()).send();
-    assert_eq!(reply.status, 303, "not followed");
+    assert_eq!(reply.status, 303, "the redirect is not followed");
     assert_eq!(reply.header("LOCATION"), Some("/x"));
     assert_eq!(reply.headers.iter().filter(|(name, _)| name == "set-cookie").count(), 2);
     let echo = reply.json();
@@ -59,7 +59,7 @@ fn json_is_posted_as_json() {
 }
 
 #[test]
-fn no_reply_is_an_error_for_those_who_expect_it() {
+fn a_missing_reply_is_an_error_of_try_send() {
     let gone = Http::new("http://127.0.0.1:9");
     gone.request("GET", "/").try_send().expect_err("nobody listens at port 9");
 }

@@ -21,7 +21,7 @@ fn outputs_and_exit_status_are_captured() {
 }
 
 #[test]
-fn output_is_seen_while_the_process_runs() {
+fn output_is_visible_while_the_process_runs() {
     let process = sh("echo ready; echo warned >&2; exec sleep 60");
     assert_eq!(process.wait_for_stdout(|text| text.contains("ready"), DEADLINE), "ready\n");
     process.wait_for_stderr(|text| text.contains("warned"), DEADLINE);
@@ -41,7 +41,7 @@ fn waiting_for_output_ends_when_the_process_does() {
 
 #[test]
 #[should_panic(expected = "sh still runs after 50ms\n--- stdout of sh:\nhalf done")]
-fn a_process_that_does_not_end_in_time_shows_its_output() {
+fn a_timeout_shows_the_output_of_the_process() {
     let process = sh("echo half done; exec sleep 60");
     process.wait_for_stdout(|text| !text.is_empty(), DEADLINE);
     process.wait(Duration::from_millis(50));
@@ -80,14 +80,14 @@ fn a_paused_process_does_nothing_until_it_is_resumed() {
 
 #[test]
 #[should_panic(expected = "SIGTERM to sh, which has exited (exit status: 7)")]
-fn a_signal_to_a_process_that_crashed_unnoticed_is_a_failure() {
+fn a_signal_to_a_process_that_has_exited_fails() {
     let process = sh("exit 7");
     process.wait(DEADLINE);
     process.terminate();
 }
 
 #[test]
-fn a_dropped_process_is_gone_even_when_paused() {
+fn dropping_a_paused_process_kills_it() {
     let process = sh("exec sleep 60");
     let pid = nix::unistd::Pid::from_raw(process.pid().cast_signed());
     process.pause();
@@ -96,7 +96,7 @@ fn a_dropped_process_is_gone_even_when_paused() {
 }
 
 #[test]
-fn a_full_pipe_holds_up_who_writes_into_it_and_nobody_else() {
+fn a_full_pipe_blocks_only_writes_to_it() {
     let script = "echo early >&2; until [ -e go ]; do sleep 0.01; done; echo out; echo late >&2; echo never";
     let dir = tempfile::tempdir().expect("a temporary folder");
     let process = Process::builder("/bin/sh")
@@ -110,14 +110,14 @@ fn a_full_pipe_holds_up_who_writes_into_it_and_nobody_else() {
     process.wait_for_stdout(|text| text == "out\n", DEADLINE);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!((process.try_exit(), process.stdout()), (None, "out\n".to_owned()));
-    assert_eq!(process.stderr(), "early\n", "what nobody has read");
-    // Whoever waits for it reads it, and so makes room.
+    assert_eq!(process.stderr(), "early\n", "nobody has read the rest");
+    // Waiting reads the pipe and so makes room.
     process.wait_for_stderr(|text| text.ends_with("late\n"), DEADLINE);
     assert!(process.wait(DEADLINE).success());
 }
 
 #[test]
-fn only_the_settings_of_the_test_reach_the_process() {
+fn only_settings_of_the_test_affect_the_process() {
     let process = Process::builder("/bin/sh")
         .args(["-c", "env | grep ^APP_; pwd"])
         .env("APP_ENV", "test")
@@ -129,6 +129,6 @@ fn only_the_settings_of_the_test_reach_the_process() {
 
 #[test]
 #[should_panic(expected = "no-such-binary is missing: run `cargo build --workspace` first")]
-fn a_binary_that_was_not_built_is_named() {
+fn a_missing_binary_is_named() {
     binary("no-such-binary");
 }

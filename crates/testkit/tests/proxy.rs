@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use atode_testkit::{Connection, Proxy, RedisServer, eventually};
 
 const DEADLINE: Duration = Duration::from_secs(10);
-/// After which nothing is taken to come any more.
+/// The time after which a missing reply counts as swallowed.
 const SILENCE: Duration = Duration::from_millis(100);
 
 fn behind_a_proxy() -> (RedisServer, Proxy) {
@@ -24,7 +24,7 @@ fn incr(connection: &mut Connection) -> io::Result<i64> {
     connection.command(&["INCR", "n"]).map(|reply| reply.int())
 }
 
-/// How often Redis was told to count.
+/// The number of increments that Redis has executed.
 fn count(redis: &RedisServer) -> i64 {
     redis.command(&["INCRBY", "n", "0"]).int()
 }
@@ -40,7 +40,7 @@ fn is_silent(error: &io::Error) -> bool {
 }
 
 #[test]
-fn everything_passes_until_told_otherwise() {
+fn by_default_everything_passes() {
     let (_redis, proxy) = behind_a_proxy();
     let (mut one, mut other) = (connect(&proxy, DEADLINE), connect(&proxy, DEADLINE));
     assert_eq!(incr(&mut one).expect("passed"), 1);
@@ -51,7 +51,7 @@ fn everything_passes_until_told_otherwise() {
 }
 
 #[test]
-fn a_delay_holds_replies_up() {
+fn a_delay_applies_to_replies() {
     let (_redis, proxy) = behind_a_proxy();
     let mut connection = connect(&proxy, DEADLINE);
     let delay = Duration::from_millis(50);
@@ -64,7 +64,7 @@ fn a_delay_holds_replies_up() {
 }
 
 #[test]
-fn a_thin_line_lets_its_bytes_through_each_second_in_both_directions() {
+fn a_throttle_limits_the_bandwidth_in_both_directions() {
     let (redis, proxy) = behind_a_proxy();
     let large = vec![b'x'; 1_000_000];
     let (mut one, mut other) = (connect(&proxy, DEADLINE), connect(&proxy, DEADLINE));
@@ -94,7 +94,7 @@ fn a_thin_line_lets_its_bytes_through_each_second_in_both_directions() {
 }
 
 #[test]
-fn a_thin_line_holds_up_a_sender_that_is_faster() {
+fn a_throttle_blocks_a_faster_sender() {
     let proxy_reads = |rate: u32| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let proxy = Proxy::start(listener.local_addr().expect("bound").port());
@@ -103,14 +103,14 @@ fn a_thin_line_holds_up_a_sender_that_is_faster() {
         let (_server, _) = listener.accept().expect("it connects");
         client.set_write_timeout(Some(SILENCE)).expect("set");
         let piece = vec![0; 1 << 20];
-        // Sockets' buffers take some MiB.
+        // The buffers of the sockets hold a few MiB.
         (0..256).take_while(|_| client.write_all(&piece).is_ok()).count()
     };
     assert!(proxy_reads(10_000) < 64, "MiB that nobody has received");
 }
 
 #[test]
-fn new_connections_follow_a_switch_and_old_ones_live_on() {
+fn after_a_switch_new_connections_use_the_new_server_and_old_ones_stay() {
     let (old, proxy) = behind_a_proxy();
     let new = RedisServer::builder().no_aof().start();
     let mut before = connect(&proxy, DEADLINE);
@@ -118,7 +118,7 @@ fn new_connections_follow_a_switch_and_old_ones_live_on() {
     proxy.switch_to(new.port());
     let mut after = connect(&proxy, DEADLINE);
     assert_eq!(incr(&mut after).expect("passed"), 1);
-    assert_eq!(incr(&mut before).expect("it lives on"), 2);
+    assert_eq!(incr(&mut before).expect("it stays"), 2);
     assert_eq!((count(&old), count(&new)), (2, 1));
     proxy.close_all();
     is_closed(incr(&mut before));
@@ -141,7 +141,7 @@ fn a_black_hole_accepts_and_answers_nothing() {
     assert_eq!(count(&redis), 2, "nothing arrives either");
     proxy.pass();
     is_closed(incr(&mut old));
-    assert_eq!(incr(&mut idle).expect("nothing was taken from it"), 3);
+    assert_eq!(incr(&mut idle).expect("nothing was swallowed on it"), 3);
     assert_eq!(incr(&mut connect(&proxy, DEADLINE)).expect("passed"), 4);
 }
 
@@ -158,7 +158,7 @@ fn a_stranded_connection_is_silent_and_a_new_one_is_not() {
 }
 
 #[test]
-fn a_cut_closes_what_is_open_and_what_is_opened() {
+fn a_cut_closes_open_and_new_connections() {
     let (redis, proxy) = behind_a_proxy();
     let mut connection = connect(&proxy, DEADLINE);
     assert_eq!(incr(&mut connection).expect("passed"), 1);
@@ -171,7 +171,7 @@ fn a_cut_closes_what_is_open_and_what_is_opened() {
 }
 
 #[test]
-fn a_request_whose_reply_is_dropped_is_done_once() {
+fn a_request_whose_reply_is_dropped_is_executed_once() {
     let (redis, proxy) = behind_a_proxy();
     for n in 0..20 {
         let mut connection = connect(&proxy, DEADLINE);
@@ -191,7 +191,7 @@ fn the_reply_to_one_request_among_others_is_dropped() {
     proxy.drop_reply_to("needle");
     assert_eq!(incr(&mut one).expect("another request"), 1);
     let hay = vec![b'x'; 1 << 20];
-    // Its end lies many pieces behind its start.
+    // The request spans many chunks.
     other.command(&[&b"MSET"[..], b"hay", &hay, b"needle", b"found"]).expect_err("no reply");
     assert!(proxy.has_dropped());
     assert_eq!(redis.command(&["GET", "needle"]).text(), "found");
@@ -199,7 +199,7 @@ fn the_reply_to_one_request_among_others_is_dropped() {
 }
 
 #[test]
-fn a_server_that_goes_and_comes_is_followed() {
+fn a_restarted_server_is_reached_again() {
     let (redis, proxy) = behind_a_proxy();
     let mut connection = connect(&proxy, DEADLINE);
     assert_eq!(incr(&mut connection).expect("passed"), 1);
@@ -211,7 +211,7 @@ fn a_server_that_goes_and_comes_is_followed() {
 }
 
 #[test]
-fn a_dropped_proxy_closes_its_connections_and_its_port() {
+fn dropping_a_proxy_closes_its_connections_and_its_port() {
     let (_redis, proxy) = behind_a_proxy();
     let mut connection = connect(&proxy, DEADLINE);
     assert_eq!(incr(&mut connection).expect("passed"), 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use atode_testkit::{AclUser, RedisServer, Reply, eventually};
 
 #[test]
-fn servers_that_run_in_parallel_share_nothing() {
+fn parallel_servers_share_nothing() {
     let (a, b) = thread::scope(|scope| {
         let (a, b) = (scope.spawn(RedisServer::start), scope.spawn(RedisServer::start));
         (a.join().expect("started"), b.join().expect("started"))
@@ -18,7 +18,7 @@ fn servers_that_run_in_parallel_share_nothing() {
 }
 
 #[test]
-fn what_was_answered_under_appendfsync_always_survives_a_kill() {
+fn acknowledged_writes_survive_a_kill_with_appendfsync_always() {
     let redis = RedisServer::builder().appendfsync("always").start();
     assert_eq!(redis.command(&["RPUSH", "list", "a", "b"]).int(), 2);
     redis.kill();
@@ -28,7 +28,7 @@ fn what_was_answered_under_appendfsync_always_survives_a_kill() {
 }
 
 #[test]
-fn a_stop_keeps_the_aof_even_of_a_paused_server() {
+fn stopping_a_paused_server_keeps_its_data() {
     let redis = RedisServer::start();
     redis.command(&["SET", "key", "value"]);
     redis.pause();
@@ -52,7 +52,7 @@ fn a_paused_server_is_silent_until_it_is_resumed() {
 }
 
 #[test]
-fn a_dropped_server_is_gone_even_when_paused() {
+fn dropping_a_paused_server_kills_it() {
     let redis = RedisServer::start();
     let (addr, dir) = (redis.addr(), redis.dir().to_owned());
     redis.pause();
@@ -82,7 +82,7 @@ fn settings_reach_the_server() {
 }
 
 #[test]
-fn a_restricted_user_may_do_what_it_was_granted_and_no_more() {
+fn a_restricted_user_has_exactly_the_granted_rights() {
     let user = AclUser::new("jobs", "~atode:* resetchannels +get +set +publish");
     let redis = RedisServer::builder().user(&user).start();
     let try_as_user = |words: &[&str]| {
@@ -102,11 +102,11 @@ fn a_restricted_user_may_do_what_it_was_granted_and_no_more() {
     assert_eq!(try_as_user(&["PUBLISH", "atode:news", "hello"]).int(), 0);
     assert!(refused(&["INFO"]));
     redis.restart();
-    assert!(refused(&["PUBLISH", "atode:news", "hello"]), "the rules of the start");
+    assert!(refused(&["PUBLISH", "atode:news", "hello"]), "the rules given to the builder apply");
 }
 
 #[test]
-fn an_error_reply_is_a_value_for_those_who_expect_it() {
+fn try_command_returns_an_error_reply() {
     let redis = RedisServer::start();
     let reply = redis.try_command(&["INCR"]).expect("answered");
     assert!(matches!(&reply, Reply::Error(error) if error.starts_with("ERR wrong number")), "{reply:?}");
@@ -114,13 +114,13 @@ fn an_error_reply_is_a_value_for_those_who_expect_it() {
 
 #[test]
 #[should_panic(expected = "INCR: ERR wrong number of arguments")]
-fn an_error_reply_is_a_panic_for_those_who_do_not() {
+fn command_panics_on_an_error_reply() {
     RedisServer::start().command(&["INCR"]);
 }
 
 #[test]
 #[should_panic(expected = ">>> 'no-such-setting")]
-fn a_server_that_refuses_its_settings_shows_its_log() {
+fn a_failed_start_shows_the_log() {
     RedisServer::builder().arg("no-such-setting", "1").start();
 }
 

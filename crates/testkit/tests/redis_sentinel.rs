@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use atode_testkit::{RedisSentinel, RedisServer, eventually};
 
 #[test]
-fn the_replica_takes_over_from_a_killed_master_which_comes_back_as_its_replica() {
+fn the_replica_replaces_a_killed_master_which_returns_as_its_replica() {
     let redis = RedisSentinel::start();
     assert_eq!(redis.addrs().len(), 3);
     let first = redis.master();
@@ -29,7 +29,7 @@ fn the_replica_takes_over_from_a_killed_master_which_comes_back_as_its_replica()
 }
 
 #[test]
-fn all_of_it_is_gone_when_it_is_dropped() {
+fn dropping_it_kills_all_its_processes() {
     let redis = RedisSentinel::start();
     let addrs: Vec<String> = redis.sentinels().iter().chain(redis.servers()).map(RedisServer::addr).collect();
     assert_eq!(addrs.len(), 5);
