@@ -1,4 +1,4 @@
-//! What was promised against what happened.
+//! The audit: it compares what clients were promised with what happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,24 +9,24 @@ use atode_testkit::{Connection, Reply};
 
 use crate::ledger::{self, Event, Run};
 use crate::load::Promises;
-use crate::stand::{Place, Stand, lock};
+use crate::system::{Slot, System, lock};
 use crate::watch::{Finish, Set, Watch, members};
 
-/// Why a run was followed by another one of the same job.
+/// The reason why a run was followed by another run of the same job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// It failed, as its payload wanted it.
+    /// The run failed, as its payload required.
     Failed,
-    /// Its worker died.
+    /// The worker died.
     Crashed,
-    /// Its worker lived, but could not prolong the lease.
+    /// The worker was alive but could not extend the lease.
     LeaseLost,
-    /// Its worker was told to stop and handed it back.
+    /// The worker was stopped and released the job.
     Released,
     Unexplained,
 }
 
-/// A promise that was broken, in words.
+/// The description of a broken promise.
 pub type Lost = String;
 
 #[derive(Debug, Default)]
@@ -38,18 +38,19 @@ pub struct Report {
     pub dead: usize,
     pub waiting: usize,
     pub runs: usize,
-    /// Jobs that ran though nobody was told that they are stored: after a 503, as it says.
+    /// Jobs that ran although their client got no 201. A 503 may leave that unknown.
     pub unknown: usize,
-    /// Runs that were followed by another one, by cause.
+    /// Repeated runs (runs that were followed by another one), by cause.
     pub repeats: BTreeMap<Cause, usize>,
-    /// Settlements whose token was compared with the job's runs.
+    /// Settlements whose token was checked against the job's runs.
     pub settlements: usize,
     pub repeated_requests: u64,
     pub slowest_ms: u64,
-    /// MiB, the most that one process had.
+    /// Peak memory of a gateway process, MiB.
     pub gateway_memory: u64,
+    /// Peak memory of a worker process, MiB.
     pub worker_memory: u64,
-    /// What must not be.
+    /// Broken promises.
     pub broken: Vec<Lost>,
 }
 
@@ -62,17 +63,16 @@ struct Audit<'a> {
     report: Report,
 }
 
-/// Once all is quiet.
-/// `forgets`: Redis may have removed cancelled jobs before they were seen.
+/// Audits a system that has drained. `forgets` means that Redis may have removed cancelled jobs before `watch` saw them.
 pub(crate) fn audit(
-    stand: &Stand,
+    system: &System,
     promises: &Promises,
     watch: &Watch,
     forgets: bool,
 ) -> anyhow::Result<Report> {
-    let mut redis = stand.redis().connect(std::time::Duration::from_secs(10))?;
+    let mut redis = system.redis().connect(std::time::Duration::from_secs(10))?;
     let mut runs: BTreeMap<JobId, Vec<Run>> = BTreeMap::new();
-    for run in ledger::runs(stand.dir.path()) {
+    for run in ledger::runs(system.dir.path()) {
         runs.entry(run.id).or_default().push(run);
     }
     let mut audit = Audit {
@@ -80,19 +80,19 @@ pub(crate) fn audit(
         runs,
         finished: std::mem::take(&mut lock(&watch.finished)),
         places: BTreeMap::new(),
-        stopped: stand.workers.iter().flat_map(Place::stopped).collect(),
+        stopped: system.workers.iter().flat_map(Slot::stopped).collect(),
         report: Report {
             repeated_requests: promises.repeated.load(Ordering::Relaxed),
             slowest_ms: promises.slowest_ms.load(Ordering::Relaxed),
-            gateway_memory: stand.gateways.iter().map(Place::most_memory).max().unwrap_or_default(),
-            worker_memory: stand.workers.iter().map(Place::most_memory).max().unwrap_or_default(),
+            gateway_memory: system.gateways.iter().map(Slot::peak_memory).max().unwrap_or_default(),
+            worker_memory: system.workers.iter().map(Slot::peak_memory).max().unwrap_or_default(),
             broken: std::mem::take(&mut lock(&promises.wrong)),
             ..Report::default()
         },
     };
-    audit.look_at_sets(&mut redis)?;
-    audit.keep_promises(forgets);
-    audit.judge_runs();
+    audit.check_sets(&mut redis)?;
+    audit.check_promises(forgets);
+    audit.check_runs();
     Ok(audit.report)
 }
 
@@ -101,8 +101,8 @@ impl Audit<'_> {
         self.report.broken.push(what);
     }
 
-    /// Each id is in exactly one set, and has a record.
-    fn look_at_sets(&mut self, redis: &mut Connection) -> anyhow::Result<()> {
+    /// Each id must be in exactly one set and have a record.
+    fn check_sets(&mut self, redis: &mut Connection) -> anyhow::Result<()> {
         for set in Set::ALL {
             for id in members(redis, set).ok_or_else(|| anyhow::anyhow!("Redis does not answer"))? {
                 if let Some(other) = self.places.insert(id, set) {
@@ -116,13 +116,13 @@ impl Audit<'_> {
         let records: BTreeSet<JobId> = records.iter().filter_map(|id| id.text().parse().ok()).collect();
         let placed: BTreeSet<JobId> = self.places.keys().copied().collect();
         for id in records.symmetric_difference(&placed) {
-            self.broken(format!("{id} has a record or a place, and not both"));
+            self.broken(format!("{id} has a record but is in no set, or the reverse"));
         }
         Ok(())
     }
 
-    /// Every 201 is completed, dead with a reason, cancelled by request, or waiting.
-    fn keep_promises(&mut self, forgets: bool) {
+    /// Every job with a 201 must be completed, dead with a reason, cancelled by request, or waiting.
+    fn check_promises(&mut self, forgets: bool) {
         let (stored, cancelled) =
             (lock(&self.promises.stored).clone(), lock(&self.promises.cancelled).clone());
         self.report.stored = stored.len();
@@ -132,20 +132,20 @@ impl Audit<'_> {
             let finish = self.finished.get(id);
             let was_cancelled = finish.is_some_and(|finish| finish.set == Set::Cancelled) || forgets;
             match self.places.get(id) {
-                // All had time to end.
+                // Every job has had time to finish.
                 Some(Set::Due | Set::Lease) => {
                     self.report.waiting += 1;
-                    self.broken(format!("STRANDED: {id} waits, its runs: {:?}", self.runs.get(id)));
+                    self.broken(format!("STRANDED: {id} still waits; runs: {:?}", self.runs.get(id)));
                 }
                 Some(Set::Dead) if finish.is_some_and(|finish| !finish.failures.is_empty()) => {
                     self.report.dead += 1;
                 }
-                // Those that have finished make room for later ones; dead ones do not.
+                // Redis removes completed and cancelled jobs to make room, but not dead ones.
                 Some(Set::Done) | None if succeeded => self.report.completed += 1,
                 Some(Set::Cancelled) if cancelled.contains(id) => self.report.cancelled += 1,
                 None if cancelled.contains(id) && was_cancelled => self.report.cancelled += 1,
                 place => self.broken(format!(
-                    "LOST: {id} was answered 201; it is in {place:?}, its runs: {:?}",
+                    "LOST: {id} was answered with 201; it is in {place:?}; runs: {:?}",
                     self.runs.get(id)
                 )),
             }
@@ -161,20 +161,18 @@ impl Audit<'_> {
         self.report.unknown = self.runs.keys().filter(|id| !stored.contains(*id)).count();
         let (unknown, gave_up) = (self.report.unknown as u64, self.promises.unknown.load(Ordering::Relaxed));
         if unknown > gave_up {
-            self.broken(format!(
-                "{unknown} jobs ran that nobody enqueued; clients gave up on {gave_up} only"
-            ));
+            self.broken(format!("{unknown} jobs ran without a 201, but clients gave up on only {gave_up}"));
         }
     }
 
-    /// The last lease settles, and each run before it has a reason to have been repeated.
-    fn judge_runs(&mut self) {
+    /// The last lease must settle the job, and each earlier run must have a reason for its repetition.
+    fn check_runs(&mut self) {
         for (id, runs) in std::mem::take(&mut self.runs) {
             let mut starts: Vec<&Run> = runs.iter().filter(|run| run.event == Event::Start).collect();
             starts.sort_by_key(|run| run.token);
             self.report.runs += starts.len();
             if starts.windows(2).any(|pair| pair[0].token == pair[1].token) {
-                self.broken(format!("{id} ran twice under one token: {starts:?}"));
+                self.broken(format!("{id} ran twice with the same token: {starts:?}"));
             }
             let Some(finish) = self.finished.get(&id).cloned() else { continue };
             let last = starts.last().map_or(0, |run| run.token);
@@ -183,7 +181,7 @@ impl Audit<'_> {
                 let success = runs.iter().any(|run| run.event == Event::Success && run.token == finish.token);
                 if finish.token != last || !success {
                     self.broken(format!(
-                        "STALE: {id} was completed under token {}, its runs: {runs:?}",
+                        "STALE: {id} was completed with token {}; runs: {runs:?}",
                         finish.token
                     ));
                 }
@@ -192,7 +190,7 @@ impl Audit<'_> {
                 let cause = self.cause(run, &finish);
                 *self.report.repeats.entry(cause).or_default() += 1;
                 if cause == Cause::Unexplained {
-                    self.broken(format!("{id} was repeated for no reason: {runs:?}, {finish:?}"));
+                    self.broken(format!("{id} was repeated without a reason: {runs:?}, {finish:?}"));
                 }
             }
         }
@@ -233,10 +231,10 @@ impl Report {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Cause::Failed => "failed as wanted",
+            Cause::Failed => "failed on purpose",
             Cause::Crashed => "worker killed",
             Cause::LeaseLost => "lease lost",
-            Cause::Released => "handed back at a stop",
+            Cause::Released => "released at a stop",
             Cause::Unexplained => "unexplained",
         })
     }
@@ -246,7 +244,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} jobs answered 201: {} completed, {} dead with a reason, {} cancelled by request, {} waiting, {} lost",
+            "{} jobs answered with 201: {} completed, {} dead with a reason, {} cancelled by request, {} waiting, {} lost",
             self.stored,
             self.completed,
             self.dead,
@@ -256,13 +254,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{} runs; {} jobs of unknown outcome ran (their requests were answered 503 or not at all)",
+            "{} runs; {} jobs ran whose enqueue had an unknown outcome (answered with 503 or not at all)",
             self.runs, self.unknown
         )?;
-        writeln!(f, "runs that were followed by another one, by cause: {}", self.repeats_in_words())?;
+        writeln!(f, "repeated runs by cause: {}", self.repeats_in_words())?;
         writeln!(
             f,
-            "{} settlements checked, {} of a stale token took effect",
+            "{} settlements checked, {} with a stale token took effect",
             self.settlements,
             self.stale()
         )?;
@@ -273,7 +271,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "most memory of a process: gateway {} MiB, worker {} MiB",
+            "peak memory of a process: gateway {} MiB, worker {} MiB",
             self.gateway_memory, self.worker_memory
         )?;
         for what in self.broken.iter().take(20) {

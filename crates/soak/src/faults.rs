@@ -1,4 +1,4 @@
-//! What is broken, and mended, while the load goes on.
+//! The faults that are injected, and repaired, under load.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -9,58 +9,58 @@ use clap::ValueEnum;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 
-use crate::stand::{LEASE, Stand};
+use crate::system::{LEASE, System};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Fault {
-    /// kill -9 of a worker in the middle of its jobs
+    /// SIGKILL to a worker while it runs jobs
     KillWorker,
-    /// kill -9 of a gateway in the middle of its requests
+    /// SIGKILL to a gateway while it handles requests
     KillGateway,
-    /// kill -9 of Redis, and its start on the same AOF
+    /// SIGKILL to Redis, and a restart with the same AOF
     KillRedis,
-    /// SIGSTOP of a worker beyond its lease, then SIGCONT
+    /// SIGSTOP to a worker until its leases have expired, then SIGCONT
     FreezeWorker,
-    /// SIGSTOP of Redis, then SIGCONT: a black hole
+    /// SIGSTOP to Redis, then SIGCONT
     FreezeRedis,
-    /// SIGTERM of a worker with jobs
+    /// SIGTERM to a worker while it runs jobs
     StopWorker,
-    /// SIGTERM of a gateway
+    /// SIGTERM to a gateway
     StopGateway,
-    /// All connections to Redis are closed
+    /// Close all connections to Redis
     CutConnections,
-    /// Nothing passes to or from Redis for a while
+    /// Swallow everything to and from Redis for a while
     BlackHole,
-    /// The reply to an enqueue is lost after Redis stored it
+    /// Lose the reply to an enqueue that Redis has executed
     LoseEnqueueReply,
-    /// The reply to a claim is lost after Redis gave the jobs out
+    /// Lose the reply to a claim that Redis has executed
     LoseClaimReply,
-    /// The reply to a settlement is lost after Redis wrote it
+    /// Lose the reply to a settlement that Redis has executed
     LoseSettleReply,
-    /// Each reply of Redis takes 100 ms more
+    /// Delay each reply of Redis by 100 ms
     SlowRedis,
     /// SCRIPT FLUSH
     ForgetScripts,
-    /// Redis' memory is full: it refuses what stores new data
+    /// Fill Redis' memory, so that it refuses new data
     FillRedis,
-    /// Redis' clock jumps an hour forward or back, and returns
+    /// Set Redis' clock an hour forward or back for a while
     JumpClock,
-    /// A thin line to Redis: 12.5 MB/s, 2 MB/s or 500 kB/s
+    /// Limit the bandwidth to Redis to 12.5 MB/s, 2 MB/s or 500 kB/s
     ThinPipe,
-    /// Jobs of up to 200 kB among the small ones
+    /// Send jobs of up to 200 kB among small ones
     LargePayloads,
-    /// A worker and a gateway whose stderr nobody reads, and SIGTERM of both
+    /// Run a worker and a gateway whose stderr nobody reads, then send SIGTERM to both
     StallStderr,
-    /// Failover behind one name; the old primary lives on, read-only
+    /// Failover behind one name; the old primary stays up, read-only
     FailOver,
-    /// The ACL user of gateways and workers loses its channels and INFO, and gets them back
+    /// Take channels and INFO from the ACL user of gateways and workers for a while
     RestrictUser,
 }
 
-/// Redis' memory limit while it is full: less than it uses.
+/// A memory limit below what Redis uses.
 const FULL: &str = "1mb";
 
-/// Bytes per second.
+/// Bandwidths, bytes per second.
 const THIN: [u32; 3] = [12_500_000, 2_000_000, 500_000];
 
 impl Fault {
@@ -68,16 +68,16 @@ impl Fault {
         matches!(self, Fault::KillWorker | Fault::KillGateway | Fault::KillRedis)
     }
 
-    /// As people say it.
+    /// The description for people.
     pub fn text(self) -> String {
         let value = self.to_possible_value().expect("no variant is skipped");
         value.get_help().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Injects it once and mends it.
-    pub(crate) fn inject(self, stand: &Stand, dice: &mut SmallRng, freeze: Duration) {
-        let worker = &stand.workers[dice.random_range(0..stand.workers.len())];
-        let gateway = &stand.gateways[dice.random_range(0..stand.gateways.len())];
+    /// Injects the fault once and repairs it.
+    pub(crate) fn inject(self, system: &System, dice: &mut SmallRng, freeze: Duration) {
+        let worker = &system.workers[dice.random_range(0..system.workers.len())];
+        let gateway = &system.gateways[dice.random_range(0..system.gateways.len())];
         let a_while = Duration::from_millis(dice.random_range(200..1_500));
         match self {
             Fault::KillWorker => {
@@ -89,9 +89,9 @@ impl Fault {
                 gateway.ensure();
             }
             Fault::KillRedis => {
-                stand.redis().kill();
+                system.redis().kill();
                 sleep(a_while);
-                stand.redis().restart();
+                system.redis().restart();
             }
             Fault::FreezeWorker => {
                 worker.pause();
@@ -99,9 +99,9 @@ impl Fault {
                 worker.resume();
             }
             Fault::FreezeRedis => {
-                stand.redis().pause();
+                system.redis().pause();
                 sleep(freeze);
-                stand.redis().resume();
+                system.redis().resume();
             }
             Fault::StopWorker => {
                 worker.terminate();
@@ -112,32 +112,32 @@ impl Fault {
                 gateway.ensure();
             }
             Fault::CutConnections => {
-                stand.network.cut();
+                system.network.cut();
                 sleep(a_while / 4);
-                stand.network.pass();
+                system.network.pass();
             }
             Fault::BlackHole => {
-                stand.network.black_hole();
+                system.network.black_hole();
                 sleep(2 * a_while);
-                stand.network.pass();
+                system.network.pass();
             }
-            // By what only such a call contains: a payload, the fence, the channel of what has ended.
-            Fault::LoseEnqueueReply => lose_reply(stand, r#"{"dir":"#),
-            Fault::LoseClaimReply => lose_reply(stand, ":fence"),
-            Fault::LoseSettleReply => lose_reply(stand, "}:finished"),
+            // Each call is recognised by bytes that only it contains: a payload, the fence key, the channel of finished jobs.
+            Fault::LoseEnqueueReply => lose_reply(system, r#"{"dir":"#),
+            Fault::LoseClaimReply => lose_reply(system, ":fence"),
+            Fault::LoseSettleReply => lose_reply(system, "}:finished"),
             Fault::SlowRedis => {
-                stand.network.delay(Duration::from_millis(100));
+                system.network.delay(Duration::from_millis(100));
                 sleep(2 * a_while);
-                stand.network.pass();
+                system.network.pass();
             }
-            Fault::ForgetScripts => drop(stand.redis().try_command(&["SCRIPT", "FLUSH"])),
+            Fault::ForgetScripts => drop(system.redis().try_command(&["SCRIPT", "FLUSH"])),
             Fault::FillRedis => {
-                let _ = stand.redis().try_command(&["CONFIG", "SET", "maxmemory", FULL]);
+                let _ = system.redis().try_command(&["CONFIG", "SET", "maxmemory", FULL]);
                 sleep(a_while);
-                stand.redis().command(&["CONFIG", "SET", "maxmemory", "0"]);
+                system.redis().command(&["CONFIG", "SET", "maxmemory", "0"]);
             }
             Fault::JumpClock => {
-                let (clock, hour) = (stand.redis().clock(), Duration::from_secs(3_600));
+                let (clock, hour) = (system.redis().clock(), Duration::from_secs(3_600));
                 let is_ahead = dice.random_bool(0.5);
                 if is_ahead {
                     clock.step_forward(hour);
@@ -148,18 +148,18 @@ impl Fault {
                 if is_ahead { clock.step_back(hour) } else { clock.step_forward(hour) }
             }
             Fault::ThinPipe => {
-                stand.network.throttle(THIN[dice.random_range(0..THIN.len())]);
+                system.network.throttle(THIN[dice.random_range(0..THIN.len())]);
                 sleep(2 * a_while);
-                stand.network.pass();
+                system.network.pass();
             }
             Fault::LargePayloads => {
-                stand.large_payloads.store(true, Ordering::Relaxed);
+                system.large_payloads.store(true, Ordering::Relaxed);
                 sleep(2 * a_while);
-                stand.large_payloads.store(false, Ordering::Relaxed);
+                system.large_payloads.store(false, Ordering::Relaxed);
             }
             Fault::StallStderr => {
-                worker.replace_by_one_that_nobody_hears();
-                gateway.replace_by_one_that_nobody_hears();
+                worker.restart_with_unread_stderr();
+                gateway.restart_with_unread_stderr();
                 sleep(a_while);
                 worker.terminate();
                 gateway.terminate();
@@ -167,12 +167,12 @@ impl Fault {
                 gateway.ensure();
             }
             Fault::RestrictUser => {
-                stand.servers.blind_user();
+                system.servers.restrict_user();
                 sleep(2 * a_while);
-                stand.servers.restore_user();
+                system.servers.restore_user();
             }
             Fault::FailOver => {
-                stand.servers.fail_over(|port| stand.network.switch_to(port));
+                system.servers.fail_over(|port| system.network.switch_to(port));
                 sleep(a_while);
             }
         }
@@ -185,11 +185,11 @@ impl fmt::Display for Fault {
     }
 }
 
-fn lose_reply(stand: &Stand, needle: &str) {
-    stand.network.drop_reply_to(needle);
+fn lose_reply(system: &System, needle: &str) {
+    system.network.drop_reply_to(needle);
     let since = Instant::now();
-    while !stand.network.has_dropped() && since.elapsed() < Duration::from_secs(2) {
+    while !system.network.has_dropped() && since.elapsed() < Duration::from_secs(2) {
         sleep(Duration::from_millis(5));
     }
-    stand.network.pass();
+    system.network.pass();
 }

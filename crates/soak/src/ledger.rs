@@ -1,4 +1,4 @@
-//! What happened, in files: they outlive every process, and many write to them at the same time.
+//! The record of runs. It is a file, so that it survives the processes, and several processes can append to it.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ const RUNS: &str = "runs";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Event {
     Start,
-    /// The last thing that a run does.
+    /// Written at the end of a run.
     Success,
 }
 
@@ -26,16 +26,16 @@ pub(crate) struct Run {
     pub(crate) attempt: u32,
     pub(crate) token: u64,
     pub(crate) worker: WorkerId,
-    /// Unix ms, by the worker's clock.
+    /// The worker's clock, Unix ms.
     pub(crate) at: u64,
 }
 
-/// Unix ms.
+/// The current time, Unix ms.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// One line, in one write: of a killed process it is there as a whole or not at all.
+/// Appends one line in a single write, so that a killed process never leaves a partial line.
 pub(crate) fn write_run(dir: &str, event: Event, key: &str, ctx: &JobContext) {
     let run = Run {
         event,

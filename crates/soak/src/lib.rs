@@ -1,11 +1,11 @@
-//! Proof that nothing is lost: real processes under load, faults injected while they work, and an
-//! audit of what was promised against what happened.
+//! A soak test that shows that nothing is lost: real processes under load, faults that are injected meanwhile, and an
+//! audit that compares promises with events.
 //!
-//! `load` enqueues over HTTP and writes down what was answered 201 → the kind in `task` writes down
-//! each of its runs → `faults` breaks things on the `stand` meanwhile → `watch` notes which token
-//! settled each job → `audit` compares the three. None of the three ledgers lies in Redis.
+//! `load` enqueues over HTTP and records every 201 → the kind in `task` records each of its runs → `faults` disturbs the
+//! `system` meanwhile → `watch` records which token settled each job → `audit` compares the three records. They are
+//! kept outside Redis.
 
-#![expect(clippy::must_use_candidate, reason = "whoever ignores an answer wanted the effect")]
+#![expect(clippy::must_use_candidate, reason = "callers that ignore a result want only the effect")]
 
 mod audit;
 mod faults;
@@ -14,7 +14,7 @@ mod load;
 mod recovery;
 mod servers;
 mod soak;
-mod stand;
+mod system;
 mod task;
 mod watch;
 

@@ -1,5 +1,4 @@
-//! Clients that enqueue over HTTP, repeat what got no clear answer under the same key, and write
-//! down what was answered.
+//! Clients that enqueue over HTTP, repeat requests of unknown outcome with the same key, and record the answers.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -13,29 +12,29 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, lock};
+use crate::system::{System, lock};
 use crate::task::{End, Task};
 
-/// How often a client repeats a request before it gives up; its outcome stays unknown then.
+/// The number of times that a client repeats a request before it gives up. The outcome then stays unknown.
 const REPEATS: u32 = 40;
-const BETWEEN_REPEATS: Duration = Duration::from_millis(250);
-/// Bytes of padding: with all the rest the job stays below `server.max_body_bytes`.
+const REPEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// The most bytes of padding. The whole job stays below `server.max_body_bytes`.
 const LARGEST: usize = 200_000;
 
-/// What clients were told. Outside of Redis.
+/// The answers that clients got.
 #[derive(Default)]
 pub(crate) struct Promises {
-    /// Answered 201, or 200 on a repeat.
+    /// Jobs answered with 201, or with 200 after a repetition.
     pub(crate) stored: Mutex<BTreeSet<JobId>>,
-    /// Of these a cancellation was answered 200 or 202.
+    /// Jobs that may have been cancelled: the answer was 200 or 202, or its outcome is unknown.
     pub(crate) cancelled: Mutex<BTreeSet<JobId>>,
-    /// Jobs whose clients gave up.
+    /// The number of jobs whose clients gave up.
     pub(crate) unknown: AtomicU64,
-    /// 503 and broken connections, all repeated.
+    /// The number of repeated requests, after a 503 or a broken connection.
     pub(crate) repeated: AtomicU64,
-    /// Anything that no fault excuses.
+    /// Answers that no fault explains.
     pub(crate) wrong: Mutex<Vec<String>>,
-    /// The longest that an answer took, ms.
+    /// The longest time to an answer, ms.
     pub(crate) slowest_ms: AtomicU64,
     pub(crate) enough: AtomicBool,
 }
@@ -50,25 +49,25 @@ impl Promises {
     }
 }
 
-/// One client, until enough jobs are stored. `pause` bounds what it asks of the system.
-pub(crate) fn run(stand: &Stand, promises: &Promises, seed: u64, client: u64, pause: Duration) {
+/// Runs one client until enough jobs are stored. `pause` limits its load.
+pub(crate) fn run(system: &System, promises: &Promises, seed: u64, client: u64, pause: Duration) {
     let mut dice = SmallRng::seed_from_u64(seed ^ (client << 32));
     let mut request = 0_u64;
     while !promises.is_enough() {
         request += 1;
         let key = format!("{client}-{request}");
         let jobs = if dice.random_bool(0.2) { dice.random_range(2..=40) } else { 1 };
-        let bodies: Vec<Value> = (0..jobs).map(|n| job(stand, &mut dice, format!("{key}-{n}"))).collect();
-        let ids = store(stand, promises, &mut dice, &key, bodies);
+        let bodies: Vec<Value> = (0..jobs).map(|n| job(system, &mut dice, format!("{key}-{n}"))).collect();
+        let ids = store(system, promises, &mut dice, &key, bodies);
         if let Some(id) = ids.first().filter(|_| dice.random_bool(0.02)) {
-            cancel(stand, promises, &mut dice, *id);
+            cancel(system, promises, &mut dice, *id);
         }
         lock(&promises.stored).extend(ids);
         std::thread::sleep(pause);
     }
 }
 
-fn job(stand: &Stand, dice: &mut SmallRng, key: String) -> Value {
+fn job(system: &System, dice: &mut SmallRng, key: String) -> Value {
     let end = match dice.random_range(0..100) {
         0..4 => End::AfterARetry,
         4..5 => End::AfterAPanic,
@@ -76,27 +75,27 @@ fn job(stand: &Stand, dice: &mut SmallRng, key: String) -> Value {
         _ => End::Well,
     };
     let task = Task {
-        dir: stand.dir.path().display().to_string(),
+        dir: system.dir.path().display().to_string(),
         key,
         ms: if dice.random_bool(0.05) { dice.random_range(200..1_500) } else { dice.random_range(0..20) },
         end,
-        padding: padding(stand, dice),
+        padding: padding(system, dice),
     };
     json!({"kind": Task::KIND, "payload": task, "delay": format!("{}ms", dice.random_range(0..2_000))})
 }
 
-/// Up to 200 kB, in one job of 20 while large payloads are wanted.
-fn padding(stand: &Stand, dice: &mut SmallRng) -> String {
-    if !stand.large_payloads.load(Ordering::Relaxed) || dice.random_bool(0.95) {
+/// Padding of up to 200 kB for one job in 20 while large payloads are on.
+fn padding(system: &System, dice: &mut SmallRng) -> String {
+    if !system.large_payloads.load(Ordering::Relaxed) || dice.random_bool(0.95) {
         return String::new();
     }
     let bytes = dice.random_range(1_000..LARGEST);
     (0..bytes).map(|_| char::from(dice.random_range(b'a'..=b'z'))).collect()
 }
 
-/// The ids of the jobs once the outcome is known.
+/// Enqueues the jobs and returns their ids once the outcome is known.
 fn store(
-    stand: &Stand,
+    system: &System,
     promises: &Promises,
     dice: &mut SmallRng,
     key: &str,
@@ -114,7 +113,7 @@ fn store(
         }
     };
     for _ in 0..REPEATS {
-        match ask(stand, promises, dice, "POST", path, Some((key, &body))) {
+        match ask(system, promises, dice, "POST", path, Some((key, &body))) {
             Some((201 | 200, reply)) if reply["id"].is_string() => {
                 return id_of(&reply).into_iter().collect();
             }
@@ -122,7 +121,7 @@ fn store(
                 let results = reply["results"].as_array().map(Vec::as_slice).unwrap_or_default();
                 return results.iter().filter_map(|result| id_of(&result["job"])).collect();
             }
-            // Of a batch some may be stored by now: promised. The repeat answers for all.
+            // Some jobs of a batch may be stored by now, and are promised. The repetition answers for all of them.
             Some((200, reply)) => {
                 let results = reply["results"].as_array().map(Vec::as_slice).unwrap_or_default();
                 lock(&promises.stored).extend(results.iter().filter_map(|result| id_of(&result["job"])));
@@ -137,7 +136,7 @@ fn store(
             break;
         }
         promises.repeated.fetch_add(1, Ordering::Relaxed);
-        std::thread::sleep(BETWEEN_REPEATS);
+        std::thread::sleep(REPEAT_INTERVAL);
     }
     promises.unknown.fetch_add(jobs, Ordering::Relaxed);
     Vec::new()
@@ -147,26 +146,26 @@ fn id_of(job: &Value) -> Option<JobId> {
     job["id"].as_str()?.parse().ok()
 }
 
-fn cancel(stand: &Stand, promises: &Promises, dice: &mut SmallRng, id: JobId) {
-    match ask(stand, promises, dice, "POST", &format!("/v1/jobs/{id}/cancel"), None) {
-        // Without an answer it may be cancelled all the same.
+fn cancel(system: &System, promises: &Promises, dice: &mut SmallRng, id: JobId) {
+    match ask(system, promises, dice, "POST", &format!("/v1/jobs/{id}/cancel"), None) {
+        // Without an answer the job may still be cancelled.
         None | Some((200 | 202 | 503, _)) => drop(lock(&promises.cancelled).insert(id)),
-        // It has run, and may be gone.
+        // The job has run and may be gone.
         Some((409 | 404, _)) => {}
         Some((status, reply)) => lock(&promises.wrong).push(format!("cancel {id}: {status} {reply}")),
     }
 }
 
-/// None: there was no reply, as while a gateway is killed.
+/// Sends a request. `None` if there was no reply, for example while a gateway is killed.
 fn ask(
-    stand: &Stand,
+    system: &System,
     promises: &Promises,
     dice: &mut SmallRng,
     method: &str,
     path: &str,
     body: Option<(&str, &Value)>,
 ) -> Option<(u16, Value)> {
-    let gateway = &stand.gateways[dice.random_range(0..stand.gateways.len())];
+    let gateway = &system.gateways[dice.random_range(0..system.gateways.len())];
     let http = Http::new(gateway.url());
     let mut request = http.request(method, path);
     if let Some((key, body)) = body {

@@ -1,5 +1,5 @@
-//! Breaks a running system at random and proves that nothing is lost.
-#![expect(clippy::print_stdout, reason = "printing what happened is what this is for")]
+//! Injects random faults into a running system and checks that nothing is lost.
+#![expect(clippy::print_stdout, reason = "printing the report is the purpose of this program")]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,47 +7,49 @@ use std::time::Duration;
 use atode_soak::{Fault, Plan, Report};
 use clap::{Parser, ValueEnum as _};
 
-/// Two gateways, three workers and a Redis of their own, under load, while they are killed, frozen, cut
-/// off and stopped at random. At the end every 201 has to be accounted for: exit code 1 if one is not.
+/// Injects random faults into a running system and checks that nothing is lost.
+///
+/// Starts two gateways, three workers and a Redis under load, and kills, freezes, disconnects and stops them at random.
+/// At the end every job that was answered with 201 must be accounted for; otherwise the exit code is 1.
 #[derive(Parser)]
 #[command(name = "atode-soak")]
 struct Args {
-    /// At least this long, and until there were as many jobs and kills as wanted.
+    /// Shortest duration. The soak also runs until --jobs and --kills are reached.
     #[arg(default_value_t = 1.0)]
     minutes: f64,
-    /// The same seed chooses the same faults and jobs again. Without one: a random one.
+    /// Seed of the random choices. The same seed chooses the same faults and jobs. Random by default.
     #[arg(long)]
     seed: Option<u64>,
-    /// Jobs that have to be answered 201 before it ends.
+    /// Number of jobs that must be answered with 201 before the end.
     #[arg(long, default_value_t = 0)]
     jobs: usize,
-    /// Processes that have to be killed before it ends.
+    /// Number of processes that must be killed before the end.
     #[arg(long, default_value_t = 0)]
     kills: usize,
-    /// The end in any case.
+    /// Longest duration in minutes.
     #[arg(long, default_value_t = 15.0)]
     longest: f64,
-    /// Only these (repeatable); without any: all.
+    /// Inject only this fault. Repeatable; all faults by default.
     #[arg(long, value_enum)]
     fault: Vec<Fault>,
-    /// Milliseconds between two faults, at most.
+    /// Longest time between two faults, milliseconds.
     #[arg(long, default_value_t = 1_500)]
     gap: u64,
-    /// Seconds that a frozen Redis stays so.
+    /// Duration of a freeze of Redis, seconds.
     #[arg(long, default_value_t = 2.0)]
     freeze: f64,
     #[arg(long, default_value_t = 24)]
     clients: u64,
-    /// Milliseconds between two requests of a client.
+    /// Time between two requests of a client, milliseconds.
     #[arg(long, default_value_t = 150)]
     pause: u64,
-    /// `always` or `everysec`; what the latter loses is measured, not promised.
+    /// appendfsync of Redis: `always` or `everysec`. With `everysec` jobs may be lost.
     #[arg(long, default_value = "always")]
     appendfsync: String,
-    /// Each fault on its own for so many minutes, as a table in Markdown.
+    /// Run each fault separately for the given minutes, and print a Markdown table.
     #[arg(long)]
     table: bool,
-    /// Only measures how soon work goes on after a kill, in so many rounds.
+    /// Only measure how soon work continues after a kill, in this many rounds.
     #[arg(long)]
     recovery: Option<usize>,
 }
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every promise was kept.
+/// Runs the soak. True if every promise was kept.
 fn soak(args: &Args) -> anyhow::Result<bool> {
     let minutes = |minutes: f64| Duration::from_secs_f64(60.0 * minutes);
     let all = || Fault::value_variants().to_vec();
@@ -86,7 +88,7 @@ fn soak(args: &Args) -> anyhow::Result<bool> {
         atode_soak::measure_recovery(rounds.max(1), |line| println!("{line}"))?;
         return Ok(true);
     }
-    println!("seed {} (again: --seed {0}), appendfsync {}", plan.seed, plan.appendfsync);
+    println!("seed {} (repeat with --seed {0}), appendfsync {}", plan.seed, plan.appendfsync);
     if args.table {
         return table(&plan);
     }
@@ -100,7 +102,7 @@ fn soak(args: &Args) -> anyhow::Result<bool> {
 
 fn table(plan: &Plan) -> anyhow::Result<bool> {
     println!(
-        "| fault | times | jobs answered 201 | runs | lost | stale settlements | repeated runs, by cause |"
+        "| fault | times | jobs answered with 201 | runs | lost | stale settlements | repeated runs by cause |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     let mut broken: Vec<Report> = Vec::new();

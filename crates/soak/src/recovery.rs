@@ -1,28 +1,28 @@
-//! How soon work goes on after a worker or Redis was killed.
+//! The time until work continues after a worker or Redis was killed.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use atode_jobs::Job as _;
-use atode_testkit::Http;
+use atode_testkit::{Http, eventually};
 use serde_json::json;
 
 use crate::ledger::{self, Event};
-use crate::stand::{LEASE, Stand};
+use crate::system::{LEASE, System};
 use crate::task::{End, Task};
 
 const JOBS: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Prints the worst of each round.
+/// Measures and prints the longest time of each round.
 pub fn measure(rounds: usize, print: impl Fn(&str)) -> anyhow::Result<()> {
     let (mut workers, mut redis) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
         workers.push(after_a_killed_worker()?);
         redis.push(after_a_killed_redis()?);
         print(&format!(
-            "round {round}: jobs of a killed worker ran again after {} ms at most (lease {} ms); first run {} ms after \
-             a killed Redis answered again",
+            "round {round}: jobs of a killed worker ran again after at most {} ms (lease {} ms); the first run was {} ms \
+             after a killed Redis answered again",
             workers[round - 1],
             LEASE.as_millis(),
             redis[round - 1]
@@ -40,10 +40,10 @@ pub fn measure(rounds: usize, print: impl Fn(&str)) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn enqueue(stand: &Stand, ms: u64, delay: &str) -> anyhow::Result<()> {
-    let http = Http::new(stand.gateways[0].url());
+fn enqueue(system: &System, ms: u64, delay: &str) -> anyhow::Result<()> {
+    let http = Http::new(system.gateways[0].url());
     let payload = Task {
-        dir: stand.dir.path().display().to_string(),
+        dir: system.dir.path().display().to_string(),
         key: String::new(),
         ms,
         end: End::Well,
@@ -55,45 +55,34 @@ fn enqueue(stand: &Stand, ms: u64, delay: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn starts(stand: &Stand) -> Vec<ledger::Run> {
-    ledger::runs(stand.dir.path()).into_iter().filter(|run| run.event == Event::Start).collect()
+fn starts(system: &System) -> Vec<ledger::Run> {
+    ledger::runs(system.dir.path()).into_iter().filter(|run| run.event == Event::Start).collect()
 }
 
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
-    let since = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return Ok(found);
-        }
-        anyhow::ensure!(since.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        sleep(Duration::from_millis(2));
-    }
-}
-
-/// ms from the kill to the last second run.
+/// Time from the kill until every job has started a second time, ms.
 fn after_a_killed_worker() -> anyhow::Result<u64> {
-    let stand = Stand::start("always", 1, 1);
-    enqueue(&stand, 30_000, "0s")?;
-    until("all run", || (starts(&stand).len() == JOBS).then_some(()))?;
+    let system = System::start("always", 1, 1);
+    enqueue(&system, 30_000, "0s")?;
+    eventually("all jobs run", DEADLINE, || (starts(&system).len() == JOBS).then_some(()));
     let killed = ledger::now();
-    stand.workers[0].kill();
-    stand.workers[0].ensure();
-    let last = until("all run again", || {
-        let starts = starts(&stand);
+    system.workers[0].kill();
+    system.workers[0].ensure();
+    let last = eventually("all jobs run again", DEADLINE, || {
+        let starts = starts(&system);
         (starts.len() == 2 * JOBS).then(|| starts.iter().map(|run| run.at).max())
-    })?;
+    });
     Ok(last.unwrap_or_default().saturating_sub(killed))
 }
 
-/// ms from Redis' first answer to the first run of a job that fell due while it was away.
+/// Time from Redis' first answer to the first run of a job that became due while Redis was down, ms.
 fn after_a_killed_redis() -> anyhow::Result<u64> {
-    let stand = Stand::start("always", 1, 2);
-    enqueue(&stand, 0, "500ms")?;
-    stand.redis().kill();
+    let system = System::start("always", 1, 2);
+    enqueue(&system, 0, "500ms")?;
+    system.redis().kill();
     sleep(Duration::from_secs(3));
-    anyhow::ensure!(starts(&stand).is_empty(), "the jobs ran too early");
-    stand.redis().restart();
+    anyhow::ensure!(starts(&system).is_empty(), "the jobs ran too early");
+    system.redis().restart();
     let back = ledger::now();
-    let first = until("one runs", || starts(&stand).iter().map(|run| run.at).min())?;
+    let first = eventually("a job runs", DEADLINE, || starts(&system).iter().map(|run| run.at).min());
     Ok(first.saturating_sub(back))
 }

@@ -1,4 +1,4 @@
-//! Two Redis servers behind one name: the primary, and the one that a failover leads to.
+//! Two Redis servers behind one name: the primary, and the target of the next failover.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
@@ -6,35 +6,35 @@ use std::time::{Duration, Instant};
 
 use atode_testkit::{AclUser, RedisServer};
 
-/// How long a replica may take to have all that the primary has.
+/// Timeout for a replica to get all data of the primary.
 const SYNC: Duration = Duration::from_secs(15);
-const LOOK: Duration = Duration::from_millis(20);
-/// Nothing listens there: a primary that was replaced, and whose replication is not set up again.
+const POLL: Duration = Duration::from_millis(20);
+/// An address at which nothing listens, for a replaced primary that should replicate nothing.
 const NOWHERE: [&str; 2] = ["127.0.0.1", "1"];
 
-/// The smallest rules, as operators are told to grant them.
+/// The document that tells operators which rights to grant.
 const DOCUMENT: &str = include_str!("../../../docs/redis-acl.md");
-/// The rights that a user without channels and INFO lacks.
-const BLINDERS: &str = "resetchannels -publish -subscribe -info";
+/// Rules that remove channels and INFO.
+const RESTRICTIONS: &str = "resetchannels -publish -subscribe -info";
 
 pub(crate) struct Servers {
     both: [RedisServer; 2],
     primary: AtomicUsize,
 }
 
-/// As whom gateways and workers connect: all of it runs with the documented rules.
+/// The user of gateways and workers. It has only the documented rights.
 pub(crate) fn user() -> AclUser {
     AclUser::new("soak", rules())
 }
 
-/// From the first pattern of keys to the end of the first example.
+/// The rules in the document's first example, from the first key pattern on.
 fn rules() -> &'static str {
-    let example = DOCUMENT.split("```").nth(1).expect("the document begins with them");
-    &example[example.find('~').expect("a pattern of keys")..]
+    let example = DOCUMENT.split("```").nth(1).expect("the document has an example");
+    &example[example.find('~').expect("a key pattern")..]
 }
 
 impl Servers {
-    /// The second one starts with the first failover.
+    /// Starts the primary. The other server starts with the first failover.
     pub(crate) fn start(appendfsync: &str) -> Self {
         let builder = || RedisServer::builder().appendfsync(appendfsync).user(&user()).with_clock();
         Servers { both: [builder().start(), builder().prepare()], primary: AtomicUsize::new(0) }
@@ -44,19 +44,19 @@ impl Servers {
         &self.both[self.primary.load(Ordering::Acquire)]
     }
 
-    /// The user keeps its keys and loses its channels and INFO.
-    pub(crate) fn blind_user(&self) {
-        self.primary().set_user(&AclUser::new(user().name(), &format!("{} {BLINDERS}", rules())));
+    /// Takes channels and INFO from the user. It keeps its keys.
+    pub(crate) fn restrict_user(&self) {
+        self.primary().set_user(&AclUser::new(user().name(), &format!("{} {RESTRICTIONS}", rules())));
     }
 
     pub(crate) fn restore_user(&self) {
         self.primary().set_user(&user());
     }
 
-    /// Makes the other server the primary, as a failover does that loses nothing: writes wait until the
-    /// replica has all of them, so that none is acknowledged by the old primary only. Then `switch` leads new
-    /// connections to the new primary's port; the old one lives on, read-only, with the connections that it has.
-    /// Returns whether it happened: a replica that is not in sync in time is not promoted.
+    /// Makes the other server the primary without losing data: writes wait until the replica has all of them, so that
+    /// the old primary acknowledges nothing alone. Then `switch` leads new connections to the new primary's port. The old
+    /// primary keeps its connections and is read-only. Returns false if the replica was not in sync in time; it is not
+    /// promoted then.
     pub(crate) fn fail_over(&self, switch: impl FnOnce(u16)) -> bool {
         let old = self.primary();
         let other = 1 - self.primary.load(Ordering::Acquire);
@@ -101,6 +101,6 @@ fn within(deadline: Duration, is_so: impl Fn() -> bool) -> bool {
         if since.elapsed() > deadline {
             return false;
         }
-        sleep(LOOK);
+        sleep(POLL);
     }
 }

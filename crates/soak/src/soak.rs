@@ -1,4 +1,4 @@
-//! One soak, from its start to its report.
+//! A soak from its start to its report.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,66 +13,66 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::audit::{Report, audit};
 use crate::faults::Fault;
 use crate::load::{self, Promises};
-use crate::stand::{Place, Stand, lock};
+use crate::system::{Slot, System, lock};
 use crate::watch::{Set, Watch, members};
 
-/// How long what is left may take once no more is broken.
+/// Timeout for the remaining jobs after the last fault.
 const DRAIN: Duration = Duration::from_secs(180);
-const LOOK: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(1);
 
-/// What is done, and until when.
+/// The parameters of a soak.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
-    /// It goes on until all three are reached, or `longest` is over.
+    /// Shortest duration. The soak ends when `least`, `jobs` and `kills` are reached, or after `longest`.
     pub least: Duration,
     pub jobs: usize,
     pub kills: usize,
     pub longest: Duration,
-    /// To choose from. Kills are chosen as often as all others together.
+    /// Faults to choose from. Kills are chosen as often as all other faults together.
     pub faults: Vec<Fault>,
-    /// Between two faults, at most.
+    /// Longest time between two faults.
     pub gap: Duration,
-    /// How long a frozen Redis stays so.
+    /// Duration of a freeze of Redis.
     pub freeze: Duration,
     pub clients: u64,
-    /// Between two requests of a client.
+    /// Time between two requests of a client.
     pub pause: Duration,
     pub gateways: usize,
     pub workers: usize,
-    /// `always` | `everysec`
+    /// `always` or `everysec`.
     pub appendfsync: String,
 }
 
 pub type Injected = BTreeMap<Fault, usize>;
 
-/// Runs it; `progress` gets a line now and then.
+/// Runs a soak. `progress` gets a line every few seconds.
 pub fn run(plan: &Plan, progress: impl Fn(&str) + Sync) -> anyhow::Result<(Report, Injected)> {
-    let stand = Stand::start(&plan.appendfsync, plan.gateways, plan.workers);
+    let system = System::start(&plan.appendfsync, plan.gateways, plan.workers);
     let (promises, watch) = (Promises::default(), Watch::default());
     let (injected, over) = (Mutex::new(Injected::new()), AtomicBool::new(false));
     thread::scope(|scope| {
         let _end = End { enough: &promises.enough, over: &over };
         for client in 0..plan.clients {
-            let (stand, promises) = (&stand, &promises);
-            scope.spawn(move || load::run(stand, promises, plan.seed, client, plan.pause));
+            let (system, promises) = (&system, &promises);
+            scope.spawn(move || load::run(system, promises, plan.seed, client, plan.pause));
         }
-        scope.spawn(|| observe(&stand, &watch, &promises, &injected, &over, &progress));
-        break_things(plan, &stand, &promises, &injected);
+        scope.spawn(|| observe(&system, &watch, &promises, &injected, &over, &progress));
+        inject_faults(plan, &system, &promises, &injected);
         promises.enough.store(true, Ordering::Relaxed);
-        mend(&stand, &injected);
-        drain(&stand, &progress);
+        repair(&system, &injected);
+        drain(&system, &progress);
     });
-    let looked = (0..20).any(|_| watch.look(stand.redis()).is_some());
-    anyhow::ensure!(looked, "Redis does not answer at the end");
+    let updated = (0..20).any(|_| watch.update(system.redis()).is_some());
+    anyhow::ensure!(updated, "Redis does not answer at the end");
     let injected = std::mem::take(&mut *lock(&injected));
-    // It takes what has finished out of Redis before anybody sees it.
+    // A jump of the clock makes Redis remove finished jobs before `watch` sees them.
     let forgets = injected.contains_key(&Fault::JumpClock);
-    let report = audit(&stand, &promises, &watch, forgets)?;
+    let report = audit(&system, &promises, &watch, forgets)?;
     Ok((report, injected))
 }
 
-/// Lets all threads end, also where a fault could not be mended and panics.
+/// Ends all threads, even if the repair of a fault panics.
 struct End<'a> {
     enough: &'a AtomicBool,
     over: &'a AtomicBool,
@@ -85,7 +85,7 @@ impl Drop for End<'_> {
     }
 }
 
-fn break_things(plan: &Plan, stand: &Stand, promises: &Promises, injected: &Mutex<Injected>) {
+fn inject_faults(plan: &Plan, system: &System, promises: &Promises, injected: &Mutex<Injected>) {
     let mut dice = SmallRng::seed_from_u64(plan.seed);
     let (since, mut kills) = (Instant::now(), 0);
     let (killing, other): (Vec<Fault>, Vec<Fault>) = plan.faults.iter().partition(|fault| fault.is_kill());
@@ -101,39 +101,39 @@ fn break_things(plan: &Plan, stand: &Stand, promises: &Promises, injected: &Mute
             &other
         };
         let Some(fault) = among.get(dice.random_range(0..among.len().max(1))).copied() else { continue };
-        fault.inject(stand, &mut dice, plan.freeze);
+        fault.inject(system, &mut dice, plan.freeze);
         kills += usize::from(fault.is_kill());
         *lock(injected).entry(fault).or_default() += 1;
     }
 }
 
-/// Each fault mends what it broke; what is left is that a process may have died, and the time.
-fn mend(stand: &Stand, injected: &Mutex<Injected>) {
-    stand.gateways.iter().for_each(Place::ensure);
-    stand.workers.iter().for_each(Place::ensure);
+/// Restarts processes that have died, and makes jobs due that were enqueued while the clock was ahead. Everything else is
+/// repaired by the fault itself.
+fn repair(system: &System, injected: &Mutex<Injected>) {
+    system.gateways.iter().for_each(Slot::ensure);
+    system.workers.iter().for_each(Slot::ensure);
     if lock(injected).contains_key(&Fault::JumpClock) {
-        // Jobs that were enqueued while the clock was ahead are due by that time.
-        stand.redis().clock().step_forward(Duration::from_secs(3_660));
+        system.redis().clock().step_forward(Duration::from_secs(3_660));
     }
 }
 
-fn drain(stand: &Stand, progress: &impl Fn(&str)) {
+fn drain(system: &System, progress: &impl Fn(&str)) {
     let since = Instant::now();
     while since.elapsed() < DRAIN {
-        let left = stand.redis().connect(LOOK).ok().and_then(|mut redis| {
+        let left = system.redis().connect(POLL).ok().and_then(|mut redis| {
             Some(members(&mut redis, Set::Due)?.len() + members(&mut redis, Set::Lease)?.len())
         });
         if left == Some(0) {
             progress(&format!("drained in {:.1} s", since.elapsed().as_secs_f64()));
             return;
         }
-        sleep(LOOK / 4);
+        sleep(POLL / 4);
     }
-    progress("not drained in time: what is left counts as waiting");
+    progress("not drained in time: the remaining jobs count as waiting");
 }
 
 fn observe(
-    stand: &Stand,
+    system: &System,
     watch: &Watch,
     promises: &Promises,
     injected: &Mutex<Injected>,
@@ -143,9 +143,9 @@ fn observe(
     let since = Instant::now();
     let mut seconds = 0;
     while !over.load(Ordering::Relaxed) {
-        watch.look(stand.redis());
-        stand.gateways.iter().for_each(Place::look_at_memory);
-        stand.workers.iter().for_each(Place::look_at_memory);
+        watch.update(system.redis());
+        system.gateways.iter().for_each(Slot::measure_memory);
+        system.workers.iter().for_each(Slot::measure_memory);
         if since.elapsed().as_secs() / 10 != seconds {
             seconds = since.elapsed().as_secs() / 10;
             let (faults, kills) = {
@@ -153,15 +153,15 @@ fn observe(
                 let kills: usize = injected.iter().filter(|(fault, _)| fault.is_kill()).map(|(_, n)| n).sum();
                 (injected.values().sum::<usize>(), kills)
             };
-            let waiting = stand.redis().try_command(&["HLEN", "atode:{default}:jobs"]);
+            let waiting = system.redis().try_command(&["HLEN", "atode:{default}:jobs"]);
             let kept = if let Ok(Reply::Int(kept)) = waiting { kept } else { -1 };
             progress(&format!(
-                "{} s: {} jobs answered 201, {} records in Redis, {faults} faults, {kills} of them kills",
+                "{} s: {} jobs answered with 201, {} records in Redis, {faults} faults, {kills} of them kills",
                 since.elapsed().as_secs(),
                 promises.count(),
                 kept
             ));
         }
-        sleep(LOOK);
+        sleep(POLL);
     }
 }

@@ -1,4 +1,4 @@
-//! The kind that the soak enqueues: does what its payload says, and writes down each run.
+//! The soak's kind of job. It behaves as its payload says and records each run.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::ledger::{self, Event};
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Task {
-    /// The folder that all ledgers lie in.
+    /// The folder of the ledger.
     pub(crate) dir: String,
-    /// What it was enqueued under, so that a job that was stored twice is seen.
+    /// The key of its enqueue, which reveals a job that was stored twice.
     pub(crate) key: String,
-    /// How long a run takes.
+    /// Duration of a run.
     pub(crate) ms: u64,
     pub(crate) end: End,
     /// Padding that makes a job large.
@@ -26,11 +26,11 @@ pub(crate) struct Task {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum End {
     Well,
-    /// Fails in its first attempt.
+    /// Fails in the first attempt.
     AfterARetry,
-    /// Panics in its first attempt.
+    /// Panics in the first attempt.
     AfterAPanic,
-    /// Fails for good.
+    /// Fails permanently.
     Dead,
 }
 
@@ -47,9 +47,9 @@ impl Job for Task {
         ledger::write_run(&self.dir, Event::Start, &self.key, &ctx);
         tokio::time::sleep(Duration::from_millis(self.ms)).await;
         match self.end {
-            End::AfterAPanic if ctx.attempt == 1 => panic!("as the soak wants it"),
-            End::AfterARetry if ctx.attempt == 1 => Err(anyhow::anyhow!("as the soak wants it").into()),
-            End::Dead => Err(JobError::Permanent(anyhow::anyhow!("as the soak wants it"))),
+            End::AfterAPanic if ctx.attempt == 1 => panic!("on purpose"),
+            End::AfterARetry if ctx.attempt == 1 => Err(anyhow::anyhow!("on purpose").into()),
+            End::Dead => Err(JobError::Permanent(anyhow::anyhow!("on purpose"))),
             _ => {
                 ledger::write_run(&self.dir, Event::Success, &self.key, &ctx);
                 Ok(())
@@ -58,7 +58,7 @@ impl Job for Task {
     }
 }
 
-/// The product's kinds, and this one.
+/// The kinds of the product, and the soak's kind.
 pub fn registry() -> Result<Registry, DuplicateKind> {
     let mut registry = atode_jobs::registry()?;
     registry.register::<Task>()?;

@@ -1,5 +1,5 @@
-//! Notes of each finished job which token settled it and why earlier runs failed, before Redis
-//! makes room for later ones. It looks into Redis directly, past the bad network.
+//! The record of finished jobs: which token settled each job, and why earlier runs failed. It is read from Redis, without
+//! the bad network, before Redis removes the jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use atode_queue::{FailureCause, JobId, WorkerId};
 use atode_testkit::{Connection, RedisServer, Reply};
 use serde::Deserialize;
 
-use crate::stand::lock;
+use crate::system::lock;
 use crate::task::Task;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,11 +39,11 @@ impl Set {
     }
 }
 
-/// What Redis says of a job that has finished.
+/// The data of a finished job in Redis.
 #[derive(Debug, Clone)]
 pub(crate) struct Finish {
     pub(crate) set: Set,
-    /// Of the settlement; 0: its worker was lost, and others buried or cancelled it.
+    /// The token of the settlement. 0 if the worker was lost and another one buried or cancelled the job.
     pub(crate) token: u64,
     pub(crate) failures: Vec<Failure>,
 }
@@ -72,8 +72,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// While Redis is away it sees nothing; the next look does.
-    pub(crate) fn look(&self, redis: &RedisServer) -> Option<()> {
+    /// Records the jobs that have finished since the last update. `None` if Redis does not answer; the next update then
+    /// catches up.
+    pub(crate) fn update(&self, redis: &RedisServer) -> Option<()> {
         let mut redis = redis.connect(TIMEOUT).ok()?;
         for set in [Set::Done, Set::Cancelled, Set::Dead] {
             let ids = members(&mut redis, set)?;
@@ -104,7 +105,7 @@ pub(crate) fn members(redis: &mut Connection, set: Set) -> Option<BTreeSet<JobId
     Some(ids.iter().filter_map(|id| id.text().parse().ok()).collect())
 }
 
-/// time token crashes json
+/// Decodes `<time> <token> <crashes> <json>`.
 fn decode(set: Set, state: &str) -> Option<Finish> {
     let mut parts = state.splitn(4, ' ');
     let token = parts.nth(1)?.parse().ok()?;

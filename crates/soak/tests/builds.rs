@@ -1,9 +1,9 @@
-//! The soak's own gateway and worker are what a team's programs with kinds of their own are: one line around `main`.
+//! The gateway and worker of the soak are examples of programs with additional kinds: one line around `main`.
 
 use std::process::Command;
 
 #[test]
-fn a_program_of_its_own_reports_its_own_name_and_version() {
+fn a_program_with_additional_kinds_reports_its_name_and_version() {
     for (program, path) in [
         ("soak-gateway", env!("CARGO_BIN_EXE_soak-gateway")),
         ("soak-worker", env!("CARGO_BIN_EXE_soak-worker")),

@@ -1,12 +1,13 @@
-//! Each fault on its own, a few times under load. `./dev soak` runs all of them at random, for long.
+//! Each fault separately, a few times under load. `./dev soak` injects all of them at random for a long time.
 
 use std::time::Duration;
 
 use atode_soak::{Fault, Plan};
 
-/// Nothing is lost, no stale settlement takes effect, no id is in two sets, and each repeated run has its reason.
+/// Checks that nothing is lost, no stale settlement takes effect, no id is in two sets, and each repeated run has a
+/// reason.
 #[track_caller]
-#[expect(clippy::print_stdout, reason = "what was observed; libtest captures it")]
+#[expect(clippy::print_stdout, reason = "the report of the soak; libtest captures it")]
 fn survive(fault: Fault) {
     let plan = Plan {
         seed: 7,
@@ -25,7 +26,7 @@ fn survive(fault: Fault) {
     };
     let (report, injected) = atode_soak::run(&plan, |_| ()).expect("it runs");
     println!("{injected:?}\n{report}");
-    assert!(injected.contains_key(&fault), "it was never injected");
+    assert!(injected.contains_key(&fault), "the fault was never injected");
     assert!(report.stored > 0 && report.waiting == 0, "{report}");
     assert!(report.broken.is_empty(), "{report}");
 }

@@ -1,4 +1,4 @@
-//! The api-gateway, with the soak's kind in addition.
+//! The api-gateway with one more kind, that of the soak.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The worker, with the soak's kind in addition.
+//! The worker with one more kind, that of the soak.
 
 use std::process::ExitCode;
 

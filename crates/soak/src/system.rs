@@ -1,5 +1,4 @@
-//! The system under test: one Redis, gateways and workers, each a process, and the bad network
-//! between the processes and Redis.
+//! The system under test: processes of Redis, gateways and workers, and a bad network between them and Redis.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::servers::{self, Servers};
 
-/// Short, so that what a fault leaves behind comes back while the soak lasts.
+/// Short, so that jobs of lost workers run again during the soak.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
 const SHUTDOWN_TIMEOUT: &str = "2s";
@@ -26,63 +25,64 @@ impl Binary for WorkerBinary {
     const NAME: &'static str = "soak-worker";
 }
 
-pub(crate) struct Stand {
+pub(crate) struct System {
     pub(crate) servers: Servers,
     pub(crate) network: Proxy,
-    pub(crate) gateways: Vec<Place<GatewayBinary>>,
-    pub(crate) workers: Vec<Place<WorkerBinary>>,
-    /// Of the ledgers.
+    pub(crate) gateways: Vec<Slot<GatewayBinary>>,
+    pub(crate) workers: Vec<Slot<WorkerBinary>>,
+    /// The folder of the ledger.
     pub(crate) dir: TempDir,
-    /// Whether clients send large jobs among the small ones.
+    /// True while clients send large jobs among the small ones.
     pub(crate) large_payloads: AtomicBool,
 }
 
-/// Where a process runs, or the next one when it is gone.
-pub(crate) struct Place<B> {
+/// A slot for one process, which is replaced when it is gone.
+pub(crate) struct Slot<B> {
     service: Mutex<Option<Service<B>>>,
     redis: String,
-    /// For clients, who cannot wait for the lock while a process starts.
+    /// Separate from `service`, whose lock is held while a process starts.
     url: Mutex<String>,
-    most_memory: Mutex<u64>,
+    /// KiB.
+    peak_memory: Mutex<u64>,
     stopped: Mutex<Vec<WorkerId>>,
 }
 
-impl Stand {
+impl System {
     pub(crate) fn start(appendfsync: &str, gateways: usize, workers: usize) -> Self {
         let servers = Servers::start(appendfsync);
         let network = Proxy::start(servers.primary().port());
         let dir = tempfile::Builder::new().prefix("atode-soak-").tempdir().expect("a temporary folder");
-        let stand = Stand {
-            gateways: (0..gateways).map(|_| Place::new(&network.addr())).collect(),
-            workers: (0..workers).map(|_| Place::new(&network.addr())).collect(),
+        let system = System {
+            gateways: (0..gateways).map(|_| Slot::new(&network.addr())).collect(),
+            workers: (0..workers).map(|_| Slot::new(&network.addr())).collect(),
             servers,
             network,
             dir,
             large_payloads: AtomicBool::new(false),
         };
-        stand.gateways.iter().for_each(Place::ensure);
-        stand.workers.iter().for_each(Place::ensure);
-        stand
+        system.gateways.iter().for_each(Slot::ensure);
+        system.workers.iter().for_each(Slot::ensure);
+        system
     }
 
-    /// The primary, past the bad network.
+    /// The primary, reached without the bad network.
     pub(crate) fn redis(&self) -> &RedisServer {
         self.servers.primary()
     }
 }
 
-impl<B: Binary> Place<B> {
+impl<B: Binary> Slot<B> {
     fn new(redis: &str) -> Self {
-        Place {
+        Slot {
             service: Mutex::default(),
             redis: redis.to_owned(),
             url: Mutex::default(),
-            most_memory: Mutex::default(),
+            peak_memory: Mutex::default(),
             stopped: Mutex::default(),
         }
     }
 
-    /// Starts a process where none runs, and waits until it listens.
+    /// Starts a process if none runs, and waits until it listens.
     pub(crate) fn ensure(&self) {
         let mut service = lock(&self.service);
         if service.as_ref().is_some_and(|service| service.try_exit().is_none()) {
@@ -93,8 +93,8 @@ impl<B: Binary> Place<B> {
         *service = Some(started);
     }
 
-    /// Ends the process and starts one whose stderr is a full pipe that nobody reads.
-    pub(crate) fn replace_by_one_that_nobody_hears(&self) {
+    /// Stops the process and starts one whose stderr is a full pipe that nobody reads.
+    pub(crate) fn restart_with_unread_stderr(&self) {
         self.terminate();
         let started = builder::<B>(&self.redis).unread(Stream::Stderr).start();
         started.fill(Stream::Stderr);
@@ -114,7 +114,7 @@ impl<B: Binary> Place<B> {
         self.with(|service| service.resume());
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the exit.
     pub(crate) fn terminate(&self) {
         self.with(|service| {
             service.terminate();
@@ -123,7 +123,7 @@ impl<B: Binary> Place<B> {
         });
     }
 
-    /// Workers that were told to stop: they may hand jobs back unspent.
+    /// Workers that were stopped. They may have released jobs unspent.
     pub(crate) fn stopped(&self) -> Vec<WorkerId> {
         lock(&self.stopped).clone()
     }
@@ -132,19 +132,19 @@ impl<B: Binary> Place<B> {
         lock(&self.url).clone()
     }
 
-    /// Resident memory, where the system has `/proc`.
-    pub(crate) fn look_at_memory(&self) {
+    /// Updates the peak of the resident memory, if the system has `/proc`.
+    pub(crate) fn measure_memory(&self) {
         let Some(pid) = lock(&self.service).as_ref().map(|service| service.pid()) else { return };
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib: u64 = resident.and_then(|kb| kb.trim().split(' ').next()?.parse().ok()).unwrap_or_default();
-        let mut most = lock(&self.most_memory);
-        *most = kib.max(*most);
+        let mut peak = lock(&self.peak_memory);
+        *peak = kib.max(*peak);
     }
 
-    /// MiB
-    pub(crate) fn most_memory(&self) -> u64 {
-        *lock(&self.most_memory) / 1024
+    /// Peak resident memory, MiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        *lock(&self.peak_memory) / 1024
     }
 
     fn with(&self, act: impl FnOnce(&Service<B>)) {
@@ -163,7 +163,7 @@ fn builder<B: Binary>(redis: &str) -> ServiceBuilder<B> {
         .env("APP__LOGGING__LEVEL", "warn,worker::worker=info,api_gateway::http::serve=info,job=error")
 }
 
-/// As a worker says it in its first line.
+/// The worker's id in the first line of its log.
 fn worker_id(log: &str) -> Option<WorkerId> {
     let (_, behind) = log.split_once("worker starts worker=")?;
     behind.split_whitespace().next()?.parse().ok()
