@@ -14,6 +14,8 @@ use atode_queue::{
     Verdict,
 };
 use atode_testkit::eventually_async;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 use support::{DEADLINE, HOUR, TestQueue, failed};
 
 const PRODUCERS: u64 = 4;
@@ -21,15 +23,12 @@ const JOBS_EACH: u64 = 300;
 const WORKERS: u64 = 6;
 const KINDS: [&str; 3] = ["test:a", "test:b", "test:c"];
 
-/// xorshift64*
-struct Dice(u64);
+/// The random choices of one task.
+struct Dice(SmallRng);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % sides
+        self.0.random_range(0..sides)
     }
 
     fn up_to_ms(&mut self, ms: u64) -> Duration {
@@ -182,7 +181,7 @@ async fn whatever_happens_at_the_same_time_each_job_ends_exactly_once() {
     let other = test.beside("default").await.with_kinds(&KINDS);
     let ledger = Ledger { producing: AtomicUsize::new(PRODUCERS as usize), ..Ledger::default() };
     let side = |n: u64| if n.is_multiple_of(2) { &test } else { &other };
-    let dice = |n: u64| Dice(0x9E37_79B9_7F4A_7C15 ^ (n + 1));
+    let dice = |n: u64| Dice(SmallRng::seed_from_u64(n));
     let producers = (0..PRODUCERS).map(|n| produce(side(n), &ledger, dice(n)));
     let workers = (0..WORKERS).map(|n| work(side(n), &ledger, dice(100 + n)));
     let sweepers = (0..2).map(|n| sweep(side(n), &ledger, dice(200 + n)));
