@@ -215,7 +215,7 @@ fn a_redis_that_refuses_jobs_is_degraded_and_the_503_names_a_way_out() {
     redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     redis.break_saves();
     degraded("MISCONF");
-    redis.mend_saves();
+    redis.restore_saves();
     assert_eq!(gateway.get("/readyz").json()["status"], "ready");
 }
 

@@ -33,7 +33,7 @@ fn a_redis_that_cannot_save_its_data_refuses_jobs_until_it_can() {
     assert!(refused(&gateway).contains("cannot save its data"));
     gateway.wait_for_stderr(|log| log.contains("MISCONF"), DEADLINE);
     assert_eq!(stored(&gateway, "default"), 1);
-    redis.mend_saves();
+    redis.restore_saves();
     assert_eq!(finished(&gateway, &recovered(&gateway)["id"])["state"], "completed");
     assert_eq!(worker.try_exit(), None);
 }

@@ -91,7 +91,7 @@ async fn a_replica_of_a_master_that_is_gone_refuses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_cannot_save_its_data_refuses() {
-    let (refuse, accept) = (RedisServer::break_saves, RedisServer::mend_saves);
+    let (refuse, accept) = (RedisServer::break_saves, RedisServer::restore_saves);
     refused_and_recovered(RefusalCode::Misconfigured, refuse, accept).await;
 }
 

@@ -26,9 +26,6 @@ pub enum Cause {
     Unexplained,
 }
 
-/// The description of a broken promise.
-pub type Lost = String;
-
 #[derive(Debug, Default)]
 pub struct Report {
     /// Jobs that were answered 201.
@@ -50,8 +47,8 @@ pub struct Report {
     pub gateway_memory: u64,
     /// Peak memory of a worker process, MiB.
     pub worker_memory: u64,
-    /// Broken promises.
-    pub broken: Vec<Lost>,
+    /// Descriptions of broken promises.
+    pub broken: Vec<String>,
 }
 
 struct Audit<'a> {

@@ -18,7 +18,7 @@ mod system;
 mod task;
 mod watch;
 
-pub use audit::{Lost, Report};
+pub use audit::Report;
 pub use faults::Fault;
 pub use recovery::measure as measure_recovery;
 pub use soak::{Injected, Plan, run};

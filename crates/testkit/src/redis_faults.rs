@@ -31,7 +31,7 @@ impl RedisServer {
     }
 
     #[track_caller]
-    pub fn mend_saves(&self) {
+    pub fn restore_saves(&self) {
         fs::remove_dir(self.dir().join("dump.rdb")).expect("the folder is empty");
         self.save("ok");
         self.command(&["CONFIG", "SET", "save", ""]);
