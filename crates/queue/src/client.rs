@@ -12,20 +12,20 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
-use crate::clients::Tasks;
-use crate::clock::RedisClock;
-use crate::coalesce::{Lane, MAX_WAITING_BYTES};
-use crate::connection::Connection;
-use crate::durable::{self, Disk};
-use crate::echo::Echo;
 use crate::error::Error;
-use crate::id::JobId;
-use crate::kept::RecordSizes;
 use crate::keys::Keys;
-use crate::record::Durability;
+use crate::model::id::JobId;
+use crate::model::record::Durability;
+use crate::producer::coalescer::{Lane, MAX_WAITING_BYTES};
+use crate::producer::disk::{self, Disk};
+use crate::redis::clock::RedisClock;
+use crate::redis::connection::Connection;
+use crate::redis::echo::Echo;
+use crate::redis::pool::Tasks;
+use crate::redis::server::{self, Identity};
+use crate::redis::subscription::Subscriptions;
+use crate::retention::RecordSizes;
 use crate::scripts::Script;
-use crate::server::{self, Identity};
-use crate::subscribe::Subscriptions;
 
 /// Cheap to clone; all clones share the connection, which ends with the last of them.
 #[derive(Clone)]
@@ -217,7 +217,7 @@ impl Client {
         }
         let mut settings = self.shared.settings.clone();
         settings.pool_size = 1;
-        settings.connection.command_timeout = durable::TIMEOUT;
+        settings.connection.command_timeout = disk::TIMEOUT;
         let _in_runtime = self.shared.runtime.enter();
         let (connection, _nobody_listens, tasks) = Connection::open(&settings, self.shared.clock.clone())?;
         Ok(disk.insert(Arc::new(Disk::new(connection, tasks))).clone())

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use fred::error::{Error as FredError, ErrorKind};
 
-use crate::id::JobId;
+use crate::model::id::JobId;
 
 /// Cheap to clone: one failed call answers every job of its batch.
 #[derive(Debug, Clone, thiserror::Error)]

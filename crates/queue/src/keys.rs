@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::id::WorkerId;
+use crate::model::id::WorkerId;
 
 /// Names of all keys below one prefix, `atode:` unless configured.
 #[derive(Debug, Clone)]

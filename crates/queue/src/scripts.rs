@@ -14,7 +14,7 @@ pub(crate) struct Script {
 macro_rules! scripts {
     ($($constant:ident $file:literal),+ $(,)?) => {
         $(pub(crate) static $constant: LazyLock<Script> =
-            LazyLock::new(|| Script::new($file, include_str!(concat!("scripts/", $file, ".lua"))));)+
+            LazyLock::new(|| Script::new($file, include_str!(concat!($file, ".lua"))));)+
 
         #[cfg(test)]
         pub(crate) fn all() -> Vec<&'static Script> {
@@ -24,44 +24,45 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ASK "ask",
-    AUDIT "audit",
-    BURY "bury",
-    CANCEL "cancel",
-    CLAIM "claim",
-    COMPLETE "complete",
-    COUNTS "counts",
-    DELETE "delete",
-    ENQUEUE "enqueue",
-    ENROL "enrol",
-    EXPIRED "expired",
-    EXTEND "extend",
-    HEARTBEAT "heartbeat",
-    INSPECT "inspect",
-    MAY "may",
-    MEND "mend",
-    PAUSE "pause",
-    PURGE "purge",
-    PUT_BACK "put_back",
-    REAP "reap",
-    REDRIVE "redrive",
-    REDRIVE_QUEUE "redrive_queue",
-    RELEASE "release",
-    RESCHEDULE "reschedule",
-    RESUME "resume",
-    RETRY "retry",
-    SAMPLE "sample",
-    SET_ASIDE "set_aside",
-    TRIM "trim",
-    UNANSWERED "unanswered",
-    UNREGISTER "unregister",
+    ASK "workers/ask",
+    AUDIT "audit/audit",
+    BURY "transitions/bury",
+    CANCEL "transitions/cancel",
+    CLAIM "transitions/claim",
+    COMPLETE "transitions/complete",
+    COUNTS "view/counts",
+    DELETE "transitions/delete",
+    ENQUEUE "transitions/enqueue",
+    ENROL "audit/enrol",
+    EXPIRED "transitions/expired",
+    EXTEND "transitions/extend",
+    HEARTBEAT "workers/heartbeat",
+    INSPECT "view/inspect",
+    MAY "redis/may",
+    MEND "audit/mend",
+    PAUSE "transitions/pause",
+    PURGE "transitions/purge",
+    PUT_BACK "transitions/put_back",
+    REAP "transitions/reap",
+    REDRIVE "transitions/redrive",
+    REDRIVE_QUEUE "transitions/redrive_queue",
+    RELEASE "transitions/release",
+    RESCHEDULE "transitions/reschedule",
+    RESUME "transitions/resume",
+    RETRY "transitions/retry",
+    SAMPLE "view/sample",
+    SET_ASIDE "audit/set_aside",
+    TRIM "transitions/trim",
+    UNANSWERED "transitions/unanswered",
+    UNREGISTER "workers/unregister",
 }
 
-const PREAMBLE: &str = include_str!("scripts/preamble.lua");
+const PREAMBLE: &str = include_str!("transitions/preamble.lua");
 
 impl Script {
     /// The first line says what the script may do (`#!lua flags=…`) and has to stay the first.
-    fn new(name: &'static str, file: &str) -> Self {
+    fn new(path: &'static str, file: &str) -> Self {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let (shebang, body) = file.split_once('\n').unwrap_or((file, ""));
         let source = format!("{shebang}\n{PREAMBLE}{body}");
         Script { name, sha1: sha1_hash(&source), source }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use super::Wrong;
-use crate::id::JobId;
 use crate::keys::Set;
-use crate::reap::Started;
-use crate::record::Record;
+use crate::model::id::JobId;
+use crate::model::record::Record;
+use crate::transitions::reap::Started;
 
 /// All that is stored of one id at one instant.
 #[derive(Debug)]

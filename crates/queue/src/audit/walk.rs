@@ -13,9 +13,9 @@ use super::{Audit, Finding, MAX_FINDINGS, Plan, Tell, Wrong, display_id};
 use crate::client::Client;
 use crate::error::Error;
 use crate::keys::{QueueKeys, Set};
-use crate::reap::Started;
-use crate::record::Record;
+use crate::model::record::Record;
 use crate::scripts::AUDIT;
+use crate::transitions::reap::Started;
 
 /// Looked at in a step at most.
 const MAX_STEP: usize = 300;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Keys, Set};
-use crate::id::WorkerId;
+use crate::model::id::WorkerId;
 
 const DOCUMENT: &str = include_str!("../../../../docs/architecture.md");
 const CODE: &str = include_str!("../keys.rs");

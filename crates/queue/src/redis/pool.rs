@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::Error;
-use crate::silence;
+use crate::redis::silence;
 
 /// What begins with a first set of clients, and goes on with each that takes its place.
 pub(crate) struct Clients {

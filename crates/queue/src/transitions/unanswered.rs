@@ -7,9 +7,9 @@ use fred::types::{Key, Value};
 use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
-use crate::fencing::{FencingToken, Lease, LeaseRef};
-use crate::id::WorkerId;
 use crate::keys::Set;
+use crate::model::id::WorkerId;
+use crate::model::lease::{FencingToken, Lease, LeaseRef};
 use crate::scripts::UNANSWERED;
 
 /// Claims of one worker in one queue that had no answer. Its claims follow each other, and so do their

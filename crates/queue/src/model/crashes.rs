@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::record::History;
+use crate::model::record::History;
 
 /// A job that this many workers died with is a suspect: a worker runs one of those at a time.
 pub(crate) const SUSPECT_FROM: u32 = 2;

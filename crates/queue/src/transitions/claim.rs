@@ -8,14 +8,14 @@ use fred::types::{Key, Value};
 
 use crate::MAX_BATCH;
 use crate::client::Client;
-use crate::crashes;
 use crate::error::Error;
-use crate::fencing::{FencingToken, Lease, LeaseRef};
 use crate::keys::Set;
-use crate::lease::millis;
-use crate::record::History;
+use crate::model::crashes;
+use crate::model::lease::{FencingToken, Lease, LeaseRef};
+use crate::model::record::History;
 use crate::scripts::CLAIM;
-use crate::wakeup::Announcement;
+use crate::transitions::settle::millis;
+use crate::workers::wakeups::Announcement;
 
 #[derive(Debug)]
 pub struct ClaimOptions<'a> {

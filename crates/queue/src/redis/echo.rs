@@ -8,10 +8,10 @@ use std::time::Duration;
 use fred::interfaces::PubsubInterface;
 use tokio::sync::{mpsc, watch};
 
-use crate::access::Channels;
-use crate::connection::Connection;
 use crate::error::Error;
-use crate::subscribe::Request;
+use crate::redis::access::Channels;
+use crate::redis::connection::Connection;
+use crate::redis::subscription::Request;
 
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Until a message that is not heard counts as missed. PUBLISH takes Redis a microsecond.

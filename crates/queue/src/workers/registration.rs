@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::id::WorkerId;
-use crate::instant;
-use crate::lease::millis;
-use crate::record::WorkerRef;
+use crate::model::id::WorkerId;
+use crate::model::instant;
+use crate::model::record::WorkerRef;
 use crate::scripts::{ASK, HEARTBEAT, UNREGISTER};
+use crate::transitions::settle::millis;
 
 /// A live worker, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::fencing::{Lease, LeaseRef};
 use crate::keys::{QueueKeys, Set};
-use crate::record::History;
+use crate::model::lease::{Lease, LeaseRef};
+use crate::model::record::History;
 use crate::scripts::{BURY, COMPLETE, EXTEND, RELEASE, RETRY, Script};
-use crate::trim::CANCELLED_RETENTION;
+use crate::transitions::trim::CANCELLED_RETENTION;
 
 /// What became of a run, to be written under its lease.
 #[derive(Debug)]

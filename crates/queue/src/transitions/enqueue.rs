@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 
 use crate::MAX_BATCH;
 use crate::client::Client;
-use crate::connection::Connection;
 use crate::error::Error;
-use crate::id::JobId;
 use crate::keys::Set;
-use crate::lease::millis;
-use crate::record::{Durability, Record};
+use crate::model::id::JobId;
+use crate::model::record::{Durability, Record};
+use crate::redis::connection::Connection;
 use crate::scripts::ENQUEUE;
+use crate::transitions::settle::millis;
 
 /// How long an idempotency key is remembered, unless its caller says otherwise.
 const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);

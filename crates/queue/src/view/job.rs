@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::id::JobId;
-use crate::instant;
 use crate::keys::Set;
-use crate::reap::Started;
-use crate::record::{Durability, FailureCause, History, Record, Run, WorkerRef};
+use crate::model::id::JobId;
+use crate::model::instant;
+use crate::model::record::{Durability, FailureCause, History, Record, Run, WorkerRef};
 use crate::scripts::{COUNTS, INSPECT};
-use crate::workers::Registration;
+use crate::transitions::reap::Started;
+use crate::workers::registration::Registration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

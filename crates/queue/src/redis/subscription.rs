@@ -12,12 +12,12 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 
 use crate::client::Client;
-use crate::clients::Listener;
-use crate::connection::Connection;
-use crate::echo::{self, Echo};
-use crate::id::{JobId, WorkerId};
-use crate::inbox::{Inbox, Mail};
-use crate::wakeup::{KindSet, Wakeups};
+use crate::model::id::{JobId, WorkerId};
+use crate::redis::connection::Connection;
+use crate::redis::echo::{self, Echo};
+use crate::redis::inbox::{Inbox, Mail};
+use crate::redis::pool::Listener;
+use crate::workers::wakeups::{KindSet, Wakeups};
 
 /// Waits for messages that name what somebody asked of a worker or of a job, or what a worker did.
 pub struct Notices {

@@ -10,10 +10,10 @@ use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{ClusterHash, CustomCommand, InfoKind, Value};
 
 use crate::client::Client;
-use crate::clients::Tasks;
-use crate::connection::Connection;
-use crate::enqueue::{Atomicity, Enqueued, NewJob};
 use crate::error::{Error, RefusalCode};
+use crate::redis::connection::Connection;
+use crate::redis::pool::Tasks;
+use crate::transitions::enqueue::{Atomicity, Enqueued, NewJob};
 
 /// How long Redis may take to write to its disk.
 const TO_DISK: Duration = Duration::from_secs(5);

@@ -9,12 +9,12 @@ use fred::interfaces::KeysInterface;
 use fred::types::SetOptions;
 use jiff::Timestamp;
 
-use crate::access::{Channels, Findings};
 use crate::client::Client;
-use crate::connection::Connection;
 use crate::error::{Error, RefusalCode};
-use crate::id::JobId;
-use crate::storing::Memory;
+use crate::model::id::JobId;
+use crate::redis::access::{Channels, Findings};
+use crate::redis::connection::Connection;
+use crate::redis::memory::Memory;
 
 /// Older ones know no scripts with flags.
 const OLDEST: (u32, u32) = (7, 0);

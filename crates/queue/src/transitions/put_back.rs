@@ -10,12 +10,12 @@ use fred::types::{Key, Value};
 use crate::MAX_BATCH;
 use crate::client::Client;
 use crate::error::Error;
-use crate::id::JobId;
 use crate::keys::Set;
-use crate::lease::KindPlaces;
-use crate::reap::REAPED;
-use crate::record::{Failure, FailureCause, History, Run, WorkerRef};
+use crate::model::id::JobId;
+use crate::model::record::{Failure, FailureCause, History, Run, WorkerRef};
 use crate::scripts::PUT_BACK;
+use crate::transitions::reap::REAPED;
+use crate::transitions::settle::KindPlaces;
 
 /// A member of a lease set whose lease has run out and that says nothing of its holder.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use fred::types::Value;
 use sha2::{Digest, Sha256};
 
-use crate::enqueue::short_hash;
-use crate::id::WorkerId;
-use crate::inbox::{Inbox, Mail};
 use crate::keys::QueueKeys;
+use crate::model::id::WorkerId;
+use crate::redis::inbox::{Inbox, Mail};
+use crate::transitions::enqueue::short_hash;
 
 /// Names the kinds that a worker takes: what is due differs between workers of different kinds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::fencing::FencingToken;
-use crate::id::{JobId, WorkerId};
+use crate::model::id::{JobId, WorkerId};
+use crate::model::lease::FencingToken;
 
 /// The job as it was enqueued. What the kind decides anyway is left out: it costs memory for each
 /// waiting job.

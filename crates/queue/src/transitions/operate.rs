@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use crate::MAX_BATCH;
 use crate::client::Client;
-use crate::enqueue::Due;
 use crate::error::Error;
-use crate::id::JobId;
 use crate::keys::Set;
-use crate::lease::millis;
-use crate::read::State;
+use crate::model::id::JobId;
 use crate::scripts::{CANCEL, DELETE, PAUSE, PURGE, REDRIVE, REDRIVE_QUEUE, RESCHEDULE, RESUME, Script};
-use crate::trim::CANCELLED_RETENTION;
+use crate::transitions::enqueue::Due;
+use crate::transitions::settle::millis;
+use crate::transitions::trim::CANCELLED_RETENTION;
+use crate::view::job::State;
 
 /// On one job. Each may be repeated when its answer was lost: cancel, run now and reschedule then
 /// say the same again, redrive and delete are refused and have been done.

@@ -13,11 +13,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::access::{self, Access, Subject};
-use crate::clients::Events;
-use crate::clock::RedisClock;
-use crate::connection::Trouble;
 use crate::error::{Error, trouble};
+use crate::redis::access::{self, Access, Subject};
+use crate::redis::clock::RedisClock;
+use crate::redis::connection::Trouble;
+use crate::redis::pool::Events;
 
 /// Different reasons that are said of one outage at most.
 const MOST_REASONS: usize = 16;

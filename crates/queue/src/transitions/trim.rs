@@ -6,8 +6,8 @@ use fred::types::{Key, Value};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::kept::MAX_FINISHED;
 use crate::keys::Set;
+use crate::retention::MAX_FINISHED;
 use crate::scripts::TRIM;
 
 /// How long a cancelled job stays visible.

@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::MAX_BATCH;
 use crate::client::{Client, WeakClient};
-use crate::durable;
-use crate::enqueue::{Atomicity, Enqueued, NewJob};
 use crate::error::Error;
-use crate::record::Durability;
+use crate::model::record::Durability;
+use crate::producer::disk;
+use crate::transitions::enqueue::{Atomicity, Enqueued, NewJob};
 
 /// Bytes that may wait in all lanes of a client; a job beyond it is refused. Bounds memory while Redis is slow.
 pub(crate) const MAX_WAITING_BYTES: usize = 64 << 20;
@@ -46,7 +46,7 @@ impl Lane {
         let (jobs, incoming) = mpsc::unbounded_channel();
         let patience = match durability {
             None => client.connection().command_timeout(),
-            Some(Durability::Fsync) => durable::TIMEOUT,
+            Some(Durability::Fsync) => disk::TIMEOUT,
         };
         client.runtime().spawn(drive(client.downgrade(), queue.clone(), durability, patience, incoming));
         Lane { jobs, room: client.waiting_room().clone() }

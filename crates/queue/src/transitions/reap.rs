@@ -7,14 +7,14 @@ use fred::types::{Key, Value};
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::fencing::{ExpiredLease, FencingToken, LeaseRef};
 use crate::keys::Set;
-use crate::lease::{
+use crate::model::lease::{ExpiredLease, FencingToken, LeaseRef};
+use crate::model::record::{History, Run, WorkerRef};
+use crate::scripts::{EXPIRED, REAP};
+use crate::transitions::put_back::Unreadable;
+use crate::transitions::settle::{
     KindPlaces, LEASE_WEIGHT, Verdict, back_or_cancelled, decode_verdicts, millis, push_leases,
 };
-use crate::record::{History, Run, WorkerRef};
-use crate::scripts::{EXPIRED, REAP};
-use crate::unreadable::Unreadable;
 
 /// Jobs looked at of a kind in one call.
 const LOOKED_AT: i64 = 500;

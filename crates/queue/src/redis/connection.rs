@@ -13,12 +13,12 @@ use fred::types::{Key, Value};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::access::{Access, Subject};
-use crate::clients::{self, Clients, Listener, Tasks};
-use crate::clock::RedisClock;
 use crate::error::{Error, is_noscript};
-use crate::greet::{self, Greeter};
 use crate::keys::Keys;
+use crate::redis::access::{Access, Subject};
+use crate::redis::clock::RedisClock;
+use crate::redis::greet::{self, Greeter};
+use crate::redis::pool::{self, Clients, Listener, Tasks};
 use crate::scripts::Script;
 
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl Connection {
         redis: &JobqueueRedis,
         clock: Arc<RedisClock>,
     ) -> Result<(Self, UnboundedReceiver<Listener>, Tasks), Error> {
-        let Clients { pool, events, listeners, mut tasks } = clients::open(redis)?;
+        let Clients { pool, events, listeners, mut tasks } = pool::open(redis)?;
         let (counter, connects) = watch::channel(0);
         let user = redis.connection.username.clone().unwrap_or_else(|| "default".to_owned());
         let connection = Connection {
@@ -147,7 +147,7 @@ impl Connection {
 
     /// Looks again what this Redis permits: rules may change while there is a connection.
     pub(crate) async fn look_at_access(&self) -> Result<(), Error> {
-        let findings = crate::access::look(&self.asker()?, &self.subject).await?;
+        let findings = crate::redis::access::look(&self.asker()?, &self.subject).await?;
         self.access.set(findings);
         Ok(())
     }

@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_document_grants_every_command_that_is_sent() {
-        let document = include_str!("../../../docs/redis-acl.md");
+        let document = include_str!("../../../../docs/redis-acl.md");
         let rules = document.split("```").nth(1).expect("the rules come first");
         let granted: Vec<&str> = rules.split_whitespace().filter_map(|rule| rule.strip_prefix('+')).collect();
         let options = ["WITHSCORES", "LIMIT"];

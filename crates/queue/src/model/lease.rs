@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::JobId;
+use crate::model::id::JobId;
 
 /// A number that is greater for each later lease of a job. Write it beside an effect and refuse a
 /// smaller one, and a run that was overtaken changes nothing (fencing).
