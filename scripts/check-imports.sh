@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Holds the layering of docs/architecture.md: imports go one way,
 #
-#   config ← queue ← jobs ← {api-gateway, worker, cli}      config ← ratelimit ← api-gateway
+#   config ← queue ← {audit, jobs} ← {api-gateway, worker, cli}      config ← ratelimit ← api-gateway
 #
 # fred, actix-web and figment stay in the crates that hide them, and testkit is for tests, bench and soak only,
 # which are never shipped and may import all.
@@ -14,10 +14,11 @@ may_import() { # CRATE
   case $1 in
   atode-config | atode-testkit | peer-protocol) ;;
   atode-queue | atode-ratelimit) echo atode-config ;;
-  atode-jobs) echo atode-config atode-queue ;;
-  worker | atode) echo atode-config atode-queue atode-jobs ;;
+  atode-audit | atode-jobs) echo atode-config atode-queue ;;
+  worker) echo atode-config atode-queue atode-jobs ;;
+  atode) echo atode-audit atode-config atode-queue atode-jobs ;;
   api-gateway) echo atode-config atode-queue atode-jobs atode-ratelimit ;;
-  atode-bench) echo atode-config atode-queue atode-jobs worker api-gateway atode-testkit peer-protocol ;;
+  atode-bench) echo atode-audit atode-config atode-queue atode-jobs worker api-gateway atode-testkit peer-protocol ;;
   atode-soak) echo atode-config atode-queue atode-jobs worker api-gateway atode-testkit ;;
   *) return 1 ;;
   esac

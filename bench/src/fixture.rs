@@ -58,7 +58,7 @@ impl Fixture {
 
 /// Fails if an audit of the stored data finds anything.
 pub(crate) async fn audit(client: &Client) -> anyhow::Result<()> {
-    let audit = client.audit(None).await?;
+    let audit = atode_audit::audit(client, None).await?;
     anyhow::ensure!(
         audit.findings.is_empty(),
         "the audit finds {}: {:?}",

@@ -39,7 +39,7 @@ impl Both {
     /// What each has logged of Redis so far: it looks again every few seconds, and repeats nothing.
     fn said_once(&self, word: &str) {
         for log in [self.gateway.stderr(), self.worker.stderr()] {
-            let of_redis = log.lines().filter(|line| line.contains("atode_queue::redis::server"));
+            let of_redis = log.lines().filter(|line| line.contains("atode_queue::health"));
             let lines = of_redis.filter(|line| line.contains(word)).count();
             assert_eq!(lines, 1, "{word}:\n{log}");
         }

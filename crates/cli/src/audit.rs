@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use atode_queue::{Audit, Error, Finding, Repaired};
+use atode_audit::{Audit, Finding, Repaired, audit_with_progress};
+use atode_queue::Error;
 use serde::Serialize;
 
 use crate::AuditArgs;
@@ -12,20 +13,20 @@ use crate::print::{self, Form};
 use crate::session::Session;
 use crate::table::{whole, wraps};
 
-/// Of looks and repairs. Who goes on breaking things meanwhile is not to keep it busy for ever.
+/// Upper bound on rounds of audit and repair, in case something keeps breaking the data meanwhile.
 const MAX_ROUNDS: usize = 20;
 
-/// Rows of the table; JSON has them all.
+/// Rows of the table; JSON has all findings.
 const ROWS: usize = 500;
 
 #[derive(Serialize)]
 struct Report {
-    /// That were looked at.
+    /// The checked queues.
     queues: Vec<String>,
-    /// That were looked at.
+    /// Number of checked jobs.
     jobs: u64,
     findings: Vec<Row>,
-    /// What is wrong still.
+    /// Number of findings that are left.
     left: usize,
     duration_ms: u64,
 }
@@ -56,16 +57,16 @@ pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyho
         bail!("there is no queue {queue}");
     }
     let mut findings = Vec::new();
-    // What is mended may have hidden more: a key of a wrong type hides all jobs of its queue.
+    // A repair may uncover more findings: a key of a wrong type hides all jobs of its queue.
     for _ in 0..MAX_ROUNDS {
         if !args.repair || audit.findings.is_empty() {
             break;
         }
         let rows = repair(session, std::mem::take(&mut audit.findings)).await;
-        let has_mended = rows.iter().any(|row| matches!(row.outcome, Outcome::Repair(_)));
+        let has_repaired = rows.iter().any(|row| matches!(row.outcome, Outcome::Repair(_)));
         findings.extend(rows);
         audit = look(session, args.queue.as_deref()).await?;
-        if !has_mended {
+        if !has_repaired {
             break;
         }
     }
@@ -89,7 +90,8 @@ pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyho
 }
 
 async fn look(session: &Session, queue: Option<&str>) -> Result<Audit, Error> {
-    let audit = session.client.audit_telling(queue, &|jobs| print::progress(&format!("{jobs} jobs"))).await;
+    let audit =
+        audit_with_progress(&session.client, queue, &|jobs| print::progress(&format!("{jobs} jobs"))).await;
     print::progress("");
     audit
 }
@@ -99,7 +101,7 @@ async fn repair(session: &Session, findings: Vec<Finding>) -> Vec<Row> {
     let all = findings.len();
     for finding in findings {
         print::progress(&format!("{} of {all} findings", rows.len()));
-        let outcome = match session.client.repair(&finding).await {
+        let outcome = match atode_audit::repair(&session.client, &finding).await {
             Ok(repaired) => Outcome::Repair(repaired),
             Err(error) => Outcome::Failed { outcome: "failed", error: error.to_string() },
         };
@@ -141,9 +143,9 @@ impl Report {
         }
         let outcome = match (self.findings.len(), self.left) {
             (0, 0) => "nothing is wrong".to_owned(),
-            (found, 0) => format!("{found} found, all mended"),
+            (found, 0) => format!("{found} found, all repaired"),
             (found, left) if has_repaired => format!("{found} found, {left} left"),
-            (found, _) => format!("{found} found; --repair mends them"),
+            (found, _) => format!("{found} found; --repair repairs them"),
         };
         let took = Duration::from_millis(self.duration_ms).as_secs_f64();
         let (jobs, queues) = (counted(self.jobs, "job"), counted(self.queues.len() as u64, "queue"));

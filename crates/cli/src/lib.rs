@@ -43,7 +43,7 @@ enum Action {
     /// Check that everything stored fits together, while it is in use.
     ///
     /// Looks at every record, set and key of every queue in small steps; what was only in motion is not
-    /// reported. Exits with 0 when nothing is wrong or all of it was mended, with 1 when something is
+    /// reported. Exits with 0 when nothing is wrong or all of it was repaired, with 1 when something is
     /// wrong (or left wrong), with 2 when it could not look.
     Audit(AuditArgs),
     /// Store a job.

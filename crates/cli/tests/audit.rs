@@ -37,7 +37,7 @@ fn enqueue(redis: &RedisServer) -> String {
 const DUE: &str = "atode:{default}:demo:delay_print:due";
 
 #[test]
-fn what_is_wrong_is_shown_then_mended_then_gone() {
+fn findings_are_shown_then_repaired_then_gone() {
     let redis = RedisServer::start();
     let ended = atode(&redis, &["audit"]);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
@@ -65,7 +65,7 @@ fn what_is_wrong_is_shown_then_mended_then_gone() {
             "by hand",
             "demo:delay_print:dead",
             "remove it",
-            ": 2 found; --repair mends them",
+            ": 2 found; --repair repairs them",
         ] {
             assert!(ended.out.contains(words), "{words} is missing in\n{}", ended.out);
         }
@@ -83,7 +83,7 @@ fn what_is_wrong_is_shown_then_mended_then_gone() {
 
     let ended = atode(&redis, &["audit", "--repair"]);
     assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
-    for words in ["WHAT WAS DONE", "done: make it due", "done: remove it", ": 2 found, all mended"] {
+    for words in ["WHAT WAS DONE", "done: make it due", "done: remove it", ": 2 found, all repaired"] {
         assert!(ended.out.contains(words), "{words} is missing in\n{}", ended.out);
     }
     assert_eq!(audit_json(&redis, 0, &[])["findings"], json!([]));
@@ -91,13 +91,13 @@ fn what_is_wrong_is_shown_then_mended_then_gone() {
 }
 
 #[test]
-fn what_a_wrong_type_hid_is_mended_in_the_same_run() {
+fn findings_that_a_wrong_type_hid_are_repaired_in_the_same_run() {
     let redis = RedisServer::start();
     enqueue(&redis);
     redis.command(&["SET", DUE, "by hand"]);
-    let mended = audit_json(&redis, 0, &["--repair"]);
-    let findings = mended["findings"].as_array().expect("a list");
-    assert_eq!(findings.len(), 2, "{mended}");
+    let repaired = audit_json(&redis, 0, &["--repair"]);
+    let findings = repaired["findings"].as_array().expect("a list");
+    assert_eq!(findings.len(), 2, "{repaired}");
     assert_eq!((&findings[0]["wrong"], &findings[0]["outcome"]), (&json!("wrong_type"), &json!("done")));
     let aside = findings[0]["set_aside"].as_str().expect("a new name");
     assert_eq!(redis.command(&["GET", aside]).text(), "by hand");
@@ -106,7 +106,7 @@ fn what_a_wrong_type_hid_is_mended_in_the_same_run() {
 }
 
 #[test]
-fn what_cannot_be_mended_is_left_and_the_exit_code_says_so() {
+fn the_exit_code_says_that_a_finding_could_not_be_repaired() {
     let redis = RedisServer::start();
     enqueue(&redis);
     redis.command(&["HSET", "atode:{default}:jobs", "x", "{"]);

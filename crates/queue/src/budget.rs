@@ -1,16 +1,17 @@
-//! How much one call to Redis may carry.
+//! The limits of one call to Redis.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::MAX_BATCH;
 use crate::error::Error;
 
-/// Bounds the bytes of a call, in whichever direction they go. A call without an answer makes the
-/// next one smaller; answers that come quickly make it larger again. So a thin line, or large jobs,
-/// cannot make the same call fail for ever.
+/// Maximum number of ids per script call: far below the limit of Lua's `unpack`.
+pub const MAX_BATCH: usize = 1_000;
+
+/// Bounds the bytes of a call in one direction. A call without an answer makes the next one smaller; quick answers
+/// make it larger again. So neither a slow network nor large jobs can make the same call fail for ever.
 ///
-/// A client has one for what it sends and one for what it receives: they are as good as its line.
+/// A client has one budget for sending and one for receiving.
 #[derive(Debug)]
 pub struct Budget {
     bytes: AtomicUsize,
@@ -23,9 +24,9 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Bytes of jobs that a call carries at most: no call holds Redis or the connection up for long.
+    /// Maximum bytes of jobs per call, so that no call blocks Redis or the connection for long.
     pub const MOST: usize = 1 << 20;
-    /// Failing calls do not make it smaller than this. One job goes whatever its size.
+    /// Lower bound after failed calls. A single job is sent whatever its size.
     pub const LEAST: usize = 1 << 14;
 
     /// Bytes of jobs that the next call may carry.
@@ -33,8 +34,8 @@ impl Budget {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many of the first jobs, given the bytes of each, the next call may carry: at least one,
-    /// at most [`MAX_BATCH`].
+    /// The number of jobs, given the bytes of each, that the next call may carry: at least one, at most
+    /// [`MAX_BATCH`].
     pub(crate) fn fitting(&self, weights: impl ExactSizeIterator<Item = usize>) -> usize {
         let jobs = weights.len().min(MAX_BATCH);
         let (mut carried, most) = (0, self.bytes());
@@ -45,8 +46,7 @@ impl Budget {
         too_much.unwrap_or(jobs).max(1)
     }
 
-    /// Takes note of a call that carried this many bytes, of its time and of the longest that it may
-    /// take.
+    /// Learns from a call that carried this many bytes, and from its duration compared with its timeout.
     pub(crate) fn observe<T>(
         &self,
         carried: usize,

@@ -1,250 +1,291 @@
-//! One process' access to the queue.
+//! The public calls of one process to the queue.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use atode_config::redis::JobqueueRedis;
-use fred::interfaces::SetsInterface;
-use fred::types::{Key, Value};
-use fred::util::redis_keyslot;
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
+use crate::core::Core;
 use crate::error::Error;
-use crate::keys::Keys;
-use crate::model::id::JobId;
-use crate::model::record::Durability;
-use crate::producer::coalescer::{Lane, MAX_WAITING_BYTES};
-use crate::producer::disk::{self, Disk};
-use crate::redis::clock::RedisClock;
+use crate::health;
+use crate::inspect::inspection::Inspection;
+use crate::model::id::{JobId, WorkerId};
+use crate::model::lease::{Lease, LeaseRef};
+use crate::model::new_job::{Enqueued, NewJob};
+use crate::model::settlement::{Settled, Settlement, Verdict};
+use crate::model::state::State;
+use crate::producer::coalescers::Coalescers;
 use crate::redis::connection::Connection;
 use crate::redis::echo::Echo;
-use crate::redis::pool::Tasks;
-use crate::redis::server::{self, Identity};
+use crate::redis::facts::ServerFacts;
+use crate::redis::subscriber;
 use crate::redis::subscription::Subscriptions;
-use crate::retention::RecordSizes;
-use crate::scripts::Script;
+use crate::transitions::claim::{self, Claim, ClaimOptions};
+use crate::transitions::expired::{self, ExpiredLeases};
+use crate::transitions::operate::{self, Operated, Operation};
+use crate::transitions::put_back::{self, PutBack, Unreadable};
+use crate::transitions::reap::{self, Reaped};
+use crate::transitions::redrive_queue::{self, Moved};
+use crate::transitions::unanswered::{self, Unanswered};
+use crate::transitions::{enqueue, extend, pause, purge, settle, trim};
+use crate::view::finished::{self, Finished};
+use crate::view::job::{self, JobView};
+use crate::view::queue::{self, QueueView};
+use crate::workers::announcement::KindSet;
+use crate::workers::notices::{self, Notices};
+use crate::workers::registration::{self, Departure, Fate, Registration, WorkerRequest};
+use crate::workers::wakeups::{self, Wakeups};
 
-/// Cheap to clone; all clones share the connection, which ends with the last of them.
+/// Cheap to clone. All clones share one connection, which ends with the last of them.
 #[derive(Clone)]
-pub struct Client {
-    shared: Arc<Shared>,
-}
+pub struct Client(Arc<Parts>);
 
-struct Shared {
-    connection: Connection,
-    keys: Keys,
-    clock: Arc<RedisClock>,
-    echo: Arc<Echo>,
+struct Parts {
+    core: Arc<Core>,
+    coalescers: Coalescers,
     subscriptions: Subscriptions,
-    outgoing: Budget,
-    incoming: Budget,
-    lanes: Mutex<HashMap<LaneName, Lane>>,
-    /// A permit for each byte that may wait in the lanes.
-    waiting_room: Arc<Semaphore>,
-    /// Queues written to the catalogue, and since when: a Redis that comes back may be empty.
-    announced: Mutex<(Since, Vec<String>)>,
-    identity: Identity,
-    record_sizes: RecordSizes,
-    settings: JobqueueRedis,
-    /// For what waits for the disk, opened when it is first needed.
-    disk: Mutex<Option<Arc<Disk>>>,
-    /// Where the client was opened; its tasks run there, whatever thread calls it.
-    runtime: Handle,
-    /// Of the connection, which ends with the last client.
-    _tasks: Tasks,
+    echo: Arc<Echo>,
 }
-
-/// A client that keeps nothing alive. Background tasks hold it, and end once the last client is gone.
-pub(crate) struct WeakClient(Weak<Shared>);
-
-impl WeakClient {
-    pub(crate) fn upgrade(&self) -> Option<Client> {
-        self.0.upgrade().map(|shared| Client { shared })
-    }
-}
-
-type LaneName = (Arc<str>, Option<Durability>);
-
-/// The connect, and how often Redis was found emptied.
-type Since = (u64, u64);
 
 impl Client {
     /// Returns at once; Redis may be down now and come later. Needs a tokio runtime.
     pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
-        let clock = Arc::<RedisClock>::default();
-        let keys = Keys::new(&redis.key_prefix);
-        let (connection, listeners, tasks) = Connection::open(redis, clock.clone())?;
-        let echo = Arc::new(Echo::new(keys.echo_channel(&JobId::new(clock.now()).short())));
-        let shared = Shared {
-            subscriptions: Subscriptions::new(listeners, &connection, echo.clone()),
-            connection,
-            keys,
-            clock,
-            echo,
-            outgoing: Budget::default(),
-            incoming: Budget::default(),
-            lanes: Mutex::default(),
-            waiting_room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
-            announced: Mutex::default(),
-            identity: Identity::default(),
-            record_sizes: RecordSizes::default(),
-            settings: redis.clone(),
-            disk: Mutex::default(),
-            runtime: Handle::current(),
-            _tasks: tasks,
-        };
-        let client = Client { shared: Arc::new(shared) };
-        server::watch(&client);
-        Ok(client)
+        let (core, listeners) = Core::open(redis)?;
+        let echo = Arc::new(Echo::new(core.keys().echo_channel(&core.new_id().short())));
+        let subscriptions = subscriber::start(listeners, core.connection(), echo.clone());
+        health::watch(&core);
+        let coalescers = Coalescers::new(core.clone(), redis);
+        Ok(Client(Arc::new(Parts { core, coalescers, subscriptions, echo })))
     }
 
-    pub(crate) fn downgrade(&self) -> WeakClient {
-        WeakClient(Arc::downgrade(&self.shared))
-    }
+    // Connection and clock
 
+    /// The connection: whether it is up, its address, its timeout.
     pub fn connection(&self) -> &Connection {
-        &self.shared.connection
-    }
-
-    /// A fresh id that carries Redis' time.
-    pub fn new_id(&self) -> JobId {
-        JobId::new(self.now())
-    }
-
-    /// Redis' clock as far as it is known here, Unix ms.
-    pub fn now(&self) -> i64 {
-        self.shared.clock.now()
-    }
-
-    /// From now until Redis' clock shows `at`, Unix ms.
-    pub fn until(&self, at: i64) -> Duration {
-        self.shared.clock.until(at)
-    }
-
-    pub(crate) fn keys(&self) -> &Keys {
-        &self.shared.keys
-    }
-
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.shared.runtime
-    }
-
-    pub(crate) fn subscriptions(&self) -> &Subscriptions {
-        &self.shared.subscriptions
-    }
-
-    /// Runs a script; its reply is a list that starts with Redis' time.
-    pub(crate) async fn call(
-        &self,
-        script: &Script,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> Result<Vec<Value>, Error> {
-        self.call_on(&self.shared.connection, script, keys, args).await
-    }
-
-    pub(crate) async fn call_on(
-        &self,
-        connection: &Connection,
-        script: &Script,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> Result<Vec<Value>, Error> {
-        debug_assert!(share_a_slot(&keys), "the keys of {} would not be in one slot: {keys:?}", script.name);
-        match connection.call(script, keys, args).await? {
-            Value::Array(list) if let Some(now) = list.first().and_then(Value::as_i64) => {
-                self.shared.clock.observe(now);
-                Ok(list)
-            }
-            other => Err(Error::corrupt(format!("the reply of {}: {other:?}", script.name))),
-        }
-    }
-
-    /// [`Client::call`] that carries so many bytes of jobs, for the outgoing budget to learn from.
-    pub(crate) async fn call_with(
-        &self,
-        carried: usize,
-        script: &Script,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> Result<Vec<Value>, Error> {
-        let sent = Instant::now();
-        let reply = self.call(script, keys, args).await;
-        self.outgoing().observe(carried, sent.elapsed(), self.connection().command_timeout(), &reply);
-        reply
-    }
-
-    /// The budget for bytes that a call carries to Redis.
-    pub(crate) fn outgoing(&self) -> &Budget {
-        &self.shared.outgoing
+        self.0.core.connection()
     }
 
     /// The budget for bytes that a call brings from Redis.
     pub fn incoming(&self) -> &Budget {
-        &self.shared.incoming
+        self.0.core.incoming()
     }
 
-    pub(crate) fn lane(&self, queue: &Arc<str>, durability: Option<Durability>) -> Lane {
-        let mut lanes = self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = lanes.entry((queue.clone(), durability));
-        lane.or_insert_with(|| Lane::open(self, queue, durability)).clone()
+    /// The state of the Redis that holds the jobs, with its dangers.
+    pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
+        health::facts(&self.0.core, &self.0.echo).await
     }
 
-    pub(crate) fn waiting_room(&self) -> &Arc<Semaphore> {
-        &self.shared.waiting_room
+    /// A new id that carries Redis' time.
+    pub fn new_id(&self) -> JobId {
+        self.0.core.new_id()
     }
 
-    pub(crate) fn record_sizes(&self) -> &RecordSizes {
-        &self.shared.record_sizes
+    /// The estimate of Redis' clock, Unix ms.
+    pub fn now(&self) -> i64 {
+        self.0.core.now()
     }
 
-    pub(crate) fn echo(&self) -> &Echo {
-        &self.shared.echo
+    /// The time until Redis' clock shows `at`, Unix ms.
+    pub fn until(&self, at: i64) -> Duration {
+        self.0.core.until(at)
     }
 
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.shared.identity
+    // Enqueue
+
+    /// Stores a job. A single job never waits; under load many share one round trip, and one fsync.
+    pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
+        self.0.coalescers.enqueue(job).await
     }
 
-    /// A second connection, on which a command may wait for the disk and hold up nobody else.
-    pub(crate) fn disk(&self) -> Result<Arc<Disk>, Error> {
-        let mut disk = self.shared.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(disk) = &*disk {
-            return Ok(disk.clone());
-        }
-        let mut settings = self.shared.settings.clone();
-        settings.pool_size = 1;
-        settings.connection.command_timeout = disk::TIMEOUT;
-        let _in_runtime = self.shared.runtime.enter();
-        let (connection, _nobody_listens, tasks) = Connection::open(&settings, self.shared.clock.clone())?;
-        Ok(disk.insert(Arc::new(Disk::new(connection, tasks))).clone())
+    /// Stores all jobs or none, in one call (≤ [`MAX_BATCH`](crate::MAX_BATCH) jobs of one queue).
+    pub async fn enqueue_all_or_nothing(&self, queue: &str, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        enqueue::enqueue_all_or_nothing(&self.0.core, queue, jobs).await
     }
 
-    /// Enters the queue in the catalogue of queues, once a connect and once an emptied Redis.
-    pub(crate) async fn announce(&self, queue: &str) -> Result<(), Error> {
-        let since = (*self.shared.connection.connects().borrow(), self.shared.identity.times_emptied());
-        {
-            let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
-            if announced.0 != since {
-                *announced = (since, Vec::new());
-            }
-            if announced.1.iter().any(|known| known == queue) {
-                return Ok(());
-            }
-        }
-        let _: i64 = self.shared.connection.writer()?.sadd(self.keys().queues(), queue).await?;
-        let mut announced = self.shared.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.0 == since {
-            announced.1.push(queue.to_owned());
-        }
-        Ok(())
+    /// Stores each job independently, in several calls. After a call that fails nothing more is sent.
+    pub async fn enqueue_each(&self, queue: &str, jobs: &[NewJob]) -> Vec<Result<Enqueued, Error>> {
+        enqueue::enqueue_each(&self.0.core, Duration::MAX, queue, jobs).await
     }
-}
 
-/// A cluster runs a script only where all of its keys are in one slot.
-fn share_a_slot(keys: &[Key]) -> bool {
-    keys.windows(2).all(|pair| redis_keyslot(pair[0].as_bytes()) == redis_keyslot(pair[1].as_bytes()))
+    /// [`enqueue_each`](Self::enqueue_each) that ends after `patience`; calls without an answer have an unknown outcome.
+    pub async fn enqueue_each_within(
+        &self,
+        patience: Duration,
+        queue: &str,
+        jobs: &[NewJob],
+    ) -> Vec<Result<Enqueued, Error>> {
+        enqueue::enqueue_each(&self.0.core, patience, queue, jobs).await
+    }
+
+    // Claim and settle
+
+    /// Claims up to `limit` due jobs of one queue in one call. Fewer come back if they are large.
+    pub async fn claim(&self, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
+        claim::claim(&self.0.core, options).await
+    }
+
+    /// Writes the results of jobs under their leases. Results without an answer can be sent again.
+    pub async fn settle(&self, settlements: Vec<Settlement>) -> Settled {
+        settle::settle(&self.0.core, settlements).await
+    }
+
+    /// Extends leases of one queue to `lease` from now.
+    pub async fn extend(
+        &self,
+        queue: &str,
+        leases: &[LeaseRef],
+        lease: Duration,
+    ) -> Result<Vec<Verdict>, Error> {
+        extend::extend(&self.0.core, queue, leases, lease).await
+    }
+
+    /// The leases of claims whose answer was lost. Nobody has run the jobs, so they can be handed back.
+    pub async fn unanswered(&self, claims: &Unanswered<'_>) -> Result<Vec<Lease>, Error> {
+        unanswered::unanswered(&self.0.core, claims).await
+    }
+
+    // Recovery and trim
+
+    /// Jobs of a queue whose lease ran out, of all kinds, whether this process knows them or not.
+    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
+        expired::expired(&self.0.core, queue, lease).await
+    }
+
+    /// Recovers expired jobs, unless their holder has extended or settled them meanwhile.
+    pub async fn reap(&self, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
+        reap::reap(&self.0.core, queue, jobs).await
+    }
+
+    /// Makes jobs with an unreadable holder due again, and removes members that are not a job.
+    pub async fn put_back(&self, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
+        put_back::put_back(&self.0.core, queue, found).await
+    }
+
+    /// Removes finished jobs past their retention, earlier if Redis' memory is nearly full. Returns their number.
+    pub async fn trim(&self, queue: &str) -> Result<u64, Error> {
+        trim::trim(&self.0.core, queue).await
+    }
+
+    // Operations
+
+    /// Cancels, reschedules, redrives or deletes one job.
+    pub async fn operate(
+        &self,
+        queue: &str,
+        kind: &str,
+        id: JobId,
+        operation: Operation,
+    ) -> Result<Operated, Error> {
+        operate::operate(&self.0.core, queue, kind, id, operation).await
+    }
+
+    /// Stops handing out jobs from a queue. Running jobs are not affected.
+    pub async fn pause(&self, queue: &str) -> Result<(), Error> {
+        pause::pause(&self.0.core, queue).await
+    }
+
+    /// Hands out jobs from a paused queue again.
+    pub async fn resume(&self, queue: &str) -> Result<(), Error> {
+        pause::resume(&self.0.core, queue).await
+    }
+
+    /// Redrives the jobs of a queue that died first, of one kind or of all, at most `limit` per call.
+    pub async fn redrive_queue(&self, queue: &str, kind: Option<&str>, limit: usize) -> Result<Moved, Error> {
+        redrive_queue::redrive_queue(&self.0.core, queue, kind, limit).await
+    }
+
+    /// Removes jobs in one state, of one kind or of all, at most `limit` per call. Active jobs are never removed.
+    pub async fn purge(
+        &self,
+        queue: &str,
+        state: State,
+        kind: Option<&str>,
+        limit: usize,
+    ) -> Result<Moved, Error> {
+        purge::purge(&self.0.core, queue, state, kind, limit).await
+    }
+
+    // Views
+
+    /// Looks for a job in these queues.
+    pub async fn job(&self, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
+        job::job(&self.0.core, queues, id).await
+    }
+
+    /// Watches a job. The first change comes once the subscription is active: look at the job after it.
+    pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
+        finished::watch(&self.0.subscriptions, self.0.core.keys(), queue, id)
+    }
+
+    /// The counts of one queue.
+    pub async fn queue(&self, queue: &str) -> Result<QueueView, Error> {
+        queue::queue(&self.0.core, queue).await
+    }
+
+    /// The names of all queues that ever held a job.
+    pub async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
+        self.0.core.catalogue().queue_names().await
+    }
+
+    /// Reads and repairs for the audit.
+    pub fn inspection(&self) -> Inspection<'_> {
+        Inspection::new(&self.0.core)
+    }
+
+    // Workers
+
+    /// Renews a registration; it expires after `ttl` unless renewed. Returns the request to the worker, if any.
+    pub async fn heartbeat(
+        &self,
+        registration: &Registration,
+        ttl: Duration,
+    ) -> Result<Option<WorkerRequest>, Error> {
+        registration::heartbeat(&self.0.core, registration, ttl).await
+    }
+
+    /// Asks a live worker to go quiet or to stop. Returns false if no such worker is alive.
+    pub async fn ask_worker(&self, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
+        registration::ask_worker(&self.0.core, id, request).await
+    }
+
+    /// Removes a registration.
+    pub async fn unregister(&self, id: WorkerId, departure: Departure) -> Result<(), Error> {
+        registration::unregister(&self.0.core, id, departure).await
+    }
+
+    /// All live workers, in the order of their starts.
+    pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
+        registration::workers(&self.0.core).await
+    }
+
+    /// The fate of each of these workers, in their order.
+    pub async fn fates(&self, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
+        registration::fates(&self.0.core, ids).await
+    }
+
+    /// Subscribes to the wake-ups of these queues. The first one comes once the subscription is active.
+    pub fn wakeups(&self, queues: &[Arc<str>], kinds: &KindSet) -> Wakeups {
+        wakeups::wakeups(&self.0.subscriptions, self.0.core.keys(), queues, kinds)
+    }
+
+    /// Subscribes to requests to workers: to cancel a job of these queues, to go quiet, to stop.
+    pub fn requests(&self, queues: &[Arc<str>]) -> Notices {
+        notices::requests(&self.0.subscriptions, self.0.core.keys(), queues)
+    }
+
+    /// Subscribes to the sweeps of a queue. A notice has the id of the worker that has swept it.
+    pub fn sweeps(&self, queue: &str) -> Notices {
+        notices::sweeps(&self.0.subscriptions, self.0.core.keys(), queue)
+    }
+
+    /// Tells the other workers of a queue that this one has swept it.
+    pub async fn tell_swept(&self, queue: &str, by: WorkerId) {
+        notices::tell_swept(&self.0.core, queue, by).await;
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0.core
+    }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between us and Redis, sorted by what a caller does about it.
+//! Errors of calls to Redis, sorted by the reaction of a caller.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use fred::error::{Error as FredError, ErrorKind};
 
 use crate::model::id::JobId;
 
-/// Cheap to clone: one failed call answers every job of its batch.
+/// Cheap to clone, because one failed call answers every job of its batch.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Nothing was sent, so nothing happened: safe to repeat.
@@ -15,26 +15,26 @@ pub enum Error {
     /// Sent, but no answer came: it may have happened. Repeat only what is safe to repeat.
     #[error("Redis did not answer, the outcome is unknown: {0}")]
     Unknown(String),
-    /// Redis answered that it does nothing right now (loading, read-only, out of memory, its disk
-    /// is full, …), and did nothing: safe to repeat later.
+    /// Redis answered that it does nothing right now (it is loading, read-only, out of memory, or its disk is full):
+    /// safe to repeat later.
     #[error("Redis refuses: {message}")]
     Refused { code: RefusalCode, message: String },
-    /// More work is waiting for Redis than may wait: nothing happened, come back later.
+    /// The backlog for Redis is full. Nothing happened: safe to repeat later.
     #[error("too many jobs are waiting to be stored")]
     Overloaded,
-    /// Nothing was stored: this Redis cannot promise what was asked for.
+    /// Nothing was stored: this Redis cannot promise the requested durability.
     #[error("{0}")]
     NotDurable(String),
-    /// Stored, but Redis did not say in time that it is on its disk. It will be soon; to ask again under
-    /// the same idempotency key waits for it.
+    /// Stored, but Redis did not confirm in time that it is on disk. A repetition with the same idempotency key waits
+    /// for that.
     #[error("job {0} is stored, not yet on disk")]
     NotYetOnDisk(JobId),
-    /// A reply or a key is not what this version writes: a person has to look.
+    /// A reply or a key that this version did not write: a person must look.
     #[error("unexpected data in Redis: {0}")]
     Corrupt(String),
 }
 
-/// The first word of a Redis error that says "not now".
+/// The reason of a refusal, from the first word of a Redis error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalCode {
     OutOfMemory,
@@ -47,11 +47,11 @@ pub enum RefusalCode {
     Busy,
     /// Not logged in, or with a wrong password.
     Auth,
-    /// The ACL of this user lacks a rule.
+    /// The user has no permission.
     NotPermitted,
-    /// A node of a cluster that has other keys.
+    /// The server is a node of a cluster and has other keys.
     WrongServer,
-    /// This server does not know the command or the form of the scripts: too old, or renamed.
+    /// The server does not know the command or the form of the scripts: it is too old, or commands were renamed.
     Unsupported,
 }
 
@@ -63,29 +63,29 @@ pub(crate) enum Denied {
 }
 
 impl Denied {
-    /// From the text behind NOPERM: `…access one of the keys…`, `…run the 'evalsha' command`.
+    /// Reads the text behind NOPERM: `…access one of the keys…`, `…run the 'evalsha' command`.
     pub(crate) fn of(message: &str) -> Self {
         if message.contains(" command") { Denied::Command } else { Denied::Keys }
     }
 }
 
 impl Error {
-    /// False where the call may have taken effect all the same.
+    /// False if the call may have taken effect.
     pub fn nothing_happened(&self) -> bool {
         !matches!(self, Error::Unknown(_) | Error::NotYetOnDisk(_) | Error::Corrupt(_))
     }
 
-    /// Redis did not answer, and whoever asks right after would not get an answer either.
+    /// True if Redis did not answer; the next call would not get an answer either.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Error::NotSent(_) | Error::Unknown(_))
     }
 
-    /// For what was to be sent behind the call that failed so.
+    /// The error of jobs that would have been sent after a call without an answer.
     pub(crate) fn behind_silence() -> Self {
         Error::NotSent("Redis does not answer".to_owned())
     }
 
-    /// For what was to be sent behind the call that failed with this error.
+    /// The error of jobs that would have been sent after the call that failed with this error.
     pub(crate) fn for_what_was_not_sent(&self) -> Self {
         if self.nothing_happened() {
             self.clone()
@@ -94,7 +94,7 @@ impl Error {
         }
     }
 
-    /// What happened, for somebody outside: no addresses, scripts or replies of Redis. These are in the
+    /// A description for API clients, without addresses, scripts or replies of Redis. Those are in the
     /// [`Display`](std::fmt::Display) text, which is for logs and operators.
     pub fn outline(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
@@ -130,7 +130,7 @@ impl Error {
     }
 }
 
-/// True where Redis has forgotten the script (restart, `SCRIPT FLUSH`): it did not run.
+/// True if Redis has forgotten the script (restart, `SCRIPT FLUSH`), so that it did not run.
 pub(crate) fn is_noscript(error: &FredError) -> bool {
     code(error) == "NOSCRIPT"
 }
@@ -151,7 +151,7 @@ impl From<FredError> for Error {
             "NOPERM" => return refused(RefusalCode::NotPermitted),
             "MOVED" | "ASK" | "CROSSSLOT" | "TRYAGAIN" => return refused(RefusalCode::WrongServer),
             "ERR" if is_unsupported(error.details()) => return refused(RefusalCode::Unsupported),
-            // Within a script, perhaps behind its first write: the rule went away since the last look.
+            // The permission was removed since the last look. The script may have written before.
             "ERR" if error.details().contains("The user executing the script can't") => {
                 return Error::Unknown(error.details().to_owned());
             }
@@ -161,7 +161,7 @@ impl From<FredError> for Error {
             ErrorKind::Backpressure | ErrorKind::Routing => Error::NotSent(error.to_string()),
             ErrorKind::IO | ErrorKind::Canceled | ErrorKind::Timeout => Error::Unknown(error.to_string()),
             ErrorKind::Auth => refused(RefusalCode::Auth),
-            // fred's own words for a connection that was lost at this moment, not an error of Redis.
+            // An error of fred, not of Redis, for a connection that was just lost.
             ErrorKind::Unknown if code(&error).contains(|c: char| c.is_ascii_lowercase()) => {
                 Error::Unknown(error.to_string())
             }
@@ -170,16 +170,16 @@ impl From<FredError> for Error {
     }
 }
 
-/// Redis 6 takes the first line of a script, `#!lua`, for Lua.
+/// Redis 6 reads the first line of a script, `#!lua`, as Lua.
 fn is_unsupported(details: &str) -> bool {
     details.starts_with("ERR unknown command")
         || (details.contains("rror compiling script") && details.contains("near '#'"))
 }
 
-/// Why there is no connection, in the words of Redis or of the system, and what to do where that helps.
+/// The reason why there is no connection, in the words of Redis or of the system, with a remedy if one is known.
 pub(crate) fn trouble(error: &FredError) -> String {
     let details = error.details();
-    // fred shows what happened to a socket as `Debug` does: `Os { …, message: "…" }`, `Custom { …, error: … }`.
+    // fred prints a socket error as `Debug` does: `Os { …, message: "…" }`, `Custom { …, error: … }`.
     let message = details.split_once("message: \"").and_then(|(_, rest)| Some(rest.split_once('"')?.0));
     let wrapped = details.split_once("error: ").map(|(_, rest)| rest.trim_end_matches([' ', '}']));
     let wrapped = wrapped.map(|error| error.trim_matches('"'));
@@ -200,7 +200,7 @@ pub(crate) fn trouble(error: &FredError) -> String {
     if is_tls { format!("TLS: {said}; {advice}") } else { format!("{said}; {advice}") }
 }
 
-/// Redis' error codes reach us as text, the first word of it: read here and nowhere else.
+/// Redis' error code: the first word of the text. It is read here and nowhere else.
 fn code(error: &FredError) -> &str {
     error.details().split_ascii_whitespace().next().unwrap_or_default()
 }

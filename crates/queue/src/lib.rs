@@ -1,19 +1,22 @@
-//! The delay queue: jobs on Redis sorted sets, one Lua script a state transition.
+//! The delay queue: jobs on Redis sorted sets, one Lua script per state transition.
 //!
-//! A job's state is the set that its id is in, and each set belongs to one kind of one queue
-//! (all keys are made in `keys.rs`; each script lies beside the function that calls it). The crate knows
-//! no concrete job and no HTTP.
+//! The state of a job is the set that has its id, and each set belongs to one kind of one queue. `keys.rs` makes all
+//! keys; each script lies beside the function that calls it. The crate knows no concrete job and no HTTP.
 //!
-//! [`Client`] is the one way in: enqueue, claim, settle, extend, reap, operate, register, read,
-//! audit.
+//! All calls are methods of [`Client`]. Below it, `core.rs` owns the connection, and each transition is a function
+//! of `transitions` that takes the core.
 
-#![expect(clippy::must_use_candidate, reason = "of what matters when it is dropped, the type says so")]
+#![expect(clippy::must_use_candidate, reason = "where dropping a value matters, its type says so")]
 
-mod audit;
 mod budget;
+mod catalogue;
 mod client;
+mod core;
 mod error;
+mod health;
+mod inspect;
 mod keys;
+mod metrics;
 mod model;
 mod producer;
 mod redis;
@@ -21,31 +24,42 @@ mod retention;
 mod scripts;
 mod transitions;
 mod view;
+mod wire;
 mod workers;
 
-pub use audit::{Audit, Finding, Repaired, Wrong};
-pub use budget::Budget;
+pub use crate::metrics::sampler::Sampler;
+pub use budget::{Budget, MAX_BATCH};
 pub use client::Client;
 pub use error::{Error, RefusalCode};
+pub use inspect::facts::{JobFacts, Placement, names_holder};
+pub use inspect::inspection::Inspection;
+pub use inspect::repair::{JobRepair, Target};
+pub use inspect::scan::{JobHash, Scan, step};
+pub use keys::Set;
+pub use keys::names::{KeyName, QueueKey};
+pub use model::history::{Failure, FailureCause, History};
 pub use model::id::{InvalidId, JobId, WorkerId};
 pub use model::lease::{ExpiredLease, FencingToken, Lease, LeaseRef};
-pub use model::record::{Durability, Failure, FailureCause, History, Record, Run, WorkerRef};
+pub use model::new_job::{Atomicity, Due, Enqueued, Idempotency, NewJob};
+pub use model::record::{Durability, Record};
+pub use model::run::{Run, WorkerRef};
+pub use model::settlement::{Settled, Settlement, Verdict};
+pub use model::state::State;
 pub use redis::connection::Connection;
+pub use redis::facts::ServerFacts;
 pub use redis::inbox::Mail;
-pub use redis::server::ServerFacts;
-pub use redis::subscription::{Finished, Notices};
 pub use retention::{MAX_FINISHED, MAX_FINISHED_BYTES};
 pub use transitions::claim::{Claim, ClaimOptions, Claimed};
-pub use transitions::enqueue::{Atomicity, Due, Enqueued, Idempotency, NewJob};
-pub use transitions::operate::{Moved, Operated, Operation};
+pub use transitions::expired::{Expired, ExpiredLeases};
+pub use transitions::operate::{Operated, Operation};
 pub use transitions::put_back::{PutBack, Unreadable};
-pub use transitions::reap::{Expired, ExpiredLeases, Reaped};
-pub use transitions::settle::{Settled, Settlement, Verdict};
+pub use transitions::reap::Reaped;
+pub use transitions::redrive_queue::Moved;
 pub use transitions::unanswered::Unanswered;
-pub use view::job::{AttemptView, Counts, JobView, KindCounts, QueueView, State};
-pub use view::sampler::Sampler;
+pub use view::finished::Finished;
+pub use view::job::{AttemptView, JobView};
+pub use view::queue::{Counts, KindCounts, QueueView};
+pub use workers::announcement::{Announcement, Drained, KindSet};
+pub use workers::notices::Notices;
 pub use workers::registration::{Departure, Fate, Registration, WorkerRequest, WorkerState};
-pub use workers::wakeups::{Announcement, Drained, Heard, KindSet, Wakeups};
-
-/// Ids a script call may touch at most: far below what Lua's `unpack` takes.
-pub const MAX_BATCH: usize = 1_000;
+pub use workers::wakeups::{Heard, Wakeups};

@@ -1,75 +1,85 @@
-//! The sizes of records, and what follows from them: how many a claim reads at once, and how many completed jobs
-//! of a kind are kept to be looked at: so few that neither their number nor their bytes fill Redis (decision 29).
+//! Limits for finished jobs and counters, so that neither their number nor their bytes fill Redis (decision 29), and
+//! the sizes of records, which decide how many jobs are kept and how many a claim reads at once.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::MAX_BATCH;
+use crate::budget::MAX_BATCH;
 
-/// Finished jobs kept of a kind in a queue at most, whatever their retention and size.
+/// Time for which a cancelled job stays visible.
+pub(crate) const CANCELLED_RETENTION: Duration = Duration::from_secs(60 * 60);
+
+/// Percent of `maxmemory` above which finished jobs are removed early.
+pub(crate) const SHORT_OF_MEMORY: u64 = 80;
+
+/// Minutes for which counters are kept.
+pub(crate) const STATS_MINUTES: i64 = 60;
+
+/// Maximum number of finished jobs kept per kind and queue, whatever their retention and size.
 pub const MAX_FINISHED: usize = 10_000;
 
-/// Bytes of the records of completed jobs kept of a kind in a queue, roughly: fewer are kept of large ones, and of
-/// a small Redis.
+/// Approximate bytes of completed records kept per kind and queue: fewer jobs are kept if they are large or Redis is
+/// small.
 pub const MAX_FINISHED_BYTES: usize = 64 << 20;
 
-/// The share of Redis' memory that is less than that, if it has a limit.
-const OF_MEMORY: usize = 4;
+/// Divisor of Redis' memory limit: the bytes above never exceed this part of it.
+const PART_OF_MEMORY: usize = 4;
 
-/// Kept of jobs of any size.
+/// Jobs kept whatever their size.
 const LEAST: usize = 16;
 
 /// Records up to this size, in bytes, never meet the bound in bytes.
 const SMALL: usize = MAX_FINISHED_BYTES / MAX_FINISHED;
 
-/// The share that the last job has in the mean of its kind.
+/// Weight of the last job in the mean of its kind.
 const SHARE: f64 = 1.0 / 64.0;
 
-/// Bytes, by queue and kind.
+/// Mean bytes by queue and kind.
 type Means = HashMap<Arc<str>, HashMap<Arc<str>, f64>>;
 
-/// The mean size of the records that this process has claimed, by queue and kind. Nothing is counted until
-/// the first large one comes, so that those who have none pay nothing.
+/// The mean size of the records that this process has claimed, by queue and kind. Counting starts with the first
+/// large record, so that small ones cost nothing.
 #[derive(Default)]
 pub(crate) struct RecordSizes {
     has_large: AtomicBool,
-    /// Redis' `maxmemory`, bytes; 0: none, or unknown.
+    /// Redis' `maxmemory` in bytes; 0 if it is unlimited or unknown.
     maxmemory: AtomicUsize,
     means: Mutex<Means>,
 }
 
 impl RecordSizes {
-    /// A job whose record has so many bytes was claimed.
+    /// Counts a claimed job whose record has this many bytes.
     pub(crate) fn observe(&self, queue: &Arc<str>, kind: &Arc<str>, bytes: usize) {
         if bytes <= SMALL && !self.has_large.load(Ordering::Relaxed) {
             return;
         }
         self.has_large.store(true, Ordering::Relaxed);
         let mut means = self.means();
-        let of_queue = means.entry(queue.clone()).or_default();
-        let mean = of_queue.entry(kind.clone()).or_insert(bytes as f64);
+        let queue_means = means.entry(queue.clone()).or_default();
+        let mean = queue_means.entry(kind.clone()).or_insert(bytes as f64);
         *mean += (bytes as f64 - *mean) * SHARE;
     }
 
-    /// The number of jobs whose records are expected to have this many bytes together, if they are of the kind
-    /// with the largest records.
+    /// The number of jobs whose records are expected to have this many bytes together, if all are of the kind with
+    /// the largest records.
     pub(crate) fn filling(&self, bytes: usize, queue: &str, kinds: &[Arc<str>]) -> usize {
         if !self.has_large.load(Ordering::Relaxed) {
             return MAX_BATCH;
         }
         let means = self.means();
-        let Some(of_queue) = means.get(queue) else { return MAX_BATCH };
-        let largest = kinds.iter().filter_map(|kind| of_queue.get(kind)).fold(1.0, |a: f64, b| a.max(*b));
+        let Some(queue_means) = means.get(queue) else { return MAX_BATCH };
+        let largest = kinds.iter().filter_map(|kind| queue_means.get(kind)).fold(1.0, |a: f64, b| a.max(*b));
         ((bytes as f64 / largest) as usize).clamp(1, MAX_BATCH)
     }
 
-    /// Redis has so much memory, in bytes; 0: no limit is known.
+    /// Sets Redis' memory limit in bytes; 0 if it is unlimited or unknown.
     pub(crate) fn limit(&self, maxmemory: usize) {
         self.maxmemory.store(maxmemory, Ordering::Relaxed);
     }
 
-    /// How many completed jobs to keep.
+    /// The number of completed jobs to keep.
     pub(crate) fn kept(&self, queue: &str, kind: &str) -> usize {
         if !self.has_large.load(Ordering::Relaxed) {
             return MAX_FINISHED;
@@ -78,7 +88,7 @@ impl RecordSizes {
         let mean = means.get(queue).and_then(|kinds| kinds.get(kind)).copied().unwrap_or_default();
         let bytes = match self.maxmemory.load(Ordering::Relaxed) {
             0 => MAX_FINISHED_BYTES,
-            limit => MAX_FINISHED_BYTES.min(limit / OF_MEMORY),
+            limit => MAX_FINISHED_BYTES.min(limit / PART_OF_MEMORY),
         };
         ((bytes as f64 / mean.max(1.0)) as usize).clamp(LEAST, MAX_FINISHED)
     }
@@ -93,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_are_kept_of_large_jobs_and_none_less_of_small_ones() {
+    fn fewer_large_jobs_are_kept_and_as_many_small_ones_as_before() {
         let (queue, large, small): (Arc<str>, Arc<str>, Arc<str>) =
             ("default".into(), "test:large".into(), "test:small".into());
         let sizes = RecordSizes::default();

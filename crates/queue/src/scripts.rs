@@ -1,5 +1,5 @@
-//! The scripts, each a file of its own whose header says keys, arguments and reply. Nothing else
-//! decodes a reply than the typed call that stands beside the script's use.
+//! The scripts. Each is a file of its own, beside the one function that calls it and decodes its reply; its header
+//! lists keys, arguments and reply.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,6 @@ macro_rules! scripts {
 
 scripts! {
     ASK "workers/ask",
-    AUDIT "audit/audit",
     BURY "transitions/bury",
     CANCEL "transitions/cancel",
     CLAIM "transitions/claim",
@@ -33,13 +32,13 @@ scripts! {
     COUNTS "view/counts",
     DELETE "transitions/delete",
     ENQUEUE "transitions/enqueue",
-    ENROL "audit/enrol",
     EXPIRED "transitions/expired",
     EXTEND "transitions/extend",
     HEARTBEAT "workers/heartbeat",
     INSPECT "view/inspect",
+    JOB_FACTS "inspect/job_facts",
+    LIST_NAME "inspect/list_name",
     MAY "redis/may",
-    MEND "audit/mend",
     PAUSE "transitions/pause",
     PURGE "transitions/purge",
     PUT_BACK "transitions/put_back",
@@ -47,11 +46,12 @@ scripts! {
     REDRIVE "transitions/redrive",
     REDRIVE_QUEUE "transitions/redrive_queue",
     RELEASE "transitions/release",
+    REPAIR_JOB "inspect/repair_job",
     RESCHEDULE "transitions/reschedule",
     RESUME "transitions/resume",
     RETRY "transitions/retry",
-    SAMPLE "view/sample",
-    SET_ASIDE "audit/set_aside",
+    SAMPLE "metrics/sample",
+    SET_ASIDE "inspect/set_aside",
     TRIM "transitions/trim",
     UNANSWERED "transitions/unanswered",
     UNREGISTER "workers/unregister",
@@ -60,7 +60,7 @@ scripts! {
 const PREAMBLE: &str = include_str!("transitions/preamble.lua");
 
 impl Script {
-    /// The first line says what the script may do (`#!lua flags=…`) and has to stay the first.
+    /// The first line declares what the script may do (`#!lua flags=…`) and must stay the first.
     fn new(path: &'static str, file: &str) -> Self {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let (shebang, body) = file.split_once('\n').unwrap_or((file, ""));

@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Keys, Set};
+use crate::keys::names::parse;
+use crate::keys::{Keys, Set};
 use crate::model::id::WorkerId;
 
 const DOCUMENT: &str = include_str!("../../../../docs/architecture.md");
 const CODE: &str = include_str!("../keys.rs");
 
-/// Functions of `keys.rs` that return text but make neither a key nor a channel.
-const OTHERS: [&str; 1] = ["pattern"];
-
 /// The names that each function of `keys.rs` makes, in the document's words. A new function needs a line here.
-fn made() -> BTreeMap<&'static str, Vec<String>> {
+fn names() -> BTreeMap<&'static str, Vec<String>> {
     let keys = Keys::new("atode:");
     let queue = keys.queue("<queue>");
     let id = WorkerId::new(1);
@@ -58,34 +56,34 @@ fn documented() -> [BTreeMap<&'static str, &'static str>; 2] {
 
 #[test]
 fn the_document_lists_every_key_and_channel_and_no_other() {
-    let made = made();
+    let made = names();
     let functions = CODE.lines().filter_map(|line| line.trim().strip_prefix("pub(crate) fn "));
     let functions = functions.filter(|line| line.contains("-> String"));
     let functions: BTreeSet<&str> = functions.filter_map(|line| line.split('(').next()).collect();
-    let known: BTreeSet<&str> = made.keys().copied().chain(OTHERS).collect();
+    let known: BTreeSet<&str> = made.keys().copied().collect();
     assert_eq!(functions, known, "functions of keys.rs, and those that this test knows");
 
-    let names = |channels: bool| -> BTreeSet<&str> {
+    let made_names = |channels: bool| -> BTreeSet<&str> {
         let made = made.iter().filter(|(function, _)| function.ends_with("_channel") == channels);
         made.flat_map(|(_, names)| names).map(String::as_str).collect()
     };
     let [keys, channels] = documented();
-    assert_eq!(keys.keys().copied().collect::<BTreeSet<_>>(), names(false), "keys: document, then code");
+    assert_eq!(keys.keys().copied().collect::<BTreeSet<_>>(), made_names(false), "keys: document, then code");
     assert_eq!(
         channels.keys().copied().collect::<BTreeSet<_>>(),
-        names(true),
+        made_names(true),
         "channels: document, then code"
     );
 }
 
 #[test]
-fn the_document_says_the_type_of_every_key() {
+fn the_document_has_the_type_of_every_key() {
     let keys = Keys::new("atode:");
     for (name, type_) in &documented()[0] {
         let real = name.replace("<id>", &WorkerId::new(1).to_string());
-        let Some(parsed) = keys.parse(&real) else { continue };
+        let Some(parsed) = parse(&keys, &real) else { continue };
         let expected = parsed.key_type().to_uppercase();
-        let said = type_.split(' ').next().unwrap_or_default().to_uppercase();
-        assert_eq!(said, expected, "{name}");
+        let documented = type_.split(' ').next().unwrap_or_default().to_uppercase();
+        assert_eq!(documented, expected, "{name}");
     }
 }

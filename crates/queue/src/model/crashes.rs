@@ -1,25 +1,25 @@
-//! The rules for jobs that take their workers' processes with them.
+//! The rules for jobs that crash their workers' processes.
 
 use std::time::Duration;
 
-use crate::model::record::History;
+use crate::model::history::History;
 
-/// A job that this many workers died with is a suspect: a worker runs one of those at a time.
+/// Crashes that make a job a suspect. A worker runs one suspect at a time.
 pub(crate) const SUSPECT_FROM: u32 = 2;
 
-/// A suspect whose turn it is not is put off by this much, so that it is not in the others' way.
+/// Delay of a suspect whose turn it is not, so that it does not block other jobs.
 pub(crate) const PUT_OFF: Duration = Duration::from_secs(1);
 
-/// A job that this many workers died with is dead.
+/// Crashes after which a job is buried.
 const BURIED_FROM: u32 = 5;
 
 impl History {
-    /// So many workers died with the job that it may be the reason.
+    /// True after so many crashes that the job may be their cause.
     pub fn is_suspect(&self) -> bool {
         self.crashes >= SUSPECT_FROM
     }
 
-    /// So many workers died with the job that it must not run again.
+    /// True after so many crashes that the job must not run again.
     pub fn has_crashed_too_often(&self) -> bool {
         self.crashes >= BURIED_FROM
     }

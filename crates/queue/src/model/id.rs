@@ -10,7 +10,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 /// Base64 with its digits in ASCII order: the short form sorts like the id, so jobs due in the same
 /// millisecond run in the order in which they were made. It never starts with a hyphen, which a
 /// command line would take for an option. 22 bytes fill Redis' 24-byte allocation exactly; the
-/// usual 36 characters would cost 48 bytes a copy, of which there are two.
+/// usual 36 characters would cost 48 bytes per copy, and there are two copies.
 static SHORT: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~");
@@ -22,7 +22,7 @@ static IN_ORDER: LazyLock<std::sync::Mutex<InOrder>> = LazyLock::new(std::sync::
 
 #[derive(Default)]
 struct InOrder {
-    /// Never goes back: it repeats the latest instant that it was told.
+    /// Never goes back: after an earlier instant it repeats the latest one.
     context: ContextV7,
     /// Unix ms.
     latest: u64,
@@ -39,13 +39,13 @@ impl InOrder {
     }
 }
 
-/// A clock that goes back by more, ms, was wrong before: ids must not go on with its time.
+/// Milliseconds. A clock that goes back further was wrong before, and ids must not continue its time.
 const CLOCK_STEP: u64 = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(Uuid);
 
-/// A worker process, from its start to its end: never used again.
+/// The id of a worker process. It is never used again after the process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(Uuid);
 
@@ -71,7 +71,7 @@ fn parse_uuid(text: &str) -> Result<Uuid, InvalidId> {
 macro_rules! ids {
     ($($id:ident),+) => {$(
         impl $id {
-            /// A fresh id that carries `now` (Unix ms, Redis' clock as far as it is known).
+            /// A new id that carries `now` (Unix ms, the estimate of Redis' clock).
             pub fn new(now: i64) -> Self {
                 $id(new_uuid(now))
             }
@@ -83,7 +83,7 @@ macro_rules! ids {
             }
         }
 
-        /// Takes the hyphenated form, and the short form that stands in Redis.
+        /// Reads the hyphenated form, and the short form that Redis stores.
         impl FromStr for $id {
             type Err = InvalidId;
 
@@ -110,7 +110,7 @@ macro_rules! ids {
 ids!(JobId, WorkerId);
 
 impl WorkerId {
-    /// Stands for a worker that is no longer known: `00000000-0000-0000-0000-000000000000`.
+    /// The id of a worker that is no longer known: `00000000-0000-0000-0000-000000000000`.
     pub const UNKNOWN: WorkerId = WorkerId(Uuid::nil());
 }
 
@@ -130,7 +130,7 @@ impl JobId {
         Some(seconds as i64 * 1_000 + i64::from(nanos) / 1_000_000)
     }
 
-    /// As it stands in Redis.
+    /// The form that Redis stores.
     pub fn short(self) -> String {
         SHORT.encode(self.0.as_bytes())
     }

@@ -1,5 +1,5 @@
-//! How instants look in JSON: RFC 3339 in UTC, always with three digits behind the second, so that all of them have
-//! one length and sort as texts.
+//! Instants in JSON: RFC 3339 in UTC, always with three digits behind the second, so that all have one length and
+//! sort as text.
 
 use jiff::Timestamp;
 use serde::Serializer;

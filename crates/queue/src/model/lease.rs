@@ -1,5 +1,4 @@
-//! Leases, and the three values that name one: only [`Lease`] can settle its job, and only a claim
-//! makes it.
+//! Leases, and the three types that name one. Only [`Lease`] can settle its job, and only a claim makes it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::id::JobId;
 
-/// A number that is greater for each later lease of a job. Write it beside an effect and refuse a
-/// smaller one, and a run that was overtaken changes nothing (fencing).
+/// A number that grows with each lease of a job. A handler can write it beside an effect and refuse a smaller
+/// one, so that an overtaken run changes nothing (fencing).
 ///
 /// It is the time of the claim in µs since 1970, or the queue's last token + 1, so it stays below 2^53
 /// and is exact as a JSON number. The jobs of one claim call share a token.
@@ -17,13 +16,13 @@ use crate::model::id::JobId;
 #[serde(transparent)]
 pub struct FencingToken(u64);
 
-/// The hold that a worker has on a job for a limited time. Settling takes it by value, and nothing
+/// A worker's right to a job for a limited time. Settling takes it by value, and nothing
 /// copies it, so a job cannot be settled twice under one lease.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a job that is not settled comes back when its lease runs out"]
 pub struct Lease(pub(crate) LeaseRef);
 
-/// The name of a lease, for [`crate::Client::extend`]. It cannot settle the job.
+/// The name of a lease, for [`Client::extend`](crate::Client::extend). It cannot settle the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseRef {
     pub(crate) queue: Arc<str>,
@@ -32,12 +31,16 @@ pub struct LeaseRef {
     pub(crate) token: FencingToken,
 }
 
-/// The lease of somebody else that had run out when [`crate::Client::expired`] looked, for
-/// [`crate::Client::reap`]. It cannot settle the job.
+/// The lease of another worker that had run out when [`Client::expired`](crate::Client::expired) looked, for
+/// [`Client::reap`](crate::Client::reap). It cannot settle the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpiredLease(pub(crate) LeaseRef);
 
 impl FencingToken {
+    /// The token that reap writes into `state` instead of that of a settlement: the lease that ran out settled
+    /// nothing, and its holder must learn that.
+    pub(crate) const REAPED: FencingToken = FencingToken(0);
+
     pub const fn new(token: u64) -> Self {
         FencingToken(token)
     }
@@ -92,7 +95,7 @@ impl Lease {
         self.0.token
     }
 
-    /// A name of this lease, to extend it by.
+    /// The name of this lease, for extending it.
     pub fn reference(&self) -> LeaseRef {
         self.0.clone()
     }

@@ -1,35 +1,41 @@
-//! The enqueue coalescer: while calls are on their way, what comes in gathers and goes with the next.
-//! Alone a job waits for nobody; under load hundreds share a round trip (and an fsync).
+//! The coalescer of enqueues: jobs that come in while calls are in flight are sent together in the next call. A
+//! single job never waits; under load hundreds share a round trip (and an fsync).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use crate::MAX_BATCH;
-use crate::client::{Client, WeakClient};
+use crate::budget::MAX_BATCH;
+use crate::core::Core;
 use crate::error::Error;
-use crate::model::record::Durability;
-use crate::producer::disk;
-use crate::transitions::enqueue::{Atomicity, Enqueued, NewJob};
+use crate::model::new_job::{Atomicity, Enqueued, NewJob};
+use crate::producer::disk::{self, Disk};
+use crate::transitions::enqueue;
 
-/// Bytes that may wait in all lanes of a client; a job beyond it is refused. Bounds memory while Redis is slow.
-pub(crate) const MAX_WAITING_BYTES: usize = 64 << 20;
-
-/// Calls on their way at a time: Redis runs one while the answers of the other are given out and what
-/// follows gathers.
+/// Calls in flight at a time: Redis runs one while the answers of the other are handed out and further jobs
+/// gather.
 const CALLS: usize = 2;
 
-/// Jobs of which a second call is worth its overhead in Redis. Fewer wait for the first: small calls
-/// beget small calls, as each producer is back soon after its answer.
+/// Minimum number of jobs for a second call to be worth its overhead in Redis. Fewer jobs wait for the first call:
+/// otherwise calls would stay small, because each producer comes back soon after its answer.
 const SECOND_CALL: usize = 24;
 
-/// The way of one queue's jobs to Redis.
+/// The durability of the jobs of a coalescer.
 #[derive(Clone)]
-pub(crate) struct Lane {
+pub(crate) enum Storage {
+    /// Redis' settings decide.
+    AsConfigured,
+    /// The answer waits for the disk.
+    Fsync(Arc<Disk>),
+}
+
+/// Sends the jobs of one queue and one durability.
+#[derive(Clone)]
+pub(crate) struct Coalescer {
     jobs: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
 }
@@ -41,15 +47,12 @@ struct Waiting {
     room: OwnedSemaphorePermit,
 }
 
-impl Lane {
-    pub(crate) fn open(client: &Client, queue: &Arc<str>, durability: Option<Durability>) -> Self {
+impl Coalescer {
+    /// `room` has a permit for each byte that may wait. The task ends with the last clone of this.
+    pub(crate) fn start(core: &Arc<Core>, queue: &Arc<str>, storage: Storage, room: &Arc<Semaphore>) -> Self {
         let (jobs, incoming) = mpsc::unbounded_channel();
-        let patience = match durability {
-            None => client.connection().command_timeout(),
-            Some(Durability::Fsync) => disk::TIMEOUT,
-        };
-        client.runtime().spawn(drive(client.downgrade(), queue.clone(), durability, patience, incoming));
-        Lane { jobs, room: client.waiting_room().clone() }
+        core.runtime().spawn(run(core.clone(), queue.clone(), storage, incoming));
+        Coalescer { jobs, room: room.clone() }
     }
 
     pub(crate) async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
@@ -63,17 +66,16 @@ impl Lane {
     }
 }
 
-async fn drive(
-    client: WeakClient,
+async fn run(
+    core: Arc<Core>,
     queue: Arc<str>,
-    durability: Option<Durability>,
-    patience: Duration,
+    storage: Storage,
     mut incoming: mpsc::UnboundedReceiver<Waiting>,
 ) {
-    let most_calls = match durability {
-        None => CALLS,
-        // The wait for the disk blocks their connection: a second call would only add to it.
-        Some(Durability::Fsync) => 1,
+    let (most_calls, patience) = match storage {
+        Storage::AsConfigured => (CALLS, core.connection().command_timeout()),
+        // The wait for the disk blocks the connection: a second call would only add to it.
+        Storage::Fsync(_) => (1, disk::TIMEOUT),
     };
     let mut gathered = Vec::new();
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
@@ -82,7 +84,7 @@ async fn drive(
         tokio::select! {
             biased;
             Some(was_silent) = calls.next() => if was_silent {
-                // Whoever came during a call without an answer would wait as long again.
+                // Jobs that came during a call without an answer would wait as long again.
                 while let Ok(next) = incoming.try_recv() {
                     waiting.push_back(next);
                 }
@@ -101,7 +103,7 @@ async fn drive(
             waiting.push_back(next);
         }
 
-        // Whoever has waited too long gets an answer instead of a place in a call.
+        // A job that has waited too long is answered, not sent.
         while waiting.front().is_some_and(|first| first.since.elapsed() > patience) {
             if let Some(late) = waiting.pop_front() {
                 let _ = late.answer.send(Err(Error::NotSent("Redis is too slow".to_owned())));
@@ -110,28 +112,23 @@ async fn drive(
         while !waiting.is_empty()
             && (calls.is_empty() || (calls.len() < most_calls && waiting.len() >= SECOND_CALL))
         {
-            // Every caller that waits for an answer holds a client.
-            let Some(client) = client.upgrade() else {
-                waiting.clear();
-                break;
-            };
-            let jobs = client.outgoing().fitting(waiting.iter().map(|next| next.job.weight()));
-            calls.push(call(client, &queue, durability, waiting.drain(..jobs).collect()));
+            let jobs = core.outgoing().fitting(waiting.iter().map(|next| next.job.weight()));
+            calls.push(call(&core, &queue, &storage, waiting.drain(..jobs).collect()));
         }
     }
     while calls.next().await.is_some() {}
 }
 
-/// One call and the answers to those who wait for it; whether Redis was silent.
-async fn call(client: Client, queue: &str, durability: Option<Durability>, waiting: Vec<Waiting>) -> bool {
+/// Makes one call and answers its jobs. Returns true if Redis did not answer.
+async fn call(core: &Core, queue: &str, storage: &Storage, waiting: Vec<Waiting>) -> bool {
     let (jobs, answers): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|next| (next.job, (next.answer, next.room))).unzip();
-    let stored = match durability {
-        None => client
-            .enqueue_call(client.connection(), queue, &jobs, Atomicity::Each)
-            .await
-            .map(|stored| stored.into_iter().map(Ok).collect()),
-        Some(Durability::Fsync) => client.enqueue_to_disk(queue, &jobs).await,
+    let stored = match storage {
+        Storage::AsConfigured => {
+            let stored = enqueue::enqueue(core, core.connection(), queue, &jobs, Atomicity::Each).await;
+            stored.map(|stored| stored.into_iter().map(Ok).collect())
+        }
+        Storage::Fsync(disk) => disk.enqueue(core, queue, &jobs).await,
     };
     match stored {
         Ok(stored) => {

@@ -1,59 +1,10 @@
-//! The permissions of the connection's user on this Redis, checked after each connect without running a command.
+//! The gate in front of all calls: it lets nothing through to a Redis on which a script would stop half way.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use fred::clients::{Client as FredClient, WithOptions};
-use fred::error::Error as FredError;
-use fred::interfaces::LuaInterface;
-
-use crate::error::{Denied, Error, RefusalCode, is_noscript};
-use crate::keys::Keys;
-use crate::scripts::MAY;
-
-/// Commands without which no job can be stored, claimed and settled.
-pub(crate) const NEEDED: [&str; 24] = [
-    "DEL",
-    "EXISTS",
-    "GET",
-    "HDEL",
-    "HEXISTS",
-    "HGET",
-    "HINCRBY",
-    "HLEN",
-    "HMGET",
-    "HSET",
-    "MGET",
-    "PEXPIRE",
-    "SADD",
-    "SCARD",
-    "SET",
-    "SMEMBERS",
-    "ZADD",
-    "ZCARD",
-    "ZRANGE",
-    "ZRANGEBYSCORE",
-    "ZREM",
-    "ZREMRANGEBYRANK",
-    "ZREMRANGEBYSCORE",
-    "ZSCORE",
-];
-
-/// Commands of counts, trims, operations and the audit.
-pub(crate) const USEFUL: [&str; 11] = [
-    "HGETALL",
-    "HKEYS",
-    "HSCAN",
-    "PTTL",
-    "RENAME",
-    "SCAN",
-    "SISMEMBER",
-    "TYPE",
-    "ZCOUNT",
-    "ZMSCORE",
-    "ZSCAN",
-];
+use crate::error::{Error, RefusalCode};
 
 /// Problems of the Redis of this connection, each with what to do about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,13 +36,6 @@ pub(crate) struct Access {
 const OPEN: u8 = 1;
 const CLOSED: u8 = 2;
 
-/// Whom the rules are for.
-#[derive(Debug, Clone)]
-pub(crate) struct Subject {
-    pub(crate) user: String,
-    pub(crate) keys: Keys,
-}
-
 impl Access {
     /// Errors before the first look, and while there is an obstacle.
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -105,7 +49,7 @@ impl Access {
         }
     }
 
-    /// There was a first look.
+    /// True after the first look.
     pub(crate) fn is_known(&self) -> bool {
         self.gate.load(Ordering::Acquire) != 0
     }
@@ -118,7 +62,7 @@ impl Access {
         self.lock().as_ref().map(|(_, findings)| findings.clone()).unwrap_or_default()
     }
 
-    /// When they were made.
+    /// The time of the last look.
     pub(crate) fn looked_at(&self) -> Option<Instant> {
         self.lock().as_ref().map(|(at, _)| *at)
     }
@@ -131,209 +75,5 @@ impl Access {
 
     fn lock(&self) -> MutexGuard<'_, Option<(Instant, Findings)>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Errors only where Redis did not answer. What is not understood is not held against it.
-pub(crate) async fn look(client: &WithOptions<FredClient>, subject: &Subject) -> Result<Findings, Error> {
-    match ask(client, &subject.keys).await.map_err(Error::from) {
-        Ok(reply) => Ok(subject.findings(reply)),
-        Err(error) if error.is_silence() => Err(error),
-        Err(error) => {
-            let obstacle = subject.obstacle_of(&error);
-            if obstacle.is_none() {
-                tracing::debug!(%error, "cannot find out what this Redis permits");
-            }
-            Ok(Findings { obstacle, ..Findings::default() })
-        }
-    }
-}
-
-async fn ask(client: &WithOptions<FredClient>, keys: &Keys) -> Result<Vec<String>, FredError> {
-    let args: Vec<String> = std::iter::once(keys.echo_channel(""))
-        .chain(NEEDED.iter().chain(&USEFUL).map(|command| (*command).to_owned()))
-        .collect();
-    let keys = vec![keys.identity(), keys.queues(), keys.workers()];
-    match client.evalsha(MAY.sha1.as_str(), keys.clone(), args.clone()).await {
-        Err(error) if is_noscript(&error) => client.eval(MAY.source.as_str(), keys, args).await,
-        other => other,
-    }
-}
-
-impl Subject {
-    fn obstacle_of(&self, error: &Error) -> Option<String> {
-        let Error::Refused { code, message } = error else { return None };
-        Some(match code {
-            RefusalCode::NotPermitted => match Denied::of(message) {
-                Denied::Keys => {
-                    let rule = self.grant(&format!("~{}*", self.keys.prefix()));
-                    format!("the Redis user {} may not use the queue's keys. {rule}", self.user)
-                }
-                Denied::Command => {
-                    let rule = self.grant("+evalsha +eval");
-                    format!("the Redis user {} may not run scripts. {rule}", self.user)
-                }
-            },
-            RefusalCode::WrongServer => format!(
-                "this Redis is a node of a cluster, and jobs live on one Redis: set the jobqueue's addr to a server \
-                 with `cluster-enabled no` (it says: {message})"
-            ),
-            RefusalCode::Unsupported => format!(
-                "this Redis does not run the queue's scripts: they need Redis 7.0 or Valkey, with EVALSHA and EVAL \
-                 under their own names (Redis says: {message})"
-            ),
-            _ => return None,
-        })
-    }
-
-    fn findings(&self, reply: Vec<String>) -> Findings {
-        let mut reply = reply.into_iter();
-        let version = reply.next();
-        let lacking: Vec<Lack> = reply.filter_map(|lack| Lack::parse(&lack)).collect();
-        let among = |wanted: &dyn Fn(&str) -> bool| -> Vec<&Lack> {
-            lacking.iter().filter(|lack| wanted(&lack.command)).collect()
-        };
-        let is_channel = |command: &str| matches!(command, "publish" | "subscribe");
-        let is_useful = |command: &str| USEFUL.iter().any(|name| name.eq_ignore_ascii_case(command));
-        let needed = among(&|command| !is_channel(command) && command != "info" && !is_useful(command));
-        let (channels, info, useful) =
-            (among(&is_channel), among(&|command| command == "info"), among(&is_useful));
-
-        let obstacle = (!needed.is_empty())
-            .then(|| self.lacks("may not run commands that every job needs", &needed, None));
-        let mut warnings = Vec::new();
-        if !channels.is_empty() {
-            let what =
-                "may not use channels, so nobody is told of new jobs: everybody looks every half second";
-            warnings.push(self.lacks(what, &channels, Some(format!("&{}*", self.keys.prefix()))));
-        }
-        if !info.is_empty() {
-            let what =
-                "may not ask INFO: whether this Redis keeps jobs safe (AOF, eviction, memory) is not checked";
-            warnings.push(self.lacks(what, &info, None));
-        }
-        if !useful.is_empty() {
-            let what = "may not run some commands of counts, trims, operations or the audit";
-            warnings.push(self.lacks(what, &useful, None));
-        }
-        let channels = if channels.is_empty() { Channels::Permitted } else { Channels::Denied };
-        Findings { version, obstacle, warnings, channels }
-    }
-
-    fn lacks(&self, what: &str, lacking: &[&Lack], more: Option<String>) -> String {
-        let names = |why| {
-            let of_these = lacking.iter().filter(move |lack| lack.why == why);
-            of_these.map(|lack| lack.command.as_str()).collect::<Vec<_>>()
-        };
-        let (denied, unknown) = (names(Why::Denied), names(Why::Unknown));
-        let mut cures = Vec::new();
-        if !denied.is_empty() {
-            let rules: Vec<String> = denied.iter().map(|name| format!("+{name}")).chain(more).collect();
-            cures.push(self.grant(&rules.join(" ")));
-        }
-        if !unknown.is_empty() {
-            cures.push(format!("Take the `rename-command` of {} out of Redis' settings", unknown.join(", ")));
-        }
-        format!("the Redis user {} {what}. {}", self.user, cures.join(". "))
-    }
-
-    fn grant(&self, rules: &str) -> String {
-        format!("Grant it: ACL SETUSER {} {rules} (docs/redis-acl.md)", self.user)
-    }
-}
-
-/// A command that is missing.
-struct Lack {
-    command: String,
-    why: Why,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Denied,
-    /// This server has no command of that name.
-    Unknown,
-}
-
-impl Lack {
-    fn parse(lack: &str) -> Option<Self> {
-        let (why, command) = lack.split_at_checked(1)?;
-        let why = match why {
-            "+" => Why::Denied,
-            "?" => Why::Unknown,
-            _ => return None,
-        };
-        Some(Lack { command: command.to_owned(), why })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subject() -> Subject {
-        Subject { user: "worker".to_owned(), keys: Keys::new("atode:") }
-    }
-
-    fn findings(lacking: &[&str]) -> Findings {
-        let reply = std::iter::once("7.0.15").chain(lacking.iter().copied());
-        subject().findings(reply.map(str::to_owned).collect())
-    }
-
-    #[test]
-    fn each_missing_permission_is_named_with_its_rule() {
-        let nothing = findings(&[]);
-        assert_eq!(nothing, Findings { version: Some("7.0.15".to_owned()), ..Findings::default() });
-
-        let obstacle = findings(&["+hset", "?zadd"]).obstacle.expect("jobs need both");
-        assert!(
-            obstacle.contains("ACL SETUSER worker +hset (") && obstacle.contains("of zadd out"),
-            "{obstacle}"
-        );
-
-        let blind = findings(&["+info", "+publish", "+subscribe", "+hkeys"]);
-        assert_eq!((blind.obstacle, blind.channels), (None, Channels::Denied));
-        let rules = ["+publish +subscribe &atode:*", "+info", "+hkeys"];
-        for (warning, rule) in blind.warnings.iter().zip(rules) {
-            assert!(warning.contains(&format!("worker {rule} (")), "{warning}");
-        }
-        assert_eq!(blind.warnings.len(), 3);
-    }
-
-    #[test]
-    fn the_document_grants_every_command_that_is_sent() {
-        let document = include_str!("../../../../docs/redis-acl.md");
-        let rules = document.split("```").nth(1).expect("the rules come first");
-        let granted: Vec<&str> = rules.split_whitespace().filter_map(|rule| rule.strip_prefix('+')).collect();
-        let options = ["WITHSCORES", "LIMIT"];
-        let in_scripts = crate::scripts::all().into_iter().flat_map(|script| {
-            let quoted = script.source.split('\'').skip(1).step_by(2);
-            quoted.filter(|word| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase()))
-        });
-        for command in NEEDED.into_iter().chain(USEFUL).chain(in_scripts) {
-            let command = command.to_lowercase();
-            let is_granted = granted.contains(&&*command) || options.contains(&&*command.to_uppercase());
-            assert!(is_granted, "{command} is missing in docs/redis-acl.md, or in NEEDED or USEFUL");
-        }
-    }
-
-    #[test]
-    fn a_server_on_which_no_script_runs_is_an_obstacle_and_says_why() {
-        let refused = |code, message: &str| Error::Refused { code, message: message.to_owned() };
-        let denied = |message| refused(RefusalCode::NotPermitted, message);
-        for (error, word) in [
-            (denied("NOPERM this user has no permissions to run the 'evalsha' command"), "+evalsha"),
-            (
-                denied("NOPERM this user has no permissions to access one of the keys used as arguments"),
-                "~atode:*",
-            ),
-            (denied("NOPERM No permissions to access a key"), "~atode:*"),
-            (refused(RefusalCode::WrongServer, "MOVED 866 127.0.0.1:7001"), "cluster-enabled no"),
-            (refused(RefusalCode::Unsupported, "ERR unknown command 'EVALSHA'"), "Redis 7.0"),
-        ] {
-            let obstacle = subject().obstacle_of(&error).expect("nothing runs there");
-            assert!(obstacle.contains(word), "{obstacle}");
-        }
-        assert_eq!(subject().obstacle_of(&refused(RefusalCode::Busy, "BUSY")), None);
     }
 }

@@ -1,7 +1,6 @@
-//! The connection to Redis: fails fast, never resends, heals by itself, says why it is lost and when it
-//! is back.
+//! The connection to Redis. It fails fast, never resends a command, and reconnects unaided.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use atode_config::Address;
@@ -15,16 +14,17 @@ use tokio::sync::watch;
 
 use crate::error::{Error, is_noscript};
 use crate::keys::Keys;
-use crate::redis::access::{Access, Subject};
+use crate::redis::access::Access;
 use crate::redis::clock::RedisClock;
-use crate::redis::greet::{self, Greeter};
+use crate::redis::greet::{self, Greeter, Trouble};
+use crate::redis::permissions::{self, Subject};
 use crate::redis::pool::{self, Clients, Listener, Tasks};
 use crate::scripts::Script;
 
 #[derive(Clone)]
 pub struct Connection {
     pool: watch::Receiver<Pool>,
-    /// Counts connects: whoever has to start over after one waits for a change.
+    /// Number of connects. A task that must start over after a connect waits for a change.
     connects: watch::Receiver<u64>,
     access: Arc<Access>,
     subject: Arc<Subject>,
@@ -33,23 +33,9 @@ pub struct Connection {
     address: Arc<str>,
 }
 
-/// Why there is no connection, as last told.
-#[derive(Default)]
-pub(crate) struct Trouble(Mutex<Option<String>>);
-
-impl Trouble {
-    pub(crate) fn set(&self, why: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
-    }
-
-    pub(crate) fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 impl Connection {
-    /// Starts to connect and returns at once: Redis may be down now and come later. The connection ends with its
-    /// tasks.
+    /// Starts to connect and returns at once: Redis may be down now and come later. The connection ends when its
+    /// tasks are dropped.
     pub(crate) fn open(
         redis: &JobqueueRedis,
         clock: Arc<RedisClock>,
@@ -83,8 +69,7 @@ impl Connection {
         Ok((connection, listeners, tasks))
     }
 
-    /// Runs a script once. Redis having forgotten it is the only case in which it is sent again:
-    /// it did not run then.
+    /// Runs a script once. It is sent again only if Redis has forgotten it, because then it did not run.
     pub(crate) async fn call(
         &self,
         script: &Script,
@@ -94,7 +79,7 @@ impl Connection {
         let client = self.ready()?.with_options(&self.once_and_fast);
         match client.evalsha(script.sha1.as_str(), keys.clone(), args.clone()).await {
             Err(error) if is_noscript(&error) => {
-                // Not SCRIPT LOAD: behind that it could be forgotten again before it runs.
+                // Not SCRIPT LOAD: Redis could forget the script again before it runs.
                 Ok(client.eval(script.source.as_str(), keys, args).await?)
             }
             other => Ok(other?),
@@ -106,18 +91,18 @@ impl Connection {
         Ok(self.ready()?.with_options(&self.once_and_fast))
     }
 
-    /// [`reader`](Self::reader) for what is asked of a Redis that cannot hold jobs, too.
+    /// [`reader`](Self::reader) that also works on a Redis that cannot hold jobs.
     pub(crate) fn asker(&self) -> Result<WithOptions<FredClient>, Error> {
         Ok(self.connected()?.with_options(&self.once_and_fast))
     }
 
-    /// A client for a plain write that needs no answer, or may be done twice: it is sent once. Errors at once
-    /// while there is no connection.
+    /// A client for a plain write that needs no answer, or that may happen twice. The write is sent once. Errors at
+    /// once while there is no connection.
     pub(crate) fn writer(&self) -> Result<WithOptions<FredClient>, Error> {
         self.reader()
     }
 
-    /// Changes with each connect; 0 before the first.
+    /// The number of connects so far.
     pub fn connects(&self) -> watch::Receiver<u64> {
         self.connects.clone()
     }
@@ -126,13 +111,13 @@ impl Connection {
         self.access.is_known() && self.next().is_connected()
     }
 
-    /// Why there is no connection, in the words of Redis or of the system; none while there is one, and
-    /// before the first attempt has failed.
+    /// The reason why there is no connection, in the words of Redis or of the system. Unset while there is a
+    /// connection, and before the first attempt has failed.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.get()
     }
 
-    /// Host and port, for people.
+    /// Host and port, to be shown to people.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -145,9 +130,9 @@ impl Connection {
         &self.access
     }
 
-    /// Looks again what this Redis permits: rules may change while there is a connection.
+    /// Checks the permissions again: they may change during a connection.
     pub(crate) async fn look_at_access(&self) -> Result<(), Error> {
-        let findings = crate::redis::access::look(&self.asker()?, &self.subject).await?;
+        let findings = permissions::look(&self.asker()?, &self.subject).await?;
         self.access.set(findings);
         Ok(())
     }
@@ -178,7 +163,7 @@ fn address(redis: &JobqueueRedis) -> String {
         Endpoint::Sentinel { master, addrs } => format!("{master} of the sentinels {}", list(addrs)),
         Endpoint::Cluster { addrs } => format!("the cluster {}", list(addrs)),
     };
-    // Only so it is seen that a port without TLS does not answer it.
+    // Shows why a port without TLS does not answer.
     if redis.connection.tls { format!("{address} (TLS)") } else { address }
 }
 

@@ -1,5 +1,5 @@
-//! Whether what is published is heard here: a message to ourselves every second. After a failover behind one
-//! name, commands may go to the new primary while the subscriber listens to the old one, which lives on.
+//! Checking that published messages arrive: this process publishes a number to itself. After a failover behind one
+//! name, commands may go to the new primary while the subscriber still listens to the old one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,12 @@ use crate::redis::connection::Connection;
 use crate::redis::subscription::Request;
 
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Until a message that is not heard counts as missed. PUBLISH takes Redis a microsecond.
+/// Timeout of a message. PUBLISH takes Redis a microsecond.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two looks of everybody, while nothing is heard.
+/// Time between two polls while messages do not arrive.
 const LOOK: Duration = Duration::from_millis(500);
-/// Messages missed in a row after which the subscriber connects again, and again after each of so many.
+/// Number of missed messages in a row after which the subscriber reconnects, and of further ones after which it
+/// reconnects again.
 const MISSED: [u32; 2] = [2, 10];
 
 pub(crate) struct Echo {
@@ -32,7 +33,7 @@ impl Echo {
         Echo { channel, heard: watch::Sender::new(0), deaf: AtomicBool::new(false) }
     }
 
-    /// Published messages do not arrive at present.
+    /// True while published messages do not arrive.
     pub(crate) fn is_deaf(&self) -> bool {
         self.deaf.load(Ordering::Acquire)
     }
@@ -48,7 +49,7 @@ impl Echo {
 
     fn set_deaf(&self, deaf: bool, connection: &Connection) {
         if self.deaf.swap(deaf, Ordering::AcqRel) == deaf || is_denied(connection) {
-            return; // said with the rule that is missing
+            return; // logged with the missing permission
         }
         let redis = connection.address();
         if deaf {
@@ -62,7 +63,7 @@ impl Echo {
     }
 }
 
-/// Ends with the subscriptions.
+/// Runs until the subscriptions end.
 pub(crate) async fn run(
     connection: Connection,
     echo: Arc<Echo>,

@@ -1,7 +1,7 @@
-//! What comes before the first command of a connection: Redis' time, and a look at what it permits. Says
-//! why a connection is lost, each reason once, and when it is back.
+//! The first commands of a connection: they read Redis' time and the user's permissions. Logs why a connection is
+//! lost, each reason once, and when it is back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fred::clients::{Client as FredClient, WithOptions};
@@ -14,15 +14,29 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::error::{Error, trouble};
-use crate::redis::access::{self, Access, Subject};
+use crate::redis::access::{Access, Findings};
 use crate::redis::clock::RedisClock;
-use crate::redis::connection::Trouble;
+use crate::redis::permissions::{self, Subject};
 use crate::redis::pool::Events;
 
-/// Different reasons that are said of one outage at most.
+/// Distinct reasons logged per outage.
 const MOST_REASONS: usize = 16;
-/// Between two greetings of a Redis that does not answer.
+/// Time between two greetings of a Redis that does not answer.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// The reason of the last failure to connect.
+#[derive(Default)]
+pub(crate) struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    pub(crate) fn set(&self, why: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    pub(crate) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 pub(crate) struct Greeter {
     pub(crate) address: Arc<str>,
@@ -33,39 +47,39 @@ pub(crate) struct Greeter {
     pub(crate) clock: Arc<RedisClock>,
 }
 
-/// Ends with the clients. A connect counts once it was greeted.
+/// Runs until the clients end. A connect counts once it was greeted.
 pub(crate) async fn run(
-    mut of_clients: UnboundedReceiver<Events>,
+    mut clients: UnboundedReceiver<Events>,
     connects: watch::Sender<u64>,
     greeter: Greeter,
 ) {
-    let Some(mut events) = of_clients.recv().await else { return };
+    let Some(mut events) = clients.recv().await else { return };
     let address = &greeter.address;
-    let mut said: Vec<String> = Vec::new();
+    let mut logged: Vec<String> = Vec::new();
     loop {
         tokio::select! {
-            biased; // old clients end when there are others
-            Some(later) = of_clients.recv() => events = later,
+            biased; // old clients end when new ones exist
+            Some(later) = clients.recv() => events = later,
             event = events.connects.recv() => match event {
                 Err(RecvError::Closed) => return,
                 event => {
-                    // An error of an attempt before this one.
+                    // Errors of earlier attempts.
                     while let Ok((error, _)) = events.errors.try_recv() {
-                        greeter.failed(&error, &mut said);
+                        greeter.failed(&error, &mut logged);
                     }
                     if !greeter.greet(&events.client).await {
                         continue;
                     }
-                    said.clear();
+                    logged.clear();
                     greeter.trouble.set(None);
                     connects.send_modify(|n| *n += 1);
-                    // Which of several it is now, the address does not say.
+                    // The address may lead to several servers.
                     let server = event.map_or(String::new(), |server| server.to_string());
                     tracing::info!(redis = %address, server, "connected to Redis");
                 }
             },
             event = events.errors.recv() => match event {
-                Ok((error, _)) => greeter.failed(&error, &mut said),
+                Ok((error, _)) => greeter.failed(&error, &mut logged),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
@@ -74,25 +88,25 @@ pub(crate) async fn run(
 }
 
 impl Greeter {
-    fn failed(&self, error: &FredError, said: &mut Vec<String>) {
+    fn failed(&self, error: &FredError, logged: &mut Vec<String>) {
         let why = trouble(error);
-        if said.len() < MOST_REASONS && !said.contains(&why) {
+        if logged.len() < MOST_REASONS && !logged.contains(&why) {
             tracing::error!(redis = %self.address, error = why, "no connection to Redis; trying again until it is there");
-            said.push(why.clone());
+            logged.push(why.clone());
         }
         self.trouble.set(Some(why));
     }
 
-    /// Whether it was greeted; false where the connection was lost meanwhile.
+    /// False where the connection was lost meanwhile.
     async fn greet(&self, client: &FredClient) -> bool {
-        until_usable(client).await;
+        wait_until_usable(client).await;
         let asker = client.with_options(&self.options);
         while client.is_connected() {
             match self.ask(&asker).await {
                 Err(error) if error.is_silence() => tokio::time::sleep(RETRY).await,
-                // Loading, say: it refuses every call, so there is nothing to keep from it.
+                // It may be loading. It refuses every call, so nothing has to be held back.
                 Err(_) => {
-                    self.access.set(access::Findings::default());
+                    self.access.set(Findings::default());
                     return true;
                 }
                 Ok(()) => return true,
@@ -111,15 +125,15 @@ impl Greeter {
                 }
             }
             Err(error) if error.is_silence() => return Err(error),
-            Err(_) => {} // said by what follows
+            Err(_) => {} // the look at the permissions reports it
         }
-        self.access.set(access::look(client, &self.subject).await?);
+        self.access.set(permissions::look(client, &self.subject).await?);
         Ok(())
     }
 }
 
-/// fred tells of a connect a moment before it says that it is connected, and takes commands.
-async fn until_usable(client: &FredClient) {
+/// fred announces a connect a moment before the client is connected and takes commands.
+async fn wait_until_usable(client: &FredClient) {
     let start = Instant::now();
     while !client.is_connected() && start.elapsed() < Duration::from_secs(1) {
         tokio::time::sleep(Duration::from_millis(1)).await;

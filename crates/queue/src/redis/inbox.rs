@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-/// More than these are not kept: some were missed then.
-const MOST: usize = 256;
+/// Capacity. Beyond it, messages count as missed.
+const CAPACITY: usize = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
@@ -13,20 +13,20 @@ pub(crate) struct Inbox {
     notify: Notify,
 }
 
-/// Messages that came since the last look.
+/// The messages since the last look.
 #[derive(Debug, Default)]
 pub struct Mail {
-    /// Something may have been missed before these messages: a subscription is new, a connection was
-    /// lost, or too much came at once.
+    /// True if a message may have been missed before these: after a new subscription, a lost connection, or too many
+    /// messages at once.
     pub missed: bool,
-    /// In the order in which they were published.
+    /// The messages in the order of their publication.
     pub messages: Vec<String>,
 }
 
 impl Inbox {
     pub(crate) fn put(&self, message: String) {
         self.change(|mail| {
-            if mail.messages.len() < MOST {
+            if mail.messages.len() < CAPACITY {
                 mail.messages.push(message);
             } else {
                 *mail = Mail { missed: true, messages: vec![message] };
@@ -34,12 +34,12 @@ impl Inbox {
         });
     }
 
-    /// Something may have been missed, whatever came before.
+    /// Marks that messages may have been missed.
     pub(crate) fn put_missed(&self) {
         self.change(|mail| *mail = Mail { missed: true, messages: Vec::new() });
     }
 
-    /// Waits until something has come.
+    /// Waits for the next message.
     pub(crate) async fn next(&self) -> Mail {
         loop {
             let mail = std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner));

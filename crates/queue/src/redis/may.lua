@@ -1,13 +1,13 @@
 #!lua flags=no-writes
 -- may: which commands the user of this connection may send and run in scripts. It runs none of them.
 --
--- KEYS   some of ours: that they were taken says that their names are permitted. A cluster refuses them, as
---        they lie in different slots
--- ARGV   1 a channel of ours  2… commands that take a key first
+-- KEYS   some of the queue's keys: if Redis accepts them, their names are permitted. A cluster refuses them,
+--        because they are in different slots
+-- ARGV   1 one of the queue's channels  2… commands that take a key first
 -- reply  Redis' version, then each command that it may not send, behind "+", or that this server does not
 --        have (it was renamed), behind "?"
 local reply = { redis.REDIS_VERSION }
--- Newer servers refuse a wrong number of arguments as they refuse an unknown command: so fewer are tried.
+-- Newer servers refuse a wrong number of arguments like an unknown command, so fewer arguments are tried.
 local function ask(name, ...)
   local args = { ... }
   for n = #args, 0, -1 do

@@ -1,20 +1,11 @@
-//! Whether Redis would store a job now, and how full it is.
+//! The memory of Redis.
 
 use std::collections::HashMap;
 
-use fred::types::{Key, Value};
-
-use crate::client::Client;
-use crate::error::{Error, RefusalCode};
-use crate::scripts::ENQUEUE;
-
-/// Percent of `maxmemory` from which an operator is warned: finished jobs have made room long before.
+/// Percent of `maxmemory` from which operators get a warning. Finished jobs make room long before.
 const NEARLY_FULL: u64 = 90;
 
-/// Any queue's keys will do: nothing is written.
-const QUEUE: &str = "default";
-
-/// Bytes, as `INFO` says it.
+/// Bytes, from `INFO`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
     pub(crate) used: u64,
@@ -37,36 +28,6 @@ impl Memory {
                 self.used >> 20,
                 self.limit >> 20
             )
-        })
-    }
-}
-
-impl Client {
-    /// Why Redis would refuse a job now, and what to do about it; none where it would take one. It is asked by
-    /// the enqueue script without a job, which is refused as any other and writes nothing.
-    pub(crate) async fn refusal(&self) -> Option<String> {
-        let keys = self.keys().queue(QUEUE);
-        let keys: Vec<Key> = vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
-        // atomic, wake channel, ms of a key, kinds, jobs
-        let args: Vec<Value> = vec!["0".into(), "".into(), 0.into(), 0.into(), 0.into()];
-        let Err(Error::Refused { code, .. }) = self.call(&ENQUEUE, keys, args).await else { return None };
-        Some(match code {
-            RefusalCode::OutOfMemory => {
-                "Redis' memory is full, and it refuses new jobs. Purge finished and dead jobs (POST \
-                 /v1/queues/{queue}/purge?state=completed), or raise maxmemory."
-                    .to_owned()
-            }
-            RefusalCode::Misconfigured => {
-                "Redis cannot save to its disk (MISCONF), and refuses new jobs and their results. Its log says why; \
-                 is the disk full?"
-                    .to_owned()
-            }
-            RefusalCode::NoReplicas => {
-                "Redis has fewer replicas than min-replicas-to-write, and refuses new jobs and their results. Start \
-                 them, or lower the setting."
-                    .to_owned()
-            }
-            other => format!("Redis refuses new jobs at the moment ({other:?})."),
         })
     }
 }

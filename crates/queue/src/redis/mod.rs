@@ -1,13 +1,16 @@
-//! The connection to Redis: its clients, its clock, its permissions, and what it publishes.
+//! The connection to Redis: its clients, its clock, its permissions, and published messages.
 
 pub(crate) mod access;
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod echo;
+pub(crate) mod facts;
 mod greet;
+pub(crate) mod identity;
 pub(crate) mod inbox;
-pub(crate) mod memory;
+mod memory;
+mod permissions;
 pub(crate) mod pool;
-pub(crate) mod server;
 mod silence;
+pub(crate) mod subscriber;
 pub(crate) mod subscription;

@@ -1,4 +1,4 @@
-//! The clients of fred that a connection consists of, and others in their place where they are lost.
+//! The fred clients of a connection. Lost clients are replaced by new ones.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::error::Error;
 use crate::redis::silence;
 
-/// What begins with a first set of clients, and goes on with each that takes its place.
+/// A first set of clients, and channels for the sets that replace it.
 pub(crate) struct Clients {
     pub(crate) pool: watch::Receiver<Pool>,
     pub(crate) events: mpsc::UnboundedReceiver<Events>,
     pub(crate) listeners: mpsc::UnboundedReceiver<Listener>,
-    /// As long as they run, the clients are connected, or try to be.
+    /// While they run, the clients are connected or try to connect.
     pub(crate) tasks: Tasks,
 }
 
-/// Tasks that end when this is dropped.
+/// Tasks that are aborted when this is dropped.
 pub(crate) struct Tasks(Vec<AbortHandle>);
 
 impl Tasks {
@@ -39,15 +39,15 @@ impl Drop for Tasks {
     }
 }
 
-/// What happens to the pool, heard from before its first connect on.
+/// Events of the pool, subscribed before its first connect.
 pub(crate) struct Events {
-    /// The first of the pool, for all of it.
+    /// The first client of the pool; it represents all of them.
     pub(crate) client: FredClient,
     pub(crate) errors: Receiver<(FredError, Option<Server>)>,
     pub(crate) connects: Receiver<Server>,
 }
 
-/// A client to subscribe with, which takes a connection of its own, heard from before its first connect on.
+/// A client for subscriptions, on a connection of its own. Its events are subscribed before its first connect.
 pub(crate) struct Listener {
     pub(crate) client: SubscriberClient,
     pub(crate) messages: Receiver<Message>,
@@ -63,7 +63,7 @@ pub(crate) fn open(redis: &JobqueueRedis) -> Result<Clients, Error> {
     let (current, pool) = watch::channel(set.pool.clone());
     let mut tasks = Tasks(Vec::new());
     if let Endpoint::Sentinel { addrs, .. } = &redis.endpoint {
-        // In which fred asks each of them, and the master, twice.
+        // Time for fred to ask each sentinel, and the master, twice.
         let patience = redis.connection.connect_timeout * 2 * (addrs.len() as u32 + 2);
         tasks.push(tokio::spawn(renew_lost(source, set, current, patience)).abort_handle());
     } else {
@@ -86,11 +86,11 @@ struct Set {
 
 impl Source {
     fn open(&mut self) -> Result<Set, Error> {
-        // Each time: its password may have been replaced.
+        // Built for each set: the password may have been replaced.
         let builder = self.settings.builder().map_err(|error| Error::Corrupt(error.to_string()))?;
         let pool = builder.build_pool(self.settings.pool_size)?;
         let subscriber = builder.build_subscriber_client()?;
-        // Both fail only where nobody is interested.
+        // Sends fail only when the receiver is gone.
         let client = pool.clients()[0].clone();
         let (errors, connects) = (client.error_rx(), client.reconnect_rx());
         let _ = self.events.send(Events { client, errors, connects });
@@ -111,8 +111,8 @@ impl Set {
     }
 }
 
-/// fred forgets the sentinels of its settings for those that the last one told it of. When these are gone or
-/// have moved, it asks them for ever; a new client begins with the settings.
+/// fred replaces the configured sentinels with those that the last sentinel reported. When these are gone or have
+/// moved, it keeps asking them for ever. A new client begins with the settings.
 async fn renew_lost(mut source: Source, mut set: Set, current: watch::Sender<Pool>, patience: Duration) {
     let mut lost = None;
     loop {

@@ -1,7 +1,7 @@
-//! A server that has fallen silent, or was made a replica, is left for the one that is in its place now.
+//! Leaving a server that does not answer or has become a replica, for the one that has replaced it.
 //!
-//! fred alone notices a silence only while nothing is sent: each command starts its clock anew. And what only
-//! listens, as the subscriber does, hears nothing from a server that is gone or deposed.
+//! fred notices a silent server only while nothing is sent, because each command restarts its timeout. And the
+//! subscriber only listens, so it does not notice a server that is gone or demoted.
 
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,14 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// How often a server is asked for its role. A ROLE takes Redis a microsecond.
+/// Time between two checks of a server's role. A ROLE takes Redis a microsecond.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Before a replica is left once more, where there is nothing else behind its name: doubled from the first to
-/// the second.
+/// Back-off between attempts to leave a replica, doubled from the first value to the second.
 const REPLICA_PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
-/// Before a server that was found is asked again, though the other client has found none.
+/// Timeout of a reconnection, after which the checks go on.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// To be called before the first connect, which it must not miss.
+/// Must be called before the first connect, which it must not miss.
 pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration) -> Vec<AbortHandle> {
     let leave =
         |client: &FredClient| tokio::spawn(leave_when_silent(client.clone(), subscriber.clone(), limit));
@@ -46,13 +45,13 @@ async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, lim
         let role: Result<Value, _> = client.with_options(&patient).custom(role, Vec::<Value>::new()).await;
         match role {
             Err(error) if *error.kind() == ErrorKind::Timeout && client.is_connected() => {
-                tracing::warn!("Redis has been silent for {limit:?}; looking for it anew");
-                // Both return once there is a connection, and go on by themselves when nobody waits any more.
+                tracing::warn!("Redis has been silent for {limit:?}; connecting again");
+                // Both return once there is a connection, and continue in the background after the timeout.
                 let both =
                     async { tokio::join!(client.force_reconnection(), subscriber.force_reconnection()) };
                 let _ = tokio::time::timeout(PATIENCE, both).await;
             }
-            // It takes no jobs. The name may lead to the new primary by now.
+            // A replica takes no jobs. The name may lead to the new primary by now.
             Ok(Value::Array(role)) if role.first().and_then(Value::as_str) == Some("slave".into()) => {
                 if left.is_some_and(|left| left.elapsed() < patience) {
                     continue;
@@ -65,7 +64,7 @@ async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, lim
                 left = Some(Instant::now());
                 let _ = tokio::time::timeout(PATIENCE, client.force_reconnection()).await;
             }
-            // An error is a sign of life too: the user may lack the permission.
+            // An error is a sign of life, too: the user may lack the permission.
             _ => (left, patience) = (None, shortest),
         }
     }
@@ -83,14 +82,16 @@ async fn follow(mut commands: Receiver<Server>, mut listens: Receiver<Server>, s
             return;
         }
         if commanded.is_some() && listened.is_some() && commanded != listened {
-            tracing::info!("wake-ups are awaited from another Redis than commands go to; following them");
+            tracing::info!(
+                "subscribed to another Redis than the one that takes commands; connecting to that one"
+            );
             listened = None;
             let _ = subscriber.force_reconnection().await;
         }
     }
 }
 
-/// Whether there will be no more.
+/// True once the channel is closed.
 fn keep(event: Result<Server, RecvError>, last: &mut Option<Server>) -> bool {
     match event {
         Ok(server) => *last = Some(server),

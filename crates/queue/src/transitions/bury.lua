@@ -7,8 +7,8 @@
 -- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 done, 0 stale,
 --        2 already settled)
 local now = clock()
-local reply, n, places, held = judge(now, 2)
-if #held == 0 then
+local reply, n, places, leased = check_leases(now, 2)
+if #leased == 0 then
   return reply
 end
 expect('HLEN', 1, 4)
@@ -21,9 +21,9 @@ for _, at in ipairs(places) do
   push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 3 * n])
 end
 
-redis.call('HDEL', KEYS[2], unpack(held))
+redis.call('HDEL', KEYS[2], unpack(leased))
 each('ZREM', leases)
 each('ZADD', dead)
 each('HSET', states)
-tell_ended(KEYS[4], now, ARGV[1], 'buried', held)
+tell_ended(KEYS[4], now, ARGV[1], 'buried', leased)
 return reply

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
--- cancel: scheduled | ready → cancelled. Of an active job it is asked for: by a mark in `active` that
--- each extend returns, and that turns its next retry, release or reap into its cancellation. A
--- cancelled job stays one.
+-- cancel: scheduled | ready → cancelled. For an active job it is a request: a mark in `active` that each extend
+-- returns, and that turns its next retry, release or reap into its cancellation. A cancelled job stays cancelled.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  5 due  6 lease  7 done  8 cancelled  9 dead
 -- ARGV   1 id  2 ms that cancelled jobs are kept  3 finished channel  4 requests channel

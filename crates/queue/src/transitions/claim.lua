@@ -1,18 +1,17 @@
 #!lua flags=allow-oom
--- claim: ready → active. Takes due jobs of the kinds that the worker names, in that order, by due
--- time within a kind, under one new token: up to a number and a size. The first job is taken
--- whatever its size.
+-- claim: ready → active. Takes due jobs of the kinds that the worker names, in that order, by due time within a
+-- kind, under one new token, up to a number and a size. The first job is taken whatever its size.
 --
 -- KEYS   1 jobs  2 active  3 state  4 fence  5 paused  then two for each kind: due, lease
 -- ARGV   1 limit  2 lease in ms  3 holder (JSON of the worker)  4 how many suspects it may take:
---        jobs that too many workers died with, of which a worker runs one at a time
+--        jobs that crashed too many workers, of which a worker runs one at a time
 --        5 ms that a suspect is put off when it is not its turn  6 crashes that make a suspect
---        7 bytes of records and states at most  8 jobs expected to have so many bytes; where the
---        other workers are to hear that all that was due is taken: 9 wake channel  10 what the
---        message holds between the next due time and the watcher  11 id of this worker  12 it
---        becomes the watcher if it takes fewer jobs
+--        7 bytes of records and states at most  8 number of jobs expected to have so many bytes; then,
+--        where the other workers shall hear that all due jobs are taken: 9 wake channel  10 what the
+--        message holds between the next due time and the watcher  11 id of this worker  12 it becomes
+--        the watcher if it takes fewer jobs
 -- reply  now ms, next due ms (-1: none), token, number of ids that had no record and were removed,
---        bytes of records and states, number of workers that heard of it (-1: not told), then four
+--        bytes of records and states, number of workers that received it (-1: not published), then four
 --        for each group of jobs found, all of one kind: place of the kind (1…), a list of ids and
 --        due ms in turns, a list of their records, one of their states (none: never failed). An id
 --        without a record is not taken.
@@ -22,13 +21,13 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
 end
 local free, suspects, suspicious = tonumber(ARGV[1]), tonumber(ARGV[4]), tonumber(ARGV[6])
 local fence = tonumber(redis.call('GET', KEYS[4])) or 0
--- A number that is no token of ours would be exact no longer, and the next token no greater.
+-- A number above 2^53 is not a token: it would not be exact, and the next one would not be greater.
 local token = string.format('%.0f', math.max(now_us, fence < 9007199254740991 and fence + 1 or 0))
 local before_due, behind_due = token .. ' ', ' ' .. now .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
 local deadline, put_off = text(now + tonumber(ARGV[2])), text(now + tonumber(ARGV[5]))
 local reply, found, active, leases, later, lost = { now, -1, token, 0, 0, -1 }, {}, {}, {}, {}, 0
--- Large records are read a few at a time, so that they do not pile up in here before the size of
--- the reply is known.
+-- Large records are read a few at a time, so that they do not fill memory before the size of the reply is
+-- known.
 local room, at_once, bytes, seen = tonumber(ARGV[7]), tonumber(ARGV[8]), 0, 0
 
 for k = 6, #KEYS, 2 do
@@ -93,7 +92,7 @@ if next(found) then
   expect('HLEN', 2, 2)
   expect('ZCARD', 6, #KEYS)
 end
-for due, n in pairs(found) do -- what was found stands first in its set, and nothing ran in between
+for due, n in pairs(found) do -- the jobs found are the first of their set
   redis.call('ZREMRANGEBYRANK', due, 0, n - 1)
 end
 each('ZADD', later)

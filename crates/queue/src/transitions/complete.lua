@@ -9,25 +9,25 @@
 -- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 done, 0 stale,
 --        2 already settled)
 local now = clock()
-local reply, n, places, held = judge(now, 2)
-if #held == 0 then
+local reply, n, places, leased = check_leases(now, 2)
+if #leased == 0 then
   return reply
 end
 expect('HLEN', 1, 4)
 expect('ZCARD', 5, #KEYS)
--- A group stands behind `group`, and a job's state `to_state` behind its id.
+-- A group starts behind `group`, and a job's state is `to_state` behind its id.
 local group, to_state = 2 + 2 * n, 2 * n + 3 * (#KEYS - 4) / 2
 local since, room, gone, last, h = now .. ' ', 1000, {}, 2, 1
 
-redis.call('HDEL', KEYS[2], unpack(held))
+redis.call('HDEL', KEYS[2], unpack(leased))
 for k = 5, #KEYS, 2 do
   local size, retention = tonumber(ARGV[group + 1]), tonumber(ARGV[group + 2])
   local most = tonumber(ARGV[group + 3])
   group = group + 3
   local first, expiry, done, states = h, text(now + retention), {}, {}
   last = last + size
-  while h <= #held and places[h] <= last do
-    local id = held[h]
+  while h <= #leased and places[h] <= last do
+    local id = leased[h]
     if retention > 0 then
       done[#done + 1] = expiry
       done[#done + 1] = id
@@ -39,12 +39,12 @@ for k = 5, #KEYS, 2 do
     h = h + 1
   end
   if h > first then
-    redis.call('ZREM', KEYS[k], unpack(held, first, h - 1))
+    redis.call('ZREM', KEYS[k], unpack(leased, first, h - 1))
   end
   if #done > 0 then
     redis.call('ZADD', KEYS[k + 1], unpack(done))
     redis.call('HSET', KEYS[3], unpack(states))
-    -- The oldest make room, as many a call as a script may touch.
+    -- The oldest are removed, at most as many per call as a script may touch.
     local over = math.min(redis.call('ZCARD', KEYS[k + 1]) - most, room)
     if over > 0 then
       room = room - over
@@ -60,5 +60,5 @@ for from = 1, #gone, 1000 do
   redis.call('HDEL', KEYS[1], unpack(gone, from, to))
   redis.call('HDEL', KEYS[3], unpack(gone, from, to))
 end
-tell_ended(KEYS[4], now, ARGV[1], 'completed', held)
+tell_ended(KEYS[4], now, ARGV[1], 'completed', leased)
 return reply

@@ -1,6 +1,6 @@
 #!lua
--- enqueue: a new job → scheduled | ready. The one script that stores new data, so the one that
--- Redis refuses when its memory is full.
+-- enqueue: a new job → scheduled | ready. The only script that stores new data, so the only one
+-- that Redis refuses when its memory is full.
 --
 -- KEYS   1 jobs  2 kinds  3 stats  then the due set of each kind, then the idempotency key of each
 --        job that has one
@@ -14,7 +14,7 @@
 local now = clock()
 local atomic, wake_channel, ttl = ARGV[1] == '1', ARGV[2], ARGV[3]
 local kinds, n = tonumber(ARGV[4]), tonumber(ARGV[5])
--- Behind these places stand …
+-- Offsets in ARGV.
 local jobs, delays, names = 5, 5 + 2 * n, 5 + 3 * n
 local sizes, idempotency = names + kinds, names + 2 * kinds
 

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- expired: the jobs whose lease ran out, for `reap` to recover. A deadline further away than its
--- own lease is long (Redis' clock was set back) is cut to that length here; one whose own is not known,
--- to the length of the caller's.
+-- own lease is long (Redis' clock was set back) is cut to that length here; if its own
+-- length is unknown, to that of the caller's lease.
 --
 -- KEYS   1 active  2 state  then the lease set of each kind
 -- ARGV   1 jobs looked at of a kind at most  2 ms ahead from which a deadline is suspicious: the caller's lease
---        3 bytes of entries and states in the reply: one job is told of whatever its size
+--        3 bytes of entries and states in the reply: at least one job is returned
 -- reply  now ms, then four for each job: kind (1…), id, entry of active ("": none), state ("": none)
 local now = clock()
 local reply, cut, room = { now }, {}, tonumber(ARGV[3])

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- pause: the queue gives out no more jobs. What is active goes on.
+-- pause: hands out no more jobs of the queue. Active jobs are not affected.
 --
 -- KEYS   1 paused
 -- ARGV   –

@@ -1,17 +1,17 @@
--- What several scripts share; scripts.rs puts it behind the first line of each.
--- Every script reads its keys first, decides, and writes last.
+-- Functions that several scripts share; scripts.rs inserts it behind the first line of each.
+-- Every script reads its keys first, then decides, and writes last.
 
-local STALE, HELD, ALREADY, CANCEL_ASKED = 0, 1, 2, 3
+local STALE, LEASED, ALREADY, CANCEL_REQUESTED = 0, 1, 2, 3
 local SPACE, EXCLAMATION = string.byte(' !', 1, 2)
 
--- The only clock: Redis' own. Milliseconds, and microseconds for tokens.
+-- Redis' time, the only clock: in milliseconds, and in microseconds for tokens.
 local function clock()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000), t[1] * 1000000 + t[2]
 end
 
--- An error does not undo what a script has written before it. So before its first write a script
--- asks the size (HLEN, ZCARD, …) of keys that it has not read: one of a wrong type ends it there.
+-- An error does not undo earlier writes of a script. So before its first write a script reads the size (HLEN,
+-- ZCARD, …) of keys that it has not read: a key of a wrong type ends it there.
 local function expect(size, first, last)
   for k = first, last do
     redis.call(size, KEYS[k])
@@ -19,26 +19,24 @@ local function expect(size, first, last)
 end
 
 -- For scripts whose first KEYS are jobs, active, state, and whose ARGV have from `first` on: the
--- number n of jobs, their n ids, their n tokens, then whatever the script wants n of. An entry of
--- active is "token due start lease holder", with a "!" behind the token once somebody asked to
--- cancel the job; one of state is "time token crashes json", its token that of the settle that
--- wrote it (0: reap did).
--- Returns the reply (now, then place, 0…, and verdict of each job whose verdict is not HELD), n, the
--- places in ARGV of the ids of the jobs whose lease the caller holds, these ids, which of them are
--- to be cancelled, and the entries of active of all n. A job that it does not hold is ALREADY where
--- this very token settled it before (or it is finished and gone), STALE where the lease went to
--- somebody else.
-local function judge(now, first)
-  local n, reply, places, held, unwanted, seen = tonumber(ARGV[first]), { now }, {}, {}, {}, {}
+-- number n of jobs, their n ids, their n tokens, then further lists of n. An entry of active is "token due
+-- start lease holder", with a "!" behind the token once a cancellation was requested; an entry of state is
+-- "time token crashes json", where the token is that of the settlement that wrote it (0: reap wrote it).
+-- Returns the reply (now, then place, 0…, and verdict of each job whose verdict is not LEASED), n, the places in
+-- ARGV of the ids whose lease the caller has, these ids, those of them with a cancellation request, and the
+-- entries of active of all n. Without the lease, the verdict is ALREADY where this very token settled the job
+-- before (or the job has finished and is gone), and STALE where the lease went to another worker.
+local function check_leases(now, first)
+  local n, reply, places, leased, to_cancel, seen = tonumber(ARGV[first]), { now }, {}, {}, {}, {}
   local entries = redis.call('HMGET', KEYS[2], unpack(ARGV, first + 1, first + n))
   for i = 1, n do
     local id, token, entry, verdict = ARGV[first + i], ARGV[first + n + i], entries[i] or '', STALE
     local mark = string.sub(entry, 1, #token) == token and string.byte(entry, #token + 1)
     if mark == SPACE or mark == EXCLAMATION then
-      verdict = seen[id] and ALREADY or mark == SPACE and HELD or CANCEL_ASKED
+      verdict = seen[id] and ALREADY or mark == SPACE and LEASED or CANCEL_REQUESTED
       if not seen[id] then
-        seen[id], places[#places + 1], held[#held + 1] = true, first + i, id
-        unwanted[id] = mark == EXCLAMATION or nil
+        seen[id], places[#places + 1], leased[#leased + 1] = true, first + i, id
+        to_cancel[id] = mark == EXCLAMATION or nil
       end
     else
       local known = redis.call('HGET', KEYS[3], id)
@@ -48,20 +46,20 @@ local function judge(now, first)
         verdict = ALREADY
       end
     end
-    if verdict ~= HELD then
+    if verdict ~= LEASED then
       reply[#reply + 1], reply[#reply + 2] = i - 1, verdict
     end
   end
-  return reply, n, places, held, unwanted, entries
+  return reply, n, places, leased, to_cancel, entries
 end
 
--- A message is a hint: a user who may not publish does not lose the call, and what was written stays.
--- The number of clients that heard it; -1 where it could not be published.
+-- A message is a hint: for a user without PUBLISH the call succeeds and its writes stay.
+-- Returns the number of clients that received it; -1 where it could not be published.
 local function publish(channel, message)
   return tonumber(redis.pcall('PUBLISH', channel, message)) or -1
 end
 
--- Appends to the list under `key`: the arguments of one command a key, instead of one an id.
+-- Appends to the list under `key`: one command per key, instead of one per id.
 local function push(lists, key, a, b)
   local list = lists[key] or {}
   lists[key] = list
@@ -88,7 +86,7 @@ local function text(at)
 end
 
 -- ZADDs waiting jobs, given as lists of due time and id; where that makes a kind's earliest due
--- time earlier, sleeping workers hear of it: one message a call.
+-- time earlier, one message per call tells sleeping workers.
 local function put_due(due, wake_channel)
   local wake
   for key, list in pairs(due) do
@@ -107,14 +105,14 @@ local function put_due(due, wake_channel)
   end
 end
 
--- One HINCRBY a batch: "<minute> <name>".
+-- One HINCRBY per batch: "<minute> <name>".
 local function count(stats, now, name, n)
   if n > 0 then
     redis.call('HINCRBY', stats, math.floor(now / 60000) .. ' ' .. name, n)
   end
 end
 
--- Counts jobs that have ended, and tells those who wait for them.
+-- Counts jobs that have ended, and publishes their ids to waiting clients.
 local function tell_ended(stats, now, finished_channel, name, ids)
   if #ids > 0 then
     count(stats, now, name, #ids)
@@ -122,9 +120,9 @@ local function tell_ended(stats, now, finished_channel, name, ids)
   end
 end
 
--- For scripts that work on one job at somebody's request:
+-- For scripts that operate on one job:
 -- KEYS 1 jobs 2 active 3 state 4 stats 5 due 6 lease 7 done 8 cancelled 9 dead, ARGV[1] the id.
--- Where it is (a place in KEYS; 0: nowhere) and its score there.
+-- Returns its place (in KEYS; 0: nowhere) and its score there.
 local DUE, LEASE, DONE, CANCELLED, DEAD = 5, 6, 7, 8, 9
 local function find(id)
   expect('HLEN', 1, 4)
@@ -145,8 +143,8 @@ local function at_time(now, known)
   return now .. ' ' .. (string.match(known or '', '^%d+ (.*)') or '0 0 {}')
 end
 
--- An entry of state (or none) of a job that starts over: its failures stay to be seen, and the
--- mark in front of them says that they no longer count.
+-- An entry of state (or none) of a job that starts over: its failures stay visible, and the mark in front of
+-- them says that they no longer count.
 local function started_over(now, known)
   local token, history = string.match(known or '', '^%d+ (%d+) %d+ %*?(.*)')
   return now .. ' ' .. (token or 0) .. ' 0 *' .. (history or '{}')

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- put_back: active, lease run out, entry of active missing or unreadable → ready: nobody can settle such a
--- job. An id without a record, or one that is no id, leaves its set. Nothing happens to an entry that has
--- changed since it was read, or whose lease was prolonged.
+-- put_back: active, lease run out, entry of active missing or unreadable → ready: nobody can settle such
+-- a job. A member without a record, or that is not an id, is removed from its set. Nothing happens to an entry
+-- that has changed since it was read, or whose lease was extended.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then two for each kind: lease, due
 -- ARGV   1 wake channel  2 number n of jobs, then n ids, n kinds (1…), n entries of active as they were
---        read ("": none), n states (behind the time; "": it is no id)
+--        read ("": none), n states (behind the time; "": it is not an id)
 -- reply  now ms, number of jobs put back, number of ids removed
 local now, n = clock(), tonumber(ARGV[2])
 local entries = redis.call('HMGET', KEYS[2], unpack(ARGV, 3, 2 + n))

@@ -1,31 +1,32 @@
-//! Leases whose entry of `active` cannot be read: edited by hand, lost, or of a version that is too
+//! Leases whose entry of `active` cannot be read: edited by hand, lost, or written by a version that is too
 //! different. Nobody can settle such a job, so it goes back as soon as its lease has run out.
 
 use std::ops::AddAssign;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fred::types::{Key, Value};
+use fred::types::Value;
 
-use crate::MAX_BATCH;
-use crate::client::Client;
+use crate::budget::MAX_BATCH;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
+use crate::model::history::{Failure, FailureCause, History};
 use crate::model::id::JobId;
-use crate::model::record::{Failure, FailureCause, History, Run, WorkerRef};
+use crate::model::lease::FencingToken;
+use crate::model::run::{Run, WorkerRef};
 use crate::scripts::PUT_BACK;
-use crate::transitions::reap::REAPED;
-use crate::transitions::settle::KindPlaces;
+use crate::wire::{self, KindPlaces};
 
-/// A member of a lease set whose lease has run out and that says nothing of its holder.
+/// A member of a lease set whose lease has run out and whose holder is unknown.
 #[derive(Debug)]
 pub struct Unreadable {
     kind: Arc<str>,
-    /// As it stands in the set; it need not be an id.
+    /// The member of the set; it need not be an id.
     member: Bytes,
-    /// As it stands in `active`; empty where it is missing.
+    /// The entry of `active`; empty if there is none.
     entry: Bytes,
-    /// None: the member is no id.
+    /// Unset if the member is not an id.
     history: Option<History>,
     /// Redis' time, Unix ms.
     now: i64,
@@ -36,21 +37,45 @@ pub struct Unreadable {
 pub struct PutBack {
     /// Jobs that are due again.
     pub recovered: u64,
-    /// Members that are no id, or have no record.
+    /// Members that are not an id, or have no record.
     pub removed: u64,
 }
 
+/// Makes jobs with an unreadable holder due again, and removes members that are not a job.
+pub(crate) async fn put_back(core: &Core, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
+    let keys = core.keys().queue(queue);
+    let mut put_back = PutBack::default();
+    for chunk in found.chunks(MAX_BATCH) {
+        let mut kinds = KindPlaces::default();
+        let mut args = vec![keys.wake_channel().into(), wire::count(chunk.len())];
+        args.extend(chunk.iter().map(|job| Value::Bytes(job.member.clone())));
+        args.extend(chunk.iter().map(|job| kinds.place(&job.kind)));
+        args.extend(chunk.iter().map(|job| Value::Bytes(job.entry.clone())));
+        args.extend(chunk.iter().map(|job| Value::from(job.state())));
+        let mut script_keys = wire::job_keys(&keys);
+        script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due]));
+        let reply = core.call(&PUT_BACK, script_keys, args).await?;
+        put_back += PutBack { recovered: reply.number(0)?, removed: reply.number(1)? };
+    }
+    Ok(put_back)
+}
+
 impl Unreadable {
-    /// Of the columns of `expired`; none where even the id is missing.
-    pub(crate) fn decode(job: &[Value], kind: &Arc<str>, now: i64) -> Option<Self> {
-        let [_, member, entry, state] = job else { return None };
+    /// Returns nothing where even the member is missing.
+    pub(crate) fn decode(
+        kind: &Arc<str>,
+        member: &Value,
+        entry: &Value,
+        state: &Value,
+        now: i64,
+    ) -> Option<Self> {
         let member = member.clone().into_bytes()?;
         let id: Option<JobId> = std::str::from_utf8(&member).ok().and_then(|id| id.parse().ok());
-        let history = id.map(|id| History::decode_or_start_anew(id, state));
+        let history = id.map(|id| wire::history(id, state));
         Some(Unreadable { kind: kind.clone(), member, entry: entry.clone().into_bytes()?, history, now })
     }
 
-    /// What is kept of the run that nobody can settle. Nothing for what is no id.
+    /// The history with the lost run; empty for a member that is not an id.
     fn state(&self) -> String {
         let Some(history) = self.history.clone() else { return String::new() };
         let error = if self.entry.is_empty() {
@@ -64,33 +89,8 @@ impl Unreadable {
             started: self.now,
             worker: Arc::new(WorkerRef::default()),
         };
-        history.with_failure(Failure::new(FailureCause::LeaseLost, error, run, self.now)).encode(REAPED)
-    }
-}
-
-impl Client {
-    /// Makes jobs due again whose holder cannot be read, and removes what is no job.
-    pub async fn put_back(&self, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
-        let keys = self.keys().queue(queue);
-        let mut put_back = PutBack::default();
-        for chunk in found.chunks(MAX_BATCH) {
-            let mut kinds = KindPlaces::default();
-            let mut args = vec![keys.wake_channel().into(), (chunk.len() as i64).into()];
-            args.extend(chunk.iter().map(|job| Value::Bytes(job.member.clone())));
-            args.extend(chunk.iter().map(|job| kinds.place(&job.kind)));
-            args.extend(chunk.iter().map(|job| Value::Bytes(job.entry.clone())));
-            args.extend(chunk.iter().map(|job| Value::from(job.state())));
-            let mut script_keys: Vec<Key> =
-                vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()];
-            script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due]));
-            let reply = self.call(&PUT_BACK, script_keys, args).await?;
-            let number = |n: usize| reply.get(n).and_then(Value::as_u64);
-            let (Some(recovered), Some(removed)) = (number(1), number(2)) else {
-                return Err(Error::corrupt(format!("the reply of put_back: {reply:?}")));
-            };
-            put_back += PutBack { recovered, removed };
-        }
-        Ok(put_back)
+        let failure = Failure::new(FailureCause::LeaseLost, error, run, self.now);
+        history.with_failure(failure).encode(FencingToken::REAPED)
     }
 }
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- reap: active, lease run out → scheduled (it crashed or lost its worker) | dead (it crashed too
--- often) | cancelled (somebody asked for that). Where the holder extended or settled in the
--- meantime, nothing changes.
+-- often) | cancelled (on request). Where the holder has extended or settled meanwhile, nothing
+-- changes.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then four for each kind: lease, due, dead, cancelled
 -- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
@@ -10,7 +10,7 @@
 -- reply  now ms, then for each job that is not simply reaped: its place (0…) and verdict (3 cancelled,
 --        0 or 2 not reaped)
 local now = clock()
-local reply, n, places, _, unwanted = judge(now, 4)
+local reply, n, places, _, to_cancel = check_leases(now, 4)
 local leases, due, dead, cancelled, states = {}, {}, {}, {}, {}
 local reaped, buried, ended = {}, {}, {}
 for _, at in ipairs(places) do
@@ -23,7 +23,7 @@ for _, at in ipairs(places) do
     push(leases, KEYS[kind], id)
     push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 4 * n])
     reaped[#reaped + 1] = id
-    if unwanted[id] then
+    if to_cancel[id] then
       push(cancelled, KEYS[kind + 3], now + tonumber(ARGV[3]), id)
       ended[#ended + 1] = id
     elseif delay < 0 then

@@ -25,7 +25,7 @@ for k = 4, #KEYS, 2 do
   end
 end
 
-for dead, n in pairs(taken) do -- what was found stands first in its set
+for dead, n in pairs(taken) do -- the jobs found are the first of their set
   redis.call('ZREMRANGEBYRANK', dead, 0, n - 1)
 end
 each('HSET', states)

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- release: active → ready, unspent: no attempt is counted. With a delay it is a snooze, active →
--- scheduled; a job that was never started keeps the due time that it had. → cancelled where somebody
--- asked for that, and then its state says who ran it. Otherwise only the token goes into state, so that a
--- repeated release is known.
+-- scheduled; a job that was never started keeps the due time that it had. → cancelled where a
+-- cancellation was requested, and then its state names its last run. Otherwise only the token is written into
+-- state, so that a repeated release is recognised.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
 -- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n
@@ -11,8 +11,8 @@
 -- reply  now ms, then for each job that is not done: its place (0…) and verdict (3 cancelled,
 --        0 stale, 2 already settled)
 local now = clock()
-local reply, n, places, held, unwanted, entries = judge(now, 4)
-if #held == 0 then
+local reply, n, places, leased, to_cancel, entries = check_leases(now, 4)
+if #leased == 0 then
   return reply
 end
 expect('HLEN', 1, 4)
@@ -20,14 +20,14 @@ expect('ZCARD', 5, #KEYS)
 local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
   local kind, id = 2 + 3 * tonumber(ARGV[at + 2 * n]), ARGV[at]
-  local state = unwanted[id] and ARGV[at + 4 * n] or ''
+  local state = to_cancel[id] and ARGV[at + 4 * n] or ''
   if state == '' then
     local known = redis.call('HGET', KEYS[3], id)
     state = ARGV[at + n] .. ' ' .. (known and string.match(known, '^%d+ %d+ (.*)') or '0 {}')
   end
   push(leases, KEYS[kind], id)
   push(states, KEYS[3], id, now .. ' ' .. state)
-  if unwanted[id] then
+  if to_cancel[id] then
     push(cancelled, KEYS[kind + 2], now + tonumber(ARGV[3]), id)
     ended[#ended + 1] = id
   else
@@ -37,7 +37,7 @@ for _, at in ipairs(places) do
   end
 end
 
-redis.call('HDEL', KEYS[2], unpack(held))
+redis.call('HDEL', KEYS[2], unpack(leased))
 each('ZREM', leases)
 each('HSET', states)
 each('ZADD', cancelled)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- resume: the queue gives out jobs again.
+-- resume: hands out jobs of the queue again.
 --
 -- KEYS   1 paused
 -- ARGV   1 wake channel

@@ -3,7 +3,7 @@
 -- Dead jobs are never trimmed.
 --
 -- KEYS   1 jobs  2 state  3 stats  then two for each kind: done, cancelled
--- ARGV   1 jobs removed a call at most  2 completed jobs kept of a kind at most
+-- ARGV   1 jobs removed per call at most  2 completed jobs kept per kind at most
 --        3 minutes that counters are kept  4 percent of maxmemory beyond which memory is short
 -- reply  now ms, number of jobs removed, of these the number removed before their time, maxmemory in bytes
 --        (0: none, or unknown)
@@ -41,7 +41,7 @@ local function is_short_of_memory()
   return most > 0 and 100 * used > tonumber(ARGV[4]) * most
 end
 
--- Those that expire first, a few of each set in turn: no more than it takes.
+-- Removes a few of each set in turn, those that expire first, until memory is no longer short.
 local in_time, before = removed, -1
 while left > 0 and removed > before and is_short_of_memory() do
   before = removed

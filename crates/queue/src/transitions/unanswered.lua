@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- unanswered: jobs of one kind that a worker claimed without hearing of it, because the answer of the
--- claim was lost: they are leased to it, and nobody runs them.
+-- unanswered: jobs of one kind that a worker claimed, but the answer of the claim was lost: they are leased to it,
+-- and nobody runs them.
 --
 -- KEYS   1 active  2 lease
 -- ARGV   1 worker id  2 token after which it got no answer  3 token of the next answer (inf: none yet)

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- inspect: one job as it stands.
+-- inspect: everything that is stored of one job, at one instant.
 --
 -- KEYS   1 jobs  2 active  3 state  4 due  5 lease  6 done  7 cancelled  8 dead
 -- ARGV   1 id

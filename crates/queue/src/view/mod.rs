@@ -1,4 +1,5 @@
-//! Jobs and queues as the API, the command line and the metrics show them.
+//! Jobs and queues as the API and the command line show them.
 
+pub(crate) mod finished;
 pub(crate) mod job;
-pub(crate) mod sampler;
+pub(crate) mod queue;

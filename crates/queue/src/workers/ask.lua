@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- ask: a live worker is to go quiet or to stop. What is asked lives as long as its registration; a
--- stop is not taken back by a quiet.
+-- ask: requests a live worker to go quiet or to stop. The request expires with its registration; a quiet does not
+-- replace a stop.
 --
--- KEYS   1 the worker's registration  2 what is asked of it
+-- KEYS   1 the worker's registration  2 the request to it
 -- ARGV   1 "quiet" | "stop"  2 requests channel  3 worker id
 -- reply  now ms, 1 asked (0: no such worker lives)
 local now = clock()

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- heartbeat: renews a worker's registration, which goes by itself when its worker stops renewing, and
--- tells it what somebody asked of it.
+-- heartbeat: renews a worker's registration, which expires unless it is renewed, and returns the request to the
+-- worker.
 --
--- KEYS   1 workers  2 the worker's registration  3 what is asked of it
--- ARGV   1 worker id  2 registration (JSON)  3 ms that it lives
--- reply  now ms, "quiet" | "stop" | "": nothing is asked
+-- KEYS   1 workers  2 the worker's registration  3 the request to it
+-- ARGV   1 worker id  2 registration (JSON)  3 lifetime in ms
+-- reply  now ms, "quiet" | "stop" | "" (no request)
 local now = clock()
 local asked = redis.call('GET', KEYS[3]) or ''
 expect('ZCARD', 1, 1)

@@ -1,4 +1,4 @@
-//! Registrations of workers: they go by themselves when their worker stops renewing them.
+//! Registrations of workers. They expire unless their worker renews them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use fred::types::Value;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::model::id::WorkerId;
 use crate::model::instant;
-use crate::model::record::WorkerRef;
+use crate::model::run::WorkerRef;
 use crate::scripts::{ASK, HEARTBEAT, UNREGISTER};
-use crate::transitions::settle::millis;
+use crate::wire;
 
 /// A live worker, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +23,9 @@ pub struct Registration {
     #[serde(flatten)]
     pub worker: WorkerRef,
     pub kinds: Vec<String>,
-    /// Name → weight.
+    /// Weight by name.
     pub queues: BTreeMap<String, u32>,
-    /// Jobs that it runs at the same time at most.
+    /// Maximum number of jobs that it runs at the same time.
     pub slots: u32,
     pub active: u32,
     pub state: WorkerState,
@@ -33,17 +33,17 @@ pub struct Registration {
     pub started_at: Timestamp,
     #[serde(serialize_with = "instant::serialize")]
     pub seen_at: Timestamp,
-    /// Where its probe answers.
+    /// The address of its health checks.
     pub http: String,
 }
 
 impl Registration {
-    /// False of a worker that claims no more.
+    /// False if the worker is quiet or stopping.
     pub fn claims_from(&self, queue: &str) -> bool {
         self.state == WorkerState::Running && self.queues.contains_key(queue)
     }
 
-    /// False of a worker that claims no more.
+    /// False if the worker is quiet or stopping.
     pub fn claims_kind(&self, kind: &str) -> bool {
         self.state == WorkerState::Running && self.kinds.iter().any(|known| known == kind)
     }
@@ -53,28 +53,28 @@ impl Registration {
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     Running,
-    /// Claims no more; asked to by somebody.
+    /// Claims no more jobs, on request.
     Quiet,
-    /// Claims no more, lets its jobs end.
+    /// Claims no more jobs and waits for its running ones.
     Stopping,
 }
 
-/// What can be asked of a worker from afar.
+/// A request to a worker, sent through Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerRequest {
-    /// Claim no more; jobs that run go on. This cannot be undone.
+    /// Claim no more jobs. Running jobs are not affected. This cannot be undone.
     Quiet,
-    /// Claim no more, let jobs end, exit.
+    /// Claim no more jobs, wait for the running ones, exit.
     Stop,
 }
 
-/// How a worker ends.
+/// The way in which a worker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Departure {
-    /// It was told to stop and has drained. Jobs that it could not stop are no crash.
+    /// It has drained. Jobs that it could not stop do not count as crashed.
     Orderly,
-    /// A part of it broke: jobs that it leaves behind count as crashed.
+    /// A part of it failed. Jobs that it leaves behind count as crashed.
     Failure,
 }
 
@@ -83,14 +83,14 @@ pub enum Departure {
 pub enum Fate {
     /// It is registered.
     Alive,
-    /// It stopped in an orderly way, within the last day.
+    /// It has drained within the last day.
     Stopped,
-    /// Its process is gone, or frozen.
+    /// Its process has died, or is frozen.
     Gone,
 }
 
-/// For so long it is known that a worker stopped in an orderly way. Whoever recovers the jobs that it left
-/// behind comes within seconds, unless no worker runs.
+/// Lifetime of the note that a worker has drained. Its remaining jobs are recovered within seconds, unless no
+/// worker runs.
 const STOPPED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl WorkerRequest {
@@ -112,93 +112,87 @@ impl std::fmt::Display for WorkerState {
     }
 }
 
-impl Client {
-    /// Renews a registration; it lives for `ttl` unless renewed. The answer is what somebody asked
-    /// of the worker.
-    pub async fn heartbeat(
-        &self,
-        registration: &Registration,
-        ttl: Duration,
-    ) -> Result<Option<WorkerRequest>, Error> {
-        let id = registration.worker.id;
-        let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
-        let keys = vec![
-            self.keys().workers().into(),
-            self.keys().worker(id).into(),
-            self.keys().asked_of(id).into(),
-        ];
-        let args: Vec<Value> = vec![id.to_string().into(), json.into(), millis(ttl)];
-        let reply = self.call(&HEARTBEAT, keys, args).await?;
-        let asked = reply.get(1).and_then(Value::as_str).unwrap_or_default();
-        Ok([WorkerRequest::Quiet, WorkerRequest::Stop].into_iter().find(|request| request.name() == asked))
-    }
+/// Renews a registration; it expires after `ttl` unless renewed. Returns the request to the worker, if there is one.
+pub(crate) async fn heartbeat(
+    core: &Core,
+    registration: &Registration,
+    ttl: Duration,
+) -> Result<Option<WorkerRequest>, Error> {
+    let id = registration.worker.id;
+    let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
+    let keys =
+        vec![core.keys().workers().into(), core.keys().worker(id).into(), core.keys().asked_of(id).into()];
+    let args: Vec<Value> = vec![id.to_string().into(), json.into(), wire::millis(ttl)];
+    let reply = core.call(&HEARTBEAT, keys, args).await?;
+    let asked = reply.values().first().and_then(Value::as_str).unwrap_or_default();
+    Ok([WorkerRequest::Quiet, WorkerRequest::Stop].into_iter().find(|request| request.name() == asked))
+}
 
-    /// Asks a live worker to go quiet or to stop; false where no such worker lives.
-    pub async fn ask_worker(&self, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
-        let keys = vec![self.keys().worker(id).into(), self.keys().asked_of(id).into()];
-        let args: Vec<Value> =
-            vec![request.name().into(), self.keys().workers_channel().into(), id.to_string().into()];
-        let reply = self.call(&ASK, keys, args).await?;
-        Ok(reply.get(1).and_then(Value::as_i64) == Some(1))
-    }
+/// Asks a live worker to go quiet or to stop. Returns false if no such worker is alive.
+pub(crate) async fn ask_worker(core: &Core, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
+    let keys = vec![core.keys().worker(id).into(), core.keys().asked_of(id).into()];
+    let args: Vec<Value> =
+        vec![request.name().into(), core.keys().workers_channel().into(), id.to_string().into()];
+    let reply = core.call(&ASK, keys, args).await?;
+    reply.is_done()
+}
 
-    /// Takes a registration back.
-    pub async fn unregister(&self, id: WorkerId, departure: Departure) -> Result<(), Error> {
-        let keys = vec![
-            self.keys().workers().into(),
-            self.keys().worker(id).into(),
-            self.keys().asked_of(id).into(),
-            self.keys().stopped(id).into(),
-        ];
-        let kept = match departure {
-            Departure::Orderly => STOPPED_KEPT,
-            Departure::Failure => Duration::ZERO,
-        };
-        self.call(&UNREGISTER, keys, vec![id.to_string().into(), millis(kept)]).await?;
-        Ok(())
-    }
+/// Removes a registration.
+pub(crate) async fn unregister(core: &Core, id: WorkerId, departure: Departure) -> Result<(), Error> {
+    let keys = vec![
+        core.keys().workers().into(),
+        core.keys().worker(id).into(),
+        core.keys().asked_of(id).into(),
+        core.keys().stopped(id).into(),
+    ];
+    let kept = match departure {
+        Departure::Orderly => STOPPED_KEPT,
+        Departure::Failure => Duration::ZERO,
+    };
+    core.call(&UNREGISTER, keys, vec![id.to_string().into(), wire::millis(kept)]).await?;
+    Ok(())
+}
 
-    /// All live workers, those that started first in front.
-    pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
-        let redis = self.connection().reader()?;
-        let ids: Vec<String> = redis.zrange(self.keys().workers(), 0, -1, None, false, None, false).await?;
-        let keys: Vec<String> =
-            ids.iter().filter_map(|id| id.parse().ok()).map(|id| self.keys().worker(id)).collect();
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let registrations: Vec<Option<String>> = redis.mget(keys).await?;
-        let mut workers: Vec<Registration> = registrations
-            .into_iter()
-            .flatten()
-            .filter_map(|json| match serde_json::from_str(&json) {
-                Ok(registration) => Some(registration),
-                Err(error) => {
-                    tracing::error!(%error, %json, "a worker's registration cannot be read");
-                    None
-                }
-            })
-            .collect();
-        // In the order of their starts: the set's own changes with each heartbeat.
-        workers.sort_by_key(|worker| worker.worker.id);
-        Ok(workers)
+/// All live workers, in the order of their starts.
+pub(crate) async fn workers(core: &Core) -> Result<Vec<Registration>, Error> {
+    let redis = core.connection().reader()?;
+    let ids: Vec<String> = redis.zrange(core.keys().workers(), 0, -1, None, false, None, false).await?;
+    let keys: Vec<String> =
+        ids.iter().filter_map(|id| id.parse().ok()).map(|id| core.keys().worker(id)).collect();
+    if keys.is_empty() {
+        return Ok(Vec::new());
     }
+    let registrations: Vec<Option<String>> = redis.mget(keys).await?;
+    let mut workers: Vec<Registration> = registrations
+        .into_iter()
+        .flatten()
+        .filter_map(|json| match serde_json::from_str(&json) {
+            Ok(registration) => Some(registration),
+            Err(error) => {
+                tracing::error!(%error, %json, "a worker's registration cannot be read");
+                None
+            }
+        })
+        .collect();
+    // The order of the set changes with each heartbeat.
+    workers.sort_by_key(|worker| worker.worker.id);
+    Ok(workers)
+}
 
-    /// The fate of each of these workers, in their order.
-    pub async fn fates(&self, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = self.keys();
-        let names: Vec<String> = ids.iter().flat_map(|id| [keys.worker(*id), keys.stopped(*id)]).collect();
-        let found: Vec<Option<Bytes>> = self.connection().reader()?.mget(names).await?;
-        Ok(found
-            .chunks_exact(2)
-            .map(|found| match found {
-                [Some(_), _] => Fate::Alive,
-                [None, Some(_)] => Fate::Stopped,
-                _ => Fate::Gone,
-            })
-            .collect())
+/// The fate of each of these workers, in their order.
+pub(crate) async fn fates(core: &Core, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
+    let keys = core.keys();
+    let names: Vec<String> = ids.iter().flat_map(|id| [keys.worker(*id), keys.stopped(*id)]).collect();
+    let found: Vec<Option<Bytes>> = core.connection().reader()?.mget(names).await?;
+    Ok(found
+        .chunks_exact(2)
+        .map(|found| match found {
+            [Some(_), _] => Fate::Alive,
+            [None, Some(_)] => Fate::Stopped,
+            _ => Fate::Gone,
+        })
+        .collect())
 }

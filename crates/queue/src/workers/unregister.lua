@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- unregister: takes a worker's registration back. A worker that stopped in an orderly way leaves a note,
--- by which `reap` knows that a job it left running did not crash it.
+-- unregister: removes a worker's registration. A worker that has drained leaves a note, which says that a job it
+-- left running did not crash it.
 --
--- KEYS   1 workers  2 the worker's registration  3 what is asked of it  4 the note that it stopped
+-- KEYS   1 workers  2 the worker's registration  3 the request to it  4 the note that it stopped
 -- ARGV   1 worker id  2 ms that the note is kept (0: none is left)
 -- reply  now ms (a list of one)
 local now = clock()

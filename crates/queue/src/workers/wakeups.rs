@@ -1,110 +1,60 @@
-//! Messages between the workers of a queue: when its next job is due, and which worker asks for it first.
-//!
-//! Every waiting worker knows the earliest due time. If all of them asked when it has come, a job
-//! would cost as many calls as there are workers. So a claim that took all that was due publishes the
-//! next due time, for those who wait for the old one, and names a worker that watches the queue from
-//! now on: it asks first, the others later and only if they do not hear that it did.
+//! The wake-ups of a worker: jobs that are due earlier than it knew, and the announcements of other workers.
 
-use std::fmt;
 use std::sync::Arc;
 
-use fred::types::Value;
-use sha2::{Digest, Sha256};
-
-use crate::keys::QueueKeys;
-use crate::model::id::WorkerId;
+use crate::keys::Keys;
 use crate::redis::inbox::{Inbox, Mail};
-use crate::transitions::enqueue::short_hash;
+use crate::redis::subscription::Subscriptions;
+use crate::workers::announcement::{Drained, KindSet};
 
-/// Names the kinds that a worker takes: what is due differs between workers of different kinds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KindSet(String);
-
-/// The message of a claim to the other workers of the queue, if it takes all that is due.
-#[derive(Debug)]
-pub struct Announcement<'a> {
-    pub kinds: &'a KindSet,
-    /// The caller.
-    pub worker: WorkerId,
-    /// The caller offers to watch the queue if the claim brings it fewer jobs than this.
-    pub spare: usize,
-    /// Workers of the queue, as far as the caller knows.
-    pub workers: u32,
-}
-
-/// A claim has taken all that was due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drained {
-    /// The earliest due time left, Unix ms.
-    pub next_due: Option<i64>,
-    /// Asks first from now on.
-    pub watcher: Option<WorkerId>,
-    /// Workers of the queue, as far as the sender knew.
-    pub workers: u32,
+/// A subscription to the wake-ups of some queues.
+pub struct Wakeups {
+    inbox: Arc<Inbox>,
+    kinds: KindSet,
 }
 
 /// The news of a queue since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Something may have been missed: look at once.
+    /// True if a message may have been missed: claim at once.
     pub missed: bool,
-    /// The last claim by a worker of the same kinds that took all that was due.
+    /// The last claim by a worker of the same kinds that took all due jobs.
     pub drained: Option<Drained>,
-    /// The earliest due time that was told after that, Unix ms.
+    /// The earliest due time published after that, Unix ms.
     pub due: Option<i64>,
-    /// Workers of other kinds claim here, too.
+    /// True if workers of other kinds claim from this queue, too.
     pub others: bool,
 }
 
-/// Waits for what is published about queues.
-pub struct Wakeups {
-    pub(crate) inbox: Arc<Inbox>,
-    pub(crate) kinds: KindSet,
-}
-
-impl KindSet {
-    pub fn of(kinds: &[Arc<str>]) -> Self {
-        let mut names: Vec<&str> = kinds.iter().map(AsRef::as_ref).collect();
-        names.sort_unstable();
-        KindSet(short_hash(Sha256::new().chain_update(names.join(" ")))[..8].to_owned())
-    }
-}
-
-impl Announcement<'_> {
-    pub(crate) fn to_args(&self, keys: &QueueKeys) -> [Value; 4] {
-        [
-            keys.wake_channel().into(),
-            format!("{} {} ", self.workers, self.kinds).into(),
-            self.worker.to_string().into(),
-            (self.spare as i64).into(),
-        ]
-    }
-}
-
-impl fmt::Display for KindSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// Subscribes to the wake-ups of these queues, for a worker of these kinds. The first message comes once the
+/// subscription is active.
+pub(crate) fn wakeups(
+    subscriptions: &Subscriptions,
+    keys: &Keys,
+    queues: &[Arc<str>],
+    kinds: &KindSet,
+) -> Wakeups {
+    let channels = queues.iter().map(|queue| keys.queue(queue).wake_channel());
+    Wakeups { inbox: subscriptions.listen(channels.collect()), kinds: kinds.clone() }
 }
 
 impl Wakeups {
-    /// Waits until something is heard.
+    /// Waits for the next message.
     pub async fn next(&self) -> Heard {
-        Heard::from(&self.inbox.next().await, &self.kinds)
+        Heard::from(&self.inbox.next().await, &self.kinds.to_string())
     }
 }
 
 impl Heard {
-    /// Messages are an instant, which is earlier than the due times before it, or
-    /// `=<next due> <workers> <kinds> <watcher>`, `-1` and `-` for none. What cannot be read was
-    /// published by a version that knows more: it counts as missed.
-    fn from(mail: &Mail, kinds: &KindSet) -> Self {
+    /// A message is a due time, earlier than those before it, or an announcement. A later version may publish
+    /// something else: it counts as missed.
+    fn from(mail: &Mail, kinds: &str) -> Self {
         let mut heard = Heard { missed: mail.missed, ..Heard::default() };
         for message in &mail.messages {
             if let Ok(due) = message.parse() {
                 heard.due = Some(heard.due.map_or(due, |known: i64| known.min(due)));
             } else if let Some((of, drained)) = Drained::parse(message) {
-                if of == kinds.0 {
+                if of == kinds {
                     heard = Heard { drained: Some(drained), due: None, missed: false, ..heard };
                 } else {
                     heard.others = true;
@@ -117,24 +67,14 @@ impl Heard {
     }
 }
 
-impl Drained {
-    fn parse(message: &str) -> Option<(&str, Self)> {
-        let mut parts = message.strip_prefix('=')?.split(' ');
-        let next_due = Some(parts.next()?.parse().ok()?).filter(|due| *due >= 0);
-        let workers = parts.next()?.parse().ok()?;
-        let kinds = parts.next()?;
-        let watcher = parts.next()?.parse().ok();
-        Some((kinds, Drained { next_due, watcher, workers }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::id::WorkerId;
 
     fn heard(messages: &[&str]) -> Heard {
         let messages = messages.iter().map(|message| (*message).to_owned()).collect();
-        Heard::from(&Mail { missed: false, messages }, &KindSet("ours".to_owned()))
+        Heard::from(&Mail { missed: false, messages }, "ours")
     }
 
     #[test]
@@ -167,12 +107,5 @@ mod tests {
         let worker = WorkerId::new(1_700_000_000_000);
         let heard = heard(&[&format!("=100 3 ours {worker}")]);
         assert_eq!(heard.drained.unwrap().watcher, Some(worker));
-    }
-
-    #[test]
-    fn the_order_of_kinds_does_not_matter() {
-        let of = |kinds: &[&str]| KindSet::of(&kinds.iter().map(|kind| Arc::from(*kind)).collect::<Vec<_>>());
-        assert_eq!(of(&["a:b", "c:d"]), of(&["c:d", "a:b"]));
-        assert_ne!(of(&["a:b", "c:d"]), of(&["a:b"]));
     }
 }

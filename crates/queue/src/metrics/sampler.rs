@@ -1,4 +1,5 @@
-//! Gauges of what lies in Redis. They cost one call in five seconds at most, and none while nobody looks at them.
+//! Gauges of the jobs and the memory of Redis. They cost at most one call per five seconds, and no call while nobody
+//! reads them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,24 +12,25 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::scripts::SAMPLE;
+use crate::wire::{self, Reply};
 
-/// Between two calls. Queues and Redis' memory have theirs in turn.
+/// Time between two calls. Queues and Redis' memory take turns.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// After the last look the gauges are kept up to date for this long: several times what scrapers usually leave
-/// between two scrapes.
+/// Time for which the gauges are updated after the last read: several times the usual scrape interval.
 const KEPT_FRESH: Duration = Duration::from_secs(120);
 
-/// Keeps the gauges `atode_queue_…` and `atode_redis_memory_…` up to date while somebody looks.
+/// Updates the gauges `atode_queue_…` and `atode_redis_memory_…` while somebody reads them.
 pub struct Sampler {
     looks: Arc<Looks>,
     task: AbortHandle,
 }
 
-/// The client that it holds is given up.
+/// Releases the connection.
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.task.abort();
@@ -50,7 +52,7 @@ struct Queue {
 }
 
 impl Sampler {
-    /// Samples these queues; `kinds` are those that are known already, others are found in Redis.
+    /// Samples these queues. `kinds` are the known kinds; others are found in Redis.
     pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>, kinds: &[Arc<str>]) -> Self {
         let queues = queues.into_iter().map(|name| {
             let label = name.to_string();
@@ -63,11 +65,12 @@ impl Sampler {
             }
         });
         let looks = Arc::new(Looks::default());
-        let task = client.runtime().spawn(run(client.clone(), queues.collect(), looks.clone()));
+        let core = client.core().clone();
+        let task = client.core().runtime().spawn(run(core, queues.collect(), looks.clone()));
         Sampler { looks, task: task.abort_handle() }
     }
 
-    /// Somebody looks at the gauges. Returns at once: they show what the last calls found.
+    /// Reports a read of the gauges, so that they are updated. Returns at once.
     pub fn look(&self) {
         *self.looks.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.looks.first.notify_one();
@@ -81,7 +84,7 @@ impl Looks {
     }
 }
 
-async fn run(client: Client, mut queues: Vec<Queue>, looks: Arc<Looks>) {
+async fn run(core: Arc<Core>, mut queues: Vec<Queue>, looks: Arc<Looks>) {
     let used = gauge!("atode_redis_memory_used_bytes");
     let most = gauge!("atode_redis_memory_max_bytes");
     loop {
@@ -89,11 +92,11 @@ async fn run(client: Client, mut queues: Vec<Queue>, looks: Arc<Looks>) {
         while looks.are_recent() {
             for n in 0..=queues.len() {
                 let sampled = match queues.get_mut(n) {
-                    Some(queue) => client.sample(queue).await,
-                    None => client.sample_memory(&used, &most).await,
+                    Some(queue) => sample(&core, queue).await,
+                    None => sample_memory(&core, &used, &most).await,
                 };
                 if let Err(error) = sampled {
-                    // That Redis is away is said elsewhere, and `atode_redis_up` shows it.
+                    // Other tasks log that Redis is away, and `atode_redis_up` shows it.
                     tracing::debug!(%error, "no sample now");
                 }
                 tokio::time::sleep(INTERVAL).await;
@@ -102,37 +105,35 @@ async fn run(client: Client, mut queues: Vec<Queue>, looks: Arc<Looks>) {
     }
 }
 
-impl Client {
-    async fn sample(&self, queue: &mut Queue) -> Result<(), Error> {
-        let keys = self.keys().queue(&queue.name);
-        let mut script_keys: Vec<Key> = vec![keys.kinds().into()];
-        for kind in &queue.kinds {
-            script_keys.extend([Set::Due, Set::Dead].map(|set| Key::from(keys.set(kind, set))));
-        }
-        let reply = self.call(&SAMPLE, script_keys, Vec::new()).await?;
-        queue.show(&reply).ok_or_else(|| Error::corrupt(format!("the reply of {}", SAMPLE.name)))
+async fn sample(core: &Core, queue: &mut Queue) -> Result<(), Error> {
+    let keys = core.keys().queue(&queue.name);
+    let mut script_keys: Vec<Key> = vec![keys.kinds().into()];
+    for kind in &queue.kinds {
+        script_keys.extend(wire::sets(&keys, kind, [Set::Due, Set::Dead]));
     }
+    let reply = core.call(&SAMPLE, script_keys, Vec::new()).await?;
+    queue.show(&reply).ok_or_else(|| reply.corrupt())
+}
 
-    async fn sample_memory(&self, used: &Gauge, most: &Gauge) -> Result<(), Error> {
-        let info: String = self.connection().reader()?.info(Some(InfoKind::Memory)).await?;
-        for (name, gauge) in [("used_memory:", used), ("maxmemory:", most)] {
-            let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-            if let Some(value) = value {
-                gauge.set(value);
-            }
+async fn sample_memory(core: &Core, used: &Gauge, most: &Gauge) -> Result<(), Error> {
+    let info: String = core.connection().reader()?.info(Some(InfoKind::Memory)).await?;
+    for (name, gauge) in [("used_memory:", used), ("maxmemory:", most)] {
+        let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        if let Some(value) = value {
+            gauge.set(value);
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl Queue {
-    /// now, kinds, ready, earliest due, dead
-    fn show(&mut self, reply: &[Value]) -> Option<()> {
-        let [now, Value::Array(kinds), ready, earliest, dead] = reply else { return None };
-        let (now, earliest) = (now.as_i64()?, earliest.as_i64()?);
+    /// kinds, ready, earliest due, dead
+    fn show(&mut self, reply: &Reply) -> Option<()> {
+        let [Value::Array(kinds), ready, earliest, dead] = reply.values() else { return None };
+        let age = wire::instant(earliest).map_or(0, |earliest| reply.now - earliest);
         self.ready.set(ready.as_f64()?);
         self.dead.set(dead.as_f64()?);
-        self.oldest.set(if earliest < 0 { 0.0 } else { (now - earliest) as f64 / 1_000.0 });
+        self.oldest.set(age as f64 / 1_000.0);
         self.kinds.extend(kinds.iter().filter_map(|kind| kind.as_str().map(|kind| Arc::from(&*kind))));
         Some(())
     }

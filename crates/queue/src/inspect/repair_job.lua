@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- mend: puts one job into the one set where it belongs, and drops what contradicts that; or takes
--- out what cannot be a job. Nothing happens unless all stands as it was when that was judged.
+-- repair_job: moves one job into the one set where it belongs, and removes entries that contradict that; or
+-- removes an id that cannot be a job. Nothing happens unless everything is as it was when the facts were read.
 --
 -- KEYS   1 jobs  2 active  3 state  4 kinds  5 records set aside
 --        then five for each kind: due, lease, done, cancelled, dead
 -- ARGV   1 id  2 SHA-1 of its record ("": none)  3 entry of active behind "=" ("": none)
 --        4 a "1" (it has one) or "0" for its entry of state, then (it is in it) for each set
 --        5 the set where it belongs (1… of the sets; 0: none, its record is set aside)
---        6 the set whose score it takes along where it is not there yet (0: none, it is due)
---        7 ms when it is due then, at the earliest  8 kind of the set where it belongs
+--        6 the set whose score it keeps when it moves (0: none, it becomes due)
+--        7 the earliest due time in that case, ms  8 kind of the set where it belongs
 --        9 "1": its entry of active stays  10 wake channel
 -- reply  now ms, 1 done (0: something has changed)
 local now = clock()

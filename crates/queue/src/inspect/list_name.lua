@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- enrol: lists a name of which there are keys, so that those who go by the list find them.
+-- list_name: adds a missing queue or kind to its catalogue, so that sweepers and counts see it again.
 --
 -- KEYS   1 the list: kinds (of a queue) or queues
 -- ARGV   1 name

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- audit: all that is stored of some jobs, at one instant: what seems wrong with a job in motion,
--- looked at in steps, does not seem so here.
+-- job_facts: everything that is stored of some jobs, at one instant. A job that moves between two steps of an
+-- audit seems broken there, but not here.
 --
 -- KEYS   1 jobs  2 active  3 state  then five for each kind: due, lease, done, cancelled, dead
 -- ARGV   the ids

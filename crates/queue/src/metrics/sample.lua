@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- sample: what metrics show of a queue.
+-- sample: the figures of a queue for metrics.
 --
 -- KEYS   1 kinds  then two for each kind that the caller knows of: due, dead
 -- ARGV   –

@@ -1,34 +1,27 @@
-//! What endangers jobs on the Redis that holds them, and whether it is still the one that held them.
+//! Facts about the Redis that holds the jobs, and the problems that follow from them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fred::interfaces::KeysInterface;
-use fred::types::SetOptions;
+use fred::interfaces::ClientLike;
 use jiff::Timestamp;
 
-use crate::client::Client;
 use crate::error::{Error, RefusalCode};
-use crate::model::id::JobId;
 use crate::redis::access::{Channels, Findings};
 use crate::redis::connection::Connection;
 use crate::redis::memory::Memory;
 
-/// Older ones know no scripts with flags.
+/// The oldest version whose scripts have flags.
 const OLDEST: (u32, u32) = (7, 0);
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
-/// How soon an emptied Redis is noticed.
-const LOOK: Duration = Duration::from_secs(5);
 
-/// What an operator has to know of the Redis that holds the jobs: from `INFO`, as far as that is permitted,
-/// and from what its user may do.
+/// The facts that an operator needs about the Redis that holds the jobs: from `INFO`, if it is permitted, and
+/// from the user's permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFacts {
-    /// `7.0.15`, `valkey 8.1.0`; empty where nothing tells it.
+    /// `7.0.15`, `valkey 8.1.0`; empty where it is unknown.
     pub version: String,
-    /// True where INFO is not permitted: nothing is known against it.
+    /// True also where INFO is not permitted.
     pub aof_enabled: bool,
     pub maxmemory_policy: String,
     pub run_id: String,
@@ -38,9 +31,9 @@ pub struct ServerFacts {
     /// Redis' clock less this machine's, ms.
     pub clock_ahead: i64,
     pub(crate) memory: Memory,
-    /// Why it would refuse a job now, where that was asked for.
+    /// The reason why it would refuse a job now. Unset in facts that come from `INFO` alone.
     pub(crate) refusal: Option<String>,
-    /// When its data was found to be gone, while this process ran.
+    /// The time at which this process found its data gone.
     pub emptied_at: Option<Timestamp>,
 }
 
@@ -53,7 +46,7 @@ pub(crate) enum Role {
     ClusterNode,
 }
 
-/// Whether what Redis publishes arrives here.
+/// Delivery of published messages to this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Hearing {
     #[default]
@@ -61,138 +54,12 @@ pub(crate) enum Hearing {
     Deaf,
 }
 
-/// What the Redis that holds the jobs was called when it was last looked at.
-#[derive(Default)]
-pub(crate) struct Identity {
-    known: Mutex<Known>,
-    times_emptied: AtomicU64,
-    emptied_at: Mutex<Option<Timestamp>>,
-}
-
-#[derive(Default)]
-struct Known {
-    /// All that it was ever called; few.
-    names: Vec<String>,
-    /// It was emptied, that was said, and it takes no new name yet.
-    is_nameless: bool,
-}
-
-impl Client {
-    pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
-        let connection = self.connection();
-        if connection.access().looked_at().is_none_or(|at| at.elapsed() > LOOK) {
-            connection.look_at_access().await?;
-        }
-        let facts = connection.server_facts().await?;
-        let hearing = if self.echo().is_deaf() { Hearing::Deaf } else { Hearing::Fine };
-        let refusal = self.refusal().await;
-        Ok(ServerFacts { emptied_at: self.identity().emptied_at(), hearing, refusal, ..facts })
-    }
-
-    /// Says what is wrong with this Redis, each once while it lasts.
-    async fn look_at_server(&self, said: &mut Vec<String>) {
-        let Ok(facts) = self.connection().server_facts().await else { return };
-        let redis = self.connection().address();
-        let mut wrong = facts.warnings();
-        wrong.iter().filter(|warning| !said.contains(warning)).for_each(|warning| {
-            tracing::warn!(redis, "{warning}");
-        });
-        if let Some(obstacle) = facts.obstacle() {
-            if !said.contains(&obstacle) {
-                tracing::error!(redis, "no job can be stored or run: {obstacle}");
-            }
-            wrong.push(obstacle);
-        }
-        *said = wrong;
-    }
-
-    /// Notices that Redis lost its data: FLUSHALL, a start on an empty disk, another server at its
-    /// address. Whoever notices first writes a new name, by which all others do.
-    async fn look_at_identity(&self) -> Result<(), Error> {
-        let redis = self.connection().asker()?;
-        let key = self.keys().identity();
-        let mut found: Option<String> = redis.get(&key).await?;
-        // Said before the new name is written: a Redis that refuses to write is emptied all the same.
-        if self.identity().is_another(found.as_deref()) {
-            tracing::error!(
-                redis = self.connection().address(),
-                "Redis was emptied, or is another one: the jobs that it held are gone. If it was a FLUSHALL or a \
-                 start without its data, stop it and restore its AOF; the id of a lost job answers 404"
-            );
-        }
-        if found.is_none() {
-            let new = JobId::new(self.now()).to_string();
-            let _: Option<String> =
-                self.connection().writer()?.set(&key, new, None, Some(SetOptions::NX), false).await?;
-            found = redis.get(&key).await?;
-        }
-        self.identity().remember(found);
-        Ok(())
-    }
-}
-
-impl Identity {
-    /// None: it has no name. A name that was seen before is that of data that came back.
-    fn is_another(&self, found: Option<&str>) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut emptied_at = self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_known = found.is_some_and(|found| known.names.iter().any(|name| name == found));
-        let is_another = !known.names.is_empty() && !is_known && !known.is_nameless;
-        if is_another {
-            known.is_nameless = found.is_none();
-            self.times_emptied.fetch_add(1, Ordering::AcqRel);
-            *emptied_at = Some(Timestamp::now());
-        }
-        is_another
-    }
-
-    fn remember(&self, found: Option<String>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.is_nameless = found.is_none();
-        let Some(found) = found else { return };
-        if !known.names.contains(&found) {
-            known.names.push(found);
-        }
-    }
-
-    pub(crate) fn times_emptied(&self) -> u64 {
-        self.times_emptied.load(Ordering::Acquire)
-    }
-
-    fn emptied_at(&self) -> Option<Timestamp> {
-        *self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Looks after each connect and every few seconds.
-pub(crate) fn watch(client: &Client) {
-    let weak = client.downgrade();
-    let mut connects = client.connection().connects();
-    client.runtime().spawn(async move {
-        let mut said = Vec::new();
-        while let Some(client) = weak.upgrade() {
-            // While Redis is away there is nothing to see; that it is away is said elsewhere.
-            let _ = client.look_at_identity().await;
-            drop(client); // nobody else may hold it by now
-            let connected = tokio::time::timeout(LOOK, connects.changed()).await.is_ok();
-            let Some(client) = weak.upgrade() else { return };
-            if client.connection().access().is_closed() {
-                let _ = client.connection().look_at_access().await;
-            } else if !connected {
-                continue;
-            }
-            client.look_at_server(&mut said).await;
-        }
-    });
-}
-
 impl Connection {
     pub(crate) async fn server_facts(&self) -> Result<ServerFacts, Error> {
-        use fred::interfaces::ClientLike as _;
         let info: Result<String, _> = self.asker()?.info(None).await;
         let info = match info.map_err(Error::from) {
             Err(Error::Refused { code: RefusalCode::NotPermitted | RefusalCode::Unsupported, .. }) => None,
-            told => Some(told?),
+            answer => Some(answer?),
         };
         Ok(ServerFacts::from_info(info.as_deref(), self.access().findings()))
     }
@@ -236,14 +103,14 @@ impl ServerFacts {
         self.version.starts_with("valkey")
     }
 
-    /// Major and minor.
+    /// Major and minor version.
     pub(crate) fn number(&self) -> (u32, u32) {
         let number = self.version.trim_start_matches("valkey ");
         let mut parts = number.split('.').map(|part| part.parse().unwrap_or(0));
         (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 
-    /// Why no job can be worked on with this server, and what to do about it.
+    /// The reason why this server cannot hold jobs, and the remedy.
     pub fn obstacle(&self) -> Option<String> {
         if self.number() != (0, 0) && self.number() < OLDEST {
             return Some(format!(
@@ -266,7 +133,7 @@ impl ServerFacts {
         }
     }
 
-    /// What endangers jobs on this server, each with what to do about it.
+    /// Dangers for the jobs on this server, each with its remedy.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.access.warnings.clone();
         if self.hearing == Hearing::Deaf && self.access.channels == Channels::Permitted {

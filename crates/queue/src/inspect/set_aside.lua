@@ -1,10 +1,9 @@
 #!lua flags=allow-oom
--- set_aside: gives a key that is not of its type another name, so that whoever needs it can make it
--- anew and nothing is destroyed.
+-- set_aside: renames a key of a wrong type, so that a new one can take its place and nothing is destroyed.
 --
 -- KEYS   1 the key  2 its new name
 -- ARGV   1 the type that it should have
--- reply  now ms, 1 done (0: it is of that type, or gone, or the name is taken)
+-- reply  now ms, 1 done (0: it has that type, or does not exist, or the new name is taken)
 local now = clock()
 local found = redis.call('TYPE', KEYS[1]).ok
 if found == 'none' or found == ARGV[1] or redis.call('EXISTS', KEYS[2]) == 1 then

@@ -1,0 +1,206 @@
+//! The diagnosis of a job from the facts at one instant, and its repair.
+
+use std::sync::Arc;
+
+use atode_queue::{JobFacts, JobId, JobRepair, Record, Set, Target, names_holder};
+use bytes::Bytes;
+
+use crate::finding::Wrong;
+
+#[derive(Debug)]
+pub(crate) enum Diagnosis {
+    InOrder,
+    /// The facts lack the sets of the job's own kind.
+    UnknownKind(Arc<str>),
+    Wrong(Wrong, JobRepair),
+}
+
+/// `kinds` are those whose sets are in the facts.
+pub(crate) fn diagnose(facts: JobFacts, kinds: &[Arc<str>]) -> Diagnosis {
+    let places: Vec<usize> = (0..facts.sets.len()).filter(|place| facts.sets[*place]).collect();
+    let found = match facts.record.as_deref().map(Record::decode) {
+        None if !places.is_empty() => Some((Wrong::NoRecord, Target::Out)),
+        None if facts.holder.is_some() => Some((Wrong::NoLease, Target::Out)),
+        None if facts.has_history => Some((Wrong::StateOnly, Target::Out)),
+        None => None,
+        Some(Err(_)) => Some((Wrong::UnreadableRecord, Target::Out)),
+        Some(Ok(record)) => {
+            let Some(own) = kinds.iter().position(|kind| **kind == *record.kind) else {
+                return Diagnosis::UnknownKind((*record.kind).into());
+            };
+            wrong_with(&facts, &places, own).map(|wrong| (wrong, target(&facts, &places, own, &record)))
+        }
+    };
+    let Some((wrong, target)) = found else { return Diagnosis::InOrder };
+    let repair = JobRepair {
+        id: facts.id,
+        digest: facts.digest,
+        holder: facts.holder,
+        has_history: facts.has_history,
+        places,
+        kinds: kinds.to_vec(),
+        target,
+    };
+    Diagnosis::Wrong(wrong, repair)
+}
+
+/// The names of the keys that a repair changes, without the prefix that they share.
+pub(crate) fn keys(repair: &JobRepair) -> Vec<String> {
+    let mut keys: Vec<String> = repair.places.iter().map(|place| set_name(repair, *place)).collect();
+    if repair.holder.is_some() && !repair.keeps_holder() {
+        keys.push("active".to_owned());
+    }
+    if keys.is_empty() || repair.sets_record_aside() {
+        keys.push(if repair.digest.is_empty() { "state" } else { "jobs" }.to_owned());
+    }
+    keys
+}
+
+/// The action of a repair, for people.
+pub(crate) fn action(repair: &JobRepair) -> String {
+    match repair.target {
+        Target::Stay(place) if repair.places.len() > 1 => {
+            format!("keep it in {} only", set_name(repair, place))
+        }
+        Target::Stay(_) => "remove the holder".to_owned(),
+        Target::Move { to, .. } => format!("move it to {}", set_name(repair, to)),
+        Target::Due { at, .. } if at > 0 => "make it due when it was asked for, or now".to_owned(),
+        Target::Due { .. } => "make it due now".to_owned(),
+        Target::Out if repair.digest.is_empty() => "remove it".to_owned(),
+        Target::Out => "set its record aside".to_owned(),
+    }
+}
+
+/// The contradiction of a job that has a record of the kind at `own`.
+fn wrong_with(facts: &JobFacts, places: &[usize], own: usize) -> Option<Wrong> {
+    match places {
+        [] => Some(Wrong::NoSet),
+        [one] if one / Set::ALL.len() != own => Some(Wrong::OtherKind),
+        [_] if !is_in(facts, own, Set::Lease) => facts.holder.as_ref().map(|_| Wrong::NoLease),
+        [_] if facts.holder.is_none() => Some(Wrong::NoHolder),
+        [_] => (!has_holder(facts)).then_some(Wrong::UnreadableHolder),
+        _ => Some(Wrong::SeveralSets),
+    }
+}
+
+/// The set of its own kind where a job belongs. The first state that applies wins: active with a holder, waiting,
+/// active without a holder (it waits again), dead, cancelled, completed. So no unfinished job is lost, and dead jobs
+/// stay visible.
+fn target(facts: &JobFacts, places: &[usize], own: usize, record: &Record) -> Target {
+    if is_in(facts, own, Set::Lease) && has_holder(facts) {
+        return Target::Stay(place(own, Set::Lease));
+    }
+    for set in [Set::Due, Set::Lease, Set::Dead, Set::Cancelled, Set::Done] {
+        let to = place(own, set);
+        let Some(from) = places.iter().copied().find(|place| JobRepair::set_at(*place) == set) else {
+            continue;
+        };
+        return match set {
+            Set::Lease => Target::Due { to: place(own, Set::Due), at: 0 },
+            _ if is_in(facts, own, set) => Target::Stay(to),
+            _ => Target::Move { from, to },
+        };
+    }
+    Target::Due { to: place(own, Set::Due), at: due(&facts.id, record).unwrap_or_default() }
+}
+
+/// The due time of the request, if it set one: a job for next month must not run now because its set was lost.
+fn due(id: &Bytes, record: &Record) -> Option<i64> {
+    record.run_at.or_else(|| {
+        let id: JobId = std::str::from_utf8(id).ok()?.parse().ok()?;
+        id.made_at()?.checked_add(i64::try_from(record.delay?).ok()?)
+    })
+}
+
+fn is_in(facts: &JobFacts, kind: usize, set: Set) -> bool {
+    facts.sets.get(place(kind, set)).copied().unwrap_or_default()
+}
+
+fn has_holder(facts: &JobFacts) -> bool {
+    facts.holder.as_deref().is_some_and(names_holder)
+}
+
+fn place(kind: usize, set: Set) -> usize {
+    kind * Set::ALL.len() + Set::ALL.iter().position(|known| *known == set).unwrap_or_default()
+}
+
+fn set_name(repair: &JobRepair, place: usize) -> String {
+    format!("{}:{}", repair.kind_at(place), JobRepair::set_at(place).name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLDER: &str =
+        r#"5 1 2 3 {"id":"00000000-0000-7000-8000-000000000000","host":"h","pid":1,"build":"b"}"#;
+
+    fn facts(record: &str, entry: &str, has_state: bool, sets: &str) -> JobFacts {
+        let bytes = |text: &str| (!text.is_empty()).then(|| Bytes::copy_from_slice(text.as_bytes()));
+        JobFacts {
+            // An id with the time 1,000 ms.
+            id: "00000000-03e8-7000-8000-000000000000".parse::<JobId>().unwrap().short().into(),
+            record: bytes(record),
+            digest: record.chars().take(1).collect(),
+            holder: bytes(entry),
+            has_history: has_state,
+            sets: sets.bytes().filter(|byte| *byte != b' ').map(|byte| byte == b'1').collect(),
+        }
+    }
+
+    fn diagnosed(facts: JobFacts) -> Option<(Wrong, Target)> {
+        match diagnose(facts, &["a".into(), "b".into()]) {
+            Diagnosis::InOrder => None,
+            Diagnosis::UnknownKind(kind) => panic!("{kind}"),
+            Diagnosis::Wrong(wrong, repair) => Some((wrong, repair.target)),
+        }
+    }
+
+    #[test]
+    fn each_state_of_a_job_is_in_order_and_each_contradiction_is_not() {
+        let b = r#"{"kind":"b","payload":{}}"#;
+        let later = r#"{"kind":"b","payload":{},"delay":500}"#;
+        let torn = "torn 1 2";
+        let now = Target::Due { to: 5, at: 0 };
+        // Sets: due, lease, done, cancelled, dead of the kinds a and b.
+        for (record, entry, has_state, sets, expected) in [
+            ("", "", false, "00000 00000", None),
+            (b, "", false, "00000 10000", None),
+            (b, HOLDER, true, "00000 01000", None),
+            (b, "", true, "00000 00100", None),
+            (b, "", true, "00000 00010", None),
+            (b, "", true, "00000 00001", None),
+            ("", "", true, "10000 00000", Some((Wrong::NoRecord, Target::Out))),
+            ("", HOLDER, true, "00000 00000", Some((Wrong::NoLease, Target::Out))),
+            ("", "", true, "00000 00000", Some((Wrong::StateOnly, Target::Out))),
+            ("{", HOLDER, true, "00000 01000", Some((Wrong::UnreadableRecord, Target::Out))),
+            (b, "", false, "00000 00000", Some((Wrong::NoSet, now))),
+            (later, "", false, "00000 00000", Some((Wrong::NoSet, Target::Due { to: 5, at: 1_500 }))),
+            (b, "", false, "00000 01000", Some((Wrong::NoHolder, now))),
+            (b, torn, false, "00000 01000", Some((Wrong::UnreadableHolder, now))),
+            (b, HOLDER, false, "00000 10000", Some((Wrong::NoLease, Target::Stay(5)))),
+            (b, HOLDER, false, "00000 11000", Some((Wrong::SeveralSets, Target::Stay(6)))),
+            (b, torn, false, "00000 11000", Some((Wrong::SeveralSets, Target::Stay(5)))),
+            (b, "", false, "00000 01001", Some((Wrong::SeveralSets, now))),
+            (b, "", false, "10000 00111", Some((Wrong::SeveralSets, Target::Move { from: 0, to: 5 }))),
+            (b, "", false, "00000 00111", Some((Wrong::SeveralSets, Target::Stay(9)))),
+            (b, "", false, "00000 00110", Some((Wrong::SeveralSets, Target::Stay(8)))),
+            (b, "", false, "00001 00000", Some((Wrong::OtherKind, Target::Move { from: 4, to: 9 }))),
+            (b, HOLDER, false, "01000 00000", Some((Wrong::OtherKind, now))),
+        ] {
+            assert_eq!(
+                diagnosed(facts(record, entry, has_state, sets)),
+                expected,
+                "{record} {entry} {has_state} {sets}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_job_of_an_unknown_kind_is_checked_again() {
+        let facts = facts(r#"{"kind":"c","payload":{}}"#, "", false, "00000 00000");
+        assert!(
+            matches!(diagnose(facts, &["a".into(), "b".into()]), Diagnosis::UnknownKind(kind) if &*kind == "c")
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! Walks through everything that one queue stores, in steps. A job that looks wrong here may be in motion: it is a
+//! suspect, which a script that sees one instant confirms or not.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use atode_queue::{Error, Inspection, JobHash, JobId, JobRepair, Placement, Record, Set, names_holder, step};
+use bytes::Bytes;
+
+use crate::diagnosis::{Diagnosis, action, diagnose, keys};
+use crate::finding::{Audit, Finding, MAX_FINDINGS, Plan, Wrong};
+
+/// Lookups of a script call: sets times ids.
+const LOOKUPS: usize = 4_000;
+/// A job of a kind that was unknown so far is checked again, with the sets of that kind.
+const MAX_ROUNDS: usize = 3;
+
+pub(crate) struct Walk<'a> {
+    inspection: Inspection<'a>,
+    queue: &'a str,
+    kinds: Vec<Arc<str>>,
+    /// Ids that have a finding.
+    found: HashSet<Bytes>,
+    /// Mean bytes of a record.
+    record_bytes: usize,
+    audit: &'a mut Audit,
+    progress: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(
+        inspection: Inspection<'a>,
+        queue: &'a str,
+        kinds: Vec<Arc<str>>,
+        audit: &'a mut Audit,
+        progress: &'a (dyn Fn(u64) + Sync),
+    ) -> Self {
+        Walk { inspection, queue, kinds, found: HashSet::new(), record_bytes: 0, audit, progress }
+    }
+
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        self.records().await?;
+        for kind in self.kinds.clone() {
+            for set in Set::ALL {
+                self.set(&kind, set).await?;
+            }
+        }
+        self.entries(JobHash::Holders).await?;
+        self.entries(JobHash::Histories).await
+    }
+
+    /// Checks that each record is readable and its job in one set of its kind, with a holder if it is active.
+    async fn records(&mut self) -> Result<(), Error> {
+        let mut scan = self.inspection.scan_hash(self.queue, JobHash::Records);
+        let (mut jobs, mut bytes) = (0, 0);
+        while let Some(records) = scan.next().await? {
+            jobs += records.len();
+            self.audit.jobs += records.len() as u64;
+            (self.progress)(self.audit.jobs);
+            bytes += records.iter().map(|(_, record)| record.len()).sum::<usize>();
+            let suspects = self.suspicious_records(&records).await?;
+            self.check(suspects).await?;
+            if self.is_full() {
+                break;
+            }
+        }
+        self.record_bytes = bytes / jobs.max(1);
+        Ok(())
+    }
+
+    async fn suspicious_records(&self, records: &[(Bytes, Bytes)]) -> Result<Vec<Bytes>, Error> {
+        let mut suspects = Vec::new();
+        let mut by_kind: Vec<(String, Vec<Bytes>)> = Vec::new();
+        for (id, record) in records {
+            match Record::decode(record) {
+                Err(_) => suspects.push(id.clone()),
+                Ok(record) => match by_kind.iter_mut().find(|(kind, _)| *kind == record.kind) {
+                    Some((_, ids)) => ids.push(id.clone()),
+                    None => by_kind.push((record.kind.into_owned(), vec![id.clone()])),
+                },
+            }
+        }
+        for (kind, ids) in by_kind {
+            let placements = self.inspection.placements(self.queue, &kind, ids).await?;
+            suspects.extend(placements.into_iter().filter(looks_wrong).map(|placement| placement.id));
+        }
+        Ok(suspects)
+    }
+
+    /// Checks that each id in a set has a record of that kind.
+    async fn set(&mut self, kind: &str, set: Set) -> Result<(), Error> {
+        let mut scan = self.inspection.scan_set(self.queue, kind, set);
+        while let Some(members) = scan.next().await? {
+            let ids: Vec<Bytes> = members.into_iter().map(|(id, _)| id).collect();
+            for ids in ids.chunks(step(self.record_bytes)) {
+                let records = self.inspection.records(self.queue, ids).await?;
+                let is_suspect = |record: &Option<Bytes>| {
+                    !record
+                        .as_deref()
+                        .is_some_and(|json| Record::decode(json).is_ok_and(|record| record.kind == kind))
+                };
+                let suspects = ids.iter().zip(&records).filter(|(_, record)| is_suspect(record));
+                let suspects = suspects.map(|(id, _)| id.clone()).collect();
+                self.check(suspects).await?;
+            }
+            if self.is_full() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that each entry of a hash has a record. The walk over the records has checked everything else.
+    async fn entries(&mut self, hash: JobHash) -> Result<(), Error> {
+        let mut scan = self.inspection.scan_hash(self.queue, hash);
+        while let Some(entries) = scan.next().await? {
+            let ids = entries.into_iter().map(|(id, _)| id).collect();
+            let suspects = self.inspection.without_record(self.queue, ids).await?;
+            self.check(suspects).await?;
+            if self.is_full() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.audit.findings.len() >= MAX_FINDINGS
+    }
+
+    /// Checks each suspect at one instant.
+    async fn check(&mut self, ids: Vec<Bytes>) -> Result<(), Error> {
+        let mut left: Vec<Bytes> = ids.into_iter().filter(|id| !self.found.contains(id)).collect();
+        self.audit.suspected += left.len() as u64;
+        for _ in 0..MAX_ROUNDS {
+            let mut again = Vec::new();
+            let sets = Set::ALL.len() * self.kinds.len();
+            let per_call = (LOOKUPS / sets.max(1)).clamp(1, step(self.record_bytes));
+            for ids in left.chunks(per_call) {
+                for facts in self.inspection.facts(self.queue, &self.kinds, ids).await? {
+                    let id = facts.id.clone();
+                    match diagnose(facts, &self.kinds) {
+                        Diagnosis::InOrder => {}
+                        Diagnosis::UnknownKind(kind) => {
+                            if !self.kinds.contains(&kind) {
+                                self.kinds.push(kind);
+                            }
+                            again.push(id);
+                        }
+                        Diagnosis::Wrong(wrong, repair) => self.report(id, wrong, repair),
+                    }
+                }
+            }
+            left = again;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, id: Bytes, wrong: Wrong, repair: JobRepair) {
+        self.audit.findings.push(Finding {
+            queue: Some(self.queue.to_owned()),
+            wrong,
+            subject: display_id(&id),
+            places: keys(&repair),
+            repair: action(&repair),
+            plan: Plan::Repair(Box::new(repair)),
+        });
+        self.found.insert(id);
+    }
+}
+
+/// True for a job that is not in one set, or whose holder does not fit.
+fn looks_wrong(placement: &Placement) -> bool {
+    let is_active = Set::ALL.iter().zip(placement.sets).any(|(set, is_in)| *set == Set::Lease && is_in);
+    let fits = match &placement.holder {
+        None => !is_active,
+        Some(entry) => is_active && names_holder(entry),
+    };
+    placement.sets.iter().filter(|is_in| **is_in).count() != 1 || !fits
+}
+
+/// The long form of an id; other members as they are.
+fn display_id(id: &Bytes) -> String {
+    let text = String::from_utf8_lossy(id);
+    text.parse::<JobId>().map_or_else(|_| text.into_owned(), |id| id.to_string())
+}

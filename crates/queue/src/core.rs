@@ -1,0 +1,156 @@
+//! The base of all transitions: the connection, its keys and clock, and one way to call a script.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use atode_config::redis::JobqueueRedis;
+use fred::types::{Key, Value};
+use fred::util::redis_keyslot;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::budget::Budget;
+use crate::catalogue::Catalogue;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::model::id::JobId;
+use crate::redis::clock::RedisClock;
+use crate::redis::connection::Connection;
+use crate::redis::identity::Identity;
+use crate::redis::pool::{Listener, Tasks};
+use crate::retention::RecordSizes;
+use crate::scripts::Script;
+use crate::wire::Reply;
+
+pub(crate) struct Core {
+    connection: Connection,
+    keys: Keys,
+    clock: Arc<RedisClock>,
+    identity: Arc<Identity>,
+    catalogue: Catalogue,
+    outgoing: Budget,
+    incoming: Budget,
+    record_sizes: RecordSizes,
+    /// The runtime in which the client was opened. Background tasks run there, whatever thread calls.
+    runtime: Handle,
+    /// The tasks of the connection, which ends with them.
+    _tasks: Tasks,
+}
+
+impl Core {
+    /// Returns at once; Redis may be down now and come later. Needs a tokio runtime.
+    pub(crate) fn open(redis: &JobqueueRedis) -> Result<(Arc<Self>, UnboundedReceiver<Listener>), Error> {
+        let clock = Arc::<RedisClock>::default();
+        let keys = Keys::new(&redis.key_prefix);
+        let (connection, listeners, tasks) = Connection::open(redis, clock.clone())?;
+        let identity = Arc::<Identity>::default();
+        let core = Core {
+            catalogue: Catalogue::new(connection.clone(), keys.clone(), identity.clone()),
+            connection,
+            keys,
+            clock,
+            identity,
+            outgoing: Budget::default(),
+            incoming: Budget::default(),
+            record_sizes: RecordSizes::default(),
+            runtime: Handle::current(),
+            _tasks: tasks,
+        };
+        Ok((Arc::new(core), listeners))
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<RedisClock> {
+        &self.clock
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The budget for bytes that a call carries to Redis.
+    pub(crate) fn outgoing(&self) -> &Budget {
+        &self.outgoing
+    }
+
+    /// The budget for bytes that a call brings from Redis.
+    pub(crate) fn incoming(&self) -> &Budget {
+        &self.incoming
+    }
+
+    pub(crate) fn record_sizes(&self) -> &RecordSizes {
+        &self.record_sizes
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// A new id that carries Redis' time.
+    pub(crate) fn new_id(&self) -> JobId {
+        JobId::new(self.now())
+    }
+
+    /// The estimate of Redis' clock, Unix ms.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
+    /// The time until Redis' clock shows `at`, Unix ms.
+    pub(crate) fn until(&self, at: i64) -> Duration {
+        self.clock.until(at)
+    }
+
+    pub(crate) async fn call(
+        &self,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Reply, Error> {
+        self.call_on(&self.connection, script, keys, args).await
+    }
+
+    /// [`call`](Self::call) on another connection to the same Redis.
+    pub(crate) async fn call_on(
+        &self,
+        connection: &Connection,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Reply, Error> {
+        debug_assert!(share_a_slot(&keys), "the keys of {} would not be in one slot: {keys:?}", script.name);
+        let reply = Reply::new(script, connection.call(script, keys, args).await?)?;
+        self.clock.observe(reply.now);
+        Ok(reply)
+    }
+
+    /// [`call`](Self::call) that carries `carried` bytes of jobs, from which the outgoing budget learns.
+    pub(crate) async fn call_with(
+        &self,
+        carried: usize,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Reply, Error> {
+        let sent = Instant::now();
+        let reply = self.call(script, keys, args).await;
+        self.outgoing.observe(carried, sent.elapsed(), self.connection.command_timeout(), &reply);
+        reply
+    }
+}
+
+/// A cluster runs a script only if all its keys are in one slot.
+fn share_a_slot(keys: &[Key]) -> bool {
+    keys.windows(2).all(|pair| redis_keyslot(pair[0].as_bytes()) == redis_keyslot(pair[1].as_bytes()))
+}

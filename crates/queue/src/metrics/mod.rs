@@ -1,0 +1,3 @@
+//! Gauges of the jobs in Redis.
+
+pub(crate) mod sampler;

@@ -1,0 +1,86 @@
+//! The identity of the Redis that holds the jobs, to notice that it lost its data.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use fred::interfaces::KeysInterface;
+use fred::types::SetOptions;
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::model::id::JobId;
+use crate::redis::connection::Connection;
+
+/// The names that this Redis had at each look.
+#[derive(Default)]
+pub(crate) struct Identity {
+    known: Mutex<Known>,
+    times_emptied: AtomicU64,
+    emptied_at: Mutex<Option<Timestamp>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// All names so far; few.
+    names: Vec<String>,
+    /// True after the loss was logged and before Redis has accepted a new name.
+    is_nameless: bool,
+}
+
+impl Identity {
+    /// Notices that Redis lost its data: after FLUSHALL, a start on an empty disk, or with another server at its
+    /// address. The first process that notices writes a new name, and all others read it.
+    pub(crate) async fn look(&self, connection: &Connection, keys: &Keys, now: i64) -> Result<(), Error> {
+        let redis = connection.asker()?;
+        let key = keys.identity();
+        let mut found: Option<String> = redis.get(&key).await?;
+        // Logged before the new name is written: an emptied Redis may refuse the write.
+        if self.is_another(found.as_deref()) {
+            tracing::error!(
+                redis = connection.address(),
+                "Redis was emptied, or is another one: the jobs that it held are gone. If it was a FLUSHALL or a \
+                 start without its data, stop it and restore its AOF; the id of a lost job answers 404"
+            );
+        }
+        if found.is_none() {
+            let new = JobId::new(now).to_string();
+            let _: Option<String> =
+                connection.writer()?.set(&key, new, None, Some(SetOptions::NX), false).await?;
+            found = redis.get(&key).await?;
+        }
+        self.remember(found);
+        Ok(())
+    }
+
+    pub(crate) fn times_emptied(&self) -> u64 {
+        self.times_emptied.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn emptied_at(&self) -> Option<Timestamp> {
+        *self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `found` is unset where Redis has no name. A name that was seen before belongs to data that came back.
+    fn is_another(&self, found: Option<&str>) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut emptied_at = self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = found.is_some_and(|found| known.names.iter().any(|name| name == found));
+        let is_another = !known.names.is_empty() && !is_known && !known.is_nameless;
+        if is_another {
+            known.is_nameless = found.is_none();
+            self.times_emptied.fetch_add(1, Ordering::AcqRel);
+            *emptied_at = Some(Timestamp::now());
+        }
+        is_another
+    }
+
+    fn remember(&self, found: Option<String>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_nameless = found.is_none();
+        let Some(found) = found else { return };
+        if !known.names.contains(&found) {
+            known.names.push(found);
+        }
+    }
+}

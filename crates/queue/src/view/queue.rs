@@ -1,0 +1,144 @@
+//! Queues as the API and the command line show them.
+
+use std::sync::Arc;
+
+use fred::types::{Key, Value};
+use serde::Serialize;
+
+use crate::core::Core;
+use crate::error::Error;
+use crate::keys::Set;
+use crate::scripts::COUNTS;
+use crate::wire::{self, Reply};
+use crate::workers::registration::Registration;
+
+/// A queue at one instant.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueView {
+    pub name: String,
+    pub paused: bool,
+    pub counts: Counts,
+    /// Time since the earliest due time of a ready job, such as `1.25s`.
+    pub oldest_ready_age: Option<String>,
+    /// Number of transitions in the last full minute.
+    pub rates: Rates,
+    pub kinds: Vec<KindCounts>,
+    /// Number of live workers that claim from it. Unset unless [`QueueView::with_workers`] counted them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_workers: Option<usize>,
+}
+
+impl QueueView {
+    /// Counts the workers that claim from it.
+    #[must_use]
+    pub fn with_workers(self, workers: &[Registration]) -> Self {
+        let live = workers.iter().filter(|worker| worker.claims_from(&self.name)).count();
+        QueueView { live_workers: Some(live), ..self }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub scheduled: u64,
+    pub ready: u64,
+    pub active: u64,
+    pub completed: u64,
+    pub dead: u64,
+    pub cancelled: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct KindCounts {
+    pub kind: String,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Rates {
+    pub enqueued: u64,
+    pub completed: u64,
+    pub failed: u64,
+    pub reaped: u64,
+    pub buried: u64,
+    pub cancelled: u64,
+    pub redriven: u64,
+    pub deleted: u64,
+}
+
+/// Counts the jobs of one queue.
+pub(crate) async fn queue(core: &Core, queue: &str) -> Result<QueueView, Error> {
+    let keys = core.keys().queue(queue);
+    let kinds = core.catalogue().kinds_of(queue).await?;
+    let mut script_keys: Vec<Key> = vec![keys.paused().into(), keys.stats().into()];
+    for kind in &kinds {
+        script_keys.extend(wire::sets(&keys, kind, Set::ALL));
+    }
+    let reply = core.call(&COUNTS, script_keys, Vec::new()).await?;
+    decode(queue, &kinds, &reply).ok_or_else(|| reply.corrupt())
+}
+
+/// paused, stats, then seven numbers for each kind
+fn decode(queue: &str, kinds: &[Arc<str>], reply: &Reply) -> Option<QueueView> {
+    let [paused, stats, ..] = reply.values() else { return None };
+    let mut view = QueueView {
+        name: queue.to_owned(),
+        paused: paused.as_i64()? == 1,
+        counts: Counts::default(),
+        oldest_ready_age: None,
+        rates: decode_rates(stats, reply.now / 60_000 - 1),
+        kinds: Vec::with_capacity(kinds.len()),
+        live_workers: None,
+    };
+    let mut oldest = reply.now;
+    for (kind, row) in kinds.iter().zip(reply.rows(2)) {
+        let [waiting, ready, earliest, active, completed, cancelled, dead] = row;
+        if let Some(earliest) = wire::instant(earliest) {
+            oldest = oldest.min(earliest);
+        }
+        let counts = Counts {
+            scheduled: waiting.as_u64()?.saturating_sub(ready.as_u64()?),
+            ready: ready.as_u64()?,
+            active: active.as_u64()?,
+            completed: completed.as_u64()?,
+            cancelled: cancelled.as_u64()?,
+            dead: dead.as_u64()?,
+        };
+        view.counts.add(counts);
+        view.kinds.push(KindCounts { kind: kind.to_string(), counts });
+    }
+    if view.counts.ready > 0 {
+        view.oldest_ready_age = Some(format!("{}s", (reply.now - oldest) as f64 / 1_000.0));
+    }
+    Some(view)
+}
+
+fn decode_rates(stats: &Value, minute: i64) -> Rates {
+    let Value::Array(stats) = stats else { return Rates::default() };
+    let rate = |name: &str| {
+        let field = format!("{minute} {name}");
+        let pair = stats.chunks_exact(2).find(|pair| pair[0].as_str().is_some_and(|known| known == field));
+        pair.and_then(|pair| pair[1].as_u64()).unwrap_or_default()
+    };
+    Rates {
+        enqueued: rate("enqueued"),
+        completed: rate("completed"),
+        failed: rate("failed"),
+        reaped: rate("reaped"),
+        buried: rate("buried"),
+        cancelled: rate("cancelled"),
+        redriven: rate("redriven"),
+        deleted: rate("deleted"),
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.scheduled += other.scheduled;
+        self.ready += other.ready;
+        self.active += other.active;
+        self.completed += other.completed;
+        self.dead += other.dead;
+        self.cancelled += other.cancelled;
+    }
+}
