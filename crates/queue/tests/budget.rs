@@ -12,7 +12,7 @@ use support::{KIND, TestQueue, failed};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
-/// A job whose payload has this many bytes.
+/// A job with a payload of this many bytes.
 fn large(test: &TestQueue, bytes: usize) -> NewJob {
     let payload = format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes - 11));
     let payload: &RawValue = serde_json::from_str(&payload).unwrap();

@@ -36,14 +36,14 @@ impl Dice {
     }
 }
 
-/// What was promised, kept outside of Redis.
+/// The promises, kept outside of Redis.
 #[derive(Default)]
 struct Ledger {
     made: Mutex<BTreeSet<JobId>>,
-    /// How often each job came to its end.
+    /// Number of times that each job ended.
     ended: Mutex<BTreeMap<JobId, u32>>,
     producing: AtomicUsize,
-    /// From here on every run is a success.
+    /// Set once every run shall succeed.
     calm: AtomicBool,
     over: AtomicBool,
 }
@@ -79,7 +79,7 @@ async fn produce(test: &TestQueue, ledger: &Ledger, mut dice: Dice) {
     ledger.producing.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Claims a few and does with each whatever can be done with a lease.
+/// Claims a few jobs and uses each lease in a random way.
 async fn work(test: &TestQueue, ledger: &Ledger, mut dice: Dice) {
     while !ledger.is_over() {
         let lease = Duration::from_millis([5, 40, 2_000][dice.roll(3) as usize]);
@@ -124,7 +124,7 @@ fn settlement(test: &TestQueue, job: Claimed, now: i64, calm: bool, dice: &mut D
     })
 }
 
-/// Settles, now and then twice.
+/// Settles, sometimes twice.
 async fn settle(test: &TestQueue, ledger: &Ledger, settlements: Vec<Settlement>, dice: &mut Dice) {
     let ends = |settlement: &Settlement| matches!(settlement.name(), "complete" | "bury");
     let settled = test.client.settle(settlements).await;

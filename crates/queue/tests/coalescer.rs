@@ -139,7 +139,7 @@ async fn queues_do_not_wait_for_each_other_and_keep_their_jobs_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_a_silent_redis_is_bounded() {
+async fn the_backlog_for_a_silent_redis_is_bounded() {
     let test = TestQueue::start().await;
     test.enqueue_now().await;
     test.redis.pause();

@@ -1,4 +1,4 @@
-//! Which jobs a claim gives, in which order, and when the next one is due.
+//! The jobs that a claim takes, their order, and the next due time.
 
 mod support;
 

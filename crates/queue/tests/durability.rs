@@ -31,7 +31,7 @@ impl TestQueue {
     }
 }
 
-async fn what_was_answered_survives(appendfsync: &str) {
+async fn answered_jobs_survive(appendfsync: &str) {
     let test = TestQueue::on(RedisServer::builder().appendfsync(appendfsync).start()).await;
     let mut stored = Vec::new();
     for _ in 0..5 {
@@ -65,12 +65,12 @@ async fn what_was_answered_survives(appendfsync: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_appendfsync_always_a_kill_takes_nothing_that_was_answered() {
-    what_was_answered_survives("always").await;
+    answered_jobs_survive("always").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_everysec_a_kill_takes_nothing_that_was_waited_for() {
-    what_was_answered_survives("everysec").await;
+    answered_jobs_survive("everysec").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +117,7 @@ async fn a_job_whose_way_to_the_disk_is_not_known_is_said_to_be_stored() {
     assert_eq!(test.count("HLEN", &test.key("jobs")), 1);
 }
 
-/// How often Redis has run a command.
+/// Number of times that Redis has run a command.
 fn calls(test: &TestQueue, command: &str) -> u64 {
     let stats = test.command(&["INFO", "commandstats"]).text();
     let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));

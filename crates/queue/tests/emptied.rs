@@ -1,4 +1,4 @@
-//! A Redis that lost its data, and what else endangers jobs there.
+//! A Redis that lost its data, and other dangers for jobs.
 
 mod support;
 
@@ -18,7 +18,7 @@ async fn until_emptied(client: &Client) -> Vec<String> {
     .await
 }
 
-/// Both have seen the Redis as it was.
+/// Waits until both have seen the data.
 async fn until_known(test: &TestQueue) {
     eventually_async("Redis has a name", DEADLINE, async || {
         let gets = test.command(&["INFO", "commandstats"]).text();
@@ -30,7 +30,7 @@ async fn until_known(test: &TestQueue) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flushall_is_noticed_by_all_and_what_is_enqueued_later_can_be_found() {
+async fn every_client_notices_a_flushall_and_later_jobs_can_be_found() {
     let test = TestQueue::start().await;
     let other = test.beside("mail").await;
     test.enqueue_now().await;
@@ -66,7 +66,7 @@ async fn a_start_without_its_data_is_noticed_and_one_with_it_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_off_is_told() {
+async fn a_wrong_clock_is_a_warning() {
     let test = TestQueue::on(RedisServer::builder().with_clock().start()).await;
     assert_eq!(test.client.server_facts().await.unwrap().warnings(), Vec::<String>::new());
     test.redis.clock().step_back(Duration::from_secs(90));

@@ -1,4 +1,4 @@
-//! Redis changes behind one name: connections follow, those that nothing happens on too.
+//! The Redis behind a name changes: all connections follow, idle ones too.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -12,7 +12,7 @@ use atode_testkit::{Proxy, RedisServer, eventually_async};
 use support::{DEADLINE, HOUR, TestQueue, settings};
 
 const NOW: Due = Due::After(Duration::ZERO);
-/// The longest time until jobs are on time again.
+/// Maximum time until jobs are on time again.
 const FOLLOWED: Duration = Duration::from_secs(5);
 
 /// A client behind one name; its first primary.
@@ -24,7 +24,7 @@ async fn behind_a_name() -> (TestQueue, Proxy) {
     (test, name)
 }
 
-/// Until a new job wakes a worker that sleeps, as it would not where the subscriber listens elsewhere.
+/// Waits until a new job wakes a sleeping worker, which fails while the subscriber listens to another server.
 async fn until_woken(test: &TestQueue) -> Duration {
     // Each earlier than all before: of others nobody is told.
     static DUE: AtomicI64 = AtomicI64::new(1_000_000_000);
@@ -43,7 +43,7 @@ async fn until_woken(test: &TestQueue) -> Duration {
     start.elapsed()
 }
 
-/// The old primary is read-only from now on, and hears nothing of the new one.
+/// Makes the old primary read-only, without a connection to the new one.
 fn demote(old: &RedisServer) {
     old.command(&["REPLICAOF", "127.0.0.1", "1"]);
 }

@@ -77,7 +77,7 @@ async fn tokens_increase_even_while_the_fence_is_ahead_of_the_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_lost_the_lease_settles_nothing() {
+async fn a_worker_that_lost_its_lease_settles_nothing() {
     let test = TestQueue::start().await;
     let made = test.enqueue_many(6, NOW).await;
     let late = test.claim_for(6, INSTANT).await.jobs;

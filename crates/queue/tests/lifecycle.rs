@@ -1,4 +1,4 @@
-//! From enqueue to the end: what is visible of a job at each step, and how long.
+//! A job from enqueue to its end: its view at each step, and its retention.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -149,7 +149,7 @@ async fn nothing_but_finished_jobs_is_trimmed() {
     test.check_invariants();
 }
 
-/// Finished jobs by hand, 1 ms of expiry apart.
+/// Makes finished jobs with raw commands, 1 ms of expiry apart.
 fn fill(test: &TestQueue, set: &str, first: i64, n: usize) {
     let script = "for i = 1, ARGV[2] do \
                     local id = ARGV[3] .. string.format('%06d', i) \

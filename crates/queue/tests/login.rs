@@ -1,4 +1,4 @@
-//! Logging in: why it fails is told in Redis' words, and a password may be replaced at any time.
+//! Logging in: an error has Redis' words, and a password may be replaced at any time.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -23,7 +23,7 @@ async fn trouble(settings: &JobqueueRedis, word: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_redis_says_at_a_login_is_told() {
+async fn a_failed_login_is_reported_in_the_words_of_redis() {
     let redis = RedisServer::builder().password("secret").start();
     let plain = settings(redis.port());
     trouble(&plain, "NOAUTH").await;
@@ -39,7 +39,7 @@ async fn what_redis_says_at_a_login_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_clients_are_told_and_waited_for() {
+async fn too_many_clients_are_reported_and_waited_for() {
     let redis = RedisServer::builder().arg("maxclients", "1").start();
     let taken = redis.connect(DEADLINE).unwrap();
     let client = Client::open(&settings(redis.port())).unwrap();

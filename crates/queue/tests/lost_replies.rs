@@ -1,5 +1,5 @@
-//! A reply that is lost after its script ran: nothing is sent again behind our backs, and what the
-//! caller repeats is stored once.
+//! A reply that is lost after its script ran: nothing is sent again unasked, and a repeated request is stored
+//! once.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -11,7 +11,7 @@ use atode_queue::{Client, Due, Enqueued, Error, Idempotency, NewJob, Reaped, Sta
 use atode_testkit::Proxy;
 use support::{HOUR, INSTANT, TestQueue, settings};
 
-/// A queue whose client goes through a proxy; what it looks at it sees directly.
+/// A queue whose client connects through a proxy; the test itself connects directly.
 async fn behind_a_proxy() -> (TestQueue, Proxy) {
     let mut test = TestQueue::start().await;
     let proxy = Proxy::start(test.redis.port());
@@ -24,7 +24,7 @@ async fn behind_a_proxy() -> (TestQueue, Proxy) {
     (test, proxy)
 }
 
-/// The look of each connect at what is permitted.
+/// The check of permissions at each connect.
 const A_LOOK: i64 = 1;
 
 fn scripts_run(test: &TestQueue) -> i64 {

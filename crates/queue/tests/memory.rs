@@ -1,4 +1,4 @@
-//! Redis' memory is full: nothing new is stored, and what is stored is worked off.
+//! Redis' memory is full: no new job is stored, and stored jobs are processed.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -36,7 +36,7 @@ async fn assert_refused(test: &TestQueue, job: NewJob) {
     }
 }
 
-/// Only to be looked at: no reason to refuse what is to be done.
+/// Finished jobs make room: they are no reason to refuse new ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn finished_jobs_make_room_before_their_time_when_redis_is_nearly_full() {
     let test = TestQueue::start().await;

@@ -1,6 +1,6 @@
-//! Random sequences of everything that can be done to a queue, on a Redis whose clock stands still
-//! unless a step moves it, against a model that is small enough to be read. After each step Redis
-//! holds exactly what the model says, and no invariant is broken. `PROPTEST_CASES=1000` tries longer.
+//! Random sequences of all calls, on a Redis whose clock moves only by explicit steps, compared with a small model.
+//! After each step Redis stores exactly what the model has, and no invariant is broken. `PROPTEST_CASES=1000` runs
+//! longer.
 
 mod model_of_a_queue;
 mod support;
@@ -23,7 +23,7 @@ fn short_ms() -> impl Strategy<Value = i64> {
     prop_oneof![Just(0), Just(1), Just(40), Just(5_000)]
 }
 
-/// Of an instant, relative to now.
+/// An instant relative to now.
 fn due() -> impl Strategy<Value = i64> {
     prop_oneof![3 => Just(0), 1 => Just(-40), 1 => Just(-5_000), 3 => ms()]
 }
@@ -70,7 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[test]
-fn redis_holds_what_the_model_says_after_every_step() {
+fn redis_equals_the_model_after_every_step() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let redis = Arc::new(atode_testkit::RedisServer::builder().with_clock().start());
     let mut config = ProptestConfig { cases: 64, ..ProptestConfig::default() };

@@ -1,5 +1,5 @@
-//! Redis forgets scripts, restarts, is silent or is not there: producers learn it at once,
-//! and everything goes on unaided when it is back.
+//! Redis forgets scripts, restarts, does not answer or is away: producers learn it at once, and everything continues
+//! unaided when it is back.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{DEADLINE, HOUR, TestQueue, ids};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
-/// Enqueues, until it works.
+/// Repeats an enqueue until it succeeds.
 async fn recovered(test: &TestQueue) -> Duration {
     let start = Instant::now();
     eventually_async("an enqueue works again", DEADLINE, async || {
@@ -23,7 +23,7 @@ async fn recovered(test: &TestQueue) -> Duration {
     start.elapsed()
 }
 
-/// What an enqueue answers, and that it does not take long over it.
+/// The answer of an enqueue, which must be quick.
 async fn refusal(test: &TestQueue) -> Error {
     let start = Instant::now();
     let error = test.client.enqueue(test.new_job(NOW)).await.expect_err("refused");
@@ -69,7 +69,7 @@ async fn scripts_that_redis_has_forgotten_are_loaded_again_and_run_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_answered_survives_a_kill_of_redis_and_the_client_goes_on_unaided() {
+async fn answered_jobs_survive_a_kill_of_redis_and_the_client_continues_unaided() {
     let test = TestQueue::on(RedisServer::builder().appendfsync("always").start()).await;
     let stop = AtomicBool::new(false);
     let producers = (0..8).map(|_| async {
@@ -122,7 +122,7 @@ async fn what_was_answered_survives_a_kill_of_redis_and_the_client_goes_on_unaid
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_is_down_at_the_start_is_told_at_once_and_used_when_it_comes() {
+async fn a_redis_that_is_down_at_the_start_is_reported_at_once_and_used_when_it_comes() {
     let redis = Arc::new(RedisServer::builder().prepare());
     let test = TestQueue::open(&redis, "default");
     for _ in 0..3 {
@@ -278,7 +278,7 @@ async fn after_a_loss_of_all_data_the_queue_is_in_the_catalogue_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_facts_about_a_server_that_endanger_jobs_are_told() {
+async fn dangers_for_jobs_on_a_server_are_reported() {
     let test = TestQueue::start().await;
     let facts = test.client.server_facts().await.unwrap();
     assert!(facts.aof_enabled && facts.warnings().is_empty(), "{facts:?}");

@@ -20,7 +20,7 @@ async fn one_expired(test: &TestQueue) -> Expired {
     one_late(test).await.1
 }
 
-/// A job whose lease has run out, as its holder has it and as a sweeper sees it.
+/// A job whose lease has run out, for its holder and for a sweeper.
 async fn one_late(test: &TestQueue) -> (Claimed, Expired) {
     test.enqueue_now().await;
     let job = test.claim_one_for_an_instant().await;
@@ -28,10 +28,10 @@ async fn one_late(test: &TestQueue) -> (Claimed, Expired) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_leases_that_ran_out_are_listed_and_with_what_is_known_of_the_run() {
+async fn only_leases_that_ran_out_are_listed_with_their_runs() {
     let test = TestQueue::start().await;
     assert!(test.expired().await.is_empty());
-    let held = test.enqueue_now().await;
+    let active = test.enqueue_now().await;
     test.claim_one().await;
     let id = test.enqueue_now().await;
     let claim = test.claim_for(10, INSTANT).await;
@@ -41,7 +41,7 @@ async fn only_leases_that_ran_out_are_listed_and_with_what_is_known_of_the_run()
     assert_eq!((expired.lease.id(), expired.lease.token()), (id, claim.jobs[0].lease.token()));
     assert_eq!(expired.run, test.run(&claim.jobs[0], claim.now));
     assert!(expired.now > claim.now);
-    assert_eq!(test.state(held).await, State::Active);
+    assert_eq!(test.state(active).await, State::Active);
     assert_eq!(test.state(waiting).await, State::Ready);
 }
 

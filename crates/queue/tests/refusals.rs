@@ -1,5 +1,5 @@
-//! Redis answers, but refuses: producers are told that nothing happened, no refused claim is taken for an
-//! empty queue, and everything goes on unaided. (Of a full memory: `memory.rs`.)
+//! Redis answers, but refuses: producers learn that nothing happened, a refused claim never looks like an empty
+//! queue, and everything continues unaided. (For full memory see `memory.rs`.)
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{DEADLINE, HOUR, LEASE, TestQueue, ids};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
-/// Enqueues, until it works.
+/// Repeats an enqueue until it succeeds.
 async fn recovered(test: &TestQueue) -> JobId {
     eventually_async("an enqueue works again", DEADLINE, async || {
         let job = test.new_job(NOW);
@@ -21,7 +21,7 @@ async fn recovered(test: &TestQueue) -> JobId {
     .await
 }
 
-/// What an enqueue answers, and that it does not take long over it.
+/// The answer of an enqueue, which must be quick.
 async fn refusal(test: &TestQueue) -> Error {
     let start = Instant::now();
     let error = test.client.enqueue(test.new_job(NOW)).await.expect_err("refused");
@@ -30,8 +30,8 @@ async fn refusal(test: &TestQueue) -> Error {
     error
 }
 
-/// What a claim answers once it is refused: a connection that was given up over a refusal errs as well
-/// until it is back. Never taken for an empty queue.
+/// The answer of a claim once it is refused, never that of an empty queue. A connection that was closed because of
+/// a refusal also returns errors until it is back.
 async fn refused_claim(test: &TestQueue) -> Error {
     eventually_async("a refused claim", DEADLINE, async || {
         let error = test.client.claim(&test.options(1)).await.expect_err("refused");
@@ -44,7 +44,7 @@ fn code(error: &Error) -> Option<RefusalCode> {
     if let Error::Refused { code, .. } = error { Some(*code) } else { None }
 }
 
-/// Takes a queue with a job that is leased and one that waits through a refusal of all that writes.
+/// Runs a queue with a leased job and a waiting one through a refusal of all writes.
 async fn refused_and_recovered(
     expected: RefusalCode,
     refuse: impl Fn(&RedisServer),
@@ -121,7 +121,7 @@ async fn a_redis_that_loads_its_data_refuses() {
     test.check_invariants();
 }
 
-/// Of a connection that stands: one that is made anew is refused before it is used.
+/// Only an existing connection is refused so; a new one is refused before its use.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_busy_with_a_script_of_somebody_else_refuses() {
     let test = TestQueue::start().await;

@@ -1,8 +1,7 @@
-//! The queue on a Redis under Sentinel: whatever becomes of the master, the client finds the next one
-//! unaided.
+//! The queue on a Redis under Sentinel: after any failure of the master the client finds the next one unaided.
 //!
-//! Replication is asynchronous: a job that was answered may be lost with its master when that dies before
-//! its replica has heard of it. Where a test counts jobs, it waits for the replica before the kill.
+//! Replication is asynchronous: an answered job is lost if its master dies before the replica has it. So a test that
+//! counts jobs waits for the replica before the kill.
 
 mod support;
 
@@ -17,7 +16,7 @@ use atode_testkit::{RedisSentinel, RedisServer, eventually_async};
 use support::{HOUR, KIND, LEASE};
 
 const NOW: Due = Due::After(Duration::ZERO);
-/// A failover takes some seconds, more where one is tried again.
+/// A failover takes some seconds, more if it is repeated.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Stand {
@@ -52,7 +51,7 @@ impl Stand {
         self.client.enqueue(job).await.map(|_| id)
     }
 
-    /// Enqueues until it works.
+    /// Repeats an enqueue until it succeeds.
     async fn until_enqueued(&self) -> JobId {
         eventually_async("an enqueue works", DEADLINE, async || {
             let start = Instant::now();
@@ -63,7 +62,7 @@ impl Stand {
         .await
     }
 
-    /// Claims and completes what is due; returns it.
+    /// Claims, completes and returns the due jobs.
     async fn claim_all(&self) -> Vec<JobId> {
         let kinds = [KIND.into()];
         let options = ClaimOptions {
@@ -84,7 +83,7 @@ impl Stand {
         ids
     }
 
-    /// A wake-up that was published after the call has come.
+    /// Waits for a wake-up that was published after the call.
     async fn until_woken(&self, wakeups: &Wakeups) {
         let mut due = 1_000_000;
         eventually_async("a wake-up", DEADLINE, async || {
@@ -96,7 +95,7 @@ impl Stand {
         .await;
     }
 
-    /// All that a client does, on this master.
+    /// Checks all calls of a client on this master.
     async fn works_on(&self, master: &RedisServer, wakeups: &Wakeups) {
         let id = self.until_enqueued().await;
         assert!(

@@ -1,4 +1,4 @@
-//! What settling leaves behind, and what the next attempt sees of it.
+//! The data that settling stores, and its view by the next attempt.
 
 mod support;
 
@@ -191,7 +191,7 @@ async fn settlements_of_all_sorts_queues_and_kinds_go_in_one_call_of_the_client(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_that_cannot_be_read_starts_anew() {
+async fn an_unreadable_history_starts_over() {
     let test = TestQueue::start().await;
     let id = test.enqueue_now().await;
     test.command(&["HSET", &test.key("state"), &id.short(), "from a later version"]);

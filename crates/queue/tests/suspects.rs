@@ -1,4 +1,4 @@
-//! Jobs that workers died with: of these a worker runs one at a time.
+//! Jobs that crashed workers: a worker runs one of them at a time.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use atode_queue::{Claim, ClaimOptions, FailureCause, JobId, Reaped, State, Verdict};
 use support::{TestQueue, failed, ids};
 
-/// A job that took `crashes` workers with it, due again.
+/// A job that crashed `crashes` workers and is due again.
 async fn crashed(test: &TestQueue, crashes: u32) -> JobId {
     let id = test.enqueue_now().await;
     for _ in 0..crashes {
@@ -25,7 +25,7 @@ async fn crashed(test: &TestQueue, crashes: u32) -> JobId {
     id
 }
 
-/// All of them are due, the first one first.
+/// Due jobs, the first one first.
 fn make_due(test: &TestQueue, jobs: &[JobId]) {
     for (n, id) in jobs.iter().enumerate() {
         test.command(&["ZADD", &test.set("due"), &(n + 1).to_string(), &id.short()]);

@@ -1,4 +1,4 @@
-//! Who waits is told: of jobs that are due earlier, and of jobs that finished.
+//! Messages to those who wait for jobs that are due earlier, and for jobs that finish.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -17,7 +17,7 @@ use support::{DEADLINE, HOUR, INSTANT, KIND, TestQueue};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
-/// Stands for something that may have been missed.
+/// The news that a message may have been missed.
 const AT_ONCE: i64 = i64::MIN;
 
 async fn next(wakeups: &Wakeups) -> i64 {
@@ -29,8 +29,8 @@ async fn hear(wakeups: &Wakeups) -> Heard {
     tokio::time::timeout(DEADLINE, wakeups.next()).await.expect("a wake-up in time")
 }
 
-/// Subscribed to these queues, with the first wake-ups behind it: of the subscription, and of a
-/// connect that may come after it.
+/// A subscription to these queues after its first wake-ups: that of the subscription, and that of a possible later
+/// connect.
 async fn subscribed(test: &TestQueue, queues: &[&TestQueue]) -> Wakeups {
     let names: Vec<Arc<str>> = queues.iter().map(|queue| queue.queue.clone()).collect();
     let wakeups = test.client.wakeups(&names, &KindSet::default());
@@ -47,7 +47,7 @@ async fn changed(finished: &Finished) {
     tokio::time::timeout(DEADLINE, finished.changed()).await.expect("a change in time");
 }
 
-/// A connection that hears what is published on a channel, and nothing else.
+/// A connection that is subscribed to one channel.
 struct Listener<'a> {
     test: &'a TestQueue,
     connection: Connection,
@@ -62,7 +62,7 @@ impl<'a> Listener<'a> {
         Listener { test, connection, channel }
     }
 
-    /// All messages that were published so far.
+    /// The messages so far.
     #[track_caller]
     fn heard(&mut self) -> Vec<String> {
         self.test.command(&["PUBLISH", &self.channel, "the end"]);
@@ -173,7 +173,7 @@ async fn a_worker_hears_the_earliest_due_time_since_it_last_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_that_takes_all_that_is_due_tells_the_others_when_to_ask_and_who_asks_first() {
+async fn a_claim_of_all_due_jobs_publishes_the_next_due_time_and_the_watcher() {
     let test = TestQueue::start().await;
     let wakeups = subscribed(&test, &[&test]).await;
     let claim = async |limit, spare| {
@@ -226,7 +226,7 @@ async fn finish_now(test: &TestQueue, id: JobId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_watches_a_job_is_told_of_its_end_and_of_no_other() {
+async fn a_watch_reports_the_end_of_its_job_and_of_no_other() {
     let test = TestQueue::start().await;
     subscribed(&test, &[&test]).await;
     let watch = async |id: JobId| {

@@ -1,4 +1,4 @@
-//! Registrations: they live as long as they are renewed.
+//! Registrations of workers: they expire unless they are renewed.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 

@@ -1,4 +1,4 @@
-//! A key of a wrong type, from somebody's mistake by hand, is an error and never half a transition.
+//! A key of a wrong type, after a manual mistake, causes an error and never half a transition.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -11,7 +11,7 @@ use support::{HOUR, INSTANT, KIND, TestQueue};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
-/// Puts a string where something else belongs, runs the call, and looks whether anything changed.
+/// Replaces a key by a string, runs the call, and checks that nothing changed.
 async fn assert_nothing_happens(test: &TestQueue, key: &str, call: impl AsyncFnOnce() -> Option<Error>) {
     let key = match key {
         "due" | "lease" | "done" | "cancelled" | "dead" => test.set(key),
@@ -25,7 +25,7 @@ async fn assert_nothing_happens(test: &TestQueue, key: &str, call: impl AsyncFnO
     test.check_unchanged(&before);
 }
 
-/// A fresh queue for each case, on the same server.
+/// A new queue for each case, on the same server.
 async fn queues(cases: &[&'static str]) -> Vec<(&'static str, TestQueue)> {
     let test = TestQueue::start().await;
     let mut queues = Vec::new();

@@ -1,4 +1,4 @@
-//! A queue as it is meant, in a map; and the steps that are taken on it and on Redis alike.
+//! The model of a queue, and the steps that run on the model and on Redis alike.
 
 mod model;
 
@@ -43,12 +43,12 @@ pub(crate) enum Step {
         lease: Index,
         ms: i64,
     },
-    /// Twice, as if the first answer had been lost.
+    /// Sent twice, as after a lost answer.
     Settle {
         lease: Index,
         how: How,
     },
-    /// At what has expired, which the next reap works with, be it late.
+    /// Reads the expired jobs for the next reap, which may come later.
     Look,
     Reap {
         due_after: Option<i64>,
@@ -88,12 +88,12 @@ pub(crate) enum How {
     HandBack,
 }
 
-/// A lease that was given out once, held or not.
+/// A lease that was claimed once.
 struct Given {
     name: LeaseRef,
-    /// Until it settles its job.
+    /// Set until it settles its job.
     lease: Option<Lease>,
-    /// From then on: it may be sent again, as after a lost answer.
+    /// Set from then on: it may be sent again, as after a lost answer.
     settlement: Option<(Settlement, How)>,
     history: History,
     run: Run,
@@ -104,7 +104,7 @@ pub(crate) struct World {
     model: Model,
     given: Vec<Given>,
     looked_at: Vec<Expired>,
-    /// Of all jobs that ever were.
+    /// The ids of all jobs so far.
     ids: Vec<(JobId, usize)>,
     last_token: u64,
 }
@@ -289,7 +289,7 @@ impl World {
         assert_eq!(operated.expect("answered"), expected, "{operation:?}");
     }
 
-    /// Redis against the model.
+    /// Compares Redis with the model.
     pub(crate) fn check(&self) {
         self.test.check_invariants();
         let mut found = BTreeMap::new();
@@ -314,13 +314,13 @@ impl World {
     }
 }
 
-/// As Redis shows it: kind, set, score, token (with its mark) of an active job.
+/// A job in Redis: kind, set, score, and the token (with its mark) of an active job.
 fn shown(job: &model::Job) -> (usize, &'static str, i64, Option<String>) {
     let (set, score, token) = match &job.place {
         Place::Due(at) => ("due", *at, None),
-        Place::Active(held) => {
-            let mark = if held.unwanted { "!" } else { "" };
-            ("lease", held.deadline, Some(format!("{}{mark}", held.token)))
+        Place::Active(active) => {
+            let mark = if active.cancel_requested { "!" } else { "" };
+            ("lease", active.deadline, Some(format!("{}{mark}", active.token)))
         }
         Place::Done(at) => ("done", *at, None),
         Place::Cancelled(at) => ("cancelled", *at, None),

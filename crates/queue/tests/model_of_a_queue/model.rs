@@ -1,4 +1,4 @@
-//! The queue as it is meant. Instants are Unix ms.
+//! The model of the queue. Instants are Unix ms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,22 +25,22 @@ pub(crate) struct Job {
 
 #[derive(Debug)]
 pub(crate) enum Place {
-    /// Since or until.
+    /// Due time.
     Due(i64),
-    Active(Held),
-    /// Until.
+    Active(ActiveLease),
+    /// Expiry.
     Done(i64),
-    /// Until.
+    /// Expiry.
     Cancelled(i64),
-    /// Since.
+    /// Time of death.
     Dead(i64),
 }
 
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct ActiveLease {
     pub(crate) token: u64,
     pub(crate) deadline: i64,
-    pub(crate) unwanted: bool,
+    pub(crate) cancel_requested: bool,
     due: i64,
     lease: i64,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Model {
     pub(crate) now: i64,
     pub(crate) paused: bool,
     pub(crate) jobs: BTreeMap<String, Job>,
-    /// Who holds an idempotency key: job, body, until.
+    /// The holder of an idempotency key: job, body, expiry.
     keys: BTreeMap<u8, (JobId, u8, i64)>,
 }
 
@@ -76,7 +76,7 @@ impl Model {
         self.keys.insert(key, (id, body, self.now + KEY_LIVES));
     }
 
-    /// Ids of a kind in a set, by score: those that `score` gives one.
+    /// The ids of a kind for which `score` returns one, by score.
     fn of_kind(&self, kind: usize, score: impl Fn(&Place) -> Option<i64>) -> Vec<(i64, String)> {
         let jobs = self.jobs.iter().filter(|(_, job)| job.kind == kind);
         let mut found: Vec<_> = jobs.filter_map(|(id, job)| Some((score(&job.place)?, id.clone()))).collect();
@@ -88,7 +88,7 @@ impl Model {
         self.of_kind(kind, |place| if let Place::Due(at) = place { Some(*at) } else { None })
     }
 
-    /// Without the tokens, which Redis makes: see [`Model::give`].
+    /// The due jobs, without the tokens that Redis makes: see [`Model::give`].
     pub(crate) fn claim(
         &mut self,
         kinds: &[usize],
@@ -113,8 +113,13 @@ impl Model {
                 if job.crashes >= 2 {
                     suspects -= 1;
                 }
-                job.place =
-                    Place::Active(Held { token: 0, deadline: self.now + lease, unwanted: false, due, lease });
+                job.place = Place::Active(ActiveLease {
+                    token: 0,
+                    deadline: self.now + lease,
+                    cancel_requested: false,
+                    due,
+                    lease,
+                });
                 ids.push(id);
             }
         }
@@ -123,21 +128,21 @@ impl Model {
     }
 
     pub(crate) fn give(&mut self, id: &str, token: u64) {
-        if let Some(Place::Active(held)) = self.jobs.get_mut(id).map(|job| &mut job.place) {
-            held.token = token;
+        if let Some(Place::Active(active)) = self.jobs.get_mut(id).map(|job| &mut job.place) {
+            active.token = token;
         }
     }
 
-    fn held(&mut self, id: &str, token: u64) -> Option<&mut Held> {
+    fn lease_of(&mut self, id: &str, token: u64) -> Option<&mut ActiveLease> {
         match &mut self.jobs.get_mut(id)?.place {
-            Place::Active(held) if held.token == token => Some(held),
+            Place::Active(active) if active.token == token => Some(active),
             _ => None,
         }
     }
 
     pub(crate) fn judge(&mut self, id: &str, token: u64) -> Verdict {
-        if let Some(held) = self.held(id, token) {
-            return if held.unwanted { Verdict::CancelRequested } else { Verdict::Done };
+        if let Some(active) = self.lease_of(id, token) {
+            return if active.cancel_requested { Verdict::CancelRequested } else { Verdict::Done };
         }
         match self.jobs.get(id) {
             Some(job) if job.settled_by != Some(token) => Verdict::Stale,
@@ -147,15 +152,16 @@ impl Model {
 
     pub(crate) fn extend(&mut self, id: &str, token: u64, ms: i64) {
         let now = self.now;
-        if let Some(held) = self.held(id, token) {
-            held.deadline = now + ms;
+        if let Some(active) = self.lease_of(id, token) {
+            active.deadline = now + ms;
         }
     }
 
     pub(crate) fn settle(&mut self, id: &str, token: u64, how: How) {
         let now = self.now;
-        let Some(&mut Held { unwanted, due, .. }) = self.held(id, token) else { return };
-        let back = |at| if unwanted { Place::Cancelled(now + CANCELLED_IS_KEPT) } else { Place::Due(at) };
+        let Some(&mut ActiveLease { cancel_requested, due, .. }) = self.lease_of(id, token) else { return };
+        let back =
+            |at| if cancel_requested { Place::Cancelled(now + CANCELLED_IS_KEPT) } else { Place::Due(at) };
         let place = match how {
             How::Complete(0) => {
                 self.jobs.remove(id);
@@ -166,22 +172,22 @@ impl Model {
             How::HandBack => back(due),
             How::Bury => Place::Dead(now),
         };
-        let job = self.jobs.get_mut(id).expect("it is held");
+        let job = self.jobs.get_mut(id).expect("it is active");
         job.place = place;
         job.settled_by = Some(token);
         job.failed += u32::from(matches!(how, How::Retry(_) | How::Bury));
     }
 
-    /// What has expired; deadlines that a clock set back has left too far away are cut.
+    /// The expired jobs. Deadlines that are too far away after a clock step are cut.
     pub(crate) fn look(&mut self, suspicious: i64) -> BTreeSet<String> {
         let now = self.now;
         let mut expired = BTreeSet::new();
         for (id, job) in &mut self.jobs {
-            let Place::Active(held) = &mut job.place else { continue };
-            if held.deadline <= now {
+            let Place::Active(active) = &mut job.place else { continue };
+            if active.deadline <= now {
                 expired.insert(id.clone());
-            } else if held.deadline > now + suspicious.max(held.lease) {
-                held.deadline = now + held.lease;
+            } else if active.deadline > now + suspicious.max(active.lease) {
+                active.deadline = now + active.lease;
             }
         }
         expired
@@ -189,16 +195,16 @@ impl Model {
 
     pub(crate) fn reap(&mut self, id: &str, token: u64, due_after: Option<i64>, crash: bool) -> Verdict {
         let (now, verdict) = (self.now, self.judge(id, token));
-        let Some(held) = self.held(id, token) else { return verdict };
-        if held.deadline > now {
+        let Some(active) = self.lease_of(id, token) else { return verdict };
+        if active.deadline > now {
             return Verdict::Stale;
         }
         let place = match due_after {
-            _ if held.unwanted => Place::Cancelled(now + CANCELLED_IS_KEPT),
+            _ if active.cancel_requested => Place::Cancelled(now + CANCELLED_IS_KEPT),
             Some(ms) => Place::Due(now + ms),
             None => Place::Dead(now),
         };
-        let job = self.jobs.get_mut(id).expect("it is held");
+        let job = self.jobs.get_mut(id).expect("it is active");
         job.place = place;
         job.settled_by = Some(REAPED);
         job.crashes += u32::from(crash);
@@ -211,8 +217,8 @@ impl Model {
         let state = state(&job.place, now);
         match (operation, &mut job.place) {
             (Operation::Cancel, place @ Place::Due(_)) => *place = Place::Cancelled(now + CANCELLED_IS_KEPT),
-            (Operation::Cancel, Place::Active(held)) => {
-                held.unwanted = true;
+            (Operation::Cancel, Place::Active(active)) => {
+                active.cancel_requested = true;
                 return Operated::Requested;
             }
             (Operation::Cancel, Place::Cancelled(_)) => {}
@@ -230,7 +236,7 @@ impl Model {
         Operated::Done
     }
 
-    /// How many moved, how many are left.
+    /// The number of moved jobs, and of those that are left.
     pub(crate) fn redrive_queue(&mut self, kind: Option<usize>, limit: usize) -> (u64, u64) {
         let dead = |place: &Place| if let Place::Dead(at) = place { Some(*at) } else { None };
         let (first, left) = self.first(kind, limit, dead);
@@ -271,7 +277,7 @@ impl Model {
         (found, left as u64)
     }
 
-    /// How many were removed.
+    /// The number of removed jobs.
     pub(crate) fn trim(&mut self) -> u64 {
         let before = self.jobs.len();
         let now = self.now;

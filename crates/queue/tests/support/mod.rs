@@ -1,4 +1,4 @@
-//! A queue on a `redis-server` of a test's own, what tests do to it, and the check of its invariants.
+//! A queue on a `redis-server` of its own, helpers for tests, and the check of its invariants.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
@@ -17,9 +17,9 @@ use atode_testkit::{RedisServer, Reply, eventually_async};
 pub(crate) const KIND: &str = "test:print";
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
-/// So short that it has run out by the next look.
+/// A lease that has run out by the next check.
 pub(crate) const INSTANT: Duration = Duration::from_millis(1);
-/// For whatever has to happen, on a machine that has a lot to do.
+/// Deadline for conditions, on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) type Snapshot = BTreeMap<String, BTreeMap<String, String>>;
@@ -45,14 +45,14 @@ impl TestQueue {
         queue
     }
 
-    /// Another queue on the same server, by a client of its own.
+    /// Another queue on the same server, with a client of its own.
     pub(crate) async fn beside(&self, queue: &str) -> Self {
         let queue = Self::open(&self.redis, queue);
         queue.connected().await;
         queue
     }
 
-    /// Without waiting for a connection.
+    /// Opens a client and does not wait for its connection.
     pub(crate) fn open(redis: &Arc<RedisServer>, queue: &str) -> Self {
         let client = Client::open(&settings(redis.port())).expect("its settings are valid");
         let worker = worker(&client, 1);
@@ -75,8 +75,8 @@ impl TestQueue {
         self.connected_for_the(1).await;
     }
 
-    /// Waits until the nth connection stands and has been counted: an enqueue before that would
-    /// enter the queue in the catalogue once more.
+    /// Waits until the nth connection is established and counted: an earlier enqueue would announce the queue once
+    /// more.
     pub(crate) async fn connected_for_the(&self, nth: u64) {
         let connects = self.client.connection().connects();
         eventually_async("a connection", DEADLINE, async || {
@@ -110,7 +110,7 @@ impl TestQueue {
         self.enqueue(Due::After(Duration::ZERO)).await
     }
 
-    /// In the order of the result, which is the order of their ids too.
+    /// Enqueues jobs; the result has the order of their ids.
     pub(crate) async fn enqueue_many(&self, n: usize, due: Due) -> Vec<JobId> {
         let jobs: Vec<NewJob> = (0..n).map(|_| self.new_job(due)).collect();
         for stored in self.client.enqueue_each(&self.queue, &jobs).await {
@@ -141,12 +141,12 @@ impl TestQueue {
         self.client.claim(&ClaimOptions { lease, ..self.options(limit) }).await.expect("claimed")
     }
 
-    /// The one job that is due.
+    /// Claims the only due job.
     pub(crate) async fn claim_one(&self) -> Claimed {
         one(self.claim(10).await)
     }
 
-    /// The one job that is due, under a lease that runs out at once.
+    /// Claims the only due job, under a lease that runs out at once.
     pub(crate) async fn claim_one_for_an_instant(&self) -> Claimed {
         one(self.claim_for(10, INSTANT).await)
     }
@@ -161,7 +161,7 @@ impl TestQueue {
         settled.answered.remove(0)
     }
 
-    /// Settles, and is Done with it.
+    /// Settles, and expects the verdict Done.
     pub(crate) async fn done(&self, settlement: Settlement) {
         assert_eq!(self.settle(settlement).await.1, Verdict::Done);
     }
@@ -205,12 +205,12 @@ impl TestQueue {
         self.job(id).await.state.expect("the job is in a set")
     }
 
-    /// `jobs`, `active`, `fence`, …
+    /// The key `jobs`, `active`, `fence`, …
     pub(crate) fn key(&self, name: &str) -> String {
         format!("atode:{{{}}}:{name}", self.queue)
     }
 
-    /// `due`, `lease`, `done`, …
+    /// The set `due`, `lease`, `done`, …
     pub(crate) fn set(&self, set: &str) -> String {
         self.set_of(KIND, set)
     }
@@ -264,7 +264,7 @@ impl TestQueue {
         }
     }
 
-    /// Invariant 1 of the design, and what hangs on it. Only while nothing else uses the queue.
+    /// Checks that each id is in one set and has a record, and the consequences. Nothing else may use the queue.
     #[track_caller]
     pub(crate) fn check_invariants(&self) {
         let base = self.key("");
@@ -333,13 +333,13 @@ pub(crate) fn record<'a>(kind: &str, payload: &'a str) -> Record<'a> {
     }
 }
 
-/// The history with one failure more.
+/// The history with one more failure.
 pub(crate) fn failed(history: &History, cause: FailureCause, error: &str, run: Run) -> History {
     let finished = run.started + 5;
     history.clone().with_failure(Failure::new(cause, error, run, finished))
 }
 
-/// An answer without its time, for comparison: what was created, was at 0.
+/// An answer without its time, for comparison.
 pub(crate) fn timeless(answer: Enqueued) -> Enqueued {
     if answer.is_created() { CREATED } else { answer }
 }
