@@ -1,4 +1,4 @@
-//! The gateway's command line: a program with kinds of its own is one line around it.
+//! The gateway's command line. A program with its own kinds is one line around [`main`].
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -13,13 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::serve::serve;
 
-/// Time to close connections, in addition to the time that running requests have to end.
+/// Time to close connections, after the time in which running requests have to finish.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Takes jobs over HTTP and shows what becomes of them. Start as many as you like.
+/// Stores jobs over HTTP and shows their state. Any number of gateways can run side by side.
 ///
-/// Logs go to stderr. SIGTERM, SIGINT, SIGHUP and SIGQUIT let running requests end; a second signal
-/// exits at once.
+/// Logs go to stderr. SIGTERM, SIGINT, SIGHUP and SIGQUIT let running requests finish; a second signal exits at once.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
@@ -27,15 +26,15 @@ struct Args {
     /// Address to listen on.
     #[arg(long)]
     host: Option<String>,
-    /// Port to listen on; 0 takes any free one.
+    /// Port to listen on; 0 takes any free port.
     #[arg(long)]
     port: Option<u16>,
-    /// Check the configuration and the kinds, say in one line what is wrong, and exit with 0 or 1.
+    /// Check the configuration and the kinds, report an error in one line, and exit with 0 or 1.
     #[arg(long)]
     check_config: bool,
 }
 
-/// A gateway's whole `main`: what it is called, and the kinds whose jobs it takes.
+/// The whole `main` of a gateway with these kinds.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
     let command = Args::command().name(build.name).version(build.version);
     let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
@@ -58,13 +57,13 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
         return Ok(());
     }
     let stop = CancellationToken::new();
-    let unfinished = "requests that have no reply may have been carried out";
+    let unfinished = "requests without a reply may have been carried out";
     let patience = config.server.shutdown_delay + config.server.shutdown_timeout + MARGIN;
-    process::stop_on_signals(&stop, patience, unfinished).context("cannot listen to signals")?;
-    // Beside actix' threads, which serve the requests, one for all traffic with Redis: that is less work
-    // than Redis has with it, and more threads would only wake each other up.
+    process::stop_on_signals(&stop, patience, unfinished).context("cannot listen for signals")?;
+    // One thread for all traffic with Redis, beside actix' threads for the requests. It has less work than Redis itself,
+    // and more threads would only wake each other.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.context("the runtime")?;
+    let runtime = runtime.context("cannot start the runtime")?;
     let ended = runtime.block_on(async {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         serve(build, &config, registry, client, stop).await
@@ -73,9 +72,9 @@ fn start(build: Build, args: Args, registry: Result<Registry, DuplicateKind>) ->
     ended
 }
 
-/// Without the warning, such a kind would look usable while every request for it is refused.
+/// Warns about kinds that look usable although every request for them is refused.
 fn warn_of_kinds_without_queue(config: &Config, args: &ConfigArgs, registry: &Registry) {
     for kind in registry.without_queue(|queue| config.queues.contains_key(queue)) {
-        tracing::warn!(kind = %kind.name, queue = %kind.queue, file = %args.file().display(), "the queue of this kind is not configured, so jobs of this kind are refused unless their request names another queue; add the queue to `queues`");
+        tracing::warn!(kind = %kind.name, queue = %kind.queue, file = %args.file().display(), "the queue of this kind is not configured, so its jobs are refused unless the request names another queue; add the queue to `queues`");
     }
 }

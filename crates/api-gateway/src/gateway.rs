@@ -1,4 +1,4 @@
-//! What all handlers share.
+//! The state that all handlers share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,62 +7,48 @@ use std::time::Duration;
 
 use atode_config::Config;
 use atode_jobs::Registry;
-use atode_queue::{Client, Error, JobId, JobView, Sampler};
+use atode_queue::{Client, Sampler};
+use atode_ratelimit::RateLimiter;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::unserved::Served;
-use crate::http::body::COPIES;
-use crate::http::body_room::Room;
+use crate::api::unserved::Unserved;
+use crate::http::body_room::{BodyRoom, COPIES};
 use crate::http::cross_site::CrossSite;
-use crate::http::limits::Limit;
-use crate::http::problem::Problem;
 
-/// How long an answer may take, unless its request asks for something that is to be waited for. A call of
-/// Redis takes less at most, but some answers need several; what is left of a second is the limiter's.
-pub(crate) const ANSWER: Duration = Duration::from_millis(850);
+/// Concurrent look-ups of jobs. More would not be faster, and each may bring a large payload that no budget counts yet.
+const MAX_LOOKUPS: usize = 64;
 
-/// Looks for jobs at the same time: more would not be faster, and would only fill memory.
-const LOOKS: usize = 64;
+/// Requests that may wait for jobs at the same time.
+const MAX_WAITS: usize = 1_000;
 
 pub(crate) struct Gateway {
     pub(crate) client: Client,
     pub(crate) registry: Registry,
-    /// Configured queues; a request for another is refused.
+    /// Configured queues. A request for another queue is refused.
     pub(crate) queues: Vec<Arc<str>>,
-    /// How long each of them remembers an idempotency key.
+    /// How long each queue remembers an idempotency key.
     pub(crate) idempotency_ttls: BTreeMap<Arc<str>, Duration>,
-    /// None: nobody is limited.
-    pub(crate) limit: Option<Limit>,
+    /// Unset if rate limits are switched off.
+    pub(crate) limiter: Option<RateLimiter>,
+    /// Proxies in front of the gateway whose `X-Forwarded-For` is trusted.
+    pub(crate) trusted_proxies: usize,
     pub(crate) cross_site: CrossSite,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_batch_bytes: usize,
-    /// For the bodies of all requests and replies.
-    pub(crate) room: Arc<Room>,
-    /// For the gauges of queues and of Redis' memory.
+    /// Memory for the bodies of all requests and replies.
+    pub(crate) body_room: Arc<BodyRoom>,
+    /// Updates the gauges of queues and of Redis' memory.
     pub(crate) sampler: Sampler,
-    /// A permit for each look for a job that may be on its way: what it brings is large, and in no budget yet.
-    looks: Semaphore,
-    /// A permit for each request that may wait for a job.
+    /// One permit per look-up of a job.
+    pub(crate) lookups: Semaphore,
+    /// One permit per request that waits for a job.
     pub(crate) waits: Semaphore,
-    pub(crate) served: Arc<Served>,
-    /// Cancelled when the gateway stops: long waits end.
+    pub(crate) unserved: Arc<Unserved>,
+    /// Cancelled when the server stops accepting requests: long waits end.
     pub(crate) stopping: CancellationToken,
-    /// Set by the signal to stop: from then on it is not ready.
+    /// Set by the signal to stop, before `stopping`: the gateway is no longer ready.
     leaving: AtomicBool,
-}
-
-/// Says that the outcome is not known where it is not in time; what was sent to Redis by then stays sent.
-pub(crate) fn in_time<T>(
-    work: impl Future<Output = Result<T, Problem>>,
-    problem: fn(Error) -> Problem,
-) -> impl Future<Output = Result<T, Problem>> {
-    // Boxed here once: it is large, and would be copied into each future around it.
-    let work = tokio::time::timeout(ANSWER, Box::pin(work));
-    async move {
-        let late = |_| Err(problem(Error::Unknown("no answer in time".to_owned())));
-        work.await.unwrap_or_else(late)
-    }
 }
 
 impl Gateway {
@@ -70,33 +56,38 @@ impl Gateway {
         config: &Config,
         registry: Registry,
         client: Client,
-        limit: Option<Limit>,
+        limiter: Option<RateLimiter>,
         cross_site: CrossSite,
         stopping: CancellationToken,
     ) -> Self {
         let queues: Vec<Arc<str>> = config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect();
         let kinds: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
+        let ttls =
+            config.queues.iter().map(|(name, queue)| (Arc::from(name.as_str()), queue.idempotency_ttl));
+        let largest_body = config.server.max_body_bytes.max(config.server.max_batch_bytes);
         Gateway {
             sampler: Sampler::start(&client, queues.iter().cloned(), &kinds),
             client,
             registry,
             queues,
-            idempotency_ttls: config
-                .queues
-                .iter()
-                .map(|(name, queue)| (Arc::from(name.as_str()), queue.idempotency_ttl))
-                .collect(),
-            limit,
+            idempotency_ttls: ttls.collect(),
+            limiter,
+            trusted_proxies: config.api.rate_limit.trusted_proxies,
             cross_site,
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,
-            room: Room::new(config.server.max_body_bytes.max(config.server.max_batch_bytes) * COPIES),
-            looks: Semaphore::new(LOOKS),
-            waits: Gateway::waits(),
-            served: Arc::default(),
+            body_room: BodyRoom::new(largest_body * COPIES),
+            lookups: Semaphore::new(MAX_LOOKUPS),
+            waits: Semaphore::new(MAX_WAITS),
+            unserved: Arc::default(),
             stopping,
             leaving: AtomicBool::new(false),
         }
+    }
+
+    /// Requests that currently wait for jobs.
+    pub(crate) fn waiting(&self) -> usize {
+        MAX_WAITS.saturating_sub(self.waits.available_permits())
     }
 
     pub(crate) fn leave(&self) {
@@ -105,29 +96,5 @@ impl Gateway {
 
     pub(crate) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::Relaxed)
-    }
-
-    /// Looks in the configured queues, then in all that ever were: a job does not become invisible
-    /// because its queue left the configuration.
-    pub(crate) async fn find(&self, id: JobId) -> Result<Option<JobView>, Problem> {
-        let _look = self.looks.acquire().await;
-        let mut found = self.client.job(&self.queues, id).await?;
-        if found.is_none() {
-            found = self.client.job(&self.unconfigured_queues().await?, id).await?;
-        }
-        Ok(found.map(|job| self.with_defaults(job)))
-    }
-
-    pub(crate) async fn unconfigured_queues(&self) -> Result<Vec<Arc<str>>, Problem> {
-        let names = self.client.queue_names().await?;
-        Ok(names.into_iter().map(Arc::from).filter(|name| !self.queues.contains(name)).collect())
-    }
-
-    /// Fills in what the job leaves to its kind.
-    pub(crate) fn with_defaults(&self, mut job: JobView) -> JobView {
-        if job.max_retries.is_none() {
-            job.max_retries = self.registry.get(&job.kind).map(|kind| kind.max_retries);
-        }
-        job
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /api/dm-jobqueue/register`: the old service's call, for clients that still make it.
+//! `POST /api/dm-jobqueue/register`: the old service's call, for clients that still use it.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,12 +7,14 @@ use atode_jobs::{Job, MAX_DELAY, MAX_RETRIES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::new_job::{JobRequest, KeySource};
+use crate::api::new_job::{JobRequest, KeySource, prepare};
+use crate::api::store::store;
 use crate::gateway::Gateway;
 use crate::http::body;
+use crate::http::limits::limit_jobs;
 use crate::http::problem::Problem;
 
-/// Unknown fields are ignored, as they were.
+/// The body. Unknown fields are ignored, as the old service did.
 #[derive(Deserialize)]
 struct Register {
     message: Option<String>,
@@ -27,25 +29,25 @@ pub(crate) async fn register(
 ) -> Result<HttpResponse, Problem> {
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let register: Register = body::object(body::text(&body)?)?;
-    let longest = MAX_DELAY.as_secs() as i64;
-    let delay = in_range(register.delay_seconds, longest, "delay_seconds")?;
+    let delay = in_range(register.delay_seconds, MAX_DELAY.as_secs() as i64, "delay_seconds")?;
     let max_retries = in_range(register.max_retry, MAX_RETRIES.into(), "max_retry")?;
-    gateway.limit_jobs(&request, 1).await?;
+    limit_jobs(&gateway, &request, 1).await?;
 
     let payload = serde_json::value::to_raw_value(&DelayPrint { message: register.message })
         .map_err(|error| Problem::malformed(error.to_string()))?;
     let mut request = JobRequest::new(DelayPrint::KIND, &payload);
     request.delay = delay.map(|seconds| format!("{seconds}s").into());
     request.max_retries = max_retries.map(Value::from);
-    let (_, job) = gateway.enqueue_one(gateway.prepare(&request, "", KeySource::Header(None), "")?).await?;
+    let prepared = prepare(&gateway, &request, "", KeySource::Header(None), "")?;
+    let (_, job) = store(&gateway, prepared).await?;
     Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
 }
 
-/// Zero and less have always meant the default.
-fn in_range(value: Option<i64>, most: i64, field: &str) -> Result<Option<i64>, Problem> {
+/// The value, or `None` for the default. Zero and negative values have always meant the default.
+fn in_range(value: Option<i64>, max: i64, field: &str) -> Result<Option<i64>, Problem> {
     match value.filter(|value| *value > 0) {
-        Some(value) if value > most => {
-            Err(Problem::invalid_field(&format!("/{field}"), format!("{most} at most")))
+        Some(value) if value > max => {
+            Err(Problem::invalid_field(&format!("/{field}"), format!("{max} at most")))
         }
         value => Ok(value),
     }

@@ -1,11 +1,12 @@
-//! Is the gateway alive, and can it take jobs.
+//! `GET /healthz`, `/readyz`, `/health`: whether the gateway is alive, and whether it can store jobs.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde_json::json;
 
 use crate::gateway::Gateway;
-use crate::http::problem::{Problem, Slug};
+use crate::http::problem::Problem;
+use crate::http::slug::Slug;
 
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
@@ -16,8 +17,8 @@ pub(crate) async fn health() -> &'static str {
     "OK"
 }
 
-/// Ready: Redis answers, and nobody has asked the gateway to stop. What endangers jobs there (no AOF, eviction) does not stop the gateway
-/// from taking them; it is named, and the status is `degraded`.
+/// Ready means that Redis answers and that the gateway is not stopping. A danger to stored jobs (no AOF, eviction) does
+/// not keep the gateway from storing more: the status is `degraded`, with the reasons.
 pub(crate) async fn readyz(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
     if gateway.is_leaving() {
         return Err(Problem::new(Slug::Unavailable, "this gateway is stopping"));

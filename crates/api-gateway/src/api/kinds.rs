@@ -1,4 +1,4 @@
-//! `GET /v1/kinds`: what can be enqueued.
+//! `GET /v1/kinds`: the kinds of jobs that can be enqueued.
 
 use std::sync::Arc;
 
@@ -9,17 +9,18 @@ use atode_queue::Registration;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, in_time};
+use crate::gateway::Gateway;
+use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 
-/// While Redis is away the number of live workers is null; the rest is known without it.
+/// While Redis is away, the number of live workers is null. Everything else is known without Redis.
 pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {
     let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await.ok();
     let describe = |kind: &Arc<Kind>| {
-        let of_kind = |workers: &Vec<Registration>| {
+        let count = |workers: &Vec<Registration>| {
             workers.iter().filter(|worker| worker.claims_kind(&kind.name)).count()
         };
-        describe(kind, workers.as_ref().map(of_kind))
+        describe(kind, workers.as_ref().map(count))
     };
     let items: Vec<Value> = gateway.registry.kinds().map(describe).collect();
     HttpResponse::Ok().json(json!({ "items": items }))
@@ -29,16 +30,16 @@ fn describe(kind: &Kind, live_workers: Option<usize>) -> Value {
     json!({
         "kind": &*kind.name,
         "queue": &*kind.queue,
-        "delay": text(kind.delay),
+        "delay": duration_text(kind.delay),
         "max_retries": kind.max_retries,
         "backoff": {
-            "first": text(kind.backoff.first),
+            "first": duration_text(kind.backoff.first),
             "factor": kind.backoff.factor,
-            "ceiling": text(kind.backoff.ceiling),
+            "ceiling": duration_text(kind.backoff.ceiling),
             "jitter": kind.backoff.jitter,
         },
-        "timeout": text(kind.timeout),
-        "retention": text(kind.retention),
+        "timeout": duration_text(kind.timeout),
+        "retention": duration_text(kind.retention),
         "execution": match kind.execution {
             Execution::Async => "async",
             Execution::Blocking => "blocking",
@@ -48,8 +49,8 @@ fn describe(kind: &Kind, live_workers: Option<usize>) -> Value {
     })
 }
 
-/// As a request would write it: `3m`.
-pub(crate) fn text(duration: std::time::Duration) -> String {
+/// A duration as requests write it, such as `3m`.
+pub(crate) fn duration_text(duration: std::time::Duration) -> String {
     SignedDuration::try_from(duration)
         .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
 }

@@ -1,4 +1,4 @@
-//! From a request to a job: every rule of what may be enqueued.
+//! Turns a request into a job that is ready to be stored, or into the list of its errors.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use serde_json::value::RawValue;
 use crate::gateway::Gateway;
 use crate::http::problem::{FieldError, Problem};
 
-/// How long ago a `run_at` may be: a late request runs now, a typo is refused.
+/// The maximum age of a `run_at`. A job that is a little late runs now; a typing error is refused.
 const MAX_PAST: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_KEY: usize = 255;
 
-/// The body of `POST /v1/jobs`, or an item of a batch. Fields of any type are those that are often sent
-/// in another one: [`Gateway::prepare`] says better than serde what is expected.
+/// The body of `POST /v1/jobs`, or an item of a batch. Fields that clients often send with a wrong type accept any JSON
+/// value, because [`prepare`] reports them better than serde does.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobRequest<'a> {
@@ -36,7 +36,7 @@ pub(crate) struct JobRequest<'a> {
     idempotency_key: Option<String>,
 }
 
-/// A job ready to be stored, and what the client is told of it once it is.
+/// A job that is ready to be stored, with the data for the reply.
 pub(crate) struct Prepared<'a> {
     pub(crate) job: NewJob,
     kind: Arc<Kind>,
@@ -44,16 +44,16 @@ pub(crate) struct Prepared<'a> {
     max_retries: u32,
 }
 
-/// Where an idempotency key may come from.
+/// The source of the idempotency key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeySource<'a> {
     Header(Option<&'a str>),
-    /// The item's own, else this one.
+    /// The item's own key, or else this one.
     Item(Option<&'a str>),
 }
 
 impl<'a> JobRequest<'a> {
-    /// A request made by the gateway's own pages and by the old service's call.
+    /// A request from the console or from the old service's call.
     pub(crate) fn new(kind: &'a str, payload: &'a RawValue) -> Self {
         JobRequest {
             kind: kind.into(),
@@ -68,120 +68,113 @@ impl<'a> JobRequest<'a> {
     }
 }
 
-impl Gateway {
-    /// `body` is what the idempotency key stands for. Errors are collected, so that a client can
-    /// mend all of them at once; pointers start with `at`.
-    pub(crate) fn prepare<'a>(
-        &self,
-        request: &JobRequest<'a>,
-        body: &str,
-        key: KeySource<'_>,
-        at: &str,
-    ) -> Result<Prepared<'a>, Problem> {
-        let mut errors = Vec::new();
-        let mut wrong = |field: &str, detail: String| {
-            errors.push(FieldError { pointer: format!("{at}/{field}"), detail });
-        };
+/// `body` are the bytes that the idempotency key identifies. All errors are collected, so that a client can fix them at
+/// once. Their pointers start with `at`.
+pub(crate) fn prepare<'a>(
+    gateway: &Gateway,
+    request: &JobRequest<'a>,
+    body: &str,
+    key: KeySource<'_>,
+    at: &str,
+) -> Result<Prepared<'a>, Problem> {
+    let mut errors = Vec::new();
+    let mut wrong = |field: &str, detail: String| {
+        errors.push(FieldError { pointer: format!("{at}/{field}"), detail });
+    };
 
-        let payload = request.payload.unwrap_or_else(|| empty_payload());
-        let kind = self.registry.get(&request.kind);
-        match kind {
-            None => {
-                let known: Vec<&str> = self.registry.kinds().map(|kind| &*kind.name).collect();
-                wrong("kind", format!("unknown kind; there are: {}", known.join(", ")));
-            }
-            Some(kind) => {
-                if let Err(invalid) = kind.check(payload.get()) {
-                    wrong(&format!("payload{}", invalid.pointer), invalid.detail);
-                }
+    let payload = request.payload.unwrap_or_else(|| empty_payload());
+    let kind = gateway.registry.get(&request.kind);
+    match kind {
+        None => {
+            let known: Vec<&str> = gateway.registry.kinds().map(|kind| &*kind.name).collect();
+            wrong("kind", format!("unknown kind; known kinds: {}", known.join(", ")));
+        }
+        Some(kind) => {
+            if let Err(invalid) = kind.check(payload.get()) {
+                wrong(&format!("payload{}", invalid.pointer), invalid.detail);
             }
         }
-        let default_queue = kind.map(|kind| kind.queue.clone());
-        let queue = request.queue.as_deref().map(Arc::from).or(default_queue).unwrap_or_default();
-        let queue = self.queues.iter().find(|known| **known == queue);
-        if queue.is_none() && (kind.is_some() || request.queue.is_some()) {
-            let which = match (&request.queue, kind) {
-                (None, Some(kind)) => format!("the queue {:?} of this kind is not configured", kind.queue),
-                _ => "unknown queue".to_owned(),
-            };
-            wrong("queue", format!("{which}; there are: {}", self.queues.join(", ")));
-        }
-        let due = due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), self.client.now());
-        let own_due = due.unwrap_or_else(|(field, detail)| {
-            wrong(field, detail);
-            None
-        });
-        let own_retries = request.max_retries.as_ref().and_then(|retries| {
-            let retries = retries.as_u64().and_then(|retries| u32::try_from(retries).ok());
-            let retries = retries.filter(|retries| *retries <= MAX_RETRIES);
-            if retries.is_none() {
-                wrong("max_retries", format!("a whole number, 0 to {MAX_RETRIES}"));
-            }
-            retries
-        });
-        let durability = match request.durability.as_deref() {
-            None => None,
-            Some("fsync") if matches!(key, KeySource::Header(_)) => Some(Durability::Fsync),
-            Some("fsync") => {
-                wrong("durability", "for single jobs only: POST /v1/jobs".to_owned());
-                None
-            }
-            Some(_) => {
-                wrong("durability", "\"fsync\", or leave it out".to_owned());
-                None
-            }
-        };
-        let own_key = request.idempotency_key.as_deref();
-        let key = match key {
-            KeySource::Header(key) => {
-                if own_key.is_some() {
-                    wrong("idempotency_key", "send it as the header Idempotency-Key".to_owned());
-                }
-                key
-            }
-            KeySource::Item(key) => own_key.or(key),
-        };
-        if let Some(Err(detail)) = own_key.map(check_key) {
-            wrong("idempotency_key", detail);
-        }
-
-        let (Some(kind), Some(queue), true) = (kind, queue, errors.is_empty()) else {
-            return Err(Problem::invalid(errors));
-        };
-        let record = Record {
-            kind: Cow::Borrowed(&*kind.name),
-            payload,
-            delay: match own_due {
-                Some(Due::After(delay)) => Some(delay.as_millis() as u64),
-                _ => None,
-            },
-            run_at: match own_due {
-                Some(Due::At(at)) => Some(at),
-                _ => None,
-            },
-            max_retries: own_retries,
-            durability,
-        };
-        let due = own_due.unwrap_or(Due::After(kind.delay));
-        let mut job = NewJob::new(self.client.new_id(), queue, &kind.name, &record, due);
-        job.idempotency = key.map(|key| {
-            let idempotency = Idempotency::new("", key, body.as_bytes());
-            match self.idempotency_ttls.get(queue) {
-                Some(ttl) => idempotency.remembered_for(*ttl),
-                None => idempotency,
-            }
-        });
-        Ok(Prepared {
-            job,
-            payload,
-            max_retries: own_retries.unwrap_or(kind.max_retries),
-            kind: kind.clone(),
-        })
     }
+    let default_queue = kind.map(|kind| kind.queue.clone());
+    let queue = request.queue.as_deref().map(Arc::from).or(default_queue).unwrap_or_default();
+    let queue = gateway.queues.iter().find(|known| **known == queue);
+    if queue.is_none() && (kind.is_some() || request.queue.is_some()) {
+        let which = match (&request.queue, kind) {
+            (None, Some(kind)) => format!("the queue {:?} of this kind is not configured", kind.queue),
+            _ => "unknown queue".to_owned(),
+        };
+        wrong("queue", format!("{which}; configured queues: {}", gateway.queues.join(", ")));
+    }
+    let due = due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), gateway.client.now());
+    let own_due = due.unwrap_or_else(|(field, detail)| {
+        wrong(field, detail);
+        None
+    });
+    let own_retries = request.max_retries.as_ref().and_then(|retries| {
+        let retries = retries.as_u64().and_then(|retries| u32::try_from(retries).ok());
+        let retries = retries.filter(|retries| *retries <= MAX_RETRIES);
+        if retries.is_none() {
+            wrong("max_retries", format!("expected a whole number from 0 to {MAX_RETRIES}"));
+        }
+        retries
+    });
+    let durability = match request.durability.as_deref() {
+        None => None,
+        Some("fsync") if matches!(key, KeySource::Header(_)) => Some(Durability::Fsync),
+        Some("fsync") => {
+            wrong("durability", "durability applies to single jobs only: POST /v1/jobs".to_owned());
+            None
+        }
+        Some(_) => {
+            wrong("durability", "expected \"fsync\", or nothing".to_owned());
+            None
+        }
+    };
+    let own_key = request.idempotency_key.as_deref();
+    let key = match key {
+        KeySource::Header(key) => {
+            if own_key.is_some() {
+                wrong("idempotency_key", "send it as the header Idempotency-Key".to_owned());
+            }
+            key
+        }
+        KeySource::Item(key) => own_key.or(key),
+    };
+    if let Some(Err(detail)) = own_key.map(check_key) {
+        wrong("idempotency_key", detail);
+    }
+
+    let (Some(kind), Some(queue), true) = (kind, queue, errors.is_empty()) else {
+        return Err(Problem::invalid(errors));
+    };
+    let record = Record {
+        kind: Cow::Borrowed(&*kind.name),
+        payload,
+        delay: match own_due {
+            Some(Due::After(delay)) => Some(delay.as_millis() as u64),
+            _ => None,
+        },
+        run_at: match own_due {
+            Some(Due::At(at)) => Some(at),
+            _ => None,
+        },
+        max_retries: own_retries,
+        durability,
+    };
+    let due = own_due.unwrap_or(Due::After(kind.delay));
+    let mut job = NewJob::new(gateway.client.new_id(), queue, &kind.name, &record, due);
+    job.idempotency = key.map(|key| {
+        let idempotency = Idempotency::new("", key, body.as_bytes());
+        match gateway.idempotency_ttls.get(queue) {
+            Some(ttl) => idempotency.remembered_for(*ttl),
+            None => idempotency,
+        }
+    });
+    Ok(Prepared { job, payload, max_retries: own_retries.unwrap_or(kind.max_retries), kind: kind.clone() })
 }
 
 impl Prepared<'_> {
-    /// The job as it was stored at `now` (Redis' clock).
+    /// The job, stored at `now` (Redis' clock).
     pub(crate) fn stored(self, now: i64) -> JobView {
         let due = match self.job.due {
             Due::After(delay) => now + delay.as_millis() as i64,
@@ -191,8 +184,8 @@ impl Prepared<'_> {
         JobView { due_at: Timestamp::from_millisecond(due).ok(), ..self.view(self.job.id, Some(state)) }
     }
 
-    /// A job that was stored before under the same key, and is no longer kept.
-    pub(crate) fn gone(self, id: atode_queue::JobId) -> JobView {
+    /// The job that was stored before under the same key and has been removed since.
+    pub(crate) fn removed(self, id: atode_queue::JobId) -> JobView {
         self.view(id, None)
     }
 
@@ -219,7 +212,7 @@ impl Prepared<'_> {
     }
 }
 
-/// The body of a request to reschedule: one of both.
+/// The body of a request to reschedule. It has exactly one of the two fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DueRequest {
@@ -237,22 +230,22 @@ impl DueRequest {
     }
 }
 
-/// What is no text is refused as an empty one is: with what is expected.
+/// The text of a value. Any other type is treated as an empty text, which is refused with the expected format.
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// What the request says of the due time, or the field that is wrong and why.
+/// The due time of the request, or the invalid field and the reason.
 fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due>, (&'static str, String)> {
     match (delay, run_at) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Err(("run_at", "either delay or run_at, not both".to_owned())),
+        (Some(_), Some(_)) => Err(("run_at", "delay and run_at exclude each other".to_owned())),
         (Some(delay), None) => {
             parse_delay(delay).map(|delay| Some(Due::After(delay))).map_err(|why| ("delay", why))
         }
         (None, Some(run_at)) => {
             let at = parse_instant(run_at).ok_or_else(|| {
-                ("run_at", "an instant as in RFC 3339, with its zone: 2030-01-31T09:30:00Z".to_owned())
+                ("run_at", "expected an RFC 3339 time with its zone, such as 2030-01-31T09:30:00Z".to_owned())
             })?;
             if at > now.saturating_add(MAX_DELAY.as_millis() as i64) {
                 Err(("run_at", "365 days ahead at most".to_owned()))
@@ -265,7 +258,7 @@ fn due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due
     }
 }
 
-/// Unix ms. The last hours of the year 9999 are an instant as well, beyond what a `Timestamp` can hold.
+/// Unix ms. The last hours of the year 9999 are beyond the range of `Timestamp`.
 fn parse_instant(text: &str) -> Option<i64> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at.as_millisecond());
@@ -279,23 +272,23 @@ fn parse_instant(text: &str) -> Option<i64> {
     }
 }
 
-/// 1 to 255 printable ASCII characters.
+/// Checks that a key has 1 to 255 printable ASCII characters.
 pub(crate) fn check_key(key: &str) -> Result<(), String> {
     if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         Ok(())
     } else {
-        Err(format!("1 to {MAX_KEY} printable ASCII characters"))
+        Err(format!("expected 1 to {MAX_KEY} printable ASCII characters"))
     }
 }
 
-/// An absent payload is an empty one; `null` is not, and is refused as any other non-object.
+/// The payload of a request without one. `null` is not an absent payload: it is refused like any other non-object.
 fn empty_payload() -> &'static RawValue {
     static EMPTY: std::sync::LazyLock<Box<RawValue>> =
         std::sync::LazyLock::new(|| serde_json::from_str("{}").expect("an empty object is JSON"));
     &EMPTY
 }
 
-/// `Some` for `null` too.
+/// `Some` for `null` as well.
 fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }

@@ -1,4 +1,4 @@
-//! Notices jobs that no live worker would take: they wait, and the log says so.
+//! Warnings about jobs that no live worker takes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,46 +6,46 @@ use std::time::{Duration, Instant};
 
 use atode_queue::{Client, Registration};
 
-/// How old the list of live workers may be when a job is enqueued.
-const FRESH: Duration = Duration::from_secs(5);
-/// A queue and kind that nobody serves is said once in this time.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// The maximum age of the list of live workers when a job is enqueued.
+const MAX_AGE: Duration = Duration::from_secs(5);
+/// The minimum time between two warnings about the same queue and kind.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// Looks at the live workers at most once in [`FRESH`], beside the enqueue that asks, and only when there is one.
+/// Reads the list of live workers at most once per [`MAX_AGE`], in the background, and only when a job is enqueued.
 #[derive(Default)]
-pub(crate) struct Served {
+pub(crate) struct Unserved {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// When somebody last began to look.
-    looked: Option<Instant>,
-    /// Queue → kinds that a live worker claims from it. None: nothing is known.
-    seen: Option<HashMap<String, HashSet<String>>>,
-    said: HashMap<(Arc<str>, Arc<str>), Instant>,
+    /// When the last read began.
+    read_at: Option<Instant>,
+    /// Queue → kinds that a live worker claims from it. Unset until the first read succeeds.
+    served: Option<HashMap<String, HashSet<String>>>,
+    warned: HashMap<(Arc<str>, Arc<str>), Instant>,
 }
 
-impl Served {
-    /// A job of this queue and kind was stored. Returns at once.
+impl Unserved {
+    /// Checks the queue and kind of a stored job, without waiting for the result.
     pub(crate) fn enqueued(self: &Arc<Self>, client: &Client, queue: &Arc<str>, kind: &Arc<str>) {
         if !self.lock().is_stale() {
-            return self.say_if_unserved(queue, kind);
+            return self.warn_if_unserved(queue, kind);
         }
-        let (served, client) = (self.clone(), client.clone());
+        let (unserved, client) = (self.clone(), client.clone());
         let (queue, kind) = (queue.clone(), kind.clone());
         actix_web::rt::spawn(async move {
             let workers = client.workers().await.ok();
-            served.lock().seen = workers.map(|workers| claims(&workers));
-            served.say_if_unserved(&queue, &kind);
+            unserved.lock().served = workers.map(|workers| claims(&workers));
+            unserved.warn_if_unserved(&queue, &kind);
         });
     }
 
-    fn say_if_unserved(&self, queue: &Arc<str>, kind: &Arc<str>) {
-        if self.lock().is_to_be_said(queue, kind) {
+    fn warn_if_unserved(&self, queue: &Arc<str>, kind: &Arc<str>) {
+        if self.lock().needs_warning(queue, kind) {
             tracing::warn!(
                 %queue, %kind,
-                "a job was enqueued that no live worker takes: it waits for one that has this queue and knows this kind"
+                "no live worker takes this job: it waits for a worker with this queue and kind"
             );
         }
     }
@@ -56,25 +56,25 @@ impl Served {
 }
 
 impl State {
-    /// True for one caller, who has to look.
+    /// Whether the list is too old. It is true for one caller only, who has to read the list.
     fn is_stale(&mut self) -> bool {
-        let is_stale = self.looked.is_none_or(|looked| looked.elapsed() > FRESH);
+        let is_stale = self.read_at.is_none_or(|at| at.elapsed() > MAX_AGE);
         if is_stale {
-            self.looked = Some(Instant::now());
+            self.read_at = Some(Instant::now());
         }
         is_stale
     }
 
-    fn is_to_be_said(&mut self, queue: &Arc<str>, kind: &Arc<str>) -> bool {
-        let Some(seen) = &self.seen else { return false };
-        if seen.get(&**queue).is_some_and(|kinds| kinds.contains(&**kind)) {
+    fn needs_warning(&mut self, queue: &Arc<str>, kind: &Arc<str>) -> bool {
+        let Some(served) = &self.served else { return false };
+        if served.get(&**queue).is_some_and(|kinds| kinds.contains(&**kind)) {
             return false;
         }
         let name = (queue.clone(), kind.clone());
-        if self.said.get(&name).is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+        if self.warned.get(&name).is_some_and(|at| at.elapsed() < REPEAT_AFTER) {
             return false;
         }
-        self.said.insert(name, Instant::now());
+        self.warned.insert(name, Instant::now());
         true
     }
 }

@@ -1,37 +1,34 @@
-//! `/v1/workers`: the live ones, and what may be asked of them. A registration goes by itself when
-//! its worker does.
+//! `GET /v1/workers`: the live workers. `POST /v1/workers/{id}/quiet`, `/stop`: requests to one of them.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use atode_queue::{WorkerId, WorkerRequest};
 use serde_json::json;
 
-use crate::gateway::{Gateway, in_time};
+use crate::gateway::Gateway;
+use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
+use crate::http::queue_errors;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(
-        json!({ "items": in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await? }),
-    ))
+    let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await?;
+    Ok(HttpResponse::Ok().json(json!({ "items": workers })))
 }
 
 pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    gateway.ask_worker(&id, WorkerRequest::Quiet).await
+    ask(&gateway, &id, WorkerRequest::Quiet).await
 }
 
 pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    gateway.ask_worker(&id, WorkerRequest::Stop).await
+    ask(&gateway, &id, WorkerRequest::Stop).await
 }
 
-impl Gateway {
-    /// 202: the worker hears of it with its next heartbeat, at once where it listens.
-    async fn ask_worker(&self, id: &str, request: WorkerRequest) -> Result<HttpResponse, Problem> {
-        let id: WorkerId = id.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
-        if !self.client.ask_worker(id, request).await.map_err(Problem::of_change)? {
-            return Err(Problem::not_found(format!(
-                "no worker {id} lives; GET /v1/workers lists those that do"
-            )));
-        }
-        Ok(HttpResponse::Accepted().json(json!({ "id": id, "requested": request })))
+/// Answers 202: the worker learns of the request at once if it receives messages, otherwise with its next heartbeat.
+async fn ask(gateway: &Gateway, id: &str, request: WorkerRequest) -> Result<HttpResponse, Problem> {
+    let id: WorkerId = id.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
+    if !gateway.client.ask_worker(id, request).await.map_err(queue_errors::of_change)? {
+        let detail = format!("there is no live worker {id}; GET /v1/workers lists the live ones");
+        return Err(Problem::not_found(detail));
     }
+    Ok(HttpResponse::Accepted().json(json!({ "id": id, "requested": request })))
 }

@@ -1,5 +1,5 @@
-//! From bytes to typed JSON, strictly: what is not understood is refused, and the refusal says
-//! where.
+//! Request bodies: received at a minimum rate, within limits of size and memory, and parsed strictly. An error says
+//! where in the body it is.
 
 use std::time::Duration;
 
@@ -12,22 +12,19 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
-use crate::http::body_room::Share;
-use crate::http::problem::{FieldError, Problem, Slug};
+use crate::http::body_room::{COPIES, Share};
+use crate::http::problem::{FieldError, Problem};
+use crate::http::slug::Slug;
 
-/// How long nothing of a body may arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes per second that a body has to come at, pauses included. A large one may take minutes over a slow line.
-const SLOWEST: u32 = 4 << 10;
+/// The longest pause within a body.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// Bytes per second at which a body has to arrive, pauses included. A large body may take minutes over a slow network.
+const MIN_RATE: u32 = 4 << 10;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Bytes that a body takes while it is worked on, for each of its own: as it came, as the records that are made of
-/// it, as the reply.
-pub(crate) const COPIES: usize = 3;
-
-/// A body, and its share of the gateway's memory.
+/// A body and its share of the room for bodies.
 pub(crate) struct Body {
     bytes: Bytes,
     _share: Share,
@@ -41,7 +38,7 @@ impl std::ops::Deref for Body {
     }
 }
 
-/// Reads a body of this type and at most `limit` bytes.
+/// Receives a body of this content type and of at most `limit` bytes.
 pub(crate) async fn read(
     gateway: &Gateway,
     request: &HttpRequest,
@@ -63,14 +60,14 @@ pub(crate) async fn read(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    // Refused before it is read, where it says how large it is.
-    let mut share = gateway.room.share();
+    // A body that announces its length is refused before it is read.
+    let mut share = gateway.body_room.share();
     share.grow(announced.unwrap_or(0) * COPIES)?;
     let bytes = receive(payload, announced.unwrap_or(0), limit, &mut share).await?;
     Ok(Body { bytes, _share: share })
 }
 
-/// Whether the body comes as it is: `identity` says just that.
+/// Whether the body is sent without an encoding, which `identity` also means.
 fn is_unencoded(request: &HttpRequest) -> bool {
     request.headers().get_all(CONTENT_ENCODING).all(|encodings| {
         let mut encodings = encodings.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
@@ -92,7 +89,7 @@ async fn receive(
             return Err(too_large(limit));
         }
         if pace.is_slow() {
-            // It may take minutes, and must not keep what is not there yet from others.
+            // It may take minutes, so it reserves memory only for the bytes that have arrived.
             share.shrink(length);
         }
         share.grow(if pace.is_slow() { length } else { length * COPIES })?;
@@ -102,72 +99,72 @@ async fn receive(
     Ok(body.freeze())
 }
 
-/// How fast a body comes, against [`SLOWEST`] and [`PATIENCE`].
+/// The pace at which a body arrives, measured against [`MIN_RATE`] and [`MAX_PAUSE`].
 struct Pace {
     start: Instant,
-    /// The next bytes have to be there by then.
+    /// When the next bytes are due.
     until: Instant,
 }
 
 impl Pace {
     fn new() -> Self {
         let start = Instant::now();
-        Pace { start, until: start + PATIENCE }
+        Pace { start, until: start + MAX_PAUSE }
     }
 
     /// The next bytes; `None` at the end.
     async fn next(&mut self, payload: &mut Payload) -> Result<Option<Bytes>, Problem> {
         let next = timeout_at(self.until, payload.next()).await.map_err(|_| {
             let detail = format!(
-                "the body came too slowly: it has to come at {SLOWEST} bytes per second at least, and to pause for \
-                 {} s at most",
-                PATIENCE.as_secs()
+                "the body arrived too slowly: it has to arrive at {MIN_RATE} bytes per second or faster, with pauses of \
+                 at most {} s",
+                MAX_PAUSE.as_secs()
             );
             Problem::new(Slug::RequestTimeout, detail)
         })?;
-        let broken_off = "the body broke off before its end, or its chunks are no chunks";
-        let chunk = next.transpose().map_err(|_| Problem::malformed(broken_off))?;
+        let truncated = "the body ended early, or its chunked encoding is invalid";
+        let chunk = next.transpose().map_err(|_| Problem::malformed(truncated))?;
         if let Some(chunk) = &chunk {
             self.received(chunk.len(), Instant::now());
         }
         Ok(chunk)
     }
 
-    /// Bytes that come faster than they have to buy time, but never more than the patience.
+    /// Bytes that arrive faster than necessary earn time, but never more than [`MAX_PAUSE`].
     fn received(&mut self, bytes: usize, now: Instant) {
-        let bought = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST));
-        self.until = (self.until + bought).min(now + PATIENCE);
+        let earned = Duration::from_secs_f64(bytes as f64 / f64::from(MIN_RATE));
+        self.until = (self.until + earned).min(now + MAX_PAUSE);
     }
 
     fn is_slow(&self) -> bool {
-        self.start.elapsed() > PATIENCE
+        self.start.elapsed() > MAX_PAUSE
     }
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(Slug::TooLarge, format!("the body may have {limit} bytes at most"))
+    Problem::new(Slug::TooLarge, format!("the body is larger than {limit} bytes"))
 }
 
-/// Without the byte order mark that some editors and shells put in front (RFC 8259, 8.1, allows to skip it).
+/// The body as text, without the byte order mark that some editors and shells add (RFC 8259, 8.1, allows to skip it).
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Parses a JSON object. (To serde an array would do for a struct as well; not to us.)
+/// Parses a JSON object. (serde would also accept an array for a struct.)
 pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem> {
     let start = json.trim_start_matches([' ', '\t', '\r', '\n']);
     if start.is_empty() {
-        return Err(Problem::malformed("a JSON object is expected, but there is nothing"));
+        return Err(Problem::malformed("expected a JSON object, found an empty body"));
     }
     if !start.starts_with('{') {
         return Err(match serde_json::from_str::<serde::de::IgnoredAny>(json) {
-            Ok(_) => Problem::malformed("a JSON object is expected, as in `{\"kind\": …}`"),
+            Ok(_) => Problem::malformed("expected a JSON object such as `{\"kind\": …}`"),
             Err(error) => Problem::malformed(format!("not JSON: {error}")),
         });
     }
-    // The path costs time and is only wanted where parsing fails.
+    // Tracking the path costs time, so it is done only after parsing has failed.
     serde_json::from_str(json).or_else(|_| {
         let mut deserializer = serde_json::Deserializer::from_str(json);
         serde_path_to_error::deserialize(&mut deserializer)
@@ -191,11 +188,11 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem
 mod tests {
     use super::*;
 
-    /// Sends so many bytes in each interval; the time after which that is too slow.
-    fn gives_up(bytes: usize, interval: Duration, of: usize) -> Option<Duration> {
+    /// Receives `bytes` per interval, `total` in all. Returns the time at which that is too slow.
+    fn gives_up(bytes: usize, interval: Duration, total: usize) -> Option<Duration> {
         let mut pace = Pace::new();
         let (mut sent, mut now) = (0, pace.start);
-        while sent < of {
+        while sent < total {
             now += interval;
             if now > pace.until {
                 return Some(pace.until - pace.start);
@@ -207,19 +204,19 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_may_come_slowly_and_a_trickle_may_not() {
+    fn a_large_body_may_arrive_slowly_but_a_trickle_may_not() {
         let (batch, second) = (8 << 20, Duration::from_secs(1));
         assert_eq!(gives_up(64 << 10, second, batch), None, "512 kbit/s, two minutes");
-        assert_eq!(gives_up(SLOWEST as usize, second, batch), None);
-        assert_eq!(gives_up(9 * SLOWEST as usize, Duration::from_secs(9), batch), None, "with pauses");
+        assert_eq!(gives_up(MIN_RATE as usize, second, batch), None);
+        assert_eq!(gives_up(9 * MIN_RATE as usize, Duration::from_secs(9), batch), None, "with pauses");
         let trickle = gives_up(1, second, batch).expect("too slow");
         assert!(trickle < Duration::from_secs(11), "{trickle:?}");
-        let half = gives_up(SLOWEST as usize / 2, second, batch).expect("too slow");
+        let half = gives_up(MIN_RATE as usize / 2, second, batch).expect("too slow");
         assert!((Duration::from_secs(15)..Duration::from_secs(25)).contains(&half), "{half:?}");
-        // Nor does a fast start buy more than the patience.
+        // A fast start earns no more than one pause.
         let mut pace = Pace::new();
         pace.received(batch - 1, pace.start);
-        assert_eq!(pace.until, pace.start + PATIENCE);
+        assert_eq!(pace.until, pace.start + MAX_PAUSE);
     }
 
     #[test]

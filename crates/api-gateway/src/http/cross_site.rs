@@ -1,6 +1,6 @@
-//! Protection against web pages elsewhere, without tokens: they must not make a visitor's browser change
-//! anything here, nor read anything through a name that they point at this gateway (DNS rebinding). What sends
-//! neither `Origin` nor `Sec-Fetch-Site` is no browser, and passes.
+//! Protection against web pages of other sites, without tokens: a page must not make its visitor's browser change
+//! anything here, nor read anything through a host name that it points at this gateway (DNS rebinding). A request with
+//! neither `Origin` nor `Sec-Fetch-Site` does not come from a browser, and passes.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,21 +10,22 @@ use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use actix_web::http::uri::Authority;
 use atode_config::Config;
 
-use crate::http::problem::{Problem, Slug};
+use crate::http::problem::Problem;
+use crate::http::slug::Slug;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 pub(crate) struct CrossSite {
     names: Names,
-    /// Proxies whose `X-Forwarded-Host` is believed.
+    /// Proxies in front of the gateway whose `X-Forwarded-Host` is trusted.
     trusted_proxies: usize,
 }
 
-/// The names that the gateway answers to.
+/// The host names that the gateway answers to.
 enum Names {
     Any,
-    /// Loopback names and these, in lower case.
+    /// Loopback names, and `named` in lower case.
     Only {
         named: Vec<String>,
         addresses: Addresses,
@@ -32,14 +33,14 @@ enum Names {
 }
 
 enum Addresses {
-    /// Loopback ones and this one.
+    /// Loopback addresses and this one.
     Own(IpAddr),
-    /// It listens on all interfaces. No page can point an IP address elsewhere, so each is as good as our own.
+    /// Any address, because the gateway listens on all interfaces. No page can make an IP address point elsewhere.
     All,
 }
 
 impl CrossSite {
-    /// `address`: where it listens.
+    /// `address` is the address that the gateway listens on.
     pub(crate) fn new(config: &Config, address: SocketAddr) -> Self {
         let hosts = &config.api.hosts;
         let names = if hosts.is_empty() && !address.ip().is_loopback() {
@@ -53,7 +54,7 @@ impl CrossSite {
         CrossSite { names, trusted_proxies: config.api.rate_limit.trusted_proxies }
     }
 
-    /// Refuses what a page elsewhere may have sent: 421 for a name that is not ours, 403 for a change.
+    /// Refuses a request that a page of another site may have sent: 421 for an unknown host, 403 for a change.
     pub(crate) fn check(&self, request: &HttpRequest) -> Result<(), Problem> {
         let headers = request.headers();
         if headers.get_all(HOST).nth(1).is_some() {
@@ -61,9 +62,9 @@ impl CrossSite {
         }
         let host = self.host(request);
         if let (Names::Only { .. }, Some(host)) = (&self.names, host)
-            && !self.names.have(host)
+            && !self.names.contain(host)
         {
-            let detail = "this service does not answer to the name that the request is for";
+            let detail = "this service does not answer to the host name of the request";
             return Err(Problem::new(Slug::WrongHost, detail));
         }
         if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
@@ -76,25 +77,25 @@ impl CrossSite {
         Ok(())
     }
 
-    /// The host that the client asked for, as `name` or `name:port`. `None`: HTTP/1.0 does not require one.
+    /// The host of the request, as `name` or `name:port`. HTTP/1.0 does not require one.
     fn host<'a>(&self, request: &'a HttpRequest) -> Option<&'a str> {
         let forwarded = || {
             let lines = request.headers().get_all(X_FORWARDED_HOST);
             let entries: Vec<&str> =
                 lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).collect();
-            // Each proxy adds one at the end.
+            // Each proxy appends one entry.
             let at = entries.len().saturating_sub(self.trusted_proxies);
             entries.get(at).map(|entry| entry.trim())
         };
         let forwarded = if self.trusted_proxies > 0 { forwarded() } else { None };
         let host = || Some(request.headers().get(HOST)?.to_str().unwrap_or_default());
-        // The target of a request stands above its header Host (RFC 9112, 3.2.2).
+        // The request target takes precedence over the header Host (RFC 9112, 3.2.2).
         forwarded.or_else(|| request.uri().authority().map(Authority::as_str)).or_else(host)
     }
 }
 
 impl Names {
-    fn have(&self, host: &str) -> bool {
+    fn contain(&self, host: &str) -> bool {
         let Names::Only { named, addresses } = self else { return true };
         let (name, _) = name_and_port(host);
         if let Ok(address) = name.parse::<IpAddr>() {
@@ -108,12 +109,12 @@ impl Names {
             }
         }
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        // Browsers resolve all of `.localhost` to themselves (RFC 6761, 6.3).
+        // Browsers resolve every name below `.localhost` to their own machine (RFC 6761, 6.3).
         name == "localhost" || name.ends_with(".localhost") || named.contains(&name)
     }
 }
 
-/// Whether no page of another origin has sent this.
+/// Whether the headers rule out a page of another origin.
 fn is_same_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
     let sites_agree =
         headers.get_all(SEC_FETCH_SITE).all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
@@ -132,7 +133,7 @@ fn is_same_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
     sites_agree && headers.get_all(ORIGIN).all(|origin| origin.to_str().is_ok_and(is_own))
 }
 
-/// An IPv6 address without its brackets.
+/// The host and the port of an authority. An IPv6 address loses its brackets.
 fn name_and_port(authority: &str) -> (&str, Option<&str>) {
     if let Some((address, rest)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return (address, rest.strip_prefix(':'));
@@ -156,17 +157,17 @@ mod tests {
     }
 
     /// The status of the refusal, or 200.
-    fn status(door: &CrossSite, method: Method, headers: &[(&str, &str)]) -> u16 {
+    fn status(cross_site: &CrossSite, method: Method, headers: &[(&str, &str)]) -> u16 {
         let request = TestRequest::default().method(method);
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
-        let checked = door.check(&request.to_http_request());
+        let checked = cross_site.check(&request.to_http_request());
         checked.map_or_else(|problem| problem.status().as_u16(), |()| 200)
     }
 
     #[test]
     fn on_loopback_it_answers_to_its_own_names_at_any_port() {
-        let door = listening_on("127.0.0.1:8080", &[], 0);
-        let get = |host| status(&door, Method::GET, &[("Host", host)]);
+        let cross_site = listening_on("127.0.0.1:8080", &[], 0);
+        let get = |host| status(&cross_site, Method::GET, &[("Host", host)]);
         for own in [
             "localhost",
             "LocalHost:8080",
@@ -193,17 +194,17 @@ mod tests {
         ] {
             assert_eq!(get(foreign), 421, "{foreign}");
         }
-        // As HTTP/1.0 allows; no browser does.
-        assert_eq!(status(&door, Method::POST, &[]), 200);
-        assert_eq!(status(&door, Method::GET, &[("Host", "localhost"), ("Host", "evil.example")]), 400);
+        // HTTP/1.0 allows this. No browser sends it.
+        assert_eq!(status(&cross_site, Method::POST, &[]), 200);
+        assert_eq!(status(&cross_site, Method::GET, &[("Host", "localhost"), ("Host", "evil.example")]), 400);
         let absolute =
             TestRequest::with_uri("http://evil.example/v1/kinds").append_header(("Host", "localhost"));
-        assert_eq!(door.check(&absolute.to_http_request()).unwrap_err().status().as_u16(), 421);
+        assert_eq!(cross_site.check(&absolute.to_http_request()).unwrap_err().status().as_u16(), 421);
     }
 
     #[test]
-    fn elsewhere_it_answers_to_any_name_unless_told_which() {
-        let get = |door: &CrossSite, host| status(door, Method::GET, &[("Host", host)]);
+    fn beyond_loopback_it_answers_to_any_name_unless_hosts_are_configured() {
+        let get = |cross_site: &CrossSite, host| status(cross_site, Method::GET, &[("Host", host)]);
         let any = listening_on("0.0.0.0:8080", &[], 0);
         assert_eq!(get(&any, "whatever.example"), 200);
         let named = listening_on("0.0.0.0:8080", &["jobs.example.com"], 0);
@@ -220,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_refused_from_a_page_of_another_origin_and_taken_from_programs() {
-        let door = listening_on("0.0.0.0:8080", &[], 0);
+    fn a_change_is_refused_from_a_page_of_another_origin_and_accepted_from_programs() {
+        let cross_site = listening_on("0.0.0.0:8080", &[], 0);
         let post = |headers: &[(&str, &str)]| {
-            status(&door, Method::POST, &[&[("Host", "a.example:8080")], headers].concat())
+            status(&cross_site, Method::POST, &[&[("Host", "a.example:8080")], headers].concat())
         };
         let (site, origin) = ("Sec-Fetch-Site", "Origin");
         for own in [
@@ -261,18 +262,18 @@ mod tests {
             (Method::PATCH, 403),
         ] {
             let headers = [("Host", "a.example"), (site, "cross-site")];
-            assert_eq!(status(&door, method.clone(), &headers), expected, "{method}");
+            assert_eq!(status(&cross_site, method.clone(), &headers), expected, "{method}");
         }
-        let usual = |origin| status(&door, Method::POST, &[("Host", "a.example"), ("Origin", origin)]);
+        let usual = |origin| status(&cross_site, Method::POST, &[("Host", "a.example"), ("Origin", origin)]);
         assert_eq!((usual("https://a.example"), usual("https://a.example:443")), (200, 200));
         assert_eq!((usual("http://a.example:80"), usual("http://a.example:443")), (200, 403));
-        assert_eq!(status(&door, Method::POST, &[("Origin", "http://a.example")]), 403, "of no host at all");
+        assert_eq!(status(&cross_site, Method::POST, &[("Origin", "http://a.example")]), 403, "no host");
         let six = [("Host", "[2001:db8::1]:8080"), ("Origin", "http://[2001:DB8::1]:8080")];
-        assert_eq!(status(&door, Method::POST, &six), 200);
+        assert_eq!(status(&cross_site, Method::POST, &six), 200);
     }
 
     #[test]
-    fn a_forwarded_host_counts_behind_trusted_proxies_only() {
+    fn a_forwarded_host_counts_only_behind_trusted_proxies() {
         let headers = |forwarded| {
             [
                 ("Host", "127.0.0.1:8080"),

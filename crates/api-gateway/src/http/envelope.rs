@@ -1,5 +1,5 @@
-//! What every reply has in common: a request id, and a problem document where it is an error,
-//! whoever made the error.
+//! The parts that all replies share: a request id, the headers, and a problem document for every error, also for the
+//! errors that actix makes.
 
 use std::time::Instant;
 
@@ -15,19 +15,21 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::JobId;
 
-use crate::api::metrics;
-use crate::console::pages;
+use crate::console::error_page;
 use crate::gateway::Gateway;
-use crate::http::limits;
-use crate::http::problem::{Problem, Slug};
-use crate::http::replies;
-use crate::routes::Api;
+use crate::http::problem::Problem;
+use crate::http::replies::{self, PartialFailures};
+use crate::http::slug::Slug;
+use crate::http::{limit_headers, limits, request_metrics};
 
-pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Seconds after which to try again when Redis is away.
+/// Seconds until a request may be repeated while Redis is away.
 const TRY_AGAIN: HeaderValue = HeaderValue::from_static("1");
+
+/// Marks the scopes that programs use: their errors are always problem+json.
+pub(crate) struct Api;
 
 pub(crate) async fn envelope(
     request: ServiceRequest,
@@ -48,17 +50,17 @@ pub(crate) async fn envelope(
             Some(error) => error
                 .as_error::<Problem>()
                 .cloned()
-                .unwrap_or_else(|| Problem::of_status(status, error.to_string())),
+                .unwrap_or_else(|| Problem::from_status(status, error.to_string())),
             None => {
                 let reason = status.canonical_reason().unwrap_or("the request failed").to_lowercase();
-                Problem::of_status(status, reason)
+                Problem::from_status(status, reason)
             }
         };
         if status.is_server_error() {
             let request = response.request();
             tracing::error!(
                 request_id = id, method = %request.method(), path = request.path(), status = status.as_u16(),
-                "{}", problem.what_happened()
+                "{}", problem.cause()
             );
         }
         let document = document(response.request(), &problem, &id);
@@ -66,15 +68,15 @@ pub(crate) async fn envelope(
     } else {
         response
     };
-    if let Some(Inside(errors)) = response.response().extensions().get() {
-        let route = response.request().path();
-        for error in errors {
-            tracing::warn!(request_id = id, path = route, "a part of the request failed: {error}");
+    if let Some(failures) = response.response().extensions().get::<PartialFailures>() {
+        let path = response.request().path();
+        for error in failures.errors() {
+            tracing::warn!(request_id = id, path, "a part of the request failed: {error}");
         }
     }
-    let quotas = limits::quotas(response.request());
+    let quotas = limits::take_quotas(response.request());
     let headers = response.headers_mut();
-    limits::add_headers(headers, &quotas);
+    limit_headers::add(headers, &quotas);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -83,54 +85,38 @@ pub(crate) async fn envelope(
         headers.insert(RETRY_AFTER, TRY_AGAIN);
     }
     if gateway(response.request()).is_some_and(Gateway::is_leaving) {
-        // The client's next connection may lead to a gateway that stays.
+        // The client's next connection may reach a gateway that keeps running.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    metrics::count(response.request(), status, start.elapsed());
+    request_metrics::count(response.request(), status, start.elapsed());
     Ok(response)
-}
-
-/// A failure in a part of a request that is answered nevertheless: an extension of its reply, for the log.
-#[derive(Default)]
-pub(crate) struct Inside(Vec<String>);
-
-impl Inside {
-    pub(crate) fn add(&mut self, error: String) {
-        self.0.push(error);
-    }
-
-    pub(crate) fn add_to(self, response: &mut HttpResponse) {
-        if !self.0.is_empty() {
-            response.extensions_mut().insert(self);
-        }
-    }
 }
 
 fn gateway(request: &HttpRequest) -> Option<&Gateway> {
     request.app_data::<Data<Gateway>>().map(|gateway| &***gateway)
 }
 
-/// A page for a browser, else problem+json. A browser that calls the API gets problem+json.
+/// An HTML page for a browser outside of the API, otherwise problem+json.
 fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let is_api = request.app_data::<Api>().is_some();
-    // These come before the route is known.
+    // These are refused before the route is known.
     let is_early = matches!(problem.slug, Slug::CrossSite | Slug::WrongHost);
     let mut response = if accept.contains("text/html") && !is_api && !is_early {
-        pages::of_problem(problem, id)
+        error_page::render(problem, id)
     } else {
         HttpResponse::build(problem.status()).content_type(PROBLEM_JSON).body(problem.json(id))
     };
     if let Some(seconds) = problem.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
-    if let Some((name, value)) = problem.takes() {
+    if let Some((name, value)) = problem.accepted() {
         response.headers_mut().insert(name.clone(), value.clone());
     }
     response
 }
 
-/// The client's own id where it is harmless to repeat, else a fresh one.
+/// The client's own id if it is harmless to repeat, otherwise a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let own = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let harmless = |id: &&str| {
@@ -146,7 +132,7 @@ fn request_id(request: &ServiceRequest) -> String {
     )
 }
 
-/// Readiness and pages have a body of their own.
+/// Whether the reply has a body of its own, such as readiness or a page.
 fn has_own_document<B>(response: &ServiceResponse<B>) -> bool {
     response.response().error().is_none() && response.headers().contains_key(CONTENT_TYPE)
 }

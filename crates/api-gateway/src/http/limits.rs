@@ -1,14 +1,10 @@
-//! Rate limits in front of the API: who is asking, may they, and the headers that say how much is
-//! left.
+//! Rate limits of requests and of jobs.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::num::NonZeroU32;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
@@ -16,181 +12,94 @@ use atode_config::Config;
 use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject, Window};
 
 use crate::gateway::Gateway;
-use crate::http::problem::{Problem, Slug};
+use crate::http::identity::Caller;
+use crate::http::limit_headers::seconds;
+use crate::http::problem::Problem;
+use crate::http::slug::Slug;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const MINUTE: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-limit"),
-    HeaderName::from_static("x-ratelimit-remaining"),
-    HeaderName::from_static("x-ratelimit-reset"),
-];
-const HOUR: [HeaderName; 3] = [
-    HeaderName::from_static("x-ratelimit-hour-limit"),
-    HeaderName::from_static("x-ratelimit-hour-remaining"),
-    HeaderName::from_static("x-ratelimit-hour-reset"),
-];
+/// The quotas that the reply reports: an extension of each limited request.
+struct Quotas(Vec<Quota>);
 
-/// The limiter, and what it takes to tell clients apart.
-pub(crate) struct Limit {
-    limiter: RateLimiter,
-    trusted_proxies: usize,
-}
-
-/// What a limited request leaves for its jobs and its reply.
-struct Limited {
-    counts_for: Subject,
-    /// The windows that the reply tells of.
-    quotas: Vec<Quota>,
-}
-
-/// The configured limiter; none where limits are switched off.
-pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<Limit>> {
-    let api = &config.api;
-    if !api.rate_limit.enabled {
+/// The configured limiter, or `None` if limits are switched off.
+pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<RateLimiter>> {
+    let limits = &config.api.rate_limit;
+    if !limits.enabled {
         return Ok(None);
     }
     // API keys, which may have limits of their own, are not available in this version.
-    let settings = Settings::new(&api.rate_limit, HashMap::new());
+    let settings = Settings::new(limits, HashMap::new());
     let limiter = RateLimiter::start(&settings, &config.cache_server.redis.default).await?;
-    tracing::info!(backend = limiter.backend(), limits = ?api.rate_limit, "requests are limited");
-    Ok(Some(Limit { limiter, trusted_proxies: api.rate_limit.trusted_proxies }))
+    tracing::info!(backend = limiter.backend(), ?limits, "requests are limited");
+    Ok(Some(limiter))
 }
 
-impl Limit {
-    /// The client's address.
-    fn subject(&self, request: &ServiceRequest) -> Option<Subject> {
-        let peer = request.peer_addr()?.ip();
-        let forwarded: Vec<&[u8]> = match self.trusted_proxies {
-            0 => Vec::new(),
-            _ => request.headers().get_all(X_FORWARDED_FOR).map(HeaderValue::as_bytes).collect(),
-        };
-        Some(Subject::of_address(peer, forwarded.into_iter(), self.trusted_proxies))
-    }
-}
-
-/// Counts a request of a route that is limited, and refuses it beyond the limit.
+/// Counts a request against its caller's limits, and refuses it beyond them.
 pub(crate) async fn limit_requests(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let gateway = request.app_data::<Data<Gateway>>().cloned();
-    let limit = gateway.as_ref().and_then(|gateway| gateway.limit.as_ref());
-    let Some((limit, subject)) = limit.and_then(|limit| Some((limit, limit.subject(&request)?))) else {
+    let limiter = gateway.as_ref().and_then(|gateway| gateway.limiter.as_ref());
+    let (Some(limiter), Some(caller)) = (limiter, caller(request.request())) else {
         return next.call(request).await;
     };
-    let (quotas, problem) = match limit.limiter.check_request(&subject).await {
-        Decision::Allowed(quotas) => (quotas, None),
-        refused => {
-            let Refusal { problem, quotas } = refusal(refused);
-            (quotas, Some(problem))
-        }
+    let (quotas, result) = outcome(limiter.check_request(&caller).await);
+    request.extensions_mut().insert(Quotas(quotas));
+    match result {
+        Ok(()) => next.call(request).await,
+        Err(problem) => Ok(request.error_response(problem)),
+    }
+}
+
+/// Counts the jobs of a limited request against its caller's limit of jobs.
+pub(crate) async fn limit_jobs(gateway: &Gateway, request: &HttpRequest, jobs: usize) -> Result<(), Problem> {
+    let jobs = u32::try_from(jobs).ok().and_then(NonZeroU32::new);
+    let (Some(limiter), Some(caller), Some(jobs)) = (&gateway.limiter, caller(request), jobs) else {
+        return Ok(());
     };
-    request.extensions_mut().insert(Limited { counts_for: subject, quotas });
-    match problem {
-        None => next.call(request).await,
-        Some(problem) => Ok(request.error_response(problem)),
+    let (quotas, result) = outcome(limiter.check_jobs(&caller, jobs).await);
+    if let Some(Quotas(all)) = request.extensions_mut().get_mut() {
+        all.extend(quotas);
     }
+    result
 }
 
-/// The windows to tell of in the reply to a request.
-pub(crate) fn quotas(request: &HttpRequest) -> Vec<Quota> {
-    request.extensions_mut().remove::<Limited>().map(|limited| limited.quotas).unwrap_or_default()
+/// Takes the quotas that the reply to this request reports.
+pub(crate) fn take_quotas(request: &HttpRequest) -> Vec<Quota> {
+    request.extensions_mut().remove::<Quotas>().map(|Quotas(quotas)| quotas).unwrap_or_default()
 }
 
-impl Gateway {
-    /// Counts the jobs of a request against the limit of jobs.
-    pub(crate) async fn limit_jobs(&self, request: &HttpRequest, jobs: usize) -> Result<(), Problem> {
-        let subject = request.extensions().get::<Limited>().map(|limited| limited.counts_for.clone());
-        let (Some(limit), Some(subject), Some(jobs)) =
-            (&self.limit, subject, u32::try_from(jobs).ok().and_then(NonZeroU32::new))
-        else {
-            return Ok(());
-        };
-        let (quotas, result) = match limit.limiter.check_jobs(&subject, jobs).await {
-            Decision::Allowed(quotas) => (quotas, Ok(())),
-            refused => {
-                let Refusal { problem, quotas } = refusal(refused);
-                (quotas, Err(problem))
-            }
-        };
-        if let Some(limited) = request.extensions_mut().get_mut::<Limited>() {
-            limited.quotas.extend(quotas);
-        }
-        result
-    }
+fn caller(request: &HttpRequest) -> Option<Subject> {
+    request.extensions().get::<Caller>().map(|caller| caller.subject.clone())
 }
 
-struct Refusal {
-    problem: Problem,
-    quotas: Vec<Quota>,
-}
-
-fn refusal(decision: Decision) -> Refusal {
+fn outcome(decision: Decision) -> (Vec<Quota>, Result<(), Problem>) {
     match decision {
-        Decision::Denied(denial) => Refusal {
-            problem: Problem::rate_limited(
-                denial.violated.name,
-                denial.violated.limit.get(),
-                key_of(&denial.violated),
-                seconds(denial.retry_after).max(1),
-            ),
-            quotas: denial.quotas,
-        },
+        Decision::Allowed(quotas) => (quotas, Ok(())),
+        Decision::Denied(denial) => {
+            let window = &denial.violated;
+            let retry_after = seconds(denial.retry_after).max(1);
+            let problem =
+                Problem::rate_limited(window.name, window.limit.get(), config_key(window), retry_after);
+            (denial.quotas, Err(problem))
+        }
         Decision::TooLarge { most } => {
             let detail = format!(
                 "{most} jobs at most in one request: api.rate_limit.jobs_per_minute never lets more through"
             );
-            Refusal { problem: Problem::invalid_field("/jobs", detail), quotas: Vec::new() }
+            (Vec::new(), Err(Problem::invalid_field("/jobs", detail)))
         }
-        Decision::Unavailable | Decision::Allowed(_) => {
-            let problem = Problem::new(Slug::LimiterAway, "the store of the rate limits is away");
-            Refusal { problem, quotas: Vec::new() }
+        Decision::Unavailable => {
+            (Vec::new(), Err(Problem::new(Slug::LimiterAway, "the store of the rate limits is unavailable")))
         }
     }
 }
 
-/// Where the configuration sets a limit.
-fn key_of(window: &Window) -> &'static str {
+/// The configuration key that sets a limit.
+fn config_key(window: &Window) -> &'static str {
     match window.name {
         "minute" => "api.rate_limit.requests_per_minute",
         "hour" => "api.rate_limit.requests_per_hour",
         _ => "api.rate_limit.jobs_per_minute",
     }
-}
-
-/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), and the older
-/// `X-RateLimit-…` of the minute and the hour.
-pub(crate) fn add_headers(headers: &mut HeaderMap, quotas: &[Quota]) {
-    if quotas.is_empty() {
-        return;
-    }
-    let (mut policies, mut left) = (String::with_capacity(96), String::with_capacity(96));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    for (n, Quota { window, remaining, reset }) in quotas.iter().enumerate() {
-        let comma = if n > 0 { ", " } else { "" };
-        let name = window.name;
-        // To write to a string cannot fail.
-        let _ = write!(policies, "{comma}\"{name}\";q={};w={}", window.limit, window.period.as_secs());
-        let _ = write!(left, "{comma}\"{name}\";r={remaining};t={}", seconds(*reset));
-        let [limit_name, remaining_name, reset_name] = match name {
-            "minute" => MINUTE,
-            "hour" => HOUR,
-            _ => continue,
-        };
-        headers.insert(limit_name, window.limit.get().into());
-        headers.insert(remaining_name, (*remaining).into());
-        headers.insert(reset_name, seconds(now + *reset).into());
-    }
-    for (name, value) in [(RATELIMIT_POLICY, policies), (RATELIMIT, left)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-}
-
-/// Rounded up: whoever waits that long is not refused again for a fraction.
-fn seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -1,10 +1,17 @@
-//! HTTP itself: everything that holds for each request, whichever resource it is for.
+//! HTTP itself: everything that applies to a request whichever resource it is for.
 
 pub(crate) mod body;
 pub(crate) mod body_room;
 pub(crate) mod cross_site;
+pub(crate) mod deadline;
+pub(crate) mod endpoint;
 pub(crate) mod envelope;
+pub(crate) mod identity;
+mod limit_headers;
 pub(crate) mod limits;
 pub(crate) mod problem;
+pub(crate) mod queue_errors;
 pub(crate) mod replies;
+pub(crate) mod request_metrics;
 pub(crate) mod serve;
+pub(crate) mod slug;

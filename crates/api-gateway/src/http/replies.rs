@@ -1,7 +1,7 @@
-//! Replies of any size, of which only one lies in memory for each connection, once.
+//! JSON replies, and the slicing of large ones, so that a connection keeps one copy of one reply in memory.
 //!
 //! actix copies a whole body into its write buffer, and keeps both until the client has read them. A large body is
-//! handed over in slices instead: the next one when the one before has left the process.
+//! handed over in slices instead: the next slice after the previous one has left the process.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,23 +17,24 @@ use serde::Serialize;
 
 use crate::gateway::Gateway;
 use crate::http::body_room::Share;
-use crate::http::problem::{Problem, Slug};
+use crate::http::problem::Problem;
+use crate::http::slug::Slug;
 
-/// Bytes handed over at a time; a smaller body is handed over whole.
+/// Bytes per slice. A smaller body is handed over whole.
 const SLICE: usize = 32 << 10;
 
-/// A reply in JSON that may be large.
+/// A JSON reply of any size.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<HttpResponse, Problem> {
     let mut json = serde_json::to_vec(value)
-        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be written").inside(&error))?;
+        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be serialised").caused_by(&error))?;
     if json.len() > SLICE {
-        json.shrink_to_fit(); // it may stay for long
+        json.shrink_to_fit(); // a slow client may keep it for long
     }
     Ok(HttpResponse::build(status).content_type(ContentType::json()).body(json))
 }
 
-/// Hands a large body over in slices, and counts it among the bodies until then. Where there is no room for it, what
-/// was only looked at is refused; what was done is not denied.
+/// Hands a large body over in slices, and counts it in the room for bodies until then. Without room, a read is refused.
+/// A change was already made, so its reply is sent regardless.
 pub(crate) fn in_slices(response: ServiceResponse) -> ServiceResponse {
     let is_large =
         matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes > SLICE as u64);
@@ -46,14 +47,34 @@ pub(crate) fn in_slices(response: ServiceResponse) -> ServiceResponse {
         Ok(bytes) => bytes,
         Err(body) => return ServiceResponse::new(request, response.set_body(body)),
     };
-    let mut share = gateway.room.share();
+    let mut share = gateway.body_room.share();
     if !request.method().is_safe() {
-        share.grow_anyway(bytes.len());
+        share.grow_unbounded(bytes.len());
     } else if let Err(problem) = share.grow(bytes.len()) {
         return ServiceResponse::new(request, HttpResponse::from_error(problem));
     }
     let slices = BoxBody::new(Slices { rest: bytes, _share: share });
     ServiceResponse::new(request, response.set_body(slices))
+}
+
+/// Failures in parts of a request that succeeds as a whole: an extension of its reply, which the envelope logs.
+#[derive(Default)]
+pub(crate) struct PartialFailures(Vec<String>);
+
+impl PartialFailures {
+    pub(crate) fn add(&mut self, error: String) {
+        self.0.push(error);
+    }
+
+    pub(crate) fn add_to(self, response: &mut HttpResponse) {
+        if !self.0.is_empty() {
+            response.extensions_mut().insert(self);
+        }
+    }
+
+    pub(crate) fn errors(&self) -> &[String] {
+        &self.0
+    }
 }
 
 struct Slices {

@@ -1,13 +1,14 @@
-//! An example of a kind's payload, made from its JSON Schema: a start for people who fill in the form.
+//! An example payload made from a kind's JSON Schema: a starting point for people who fill in the form.
 
 use serde_json::{Map, Value, json};
 
-/// Schemas may contain themselves.
-const DEPTH: usize = 5;
+/// The maximum nesting of the example. Schemas may be recursive.
+const MAX_DEPTH: usize = 5;
 
-/// A payload as its schema has it, over several lines. Its values mean nothing.
-pub(crate) fn payload(schema: &Value) -> String {
-    let example = Some(value(schema, schema, DEPTH)).filter(Value::is_object).unwrap_or_else(|| json!({}));
+/// A payload that matches the schema, over several lines. Its values have no meaning.
+pub(super) fn of_schema(schema: &Value) -> String {
+    let example =
+        Some(value(schema, schema, MAX_DEPTH)).filter(Value::is_object).unwrap_or_else(|| json!({}));
     serde_json::to_string_pretty(&example).unwrap_or_default()
 }
 
@@ -50,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_each_kind_is_a_payload_of_it() {
+    fn the_example_of_each_kind_matches_its_schema() {
         for kind in atode_jobs::registry().unwrap().kinds() {
-            kind.check(&payload(&kind.schema)).unwrap();
+            kind.check(&of_schema(&kind.schema)).unwrap();
         }
     }
 
@@ -71,7 +72,7 @@ mod tests {
             },
             "$defs": {"Colour": {"enum": ["red", "green"]}},
         });
-        let example: Value = serde_json::from_str(&payload(&schema)).unwrap();
+        let example: Value = serde_json::from_str(&of_schema(&schema)).unwrap();
         assert_eq!(example["text"], "Hello");
         assert_eq!((&example["count"], &example["flag"]), (&json!(0), &json!(true)));
         assert_eq!((&example["many"], &example["given"]), (&json!(["red"]), &json!("a@example.com")));

@@ -1,0 +1,59 @@
+//! Finds a job by its id.
+
+use std::sync::Arc;
+
+use atode_queue::{JobId, JobView};
+
+use crate::gateway::Gateway;
+use crate::http::deadline::in_time;
+use crate::http::problem::Problem;
+
+pub(crate) fn parse_id(id: &str) -> Result<JobId, Problem> {
+    id.parse().map_err(|error| Problem::malformed(format!("{error}")))
+}
+
+/// The current state of the job, or a 404.
+pub(crate) async fn job(gateway: &Gateway, id: JobId) -> Result<JobView, Problem> {
+    in_time(find(gateway, id), Problem::from).await?.ok_or_else(|| unknown_job(gateway, id))
+}
+
+/// Looks in the configured queues, then in all other known queues: a job does not become invisible because its queue was
+/// removed from the configuration.
+pub(crate) async fn find(gateway: &Gateway, id: JobId) -> Result<Option<JobView>, Problem> {
+    let _permit = gateway.lookups.acquire().await;
+    let mut found = gateway.client.job(&gateway.queues, id).await?;
+    if found.is_none() {
+        found = gateway.client.job(&unconfigured_queues(gateway).await?, id).await?;
+    }
+    Ok(found.map(|job| with_defaults(gateway, job)))
+}
+
+/// The queues that hold or held jobs and are no longer configured.
+pub(crate) async fn unconfigured_queues(gateway: &Gateway) -> Result<Vec<Arc<str>>, Problem> {
+    let names = gateway.client.queue_names().await?;
+    Ok(names.into_iter().map(Arc::from).filter(|name| !gateway.queues.contains(name)).collect())
+}
+
+/// Fills in the values that the job leaves to its kind.
+pub(crate) fn with_defaults(gateway: &Gateway, mut job: JobView) -> JobView {
+    if job.max_retries.is_none() {
+        job.max_retries = gateway.registry.get(&job.kind).map(|kind| kind.max_retries);
+    }
+    job
+}
+
+/// A 404 that says what the id itself reveals.
+pub(crate) fn unknown_job(gateway: &Gateway, id: JobId) -> Problem {
+    let made = id
+        .made_at()
+        .filter(|at| *at <= gateway.client.now() + 60_000)
+        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    Problem::not_found(match made {
+        Some(made) => format!(
+            "there is no job {id}. The id was made at {made:.3}; a finished job is kept for its kind's retention \
+             (1 hour unless the kind sets another), at most {} jobs per kind",
+            atode_queue::MAX_FINISHED
+        ),
+        None => format!("there is no job {id}; the id was not made here, or Redis' clock has been set back"),
+    })
+}

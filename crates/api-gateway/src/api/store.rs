@@ -1,0 +1,79 @@
+//! Stores one job and answers with it: the step that the API, the old service's call and the console share.
+
+use actix_web::http::StatusCode;
+use atode_queue::{Enqueued, Error, JobId, JobView};
+
+use crate::api::lookup::with_defaults;
+use crate::api::new_job::Prepared;
+use crate::gateway::Gateway;
+use crate::http::deadline::in_time;
+use crate::http::problem::Problem;
+use crate::http::queue_errors;
+use crate::http::slug::Slug;
+
+/// When the job of a successful request was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Now,
+    /// By an earlier request with the same idempotency key.
+    Before,
+}
+
+impl Stored {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Stored::Now => StatusCode::CREATED,
+            Stored::Before => StatusCode::OK,
+        }
+    }
+}
+
+pub(crate) async fn store(gateway: &Gateway, prepared: Prepared<'_>) -> Result<(Stored, JobView), Problem> {
+    let waits_for_the_disk = prepared.job.durability.is_some();
+    let stored = async {
+        let enqueued = gateway.client.enqueue(prepared.job.clone()).await;
+        let duplicate = match enqueued {
+            Ok(Enqueued::Duplicate(id)) => find_duplicate(gateway, &prepared, id).await,
+            _ => Ok(None),
+        };
+        answer(gateway, prepared, enqueued, duplicate)
+    };
+    if waits_for_the_disk {
+        Box::pin(stored).await
+    } else {
+        in_time(stored, |error| queue_errors::of_enqueue(&error)).await
+    }
+}
+
+/// The job that an earlier request with the same idempotency key stored, if it is still kept.
+pub(crate) async fn find_duplicate(
+    gateway: &Gateway,
+    prepared: &Prepared<'_>,
+    id: JobId,
+) -> Result<Option<JobView>, Problem> {
+    let found = gateway.client.job(std::slice::from_ref(&prepared.job.queue), id).await;
+    found.map_err(|error| queue_errors::of_duplicate(id, Some(&error)))
+}
+
+/// The answer for a job, given the answer of Redis and, for a duplicate, the result of [`find_duplicate`].
+pub(crate) fn answer(
+    gateway: &Gateway,
+    prepared: Prepared<'_>,
+    enqueued: Result<Enqueued, Error>,
+    duplicate: Result<Option<JobView>, Problem>,
+) -> Result<(Stored, JobView), Problem> {
+    match enqueued.map_err(|error| queue_errors::of_enqueue(&error))? {
+        Enqueued::Created { at } => {
+            gateway.unserved.enqueued(&gateway.client, &prepared.job.queue, &prepared.job.kind);
+            Ok((Stored::Now, prepared.stored(at)))
+        }
+        Enqueued::Duplicate(id) => {
+            let job = duplicate?.map_or_else(|| prepared.removed(id), |job| with_defaults(gateway, job));
+            Ok((Stored::Before, job))
+        }
+        Enqueued::Conflict(id) => Err(Problem::new(
+            Slug::IdempotencyKeyReused,
+            format!("this idempotency key was used for job {id}, with another body"),
+        )),
+    }
+}

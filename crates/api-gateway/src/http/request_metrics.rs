@@ -1,0 +1,97 @@
+//! The count and the duration of requests, for Prometheus (docs/decisions/0016-metrics.md).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::Data;
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+
+const REQUESTS: &str = "atode_http_requests_total";
+pub(crate) const DURATION: &str = "atode_http_request_duration_seconds";
+pub(crate) const BUCKETS: [f64; 13] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The pattern of an endpoint, such as `/v1/jobs/{id}`. A label must not have as many values as clients can invent.
+pub(crate) struct Pattern(pub(crate) &'static str);
+
+/// Handles to the metrics, resolved once per label set, so that a request allocates no labels.
+#[derive(Default)]
+pub(crate) struct RequestMetrics {
+    handles: RwLock<HashMap<Reply, Handles>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Reply {
+    method: &'static str,
+    route: Cow<'static, str>,
+    status: StatusCode,
+}
+
+struct Handles {
+    requests: Counter,
+    duration: Histogram,
+}
+
+/// Describes the metrics to the recorder, which has to be installed.
+pub(crate) fn describe() {
+    describe_counter!(
+        REQUESTS,
+        "Answered requests by route. Input that is not an HTTP request is not counted."
+    );
+    describe_histogram!(DURATION, Unit::Seconds, "Time from the head of a request to the head of its reply.");
+}
+
+/// Counts a request that has its reply.
+pub(crate) fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
+    let Some(metrics) = request.app_data::<Data<RequestMetrics>>() else { return };
+    let route = match request.app_data::<Pattern>() {
+        Some(Pattern(pattern)) => Cow::Borrowed(*pattern),
+        // Refused before it was routed.
+        None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
+    };
+    metrics.count(Reply { method: label(request.method()), route, status }, took);
+}
+
+impl RequestMetrics {
+    fn count(&self, reply: Reply, took: Duration) {
+        if let Some(handles) = self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&reply) {
+            return handles.count(took);
+        }
+        let handles = Handles::resolve(&reply);
+        handles.count(took);
+        self.handles.write().unwrap_or_else(PoisonError::into_inner).insert(reply, handles);
+    }
+}
+
+impl Handles {
+    fn resolve(Reply { method, route, status }: &Reply) -> Self {
+        let (method, route) = (*method, route.to_string());
+        Handles {
+            requests: counter!(REQUESTS, "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned()),
+            duration: histogram!(DURATION, "method" => method, "route" => route),
+        }
+    }
+
+    fn count(&self, took: Duration) {
+        self.requests.increment(1);
+        self.duration.record(took);
+    }
+}
+
+/// The label of a method. Clients can invent any number of methods.
+fn label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
