@@ -1,4 +1,4 @@
-//! What a client may get wrong in a job: each a 4xx that says where and what is expected.
+//! Mistakes of clients in a job. Each is a 4xx that says where the mistake is and what is expected.
 
 mod support;
 
@@ -18,15 +18,15 @@ fn with(rest: &str) -> String {
     format!(r#"{{"kind":"demo:delay_print",{rest}}}"#)
 }
 
-/// That nothing was stored, nothing panicked and nothing was the gateway's own fault.
-fn unharmed(gateway: &Gateway) {
+/// Asserts that nothing was stored, nothing panicked and nothing was the gateway's fault.
+fn assert_unharmed(gateway: &Gateway) {
     assert_eq!(stored(gateway, "default"), 0);
     let log = gateway.stderr();
     assert!(!log.contains("panicked") && !log.contains("status=500"), "{log}");
 }
 
 #[test]
-fn a_body_that_is_no_json_object_is_malformed() {
+fn a_body_that_is_not_a_json_object_is_malformed() {
     let (_redis, gateway) = start();
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     let cases: [(&str, &[u8]); 22] = [
@@ -58,11 +58,11 @@ fn a_body_that_is_no_json_object_is_malformed() {
         let problem = problem(&post(&gateway, body), 400, "malformed-request");
         assert!(problem.get("errors").is_none(), "{problem}");
     }
-    unharmed(&gateway);
+    assert_unharmed(&gateway);
 }
 
 #[test]
-fn a_wrong_field_is_pointed_at() {
+fn the_error_of_a_field_has_its_pointer() {
     let (_redis, gateway) = start();
     let deep = r#"{"a":"#.repeat(10_000) + "1" + &"}".repeat(10_000);
     let long = "9".repeat(10_000);
@@ -154,31 +154,31 @@ fn a_wrong_field_is_pointed_at() {
         let problem = problem(&post(&gateway, body.as_str()), 422, "invalid-request");
         assert_eq!(pointers(&problem), [pointer], "{shown}");
         let detail = text(&problem["detail"]);
-        assert!(!detail.contains(" column "), "a position within the payload misleads: {detail}");
+        assert!(!detail.contains(" column "), "a position within the payload is misleading: {detail}");
         assert!(!detail.starts_with(':') && !detail.contains("u32"), "{shown}: {detail}");
     }
-    unharmed(&gateway);
+    assert_unharmed(&gateway);
 }
 
 #[test]
-fn all_that_is_wrong_is_said_at_once() {
+fn all_errors_are_reported_at_once() {
     let (_redis, gateway) = start();
     let body = with(r#""payload":{"message":1},"queue":"?","delay":10,"max_retries":-1,"durability":"x""#);
     let problem = problem(&post(&gateway, body), 422, "invalid-request");
     assert_eq!(pointers(&problem), ["/payload/message", "/queue", "/delay", "/max_retries", "/durability"]);
-    let said = |pointer: &str| {
+    let detail = |pointer: &str| {
         let errors = problem["errors"].as_array().expect("a list");
-        let error = errors.iter().find(|error| error["pointer"] == pointer).expect("pointed at");
+        let error = errors.iter().find(|error| error["pointer"] == pointer).expect("an error of this field");
         text(&error["detail"]).to_owned()
     };
-    assert!(said("/queue").contains("default"));
-    assert!(said("/delay").contains("10s"));
-    assert!(said("/max_retries").contains("0 to 1000"));
+    assert!(detail("/queue").contains("default"));
+    assert!(detail("/delay").contains("10s"));
+    assert!(detail("/max_retries").contains("0 to 1000"));
     assert!(text(&problem["detail"]).contains("4 more"), "{problem}");
 }
 
 #[test]
-fn what_is_just_within_the_limits_is_taken() {
+fn values_at_the_limits_are_accepted() {
     let (_redis, gateway) = start();
     for body in [
         with(r#""delay":"8760h""#),
@@ -204,7 +204,7 @@ fn what_is_just_within_the_limits_is_taken() {
 }
 
 #[test]
-fn a_body_of_another_type_is_not_read() {
+fn a_body_of_another_content_type_is_refused() {
     let (_redis, gateway) = start();
     let send = |headers: &[(&str, &str)]| {
         let request = gateway.request("POST", "/v1/jobs").body(with(r#""payload":{}"#));
@@ -229,7 +229,7 @@ fn a_body_of_another_type_is_not_read() {
         let is_encoded = headers.iter().any(|(name, _)| *name == "Content-Encoding");
         assert_eq!(reply.header("accept-encoding"), is_encoded.then_some("identity"), "{problem}");
     }
-    unharmed(&gateway);
+    assert_unharmed(&gateway);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_body_one_byte_over_the_limit_is_too_large() {
     };
     refused(of_length(LIMIT + 1));
     refused(of_length(20 * LIMIT));
-    unharmed(&gateway);
+    assert_unharmed(&gateway);
     let taken = post(&gateway, of_length(LIMIT));
     assert_eq!(taken.status, 201, "{}", taken.text());
     let read: Value = gateway.get(taken.header("location").expect("its address")).json();

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/batch`: many jobs in one request, each on its own account or all or nothing.
+//! `POST /v1/jobs/batch`: many jobs in one request, each on its own, or all or none.
 
 mod support;
 
@@ -22,7 +22,7 @@ fn atomic(gateway: &Gateway, jobs: &[Value]) -> Response {
     gateway.post("/v1/jobs/batch", &json!({"jobs": jobs, "atomic": true}))
 }
 
-/// That a batch was taken and its numbers fit its results; returns these.
+/// Asserts that the batch was accepted and that its counts match its results. Returns the results.
 #[track_caller]
 fn results(reply: &Response, created: usize, duplicate: usize, rejected: usize) -> Vec<Value> {
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -51,7 +51,7 @@ fn keyed(key: &str, delay: &str) -> Value {
 }
 
 #[test]
-fn each_item_has_its_result_in_its_place() {
+fn each_item_has_its_result_in_order() {
     let (_redis, gateway) = start();
     let before = batch(&gateway, &[keyed("seen", "1h")]);
     let seen = results(&before, 1, 0, 0)[0]["job"]["id"].clone();
@@ -91,7 +91,7 @@ fn each_item_has_its_result_in_its_place() {
 }
 
 #[test]
-fn a_thousand_jobs_are_stored_in_their_order_and_one_bad_among_them_alone_is_not() {
+fn a_thousand_jobs_are_stored_in_order_except_one_invalid_job() {
     let (_redis, gateway) = start();
     let mut items: Vec<Value> = (0..1_000).map(message).collect();
     let all = results(&batch(&gateway, &items), 1_000, 0, 0);
@@ -107,7 +107,7 @@ fn a_thousand_jobs_are_stored_in_their_order_and_one_bad_among_them_alone_is_not
 }
 
 #[test]
-fn a_batch_that_is_none_is_refused_as_a_whole() {
+fn an_invalid_batch_is_refused_as_a_whole() {
     let (_redis, gateway) = start();
     let too_many = vec![later(); 1_001];
     for (body, pointer) in [
@@ -130,7 +130,7 @@ fn a_batch_that_is_none_is_refused_as_a_whole() {
 }
 
 #[test]
-fn a_batch_may_be_larger_than_a_job_but_not_without_limit() {
+fn a_batch_may_be_larger_than_a_job_up_to_its_own_limit() {
     let (_redis, gateway) = start();
     let long = |n: usize| json!({"kind": KIND, "delay": "1h", "payload": {"message": "x".repeat(n)}});
     results(&batch(&gateway, &vec![long(100_000); 30]), 30, 0, 0);
@@ -138,7 +138,7 @@ fn a_batch_may_be_larger_than_a_job_but_not_without_limit() {
 }
 
 #[test]
-fn an_item_larger_than_a_job_may_be_is_refused_as_it_would_be_alone() {
+fn an_item_beyond_the_size_limit_of_a_job_is_refused() {
     let (_redis, gateway) = start();
     let item = |n: usize| json!({"kind": KIND, "delay": "1h", "payload": {"message": "x".repeat(n)}});
     let items = [message(0), item(262_144), item(250_000)];
@@ -152,12 +152,12 @@ fn an_item_larger_than_a_job_may_be_is_refused_as_it_would_be_alone() {
 }
 
 #[test]
-fn when_redis_falls_silent_each_item_says_whether_it_is_stored_in_doubt_or_not_sent() {
+fn when_redis_stops_answering_each_item_is_stored_unknown_or_not_sent() {
     let redis = RedisServer::start();
     let proxy = Proxy::start(redis.port());
     let gateway = connected(Gateway::builder(&proxy.addr()).start());
     support::enqueued(&gateway, &later());
-    // Four to a call.
+    // Four jobs per call.
     let item = |n: usize| {
         let message = format!("call {} {}", n / 4, "x".repeat(240_000));
         json!({"kind": KIND, "delay": "1h", "payload": {"message": message}})
@@ -176,7 +176,9 @@ fn when_redis_falls_silent_each_item_says_whether_it_is_stored_in_doubt_or_not_s
         }
     }
     assert!(proxy.has_dropped());
-    eventually("it is connected again", DEADLINE, || (gateway.get("/readyz").status == 200).then_some(()));
+    eventually("the gateway is connected again", DEADLINE, || {
+        (gateway.get("/readyz").status == 200).then_some(())
+    });
     assert_eq!(stored(&gateway, "default"), 1 + 8);
     let id = reply.header("x-request-id").expect("an id");
     gateway
@@ -184,7 +186,7 @@ fn when_redis_falls_silent_each_item_says_whether_it_is_stored_in_doubt_or_not_s
 }
 
 #[test]
-fn items_go_to_their_queues() {
+fn each_item_is_stored_in_its_queue() {
     let (redis, _) = start();
     let gateway = gateway_with_mail(&redis);
     let to = |queue: &str| json!({"kind": KIND, "delay": "1h", "queue": queue});
@@ -199,7 +201,7 @@ fn items_go_to_their_queues() {
 }
 
 #[test]
-fn of_items_with_the_same_key_the_first_is_stored() {
+fn the_first_of_several_items_with_the_same_key_is_stored() {
     let (_redis, gateway) = start();
     let items = [keyed("k", "1h"), keyed("k", "1h"), keyed("k", "2h"), keyed("other", "1h")];
     let results = results(&batch(&gateway, &items), 2, 1, 1);
@@ -209,7 +211,7 @@ fn of_items_with_the_same_key_the_first_is_stored() {
 }
 
 #[test]
-fn a_key_in_the_header_stands_for_the_whole_batch_and_a_repetition_completes_it() {
+fn a_key_in_the_header_applies_to_the_whole_batch_and_a_repetition_completes_it() {
     let (_redis, gateway) = start();
     let items: Vec<Value> = (0..5).map(message).collect();
     let half = results(&batch_with_key(&gateway, "b", &items[..3]), 3, 0, 0);
@@ -221,7 +223,7 @@ fn a_key_in_the_header_stands_for_the_whole_batch_and_a_repetition_completes_it(
     assert_eq!(ids(&whole), ids(&again));
     assert_eq!(stored(&gateway, "default"), 5);
 
-    // Its items' keys are no one else's.
+    // The keys of its items belong to this batch only.
     for other in ["b", "b 0", "b0", "b\t0"].iter().take(3) {
         assert_eq!(support::enqueue_with_key(&gateway, other, &message(0)).status, 201, "{other}");
     }
@@ -229,7 +231,7 @@ fn a_key_in_the_header_stands_for_the_whole_batch_and_a_repetition_completes_it(
 }
 
 #[test]
-fn of_an_atomic_batch_all_are_stored_or_none() {
+fn an_atomic_batch_stores_all_jobs_or_none() {
     let (redis, _) = start();
     let gateway = gateway_with_mail(&redis);
     let good: Vec<Value> = (0..20).map(message).collect();
@@ -251,7 +253,7 @@ fn of_an_atomic_batch_all_are_stored_or_none() {
 }
 
 #[test]
-fn an_atomic_batch_with_a_key_that_another_body_has_stores_nothing() {
+fn an_atomic_batch_stores_nothing_if_a_key_was_used_with_another_body() {
     let (_redis, gateway) = start();
     results(&batch(&gateway, &[keyed("taken", "1h")]), 1, 0, 0);
     let refused = problem(&atomic(&gateway, &[message(0), keyed("taken", "2h")]), 422, "invalid-request");
@@ -261,7 +263,7 @@ fn an_atomic_batch_with_a_key_that_another_body_has_stores_nothing() {
 }
 
 #[test]
-fn jobs_of_one_batch_are_due_from_one_instant() {
+fn the_delays_of_a_batch_start_at_the_same_time() {
     let (_redis, gateway) = start();
     let results = results(&batch(&gateway, &vec![later(); 100]), 100, 0, 0);
     let due = |result: &Value| instant(&job(&gateway, &result["job"]["id"])["due_at"]);

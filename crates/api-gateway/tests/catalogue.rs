@@ -1,4 +1,4 @@
-//! What there is: kinds, queues, workers, and the gateway's own health.
+//! The lists of kinds, queues and workers, and the gateway's own health.
 
 mod support;
 
@@ -36,7 +36,7 @@ fn a_kind_shows_its_constants_and_the_schema_of_its_payload() {
 }
 
 #[test]
-fn a_queue_shows_its_counts_those_of_each_kind_and_how_long_the_oldest_waits() {
+fn a_queue_shows_its_counts_by_state_and_kind_and_its_longest_wait() {
     let (redis, _) = start();
     let gateway = gateway_with_mail(&redis);
     enqueued(&gateway, &later());
@@ -75,7 +75,7 @@ fn a_queue_shows_its_counts_those_of_each_kind_and_how_long_the_oldest_waits() {
 fn a_ready_job_has_an_age() {
     let (_redis, gateway) = start();
     enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
-    let age = eventually("it has waited a little", DEADLINE, || {
+    let age = eventually("the job has waited a little", DEADLINE, || {
         let age = gateway.get("/v1/queues/default").json()["oldest_ready_age"].clone();
         let age: jiff::SignedDuration = text(&age).parse().expect("a duration");
         (age.as_millis() >= 50).then_some(age)
@@ -84,7 +84,7 @@ fn a_ready_job_has_an_age() {
 }
 
 #[test]
-fn a_queue_that_left_the_configuration_is_listed_while_it_is_known() {
+fn a_queue_removed_from_the_configuration_is_still_listed() {
     let (redis, gateway) = start();
     Stored::on(&redis).enqueue("dropped", KIND, "{}");
     let queues = items(&gateway.get("/v1/queues").json());
@@ -94,12 +94,12 @@ fn a_queue_that_left_the_configuration_is_listed_while_it_is_known() {
 }
 
 #[test]
-fn live_workers_are_listed_with_all_that_tells_one_from_another() {
+fn live_workers_are_listed_with_everything_that_identifies_them() {
     let (redis, gateway) = start();
     assert_eq!(items(&gateway.get("/v1/workers").json()), Vec::<Value>::new());
     let workers =
         [Worker::start(&redis), Worker::builder(&redis.addr()).args(["--concurrency", "3"]).start()];
-    let listed = eventually("both are registered", DEADLINE, || {
+    let listed = eventually("both workers are registered", DEADLINE, || {
         Some(items(&gateway.get("/v1/workers").json())).filter(|workers| workers.len() == 2)
     });
     for worker in &listed {
@@ -122,7 +122,7 @@ fn live_workers_are_listed_with_all_that_tells_one_from_another() {
         );
         let process = workers.iter().find(|process| worker["pid"] == process.pid()).expect("one of these");
         assert!(text(&worker["http"]).ends_with(&format!(":{}", process.port())), "{worker}");
-        // Among others: a kind that somebody adds is no reason to fail.
+        // The list may have other kinds, so that adding a kind does not break this test.
         assert!(worker["kinds"].as_array().is_some_and(|kinds| kinds.contains(&json!(KIND))), "{worker}");
         assert_eq!(worker["queues"]["default"], 1);
         assert_eq!((&worker["state"], &worker["active"]), (&json!("running"), &json!(0)));
@@ -137,7 +137,7 @@ fn live_workers_are_listed_with_all_that_tells_one_from_another() {
 }
 
 #[test]
-fn what_no_live_worker_takes_is_said_in_the_lists_and_once_in_the_log() {
+fn jobs_that_no_live_worker_takes_show_in_the_lists_and_once_in_the_log() {
     let (redis, _) = start();
     let gateway = gateway_with_mail(&redis);
     let live_workers = |path: &str, name: &str, value: &str| {
@@ -145,7 +145,7 @@ fn what_no_live_worker_takes_is_said_in_the_lists_and_once_in_the_log() {
         items.iter().find(|item| item[name] == value).expect(value)["live_workers"].clone()
     };
     let worker = Worker::start(&redis);
-    eventually("it is registered", DEADLINE, || {
+    eventually("the worker is registered", DEADLINE, || {
         (live_workers("/v1/queues", "name", "default") == 1).then_some(())
     });
     assert_eq!(live_workers("/v1/queues", "name", "mail"), 0);
@@ -161,7 +161,7 @@ fn what_no_live_worker_takes_is_said_in_the_lists_and_once_in_the_log() {
 
     let id = text(&gateway.get("/v1/workers").json()["items"][0]["id"]).to_owned();
     assert_eq!(gateway.request("POST", &format!("/v1/workers/{id}/quiet")).send().status, 202);
-    eventually("it claims no more", DEADLINE, || {
+    eventually("the worker claims no more jobs", DEADLINE, || {
         (live_workers("/v1/kinds", "kind", KIND) == 0).then_some(())
     });
     assert_eq!(live_workers("/v1/queues", "name", "default"), 0);
@@ -181,7 +181,7 @@ fn completed_jobs_are_counted() {
 }
 
 #[test]
-fn the_gateway_says_how_it_is() {
+fn the_gateway_reports_its_health() {
     let (_redis, gateway) = start();
     assert_eq!(gateway.get("/healthz").json(), json!({"status": "ok"}));
     assert_eq!(gateway.get("/health").text(), "OK");

@@ -1,4 +1,4 @@
-//! A gateway whose own clock is wrong: jobs carry Redis' time, from the first on.
+//! A gateway whose own clock is wrong. All jobs carry Redis' time, the first one too.
 
 mod support;
 
@@ -13,7 +13,7 @@ fn redis_now(redis: &RedisServer) -> i64 {
 }
 
 #[test]
-fn a_gateway_whose_clock_is_an_hour_off_at_its_start_takes_the_time_of_redis() {
+fn a_gateway_whose_clock_is_an_hour_off_uses_the_time_of_redis() {
     for ahead in [true, false] {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let clock = Clock::build(dir.path());
@@ -28,7 +28,7 @@ fn a_gateway_whose_clock_is_an_hour_off_at_its_start_takes_the_time_of_redis() {
             gateway = gateway.env(name, value);
         }
         let gateway = gateway.start();
-        // It makes ids before it has ever heard of Redis.
+        // The gateway makes ids before it first connects to Redis.
         assert_eq!(enqueue(&gateway, &later()).status, 503);
         redis.restart();
         for _ in 0..3 {

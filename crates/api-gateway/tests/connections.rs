@@ -12,7 +12,7 @@ use support::{DEADLINE, connected, start};
 const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn a_connection_may_rest_for_longer_than_a_proxy_keeps_it() {
+fn an_idle_connection_stays_open_longer_than_a_proxy_keeps_it() {
     let redis = RedisServer::start();
     let by_default = connected(Gateway::start(&redis));
     let short = connected(Gateway::builder(&redis.addr()).env("APP__SERVER__KEEP_ALIVE", "1s").start());
@@ -24,7 +24,7 @@ fn a_connection_may_rest_for_longer_than_a_proxy_keeps_it() {
         socket
     };
     let (mut kept, mut closed) = (ask(&by_default), ask(&short));
-    // actix would end it after 5 s.
+    // The default of actix is 5 s.
     kept.set_read_timeout(Some(Duration::from_secs(7))).expect("not zero");
     let waited = kept.read(&mut [0; 1024]).map_err(|error| error.kind());
     assert!(matches!(waited, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{waited:?}");
@@ -43,7 +43,7 @@ fn a_burst_of_connections_does_not_wait() {
         return;
     }
     let (_redis, gateway) = start();
-    // It accepts nothing for a while. A connection that the system does not keep for it is tried again after 1 s.
+    // The gateway accepts nothing for a while. A client whose connection is not queued retries after 1 s.
     gateway.pause();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, gateway.port()));
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Pages of other sites: they change nothing, and read nothing through a name that they point here.
+//! Pages of other sites change nothing, and read nothing through a host name that they point at the gateway.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn with(gateway: &Gateway, method: &str, path: &str, headers: &[(&str, &str)]) -
 }
 
 #[test]
-fn a_page_elsewhere_changes_nothing() {
+fn a_page_of_another_site_changes_nothing() {
     let (_redis, gateway) = start();
     let job = enqueued(&gateway, &later());
     let path = support::address(&job["id"]);
@@ -32,7 +32,7 @@ fn a_page_elsewhere_changes_nothing() {
         ] {
             problem(&with(&gateway, method, path, headers), 403, "cross-site-request");
         }
-        // To look is no change, and the browser keeps what it gets from the page.
+        // A read changes nothing, and the browser does not show the reply to the page.
         assert_eq!(with(&gateway, "GET", &path, headers).status, 200);
         assert_eq!(with(&gateway, "OPTIONS", &path, headers).status, 405);
     }
@@ -48,7 +48,7 @@ fn a_page_elsewhere_changes_nothing() {
 }
 
 #[test]
-fn a_name_that_is_not_ours_reads_nothing() {
+fn a_request_for_an_unknown_host_is_refused() {
     let (redis, gateway) = start();
     for path in ["/v1/queues", "/", "/metrics", "/healthz", "/nope"] {
         problem(&with(&gateway, "GET", path, &[("Host", "evil.example")]), 421, "wrong-host");
@@ -75,7 +75,7 @@ fn configured(redis: &RedisServer, name: &str, value: &str) -> Gateway {
 }
 
 #[test]
-fn a_trusted_proxy_says_what_the_service_is_called() {
+fn a_trusted_proxy_names_the_host_of_the_request() {
     let redis = RedisServer::start();
     let gateway = Gateway::builder(&redis.addr())
         .env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1")
@@ -87,12 +87,12 @@ fn a_trusted_proxy_says_what_the_service_is_called() {
     };
     let (origin, forwarded) = (("Origin", "https://jobs.example.com"), "X-Forwarded-Host");
     assert_eq!(post(&[origin, (forwarded, "jobs.example.com")]), 201);
-    assert_eq!(post(&[origin]), 403, "the proxy changed Host and does not say so");
+    assert_eq!(post(&[origin]), 403, "the proxy changed Host without X-Forwarded-Host");
     assert_eq!(post(&[origin, (forwarded, "evil.example")]), 421);
 }
 
 #[test]
-fn no_browser_guesses_what_a_reply_is() {
+fn browsers_do_not_guess_the_content_type_of_replies() {
     let (_redis, gateway) = start();
     for path in ["/v1/queues", "/", "/metrics", "/health", "/nope", "/dm-jobqueue"] {
         assert_eq!(gateway.get(path).header("x-content-type-options"), Some("nosniff"), "{path}");

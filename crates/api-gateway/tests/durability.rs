@@ -9,7 +9,7 @@ use support::{
 };
 
 #[test]
-fn a_job_that_is_to_be_on_disk_says_that_it_is() {
+fn a_job_with_fsync_is_answered_when_it_is_on_disk() {
     let redis = RedisServer::builder().appendfsync("always").start();
     let gateway = gateway(&redis);
     let request = json!({"kind": KIND, "delay": "1h", "durability": "fsync"});
@@ -28,7 +28,7 @@ fn a_job_that_is_to_be_on_disk_says_that_it_is() {
 }
 
 #[test]
-fn a_redis_that_cannot_promise_it_is_a_conflict_and_stores_nothing() {
+fn fsync_is_a_conflict_and_stores_nothing_if_redis_cannot_guarantee_it() {
     let (redis, gateway) = start();
     redis.command(&["CONFIG", "SET", "appendfsync", "no"]);
     let refused = enqueue(&gateway, &json!({"kind": KIND, "durability": "fsync"}));
@@ -39,7 +39,7 @@ fn a_redis_that_cannot_promise_it_is_a_conflict_and_stores_nothing() {
 }
 
 #[test]
-fn only_fsync_can_be_asked_for_and_only_of_a_single_job() {
+fn durability_takes_only_fsync_and_only_for_a_single_job() {
     let (_redis, gateway) = start();
     let relaxed =
         problem(&enqueue(&gateway, &json!({"kind": KIND, "durability": "relaxed"})), 422, "invalid-request");

@@ -1,4 +1,4 @@
-//! Errors of HTTP itself, whoever finds them: actix' own are problem documents as well.
+//! Errors of HTTP itself. The errors that actix finds are problem documents as well.
 
 mod support;
 
@@ -11,7 +11,7 @@ use atode_testkit::Gateway;
 use support::{DEADLINE, UNKNOWN, problem, request, start, talk, talk_until_it_ends};
 
 #[test]
-fn an_address_that_does_not_exist_is_not_found() {
+fn a_path_that_does_not_exist_is_not_found() {
     let (_redis, gateway) = start();
     let long = format!("/{}", "a".repeat(10_000));
     for path in [
@@ -40,11 +40,11 @@ fn an_address_that_does_not_exist_is_not_found() {
 }
 
 #[test]
-fn an_id_that_is_none_is_malformed() {
+fn an_invalid_id_is_malformed() {
     let (_redis, gateway) = start();
-    let bare = UNKNOWN.replace('-', "");
+    let undashed = UNKNOWN.replace('-', "");
     let long = "a".repeat(10_000);
-    for id in ["x", "%00", "%ff", "%zz", "..", "{}", "a%0d%0aSet-Cookie:a=b", "%2e%2e%2f", &bare, &long] {
+    for id in ["x", "%00", "%ff", "%zz", "..", "{}", "a%0d%0aSet-Cookie:a=b", "%2e%2e%2f", &undashed, &long] {
         let reply = talk(gateway.port(), &request(&format!("GET /v1/jobs/{id}"), &[], b""));
         problem(&reply, 400, "malformed-request");
         assert_eq!(reply.header("set-cookie"), None);
@@ -52,7 +52,7 @@ fn an_id_that_is_none_is_malformed() {
 }
 
 #[test]
-fn another_method_is_refused_with_those_that_are_allowed() {
+fn another_method_is_refused_with_the_allowed_ones() {
     let (_redis, gateway) = start();
     let job = format!("/v1/jobs/{UNKNOWN}");
     for (path, allowed) in [
@@ -98,7 +98,7 @@ fn a_head_request_is_a_get_without_the_body() {
 }
 
 #[test]
-fn every_reply_has_a_request_id_and_a_harmless_one_of_the_client_is_kept() {
+fn every_reply_has_a_request_id_and_keeps_a_harmless_one_of_the_client() {
     let (_redis, gateway) = start();
     let id = |own: &str| {
         let reply = gateway.request("GET", "/healthz").header("X-Request-Id", own).send();
@@ -114,7 +114,7 @@ fn every_reply_has_a_request_id_and_a_harmless_one_of_the_client_is_kept() {
 }
 
 #[test]
-fn what_is_no_http_is_malformed() {
+fn invalid_http_is_malformed() {
     let (_redis, gateway) = start();
     let post = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let framed = |headers: &str, body: &str| format!("{post}{headers}\r\n{body}").into_bytes();
@@ -140,7 +140,7 @@ fn what_is_no_http_is_malformed() {
         assert_eq!(reply.status, 400, "{}", String::from_utf8_lossy(&bytes));
     }
     let log = gateway.stderr();
-    assert!(log.contains("listening") && !log.contains("actix"), "a client's faults are no news: {log}");
+    assert!(log.contains("listening") && !log.contains("actix"), "mistakes of clients are not logged: {log}");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_chunked_body_over_the_limit_is_too_large() {
 }
 
 #[test]
-fn requests_on_one_connection_are_answered_in_order_up_to_the_one_that_is_broken() {
+fn requests_on_one_connection_are_answered_in_order_up_to_a_malformed_one() {
     let (_redis, gateway) = start();
     let get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let statuses = |replies: &str| -> Vec<String> {
@@ -188,7 +188,7 @@ fn requests_on_one_connection_are_answered_in_order_up_to_the_one_that_is_broken
 }
 
 #[test]
-fn a_request_that_does_not_come_in_time_is_cut_off() {
+fn a_request_that_does_not_arrive_in_time_is_cut_off() {
     let (_redis, gateway) = start();
     let job = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     let batch = job.replace("/v1/jobs", "/v1/jobs/batch");
@@ -204,12 +204,12 @@ fn a_request_that_does_not_come_in_time_is_cut_off() {
                 assert!(asked.elapsed() < Duration::from_secs(15), "{start}: {:?}", asked.elapsed());
             });
         }
-        scope.spawn(|| a_byte_a_second(&gateway, job));
+        scope.spawn(|| one_byte_per_second(&gateway, job));
     });
 }
 
-/// A body that comes, but so slowly that it never ends.
-fn a_byte_a_second(gateway: &Gateway, start: &str) {
+/// Sends a body so slowly that it never ends.
+fn one_byte_per_second(gateway: &Gateway, start: &str) {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
     let asked = Instant::now();
     socket.write_all(start.as_bytes()).expect("sent");
@@ -228,9 +228,9 @@ fn a_byte_a_second(gateway: &Gateway, start: &str) {
 }
 
 #[test]
-fn a_body_that_takes_longer_than_the_patience_is_taken_if_it_comes_fast_enough() {
+fn a_large_body_may_take_longer_than_the_longest_pause() {
     let (_redis, gateway) = start();
-    // 12 s at 16 KiB a second.
+    // 12 s at 16 KiB per second.
     let message = "x".repeat(192 << 10);
     let body = format!(r#"{{"kind":"demo:delay_print","delay":"1h","payload":{{"message":"{message}"}}}}"#);
     let length = body.len().to_string();
@@ -239,7 +239,7 @@ fn a_body_that_takes_longer_than_the_patience_is_taken_if_it_comes_fast_enough()
     socket.write_all(&request("POST /v1/jobs", &headers, b"")).expect("sent");
     let asked = Instant::now();
     for part in body.as_bytes().chunks(8 << 10) {
-        socket.write_all(part).expect("the gateway goes on reading");
+        socket.write_all(part).expect("the gateway keeps reading");
         thread::sleep(Duration::from_millis(500));
     }
     let mut reply = String::new();
@@ -249,7 +249,7 @@ fn a_body_that_takes_longer_than_the_patience_is_taken_if_it_comes_fast_enough()
 }
 
 #[test]
-fn a_client_that_breaks_off_does_no_harm() {
+fn a_client_that_disconnects_does_no_harm() {
     let (_redis, gateway) = start();
     let body = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     for start in ["", "GET /v1/ki", "GET /v1/kinds HTTP/1.1\r\n", body] {
@@ -264,7 +264,7 @@ fn a_client_that_breaks_off_does_no_harm() {
 }
 
 #[test]
-fn what_happened_inside_is_in_the_log_under_the_request_id_and_not_in_the_reply() {
+fn the_internal_cause_is_logged_under_the_request_id_and_not_in_the_reply() {
     let (redis, gateway) = start();
     support::enqueued(&gateway, &support::later());
     let key = format!("atode:{{default}}:{}:due", support::KIND);
@@ -273,19 +273,19 @@ fn what_happened_inside_is_in_the_log_under_the_request_id_and_not_in_the_reply(
     let reply = support::enqueue(&gateway, &support::later());
     let broken = problem(&reply, 500, "internal-error");
     assert!(support::text(&broken["detail"]).contains("log"), "{broken}");
-    let says = |reply: &atode_testkit::Response, what: &str| {
+    let logs = |reply: &atode_testkit::Response, what: &str| {
         let id = reply.header("x-request-id").expect("an id").to_owned();
         gateway.wait_for_stderr(
             |log| log.lines().any(|line| line.contains(&id) && line.contains(what)),
             DEADLINE,
         );
     };
-    says(&reply, "WRONGTYPE");
+    logs(&reply, "WRONGTYPE");
     redis.kill();
-    let away = atode_testkit::eventually("it is noticed", DEADLINE, || {
+    let away = atode_testkit::eventually("the gateway notices the loss", DEADLINE, || {
         Some(support::enqueue(&gateway, &support::later()))
             .filter(|reply| reply.text().contains("/unavailable"))
     });
     problem(&away, 503, "unavailable");
-    says(&away, &redis.addr());
+    logs(&away, &redis.addr());
 }

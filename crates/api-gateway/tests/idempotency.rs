@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again is stored once.
+//! `Idempotency-Key`: a repeated request is stored once.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{
 };
 
 #[test]
-fn the_same_key_and_body_give_the_same_job() {
+fn the_same_key_and_body_return_the_same_job() {
     let (_redis, gateway) = start();
     let first = enqueue_with_key(&gateway, "order 7", &later());
     assert_eq!((first.status, first.header("idempotent-replayed")), (201, None));
@@ -25,7 +25,7 @@ fn the_same_key_and_body_give_the_same_job() {
 }
 
 #[test]
-fn the_same_key_with_another_body_is_refused_and_names_the_job_that_has_it() {
+fn the_same_key_with_another_body_is_refused_and_names_the_job() {
     let (_redis, gateway) = start();
     let first = enqueue_with_key(&gateway, "k", &later()).json();
     let other = enqueue_with_key(&gateway, "k", &json!({"kind": KIND, "delay": "2h"}));
@@ -35,7 +35,7 @@ fn the_same_key_with_another_body_is_refused_and_names_the_job_that_has_it() {
 }
 
 #[test]
-fn each_queue_remembers_keys_for_as_long_as_it_is_configured() {
+fn each_queue_remembers_keys_for_its_configured_time() {
     let redis = RedisServer::start();
     let gateway = Gateway::builder(&redis.addr())
         .env("APP__QUEUES__DEFAULT__PARTITIONS", "1")
@@ -55,7 +55,7 @@ fn each_queue_remembers_keys_for_as_long_as_it_is_configured() {
 }
 
 #[test]
-fn a_quoted_key_and_the_bare_one_are_the_same() {
+fn a_quoted_key_and_an_unquoted_key_are_the_same() {
     let (_redis, gateway) = start();
     let first = enqueue_with_key(&gateway, "k", &later());
     let quoted = enqueue_with_key(&gateway, "\"k\"", &later());
@@ -65,7 +65,7 @@ fn a_quoted_key_and_the_bare_one_are_the_same() {
 }
 
 #[test]
-fn a_refused_request_does_not_use_its_key_up() {
+fn a_refused_request_does_not_use_up_its_key() {
     let (_redis, gateway) = start();
     let refused = enqueue_with_key(&gateway, "k", &json!({"kind": KIND, "delay": "soon"}));
     problem(&refused, 422, "invalid-request");
@@ -73,7 +73,7 @@ fn a_refused_request_does_not_use_its_key_up() {
 }
 
 #[test]
-fn a_key_is_remembered_when_its_job_is_gone() {
+fn a_key_is_remembered_after_its_job_is_removed() {
     let (redis, gateway) = start();
     let request = json!({"kind": KIND, "delay": "0s", "payload": {"message": "once"}});
     let first = enqueue_with_key(&gateway, "k", &request).json();
@@ -101,7 +101,7 @@ fn a_key_belongs_to_a_queue() {
 }
 
 #[test]
-fn of_twenty_requests_at_once_with_one_key_on_two_gateways_one_is_stored() {
+fn twenty_concurrent_requests_with_one_key_on_two_gateways_store_one_job() {
     let (redis, first) = start();
     let second = gateway(&redis);
     let replies = thread::scope(|scope| {
@@ -132,14 +132,14 @@ fn a_key_has_1_to_255_printable_ascii_characters() {
             problem(&enqueue_with_key(&gateway, key, &later()), 400, "malformed-request")["detail"].clone();
         assert!(text(&detail).contains("Idempotency-Key"), "{key}: {detail}");
     }
-    // A head that is too large is not read to its end, so its sender may see a reset instead of the reply.
+    // The gateway does not read the whole of a head that is too large, so its client may see a reset instead of the reply.
     let huge = request("POST /v1/jobs", &[("Idempotency-Key", &"k".repeat(1_000_000))], b"");
     let reply = talk_until_it_ends(gateway.port(), &huge);
     assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 431"), "{reply}");
     let two =
         gateway.request("POST", "/v1/jobs").header("Idempotency-Key", "a").header("Idempotency-Key", "b");
     problem(&two.json(&later()).send(), 400, "malformed-request");
-    // Only a batch has keys in its items.
+    // Only the items of a batch have keys in the body.
     let inside = json!({"kind": KIND, "delay": "1h", "idempotency_key": "k"});
     let refused = problem(&support::enqueue(&gateway, &inside), 422, "invalid-request");
     assert_eq!(support::pointers(&refused), ["/idempotency_key"]);

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs` and `GET /v1/jobs/{id}`: a job from its request to its end.
+//! `POST /v1/jobs` and `GET /v1/jobs/{id}`: a job from its request to its completion.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{
     later, problem, start, text,
 };
 
-/// As design §8 lists them, in order.
+/// The fields of a job, in the order of the API documentation.
 const FIELDS: [&str; 16] = [
     "attempt",
     "attempts",
@@ -30,7 +30,7 @@ const FIELDS: [&str; 16] = [
 ];
 
 #[test]
-fn a_job_is_answered_with_its_address_and_all_that_is_known_of_it() {
+fn a_new_job_is_answered_with_its_location_and_all_its_fields() {
     let (_redis, gateway) = start();
     let request = json!({"kind": KIND, "payload": {"message": "Hi"}, "delay": "90s", "max_retries": 3, "queue": "default"});
     let reply = enqueue(&gateway, &request);
@@ -54,13 +54,13 @@ fn a_job_is_answered_with_its_address_and_all_that_is_known_of_it() {
 }
 
 #[test]
-fn what_an_enqueue_answers_is_what_is_stored() {
+fn the_answer_to_an_enqueue_matches_the_stored_job() {
     let (_redis, gateway) = start();
     for delay in ["0s", "1ms", "1h", "PT3M", "1h 30m", "8760h"] {
         let mut created = enqueued(&gateway, &json!({"kind": KIND, "delay": delay}));
         let mut looked = job(&gateway, &created["id"]);
         for job in [&mut created, &mut looked] {
-            // Around its due time it is the one or the other.
+            // Around its due time it may be in either state.
             job.as_object_mut().unwrap().remove("state");
         }
         assert_eq!(created, looked, "{delay}");
@@ -68,7 +68,7 @@ fn what_an_enqueue_answers_is_what_is_stored() {
 }
 
 #[test]
-fn a_job_that_names_nothing_but_its_kind_gets_what_the_kind_has() {
+fn a_job_takes_the_defaults_of_its_kind() {
     let (_redis, gateway) = start();
     let nulls = json!({"kind": KIND, "delay": null, "run_at": null, "max_retries": null, "queue": null,
         "durability": null, "idempotency_key": null});
@@ -83,7 +83,7 @@ fn a_job_that_names_nothing_but_its_kind_gets_what_the_kind_has() {
 }
 
 #[test]
-fn a_job_for_an_instant_is_due_then_whatever_its_zone_and_at_once_where_it_has_passed() {
+fn a_job_with_run_at_is_due_then_in_any_zone_and_at_once_if_that_has_passed() {
     let (_redis, gateway) = start();
     let now = jiff::Timestamp::now();
     let due = now + jiff::SignedDuration::from_hours(5);
@@ -102,7 +102,7 @@ fn a_job_for_an_instant_is_due_then_whatever_its_zone_and_at_once_where_it_has_p
 }
 
 #[test]
-fn a_job_waits_runs_and_is_seen_with_the_worker_that_ran_it() {
+fn a_job_waits_runs_and_shows_the_worker_that_ran_it() {
     let (redis, gateway) = start();
     let worker = Worker::start(&redis);
     let created =
@@ -130,7 +130,7 @@ fn a_job_waits_runs_and_is_seen_with_the_worker_that_ran_it() {
 }
 
 #[test]
-fn a_job_that_a_worker_holds_is_active_and_names_it() {
+fn an_active_job_names_its_worker() {
     let (redis, gateway) = start();
     let created = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
     let claimed = Stored::on(&redis).claim("a host");
@@ -142,7 +142,7 @@ fn a_job_that_a_worker_holds_is_active_and_names_it() {
 }
 
 #[test]
-fn a_payload_comes_back_byte_for_byte() {
+fn a_payload_is_returned_byte_for_byte() {
     let (redis, gateway) = start();
     let payload = r#"{ "message" : "\u0041\/é \ud83d\ude00 \u0000</script>" }"#;
     let body = format!(r#"{{"kind": "{KIND}", "payload": {payload}, "delay": "1h"}}"#);
@@ -152,7 +152,7 @@ fn a_payload_comes_back_byte_for_byte() {
     let looked = gateway.get(&address(&reply.json()["id"]));
     assert!(reply.text().contains(payload) && looked.text().contains(payload), "{}", looked.text());
 
-    // No kind of this build takes numbers.
+    // No kind of this build accepts numbers.
     let payload = r#"{"n": 9007199254740993, "m": -18446744073709551617, "d": 0.1000000000000000055511151231257827, "e": 1e400}"#;
     let id = Stored::on(&redis).enqueue("default", "other:kind", payload);
     let looked = gateway.get(&format!("/v1/jobs/{id}"));
@@ -160,12 +160,12 @@ fn a_payload_comes_back_byte_for_byte() {
 }
 
 #[test]
-fn a_job_is_found_though_its_kind_and_its_queue_are_unknown_here() {
+fn a_job_is_found_even_if_its_kind_and_queue_are_unknown_here() {
     let (redis, gateway) = start();
     let id = Stored::on(&redis).enqueue("dropped", "old:kind", "{}");
     let found = gateway.get(&format!("/v1/jobs/{id}")).json();
     assert_eq!((&found["queue"], &found["kind"]), (&json!("dropped"), &json!("old:kind")));
-    assert!(found["max_retries"].is_null(), "its kind would say: {found}");
+    assert!(found["max_retries"].is_null(), "only its kind knows: {found}");
 }
 
 #[test]

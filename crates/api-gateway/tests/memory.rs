@@ -1,4 +1,4 @@
-//! Request bodies and unread replies take a bounded part of the gateway's memory.
+//! Request bodies and unread replies use a bounded amount of the gateway's memory.
 
 mod support;
 
@@ -13,10 +13,10 @@ use support::{DEADLINE, KIND, address, enqueued, later, problem, request, start,
 
 const MOST: u64 = 300 << 20;
 
-/// The most that the process has had in memory so far.
+/// The peak memory of the process so far, in bytes.
 fn peak_memory(gateway: &Gateway) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux reports it");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("kB") << 10
 }
 
@@ -27,7 +27,7 @@ fn large_batch() -> String {
 }
 
 #[test]
-fn many_large_batches_at_once_are_stored_or_refused_early_and_memory_is_bounded() {
+fn concurrent_large_batches_are_stored_or_refused_early_within_bounded_memory() {
     let (_redis, gateway) = start();
     let body = large_batch();
     assert!((8_200_000..8 << 20).contains(&body.len()));
@@ -47,7 +47,7 @@ fn many_large_batches_at_once_are_stored_or_refused_early_and_memory_is_bounded(
         let (mut created, mut in_doubt, mut refused) = (0, 0, 0);
         let replies: Vec<Response> = thread::scope(|scope| {
             let sent: Vec<_> = (0..55).map(|_| scope.spawn(|| talk(gateway.port(), bytes))).collect();
-            // Others are served meanwhile.
+            // Other clients are served meanwhile.
             assert_eq!(support::enqueue(&gateway, &later()).status, 201);
             sent.into_iter().map(|sent| sent.join().expect("a reply")).collect()
         });
@@ -75,11 +75,11 @@ fn many_large_batches_at_once_are_stored_or_refused_early_and_memory_is_bounded(
         assert!((created..=created + 130 * in_doubt).contains(&stored), "{stored} stored, {created} told");
         assert!(peak <= MOST, "{} MB", peak >> 20);
     }
-    assert_eq!(gateway.metric("atode_http_body_bytes"), 0, "all of it is given back");
+    assert_eq!(gateway.metric("atode_http_body_bytes"), 0, "all of it is released");
 }
 
 #[test]
-fn replies_that_nobody_reads_take_bounded_memory_and_their_connections_end() {
+fn unread_replies_use_bounded_memory_and_their_connections_end() {
     let (_redis, gateway) = start();
     let payload = json!({"message": "x".repeat(255_000)});
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1h", "payload": payload}));
@@ -94,9 +94,9 @@ fn replies_that_nobody_reads_take_bounded_memory_and_their_connections_end() {
             socket
         })
         .collect();
-    // In the time that it takes to serve more than all of that, were it read.
+    // This is long enough to serve more than all replies if they were read.
     let mut served = 0;
-    eventually("others are served meanwhile", DEADLINE, || {
+    eventually("other clients are served meanwhile", DEADLINE, || {
         let reply = talk(gateway.port(), &request(&format!("GET {}", address(&job["id"])), &[], b""));
         assert!(reply.status == 200 || reply.status == 503, "{}", reply.text());
         served += u32::from(reply.status == 200);
@@ -107,7 +107,7 @@ fn replies_that_nobody_reads_take_bounded_memory_and_their_connections_end() {
     println!("{} MB", peak >> 20);
     assert!(peak <= MOST, "{} MB", peak >> 20);
     let descriptors = || fs::read_dir(format!("/proc/{}/fd", gateway.pid())).expect("it runs").count();
-    eventually("their connections end, and all memory is given back", 3 * DEADLINE, || {
+    eventually("their connections end, and all memory is released", 3 * DEADLINE, || {
         (descriptors() < 100 && gateway.metric("atode_http_body_bytes") == 0).then_some(())
     });
     drop(deaf);

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes.
+//! The metrics that Prometheus scrapes.
 
 mod support;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use support::{DEADLINE, UNKNOWN, start};
 
 #[test]
-fn requests_are_counted_by_method_route_and_status_and_timed() {
+fn requests_are_timed_and_counted_by_method_route_and_status() {
     let (_redis, gateway) = start();
     gateway.post("/v1/jobs", &json!({"kind": "demo:delay_print"}));
     gateway.post("/v1/jobs", &json!({"kind": "none:such"}));
@@ -36,13 +36,13 @@ fn requests_are_counted_by_method_route_and_status_and_timed() {
         assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
     }
     assert!(text.contains("atode_build_info{build=\""), "{text}");
-    assert!(!text.contains("nowhere") && !text.contains(UNKNOWN), "no raw address: {text}");
+    assert!(!text.contains("nowhere") && !text.contains(UNKNOWN), "no label holds a raw path: {text}");
     let is_prefixed = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("atode_");
     assert!(text.lines().all(is_prefixed), "{text}");
 }
 
 #[test]
-fn queues_and_redis_memory_show_for_one_call_in_five_seconds_however_often_they_are_asked_for() {
+fn scrapes_read_the_queues_and_redis_memory_once_per_five_seconds() {
     let (redis, gateway) = start();
     for _ in 0..2 {
         support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
@@ -59,7 +59,7 @@ fn queues_and_redis_memory_show_for_one_call_in_five_seconds_however_often_they_
         line.map_or(0, |line| line.split(',').next().expect("a number").parse::<u32>().expect("a number"))
     };
     let calls = calls("evalsha") + calls("eval") + calls("info");
-    // At 0, 5 and 10 s; the first script is sent again with its text.
+    // At 0, 5 and 10 s. The first call is repeated with the source of its script.
     assert!((2..=4).contains(&calls), "{stats}");
     assert_eq!(gateway.metric(r#"atode_queue_ready_jobs{queue="default"}"#), 2);
     assert_eq!(gateway.metric(r#"atode_queue_dead_jobs{queue="default"}"#), 0);
@@ -71,18 +71,18 @@ fn queues_and_redis_memory_show_for_one_call_in_five_seconds_however_often_they_
 }
 
 #[test]
-fn a_redis_that_is_away_shows() {
+fn the_loss_of_redis_shows() {
     let (redis, gateway) = start();
     redis.kill();
-    eventually("it is noticed", DEADLINE, || (gateway.metric("atode_redis_up") == 0).then_some(()));
+    eventually("the gateway notices it", DEADLINE, || (gateway.metric("atode_redis_up") == 0).then_some(()));
     redis.restart();
-    eventually("it is noticed", Duration::from_secs(10), || {
+    eventually("the gateway notices it", Duration::from_secs(10), || {
         (gateway.metric("atode_redis_up") == 1).then_some(())
     });
 }
 
 #[test]
-fn decisions_of_the_limiter_are_counted_by_result_and_by_who_decided() {
+fn decisions_of_the_limiter_are_counted_by_result_and_backend() {
     let redis = atode_testkit::RedisServer::start();
     let gateway = Gateway::builder(&redis.addr())
         .env("APP__API__RATE_LIMIT__ENABLED", "true")

@@ -1,4 +1,4 @@
-//! `POST /api/dm-jobqueue/register`: clients of the old service go on as before.
+//! `POST /api/dm-jobqueue/register`: clients of the old service work as before.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn registered(gateway: &Gateway, body: &Value) -> Value {
 }
 
 #[test]
-fn a_message_is_printed_after_its_delay_even_into_a_file() {
+fn a_message_is_printed_after_its_delay_into_a_file_too() {
     let (redis, gateway) = start();
     let worker = Worker::start(&redis);
     let asked = Instant::now();
@@ -36,7 +36,7 @@ fn a_message_is_printed_after_its_delay_even_into_a_file() {
 }
 
 #[test]
-fn without_a_message_it_says_that_it_was_executed() {
+fn without_a_message_the_job_prints_that_it_was_executed() {
     let (redis, gateway) = start();
     let worker = Worker::start(&redis);
     registered(&gateway, &json!({"delay_seconds": 1}));
@@ -44,7 +44,7 @@ fn without_a_message_it_says_that_it_was_executed() {
 }
 
 #[test]
-fn what_is_absent_zero_or_negative_is_the_default() {
+fn absent_zero_and_negative_values_mean_the_default() {
     let (_redis, gateway) = start();
     for body in [
         json!({}),
@@ -64,7 +64,7 @@ fn what_is_absent_zero_or_negative_is_the_default() {
 }
 
 #[test]
-fn what_is_given_holds() {
+fn given_values_are_used() {
     let (_redis, gateway) = start();
     let job = registered(&gateway, &json!({"message": "", "delay_seconds": 31_536_000, "max_retry": 1000}));
     let delay = instant(&job["due_at"]) - instant(&job["enqueued_at"]);
@@ -73,7 +73,7 @@ fn what_is_given_holds() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_a_pointer() {
+fn wrong_values_are_refused_with_a_pointer() {
     let (_redis, gateway) = start();
     for (body, pointer) in [
         (json!({"delay_seconds": 31_536_001}), "/delay_seconds"),

@@ -1,4 +1,4 @@
-//! What may be asked of a job, a queue and a worker over HTTP.
+//! Operations on jobs, queues and workers over HTTP.
 
 mod support;
 
@@ -9,8 +9,8 @@ use support::{
     start, text,
 };
 
-fn ask(gateway: &Gateway, id: &Value, what: &str) -> Response {
-    gateway.request("POST", &format!("{}/{what}", address(id))).send()
+fn ask(gateway: &Gateway, id: &Value, operation: &str) -> Response {
+    gateway.request("POST", &format!("{}/{operation}", address(id))).send()
 }
 
 fn reschedule(gateway: &Gateway, id: &Value, due: &Value) -> Response {
@@ -25,7 +25,7 @@ fn queue(gateway: &Gateway) -> Value {
     gateway.get("/v1/queues/default").json()
 }
 
-/// A job whose one attempt failed for good: its payload is none of its kind's.
+/// A job whose only attempt failed permanently, because its payload does not match its kind.
 fn dead(gateway: &Gateway, stored: &Stored) -> Value {
     let id = json!(stored.enqueue("default", KIND, "[]").to_string());
     assert_eq!(ask(gateway, &id, "run-now").status, 200);
@@ -34,7 +34,7 @@ fn dead(gateway: &Gateway, stored: &Stored) -> Value {
 }
 
 #[test]
-fn a_waiting_job_is_cancelled_once_and_for_all() {
+fn a_waiting_job_is_cancelled_for_good() {
     let (_redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     for _ in 0..2 {
@@ -51,7 +51,7 @@ fn a_waiting_job_is_cancelled_once_and_for_all() {
 }
 
 #[test]
-fn whoever_waits_for_a_job_hears_of_its_cancellation() {
+fn a_wait_ends_when_the_job_is_cancelled() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     std::thread::scope(|scope| {
@@ -63,7 +63,7 @@ fn whoever_waits_for_a_job_hears_of_its_cancellation() {
 }
 
 #[test]
-fn an_active_job_is_asked_to_end_and_may_be_neither_moved_nor_deleted() {
+fn an_active_job_can_be_cancelled_but_not_rescheduled_or_deleted() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}))["id"].clone();
     let _claimed = Stored::on(&redis).claim("a host");
@@ -79,7 +79,7 @@ fn an_active_job_is_asked_to_end_and_may_be_neither_moved_nor_deleted() {
 }
 
 #[test]
-fn a_waiting_job_can_be_moved_in_time_and_run_now() {
+fn a_waiting_job_can_be_rescheduled_and_run_now() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     let reply = reschedule(&gateway, &id, &json!({"run_at": "2027-05-06T07:08:09Z"}));
@@ -95,7 +95,7 @@ fn a_waiting_job_can_be_moved_in_time_and_run_now() {
 }
 
 #[test]
-fn a_sleeping_worker_wakes_for_a_job_that_is_run_now() {
+fn run_now_wakes_a_sleeping_worker() {
     let (redis, gateway) = start();
     let _worker = Worker::start(&redis);
     let first = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}))["id"].clone();
@@ -106,7 +106,7 @@ fn a_sleeping_worker_wakes_for_a_job_that_is_run_now() {
 }
 
 #[test]
-fn what_is_asked_wrongly_is_refused_and_changes_nothing() {
+fn an_invalid_operation_is_refused_and_changes_nothing() {
     let (_redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     let before = job(&gateway, &id);
@@ -162,12 +162,12 @@ fn a_dead_job_is_redriven_with_all_its_attempts_and_keeps_its_history() {
     let after = finished(&gateway, &id);
     assert_eq!((&after["state"], &after["attempt"]), (&json!("dead"), &json!(1)));
     assert_eq!(after["attempts"].as_array().map(Vec::len), Some(2));
-    // Both are the first attempt; the mark tells them apart.
+    // Both are the first attempt. The mark tells them apart.
     assert_eq!((&after["attempts"][0], &after["attempts"][1]["redriven"]), (&marked, &Value::Null));
 }
 
 #[test]
-fn a_paused_queue_gives_out_nothing_until_it_is_resumed() {
+fn a_paused_queue_hands_out_no_jobs_until_it_is_resumed() {
     let (redis, gateway) = start();
     let _worker = Worker::start(&redis);
     for _ in 0..2 {
@@ -177,7 +177,7 @@ fn a_paused_queue_gives_out_nothing_until_it_is_resumed() {
     let id = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}))["id"].clone();
     let oldest =
         || queue(&gateway)["oldest_ready_age"].as_str().and_then(|age| age.strip_suffix('s')?.parse().ok());
-    eventually("it waits a while", DEADLINE, || oldest().filter(|age: &f64| *age > 0.5));
+    eventually("the job waits for a while", DEADLINE, || oldest().filter(|age: &f64| *age > 0.5));
     assert_eq!(job(&gateway, &id)["state"], "ready");
     let reply = gateway.request("POST", "/v1/queues/default/resume").send();
     assert_eq!((reply.status, &reply.json()["paused"]), (200, &json!(false)));
@@ -197,7 +197,7 @@ fn a_queue_is_redriven_and_purged_in_steps_by_kind_and_state() {
     }
     worker.terminate();
     worker.wait(DEADLINE);
-    let post = |what: &str| gateway.request("POST", &format!("/v1/queues/default/{what}")).send();
+    let post = |operation: &str| gateway.request("POST", &format!("/v1/queues/default/{operation}")).send();
     assert_eq!(post("redrive?kind=demo:other").json(), json!({"moved": 0, "remaining": 0}));
     assert_eq!(post(&format!("redrive?kind={KIND}")).json(), json!({"moved": 3, "remaining": 0}));
     assert_eq!(queue(&gateway)["counts"]["ready"], 3);
@@ -225,12 +225,12 @@ fn a_queue_is_redriven_and_purged_in_steps_by_kind_and_state() {
 }
 
 #[test]
-fn a_worker_goes_quiet_and_stops_when_it_is_asked_to() {
+fn a_worker_goes_quiet_and_stops_on_request() {
     let (redis, gateway) = start();
     let worker = Worker::start(&redis);
     let first = || gateway.get("/v1/workers").json()["items"][0].clone();
-    let id = eventually("it is registered", DEADLINE, || first()["id"].as_str().map(str::to_owned));
-    let post = |what: &str| gateway.request("POST", &format!("/v1/workers/{id}/{what}")).send();
+    let id = eventually("the worker is registered", DEADLINE, || first()["id"].as_str().map(str::to_owned));
+    let post = |operation: &str| gateway.request("POST", &format!("/v1/workers/{id}/{operation}")).send();
     let reply = post("quiet");
     assert_eq!((reply.status, reply.json()), (202, json!({"id": id, "requested": "quiet"})));
     eventually("it is quiet", DEADLINE, || (first()["state"] == "quiet").then_some(()));
@@ -241,7 +241,7 @@ fn a_worker_goes_quiet_and_stops_when_it_is_asked_to() {
 }
 
 #[test]
-fn nothing_is_changed_while_redis_is_away_and_the_answer_says_so() {
+fn while_redis_is_away_nothing_changes_and_the_answer_says_so() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     redis.kill();

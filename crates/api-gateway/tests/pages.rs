@@ -1,4 +1,4 @@
-//! Pages: what somebody with a browser sees.
+//! The console in a browser.
 
 mod support;
 
@@ -20,13 +20,13 @@ fn page(reply: &Response, status: u16) -> String {
     html
 }
 
-/// As a browser asks.
+/// A request of a browser.
 fn browse(gateway: &Gateway, path: &str) -> Response {
     let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
     gateway.request("GET", path).header("Accept", accept).send()
 }
 
-/// As a browser sends it.
+/// A form sent by a browser.
 fn submit(gateway: &Gateway, fields: &[(&str, &str)]) -> Response {
     let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
@@ -54,8 +54,11 @@ fn the_first_page_leads_to_the_page_that_registers_a_job() {
     for part in [r#"<form method="post" action="/register">"#, KIND, "payload", "delay", "max_retries"] {
         assert!(register.contains(part), "{part}: {register}");
     }
-    assert!(register.contains("&#34;message&#34;: &#34;Hello&#34;"), "an example of the kind: {register}");
-    // Asked for another kind's example, it keeps what else was filled in.
+    assert!(
+        register.contains("&#34;message&#34;: &#34;Hello&#34;"),
+        "an example payload of the kind: {register}"
+    );
+    // The example of another kind replaces the payload and keeps the other fields.
     let again =
         page(&browse(&gateway, &format!("/register?kind={KIND}&payload=x&delay=7s&max_retries=2")), 200);
     assert!(
@@ -68,7 +71,7 @@ fn the_first_page_leads_to_the_page_that_registers_a_job() {
 }
 
 #[test]
-fn a_job_is_registered_and_watched_to_its_end() {
+fn a_job_is_registered_and_shown_until_it_has_finished() {
     let (redis, gateway) = start();
     let submitted = submit(&gateway, &form(r#"{"message": "from a page"}"#, "2s", "5"));
     assert_eq!(submitted.status, 303, "{}", submitted.text());
@@ -89,7 +92,7 @@ fn a_job_is_registered_and_watched_to_its_end() {
 }
 
 #[test]
-fn a_job_that_runs_is_shown_with_its_worker() {
+fn an_active_job_is_shown_with_its_worker() {
     let (redis, gateway) = start();
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
     let _claimed = Stored::on(&redis).claim("<b>a host</b>");
@@ -99,7 +102,7 @@ fn a_job_that_runs_is_shown_with_its_worker() {
 }
 
 #[test]
-fn a_wrong_form_comes_back_as_it_was_with_what_is_wrong() {
+fn an_invalid_form_is_shown_again_with_its_errors() {
     let (_redis, gateway) = start();
     let refused = page(&submit(&gateway, &form(r#"{"mesage": "<i>x</i>"}"#, "1", "many")), 422);
     for part in ["/payload/mesage", "/delay", "/max_retries", "0 to 1000", r#"value="many""#, "&#60;i&#62;"] {
@@ -130,11 +133,11 @@ fn a_wrong_form_comes_back_as_it_was_with_what_is_wrong() {
     assert_eq!(stored(&gateway, "default"), 0);
 
     let empty = submit(&gateway, &form("", "", ""));
-    assert_eq!(empty.status, 303, "what is left empty is the kind's own");
+    assert_eq!(empty.status, 303, "an empty field means the default of the kind");
 }
 
 #[test]
-fn what_clients_send_is_shown_and_never_executed() {
+fn data_of_clients_is_shown_and_never_executed() {
     let (_redis, gateway) = start();
     let payload = r#"{"message":"</pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"}"#;
     let job = submit(&gateway, &form(payload, "1h", ""));
@@ -152,7 +155,7 @@ fn what_clients_send_is_shown_and_never_executed() {
 }
 
 #[test]
-fn an_error_is_a_page_for_browsers_and_a_problem_for_programs() {
+fn an_error_is_a_page_for_browsers_and_a_document_for_programs() {
     let (_redis, gateway) = start();
     let job = format!("/jobs/{UNKNOWN}");
     for path in ["/nope", &job, "/problems/nope"] {
@@ -165,7 +168,7 @@ fn an_error_is_a_page_for_browsers_and_a_problem_for_programs() {
     let refused = gateway.request("PUT", "/").header("Accept", "text/html").send();
     assert!(page(&refused, 405).contains("GET, HEAD"));
     assert_eq!(refused.header("allow"), Some("GET, HEAD"));
-    // Of the API, also where a browser asks.
+    // The API answers a browser with the document too.
     problem(&browse(&gateway, &format!("/v1/jobs/{UNKNOWN}")), 404, "not-found");
     problem(&browse(&gateway, "/v1/jobs"), 405, "method-not-allowed");
 }
@@ -193,12 +196,14 @@ fn every_type_of_problem_has_a_page() {
 }
 
 #[test]
-fn pages_are_of_use_while_redis_is_away() {
+fn pages_are_useful_while_redis_is_away() {
     let (redis, gateway) = start();
     let job = enqueued(&gateway, &support::later());
     let job = format!("/jobs/{}", text(&job["id"]));
     redis.stop();
-    eventually("the loss is noticed", DEADLINE, || (gateway.get("/readyz").status == 503).then_some(()));
+    eventually("the gateway notices the loss", DEADLINE, || {
+        (gateway.get("/readyz").status == 503).then_some(())
+    });
     let home = page(&browse(&gateway, "/"), 200);
     assert!(home.contains("cannot be seen now") && home.contains(r#"href="/register""#), "{home}");
     page(&browse(&gateway, "/register"), 200);
@@ -207,7 +212,7 @@ fn pages_are_of_use_while_redis_is_away() {
     assert!(html.contains("Nothing was stored") && html.contains("kept") && html.contains("7s"), "{html}");
     assert!(submitted.header("retry-after").is_some());
     let watched = page(&browse(&gateway, &job), 503);
-    assert!(watched.contains(RELOADS), "it shows the job again once it can: {watched}");
+    assert!(watched.contains(RELOADS), "the page reloads itself until it can show the job: {watched}");
 
     redis.restart();
     eventually("the job is shown again", DEADLINE, || (browse(&gateway, &job).status == 200).then_some(()));

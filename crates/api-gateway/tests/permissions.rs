@@ -1,5 +1,5 @@
-//! Gateway and worker on a Redis that does not permit everything: `/readyz` and the log say what is missing, and
-//! what is permitted works.
+//! Gateway and worker with a restricted Redis user: `/readyz` and the log name the missing permissions, and everything
+//! that is permitted works.
 
 mod support;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 use support::{DEADLINE, KIND, enqueue, enqueued, finished, instant, later, problem, stored};
 
 const ALL: &str = "~atode:* &atode:* +@all";
-/// How late a job may be whose worker is not told of it: two looks a second, on a busy machine.
+/// How late a job may run if its worker only polls, twice per second, on a busy machine.
 const BLIND: Duration = Duration::from_secs(2);
 
 struct Both {
@@ -28,7 +28,7 @@ fn both(rules: &str) -> Both {
 }
 
 impl Both {
-    /// Waits until both answer so on `/readyz`.
+    /// Waits until both answer `/readyz` with this status and word.
     fn until(&self, status: u16, word: &str) {
         let says = |reply: Response| reply.status == status && reply.text().contains(word);
         eventually(&format!("{status} and {word} on /readyz"), DEADLINE, || {
@@ -36,8 +36,8 @@ impl Both {
         });
     }
 
-    /// What each has logged of Redis so far: it looks again every few seconds, and repeats nothing.
-    fn said_once(&self, word: &str) {
+    /// Asserts that each has logged the word once. Both check Redis every few seconds and repeat nothing.
+    fn logged_once(&self, word: &str) {
         for log in [self.gateway.stderr(), self.worker.stderr()] {
             let of_redis = log.lines().filter(|line| line.contains("atode_queue::health"));
             let lines = of_redis.filter(|line| line.contains(word)).count();
@@ -58,27 +58,27 @@ fn without_channels_jobs_are_stored_once_and_run_in_time() {
         assert!(late < BLIND.as_millis() as i64, "{late} ms late: {job}");
     }
     assert_eq!(stored(&both.gateway, "default"), 3);
-    both.said_once("&atode:*");
+    both.logged_once("&atode:*");
 }
 
 #[test]
-fn without_info_both_are_ready_and_say_what_they_do_not_see() {
+fn without_info_both_are_ready_and_report_the_missing_permission() {
     let both = both("~atode:* &atode:* +@all -info");
     both.until(200, "+info");
     let job = enqueued(&both.gateway, &json!({"kind": KIND, "delay": "0s"}));
     assert_eq!(finished(&both.gateway, &job["id"])["state"], "completed");
-    both.said_once("+info");
+    both.logged_once("+info");
 }
 
 #[test]
-fn without_evalsha_or_keys_nothing_is_ready_until_they_are_granted() {
+fn without_evalsha_or_keys_neither_is_ready_until_they_are_granted() {
     for (rules, word) in
         [("~atode:* &atode:* +@all -evalsha", "+evalsha"), ("~x:* &atode:* +@all", "~atode:*")]
     {
         let both = both(rules);
         both.until(503, word);
         problem(&enqueue(&both.gateway, &later()), 503, "unavailable");
-        both.said_once(word);
+        both.logged_once(word);
         both.redis.set_user(&AclUser::new("some", ALL));
         both.until(200, "ready");
         let job = enqueued(&both.gateway, &json!({"kind": KIND, "delay": "0s"}));
@@ -87,12 +87,12 @@ fn without_evalsha_or_keys_nothing_is_ready_until_they_are_granted() {
 }
 
 #[test]
-fn a_node_of_a_cluster_is_not_ready_and_takes_no_job() {
+fn with_a_cluster_node_the_gateway_is_not_ready_and_refuses_jobs() {
     let cluster = RedisCluster::start();
     let gateway = Gateway::builder(&cluster.addrs()[0]).start();
     let worker = Worker::builder(&cluster.addrs()[0]).start();
     for readyz in [&|| gateway.get("/readyz"), &|| worker.get("/readyz")] as [&dyn Fn() -> Response; 2] {
-        eventually("it is told", DEADLINE, || {
+        eventually("the cluster is reported", DEADLINE, || {
             let reply = readyz();
             (reply.status == 503 && reply.text().contains("cluster")).then_some(())
         });

@@ -1,5 +1,5 @@
-//! Rate limits over HTTP: who is limited, what the replies say, and that a limiter whose Redis is
-//! away hurts nobody.
+//! Rate limits over HTTP: the limited routes and callers, the headers of the replies, and the loss of the limiter's
+//! Redis.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn limited(redis: &RedisServer, per_minute: u32) -> ServiceBuilder<GatewayBinary
         .env("APP__API__RATE_LIMIT__ENABLED", "true")
         .env("APP__API__RATE_LIMIT__REQUESTS_PER_MINUTE", per_minute.to_string())
         .env("APP__API__RATE_LIMIT__REQUESTS_PER_HOUR", "1000")
-        // Busy test machines: what is tested here are decisions, not speed.
+        // The tests are about decisions, not about speed on a busy machine.
         .env("APP__API__RATE_LIMIT__DEADLINE", "2s")
 }
 
@@ -29,7 +29,7 @@ fn statuses(replies: impl Iterator<Item = Response>) -> Vec<u16> {
 }
 
 #[test]
-fn every_limited_reply_tells_what_is_left_and_a_refusal_names_the_limit() {
+fn every_limited_reply_reports_its_quotas_and_a_refusal_names_the_limit() {
     let redis = RedisServer::start();
     let gateway = limited(&redis, 3).start();
     let first = gateway.get("/v1/kinds");
@@ -45,7 +45,7 @@ fn every_limited_reply_tells_what_is_left_and_a_refusal_names_the_limit() {
     let reset = |name| first.header(name).and_then(|reset| reset.parse::<u64>().ok()).expect("Unix seconds");
     assert!(reset("x-ratelimit-reset") > 1_700_000_000 && reset("x-ratelimit-hour-reset") > 1_700_000_000);
 
-    // An error counts, and tells as well.
+    // An error counts too, and reports the quotas.
     let missing = gateway.get("/v1/nothing");
     assert_eq!((missing.status, missing.header("x-ratelimit-remaining")), (404, Some("1")));
     gateway.get("/v1/kinds");
@@ -83,7 +83,7 @@ fn the_route_is_limited_however_its_path_is_spelled() {
     let gateway = limited(&redis, 1_000)
         .env("APP__API__RATE_LIMIT__REQUESTS_PER_HOUR", spellings.len().to_string())
         .start();
-    // As a browser asks.
+    // A request of a browser.
     let send = |line: &str| talk(gateway.port(), &request(line, &[("Accept", "text/html")], b""));
     for (n, line) in spellings.into_iter().enumerate() {
         let reply = send(line);
@@ -104,7 +104,7 @@ fn the_route_is_limited_however_its_path_is_spelled() {
 }
 
 #[test]
-fn health_and_pages_are_not_limited_and_the_old_call_is() {
+fn the_old_call_is_limited_while_health_and_pages_are_not() {
     let redis = RedisServer::start();
     let gateway = limited(&redis, 1).start();
     assert_eq!(gateway.post("/api/dm-jobqueue/register", &json!({})).status, 201);
@@ -118,7 +118,7 @@ fn health_and_pages_are_not_limited_and_the_old_call_is() {
 }
 
 #[test]
-fn a_spoofed_forwarded_for_changes_nothing_unless_proxies_are_trusted() {
+fn a_forged_forwarded_for_changes_nothing_unless_proxies_are_trusted() {
     let redis = RedisServer::start();
     let garbage =
         ["1.1.1.1", "2.2.2.2, 3.3.3.3", "::1%eth0", "[2001:db8::1]:80", "1.2.3.4:5", "garbage", ",,,", ""];
@@ -141,7 +141,7 @@ fn a_spoofed_forwarded_for_changes_nothing_unless_proxies_are_trusted() {
 }
 
 #[test]
-fn jobs_have_a_limit_of_their_own_and_a_batch_counts_with_all_of_them() {
+fn jobs_have_their_own_limit_which_counts_every_job_of_a_batch() {
     let redis = RedisServer::start();
     let gateway = limited(&redis, 100).env("APP__API__RATE_LIMIT__JOBS_PER_MINUTE", "10").start();
     let batch = |jobs: usize| {
@@ -191,13 +191,13 @@ fn four_gateways_share_one_limit_through_redis_and_through_a_cluster() {
         });
         let allowed = replies.iter().filter(|status| **status == 200).count();
         assert!(replies.iter().all(|status| [200, 429].contains(status)));
-        // One more every 1.5 s.
+        // One more is allowed every 1.5 s.
         assert!((40..=44).contains(&allowed), "{allowed} of 80 allowed: {addrs}");
     }
 }
 
 #[test]
-fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
+fn the_loss_of_the_limiters_redis_causes_no_5xx_and_ends_when_it_is_back() {
     let jobs = RedisServer::start();
     let limits = RedisServer::builder().no_aof().start();
     let gateway = limited(&jobs, 1_000)
@@ -212,7 +212,7 @@ fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
     for _ in 0..50 {
         let reply = gateway.get("/v1/kinds");
         assert_eq!(reply.status, 200);
-        assert!(reply.header("ratelimit").is_some(), "the local limiter tells as well");
+        assert!(reply.header("ratelimit").is_some(), "the local limiter reports quotas too");
     }
     gateway.wait_for_stderr(|log| log.contains("rate limiter's Redis is away"), Duration::from_secs(5));
     assert_eq!(gateway.stderr().matches("rate limiter's Redis is away").count(), 1, "said once");
@@ -228,14 +228,14 @@ fn a_limiter_whose_redis_dies_gives_no_5xx_and_uses_it_again_when_it_is_back() {
 }
 
 #[test]
-fn a_dead_master_of_the_limits_cluster_gives_no_5xx() {
+fn the_loss_of_a_master_of_the_limiters_cluster_causes_no_5xx() {
     let (jobs, cluster) = (RedisServer::start(), RedisCluster::start());
     let gateway = limited(&jobs, 1_000)
         .env("APP__API__RATE_LIMIT__DEADLINE", "200ms")
         .env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1")
         .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!(cluster.addrs()).to_string())
         .start();
-    // These lie on all three masters.
+    // Their keys are spread over all three masters.
     let everybody = || (0..60).map(|n| kinds(&gateway, "x-forwarded-for", &format!("10.0.0.{n}")));
     assert!(statuses(everybody()).iter().all(|status| *status == 200));
     assert!(gateway.metric("atode_ratelimit_fallbacks_total") == 0, "all three masters are asked");
@@ -245,7 +245,7 @@ fn a_dead_master_of_the_limits_cluster_gives_no_5xx() {
 }
 
 #[test]
-fn a_forwarded_for_of_many_lines_and_entries_is_read_from_the_right_and_a_huge_one_is_refused() {
+fn a_long_forwarded_for_is_read_from_the_right_and_a_huge_one_is_refused() {
     let redis = RedisServer::start();
     let many = vec!["7.7.7.7"; 5_000].join(", ");
     let send = |gateway: &Gateway, lines: &[&str]| {
@@ -264,7 +264,7 @@ fn a_forwarded_for_of_many_lines_and_entries_is_read_from_the_right_and_a_huge_o
 
     let direct = limited(&redis, 2).start();
     let answers = spoofed.map(|lines| send(&direct, lines));
-    // What is no header at all never gets as far as the limit.
+    // An invalid header is refused before the limit.
     let counted: Vec<u16> = answers.into_iter().filter(|status| *status != 400).collect();
     assert!(counted.len() >= 4 && counted[..2] == [200, 200], "{answers:?}");
     assert!(counted[2..].iter().all(|status| *status == 429), "{answers:?}");
@@ -274,15 +274,15 @@ fn a_forwarded_for_of_many_lines_and_entries_is_read_from_the_right_and_a_huge_o
     let from = |lines: &[&str]| send(&behind_one, lines);
     assert_eq!((from(&["6.6.6.6", &many, "8.8.8.8"]), from(&["5.5.5.5", "8.8.8.8"])), (200, 429));
     assert_eq!((from(&["8.8.8.8", "9.9.9.9"]), from(&[&format!("{many}, 9.9.9.9:80")])), (200, 429));
-    // Garbage at the right is the proxy itself, whatever stands left of it.
+    // If the rightmost entry is invalid, the caller is the proxy itself, whatever precedes the entry.
     assert_eq!((from(&["4.4.4.4, garbage"]), from(&["3.3.3.3", "999.1.1.1"])), (200, 429));
-    // Nor does what is no text hide what the proxy wrote behind it.
+    // Invalid text does not hide the entry that the proxy appended to it.
     assert_eq!((from(&["6.6.6.6", "💥, 2.2.2.2"]), from(&["7.7.7.7", "💥, 2.2.2.2"])), (200, 429));
     assert_eq!(from(&[&huge]), 431);
 }
 
 #[test]
-fn deny_refuses_while_the_limits_are_away() {
+fn deny_refuses_requests_while_the_limits_are_unavailable() {
     let jobs = RedisServer::start();
     let nobody = RedisServer::builder().prepare();
     let gateway = limited(&jobs, 10)
@@ -298,7 +298,7 @@ fn deny_refuses_while_the_limits_are_away() {
 }
 
 #[test]
-fn addresses_of_several_single_servers_end_the_start() {
+fn addresses_of_several_single_servers_are_refused_at_the_start() {
     let (jobs, one, two) = (RedisServer::start(), RedisServer::start(), RedisServer::start());
     let process = limited(&jobs, 10)
         .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([one.addr(), two.addr()]).to_string())

@@ -1,5 +1,5 @@
-//! Redis is not there, is silent, or takes nothing: the gateway says so within a second, stays up, and
-//! goes on unaided when Redis is back.
+//! Redis is down, does not answer, or refuses writes: the gateway says so within a second, stays up, and recovers by
+//! itself when Redis is back.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{
     later, problem, start, stored, text, until_watched, within_a_second,
 };
 
-/// Until an enqueue works again; returns its job.
+/// Waits until an enqueue works again. Returns its job.
 fn recovered(gateway: &Gateway) -> Value {
     eventually("an enqueue works again", DEADLINE, || {
         Some(enqueue(gateway, &later())).filter(|reply| reply.status == 201)
@@ -21,7 +21,7 @@ fn recovered(gateway: &Gateway) -> Value {
     .json()
 }
 
-/// That it is a 503, of either kind, that tells what to do.
+/// Asserts that the reply is a 503 that says what to do. Returns its slug.
 #[track_caller]
 fn unavailable(reply: &Response) -> String {
     let slug = if reply.text().contains("outcome-unknown") { "outcome-unknown" } else { "unavailable" };
@@ -31,8 +31,8 @@ fn unavailable(reply: &Response) -> String {
     slug.to_owned()
 }
 
-/// What enqueues and what looks, each within a second.
-fn says_that_redis_is_away(gateway: &Gateway) {
+/// Asserts that every enqueue and every read fails within a second.
+fn assert_redis_is_away(gateway: &Gateway) {
     let batch = json!({"jobs": [{"kind": "no:such"}, later()]});
     let atomic = json!({"jobs": [later()], "atomic": true});
     for (path, body) in [
@@ -47,9 +47,9 @@ fn says_that_redis_is_away(gateway: &Gateway) {
     let waiting = format!("{job}?wait=30s");
     for path in [&job, &waiting, "/v1/queues", "/v1/queues/default", "/v1/workers", "/readyz"] {
         let problem = problem(&within_a_second(|| gateway.get(path)), 503, "unavailable");
-        assert!(!text(&problem["detail"]).contains("outcome"), "a look has none: {problem}");
+        assert!(!text(&problem["detail"]).contains("outcome"), "a read has no outcome: {problem}");
     }
-    // What is wrong with a request is said all the same, and what needs no Redis works.
+    // An invalid request is still reported as such, and endpoints that need no Redis work.
     let wrong = within_a_second(|| enqueue(gateway, &json!({"kind": "no:such"})));
     problem(&wrong, 422, "invalid-request");
     for path in ["/healthz", "/health", "/v1/kinds"] {
@@ -58,12 +58,14 @@ fn says_that_redis_is_away(gateway: &Gateway) {
 }
 
 #[test]
-fn a_redis_that_refuses_connections_is_said_to_be_away_and_is_found_again() {
+fn a_redis_that_refuses_connections_is_reported_and_found_again() {
     let (redis, gateway) = start();
     let before = enqueued(&gateway, &later());
     redis.stop();
-    eventually("the loss is noticed", DEADLINE, || (gateway.get("/readyz").status == 503).then_some(()));
-    says_that_redis_is_away(&gateway);
+    eventually("the gateway notices the loss", DEADLINE, || {
+        (gateway.get("/readyz").status == 503).then_some(())
+    });
+    assert_redis_is_away(&gateway);
     redis.restart();
     recovered(&gateway);
     assert_eq!(job(&gateway, &before["id"])["state"], "scheduled");
@@ -71,18 +73,18 @@ fn a_redis_that_refuses_connections_is_said_to_be_away_and_is_found_again() {
 }
 
 #[test]
-fn a_redis_that_is_silent_is_said_to_be_away_and_is_found_again() {
+fn a_redis_that_does_not_answer_is_reported_and_found_again() {
     let (redis, gateway) = start();
     enqueued(&gateway, &later());
     redis.pause();
     assert_eq!(unavailable(&within_a_second(|| enqueue(&gateway, &later()))), "outcome-unknown");
-    says_that_redis_is_away(&gateway);
+    assert_redis_is_away(&gateway);
     redis.resume();
     recovered(&gateway);
 }
 
 #[test]
-fn two_hundred_requests_at_once_do_not_wait_longer_for_a_silent_redis() {
+fn two_hundred_concurrent_requests_wait_no_longer_for_a_silent_redis_than_one() {
     let (redis, gateway) = start();
     let two_hundred = || {
         thread::scope(|scope| {
@@ -95,7 +97,7 @@ fn two_hundred_requests_at_once_do_not_wait_longer_for_a_silent_redis() {
             asks.into_iter().map(|ask| ask.join().expect("a reply")).collect::<Vec<_>>()
         })
     };
-    // What so many take of this machine while nothing is wrong.
+    // The time that as many requests take on this machine while Redis answers.
     let usual = two_hundred().into_iter().map(|(took, ..)| took).max().expect("many");
     redis.pause();
     for (took, n, reply) in two_hundred() {
@@ -111,15 +113,15 @@ fn two_hundred_requests_at_once_do_not_wait_longer_for_a_silent_redis() {
 }
 
 #[test]
-fn a_request_of_unknown_outcome_is_stored_once_when_it_is_sent_again_with_its_key() {
+fn a_request_with_unknown_outcome_is_stored_once_if_repeated_with_its_key() {
     let (redis, gateway) = start();
-    // The first of a queue enters it in the catalogue; that may fail and leave no doubt.
+    // The first job of a queue adds it to the catalogue. A failure of that step has a known outcome.
     enqueued(&gateway, &later());
     redis.pause();
     let unknown = enqueue_with_key(&gateway, "k", &later());
     assert_eq!(unavailable(&unknown), "outcome-unknown");
     redis.resume();
-    let again = eventually("it is answered", DEADLINE, || {
+    let again = eventually("the request is answered", DEADLINE, || {
         Some(enqueue_with_key(&gateway, "k", &later())).filter(|reply| reply.status != 503)
     });
     assert!([200, 201].contains(&again.status), "{}", again.text());
@@ -128,10 +130,10 @@ fn a_request_of_unknown_outcome_is_stored_once_when_it_is_sent_again_with_its_ke
 }
 
 #[test]
-fn a_gateway_starts_before_its_redis_says_so_and_works_once_it_is_there() {
+fn a_gateway_that_starts_before_redis_says_so_and_works_once_redis_is_up() {
     let redis = RedisServer::builder().prepare();
     let gateway = Gateway::builder(&redis.addr()).start();
-    says_that_redis_is_away(&gateway);
+    assert_redis_is_away(&gateway);
     let log = gateway.wait_for_stderr(|log| log.contains("no connection to Redis"), DEADLINE);
     assert!(log.contains(&redis.addr()), "{log}");
     assert_eq!(gateway.try_exit(), None);
@@ -144,7 +146,7 @@ fn a_gateway_starts_before_its_redis_says_so_and_works_once_it_is_there() {
 }
 
 #[test]
-fn a_redis_that_takes_nothing_refuses_jobs_but_shows_them() {
+fn a_redis_that_refuses_writes_still_shows_jobs() {
     let (redis, gateway) = start();
     let before = enqueued(&gateway, &later());
     for (refuse, accept, code, reason) in [
@@ -163,15 +165,15 @@ fn a_redis_that_takes_nothing_refuses_jobs_but_shows_them() {
         (vec!["REPLICAOF", "127.0.0.1", "1"], vec!["REPLICAOF", "NO", "ONE"], "READONLY", "takes no changes"),
     ] {
         redis.command(&refuse);
-        eventually("it is refused for this reason", DEADLINE, || {
+        eventually("the enqueue is refused for this reason", DEADLINE, || {
             let reply = within_a_second(|| enqueue(&gateway, &later()));
             assert_eq!(unavailable(&reply), "unavailable");
             assert!(!reply.text().contains(code), "{}", reply.text());
             reply.text().contains(reason).then_some(())
         });
         gateway.wait_for_stderr(|log| log.contains(code), DEADLINE);
-        // A connection that was given up over it is soon back.
-        eventually("looks work", DEADLINE, || {
+        // The gateway may have to reconnect first.
+        eventually("reads work", DEADLINE, || {
             (gateway.get(&address(&before["id"])).status == 200).then_some(())
         });
         assert_eq!(stored(&gateway, "default"), 1 + u64::from(code != "OOM") + u64::from(code == "READONLY"));
@@ -181,7 +183,7 @@ fn a_redis_that_takes_nothing_refuses_jobs_but_shows_them() {
 }
 
 #[test]
-fn who_waits_for_a_job_hears_that_redis_went_away() {
+fn a_wait_for_a_job_fails_when_redis_goes_away() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     thread::scope(|scope| {
@@ -193,7 +195,7 @@ fn who_waits_for_a_job_hears_that_redis_went_away() {
 }
 
 #[test]
-fn a_redis_that_refuses_jobs_is_degraded_and_the_503_names_a_way_out() {
+fn a_redis_that_refuses_jobs_is_degraded_and_the_503_says_what_to_do() {
     let redis = RedisServer::start();
     let gateway = connected(Gateway::start(&redis));
     let degraded = |words: &str| {
@@ -220,7 +222,7 @@ fn a_redis_that_refuses_jobs_is_degraded_and_the_503_names_a_way_out() {
 }
 
 #[test]
-fn a_redis_that_would_lose_jobs_is_named_but_taken() {
+fn a_redis_that_may_lose_jobs_is_reported_and_used() {
     let redis = RedisServer::builder().no_aof().arg("maxmemory-policy", "allkeys-lru").start();
     let gateway = connected(Gateway::start(&redis));
     let ready = gateway.get("/readyz").json();

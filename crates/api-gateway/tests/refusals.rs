@@ -1,5 +1,5 @@
-//! Redis answers that it takes nothing: a 503 within a second, that says so; then all goes on unaided.
-//! (More reasons of Redis: `redis_away.rs`.)
+//! Redis refuses writes for a while: an enqueue is a 503 within a second that gives the reason, and everything recovers
+//! by itself. (More reasons are in `redis_away.rs`.)
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{
     within_a_second,
 };
 
-/// Asks within a second.
+/// Asserts that an enqueue is refused within a second. Returns the detail.
 #[track_caller]
 fn refused(gateway: &Gateway) -> String {
     let problem = problem(&within_a_second(|| enqueue(gateway, &later())), 503, "unavailable");
@@ -39,7 +39,7 @@ fn a_redis_that_cannot_save_its_data_refuses_jobs_until_it_can() {
 }
 
 #[test]
-fn a_redis_that_loads_its_data_is_waited_for() {
+fn the_gateway_waits_for_a_redis_that_loads_its_data() {
     let redis = RedisServer::builder().slow_to_load().start();
     let gateway = connected(Gateway::start(&redis));
     let worker = Worker::start(&redis);

@@ -1,8 +1,8 @@
-//! Gateway and worker on a Redis under Sentinel: the master is killed under load, its replica takes over,
-//! both processes follow unaided.
+//! Gateway and worker on a Redis under Sentinel: the master is killed under load, its replica takes over, and both
+//! processes follow by themselves.
 //!
-//! Nothing is promised for what the master answered in its last moment: replication is asynchronous, so a
-//! job may be gone although it was answered 201, or run again although it has run. How many, the test prints.
+//! Replication is asynchronous, so there is no promise for the last answers of the master: a job may be lost after its
+//! 201, or run again after it has run. The test prints how many.
 
 mod support;
 
@@ -21,14 +21,14 @@ const ALL: usize = 500;
 
 #[derive(Default)]
 struct Load {
-    /// Answered 201, or of unknown outcome: posted, at least.
+    /// Jobs that were posted, answered 201 or with an unknown outcome.
     posted: AtomicUsize,
     stored: AtomicUsize,
     refused: AtomicUsize,
 }
 
 impl Load {
-    /// Posts jobs until enough are stored; returns the ids of its own, and the longest time without one.
+    /// Posts jobs until enough are stored. Returns the ids of its jobs, and the longest time without one.
     fn produce(&self, gateway: &Gateway) -> (Vec<Value>, Duration) {
         let (mut ids, mut last, mut longest) = (vec![], Instant::now(), Duration::ZERO);
         while self.stored.load(Ordering::Relaxed) < ALL {
@@ -51,7 +51,7 @@ impl Load {
     }
 }
 
-/// How often each message was printed.
+/// The number of times that each message was printed.
 fn runs(worker: &Worker) -> HashMap<String, usize> {
     let mut runs = HashMap::new();
     for line in worker.stdout().lines() {
@@ -63,10 +63,10 @@ fn runs(worker: &Worker) -> HashMap<String, usize> {
 }
 
 #[test]
-fn a_master_that_is_killed_under_load_is_followed_by_its_replica_and_all_that_is_stored_runs() {
+fn a_replica_replaces_a_master_killed_under_load_and_all_stored_jobs_run() {
     let redis = RedisSentinel::start();
     let gateway = connected(Gateway::builder_under(&redis).start());
-    // Claims that only the old master knew of come back by their lease.
+    // Claims that only the old master stored come back when their lease expires.
     let worker = Worker::builder_under(&redis).env("APP__WORKER__LEASE", "5s").start();
     let load = Load::default();
     let (killed, produced) = thread::scope(|scope| {
@@ -99,7 +99,7 @@ fn a_master_that_is_killed_under_load_is_followed_by_its_replica_and_all_that_is
     );
     assert!(runs.len() + lost >= ids.len(), "{} messages were printed", runs.len());
 
-    // Wake-ups come again: no poll of 5 s.
+    // Wake-ups work again, so the job does not wait for the poll of 5 s.
     let woken = enqueue(&gateway, &json!({"kind": KIND, "delay": "0s"})).json()["id"].clone();
     let asked = Instant::now();
     let waited = gateway.get(&format!("{}?wait=4s", address(&woken)));

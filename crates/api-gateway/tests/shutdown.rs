@@ -1,4 +1,4 @@
-//! SIGTERM: running requests end with what is known by then, and the gateway exits with 0.
+//! SIGTERM: running requests finish with the current state, and the gateway exits with 0.
 
 mod support;
 
@@ -10,7 +10,7 @@ use atode_testkit::{Gateway, RedisServer, Signal, eventually};
 use serde_json::json;
 use support::{DEADLINE, KIND, address, connected, enqueued, start};
 
-/// Sends the head of a request whose body does not come, and waits until it is being handled.
+/// Sends the head of a request without its body, and waits until it is being handled.
 fn running(gateway: &Gateway, line: &str) -> TcpStream {
     let head = format!(
         "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
@@ -23,7 +23,7 @@ fn running(gateway: &Gateway, line: &str) -> TcpStream {
     socket
 }
 
-/// That it exits well, and soon.
+/// Asserts that the gateway exits with 0 within `soon`.
 #[track_caller]
 fn ends(gateway: &Gateway, soon: Duration) {
     let asked = Instant::now();
@@ -33,23 +33,23 @@ fn ends(gateway: &Gateway, soon: Duration) {
 }
 
 #[test]
-fn who_waits_for_a_job_is_told_its_current_state() {
+fn a_wait_for_a_job_ends_with_its_current_state() {
     let (_redis, gateway) = start();
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "400ms"}));
     let mut waiting = running(&gateway, &format!("GET {}?wait=60s", address(&job["id"])));
-    // It becomes ready without an event that the gateway would hear of.
+    // A job becomes ready without a message to the gateway.
     eventually("it is ready", DEADLINE, || {
         (gateway.get(&address(&job["id"])).json()["state"] == "ready").then_some(())
     });
     gateway.terminate();
     let mut reply = String::new();
-    waiting.read_to_string(&mut reply).expect("a reply, then the end");
+    waiting.read_to_string(&mut reply).expect("a reply and the end of the connection");
     assert!(reply.starts_with("HTTP/1.1 200 OK") && reply.contains(r#""state":"ready""#), "{reply}");
     ends(&gateway, Duration::from_secs(5));
 }
 
 #[test]
-fn connections_without_a_request_do_not_hold_it_up() {
+fn idle_connections_do_not_delay_the_shutdown() {
     let (_redis, gateway) = start();
     let mut idle = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port())).expect("the gateway listens");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
@@ -72,12 +72,12 @@ fn a_request_that_does_not_end_is_cut_off_at_the_timeout() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_gateway_at_once() {
     let (_redis, gateway) = start();
     let _half = running(&gateway, "POST /v1/jobs");
     gateway.terminate();
     gateway.wait_for_stderr(|log| log.contains("stopping"), DEADLINE);
-    // Within 100 ms it would be the same one.
+    // A signal within 100 ms counts as the same one.
     std::thread::sleep(Duration::from_millis(200));
     gateway.terminate();
     let exit = gateway.wait(Duration::from_secs(5));
@@ -85,21 +85,21 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn each_signal_that_asks_for_the_end_lets_running_requests_end() {
+fn each_signal_to_stop_lets_running_requests_finish() {
     for signal in [Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGINT] {
         let (_redis, gateway) = start();
         let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1h"}));
         let mut waiting = running(&gateway, &format!("GET {}?wait=60s", address(&job["id"])));
         gateway.signal(signal);
         let mut reply = String::new();
-        waiting.read_to_string(&mut reply).expect("a reply, then the end");
+        waiting.read_to_string(&mut reply).expect("a reply and the end of the connection");
         assert!(reply.starts_with("HTTP/1.1 200 OK"), "{signal}: {reply}");
         ends(&gateway, Duration::from_secs(5));
     }
 }
 
 #[test]
-fn a_long_shutdown_delay_is_not_taken_for_a_process_that_does_not_end() {
+fn a_long_shutdown_delay_is_not_mistaken_for_a_hanging_process() {
     let (redis, _) = start();
     let gateway = Gateway::builder(&redis.addr()).env("APP__SERVER__SHUTDOWN_DELAY", "7s");
     let gateway = connected(gateway.env("APP__SERVER__SHUTDOWN_TIMEOUT", "0s").start());
@@ -108,7 +108,7 @@ fn a_long_shutdown_delay_is_not_taken_for_a_process_that_does_not_end() {
 }
 
 #[test]
-fn a_port_that_is_taken_ends_the_start_and_names_the_way_out() {
+fn a_port_in_use_ends_the_start_and_the_error_names_an_option() {
     let (redis, first) = start();
     let second = Gateway::builder(&redis.addr()).port(first.port()).spawn();
     let exit = second.wait(DEADLINE);
@@ -117,20 +117,20 @@ fn a_port_that_is_taken_ends_the_start_and_names_the_way_out() {
 }
 
 #[test]
-fn with_a_delay_it_is_not_ready_first_and_goes_on_meanwhile() {
+fn with_a_delay_the_gateway_is_not_ready_but_serves_requests() {
     let redis = RedisServer::start();
     let gateway = connected(Gateway::builder(&redis.addr()).env("APP__SERVER__SHUTDOWN_DELAY", "4s").start());
     assert_eq!(gateway.get("/healthz").header("connection"), None);
     gateway.terminate();
     let asked = Instant::now();
-    let refused = eventually("it is not ready", DEADLINE, || {
+    let refused = eventually("the gateway is not ready", DEADLINE, || {
         Some(gateway.get("/readyz")).filter(|reply| reply.status == 503)
     });
     assert!(refused.text().contains("stopping"), "{}", refused.text());
     let reply = support::enqueue(&gateway, &support::later());
     assert_eq!((reply.status, reply.header("connection")), (201, Some("close")));
     assert_eq!(gateway.get("/healthz").status, 200);
-    // Nor are waits cut short.
+    // Waits are not cut short either.
     let path = format!("{}?wait=1s", address(&reply.json()["id"]));
     let waited = Instant::now();
     assert_eq!(gateway.get(&path).status, 200);

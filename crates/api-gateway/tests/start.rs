@@ -1,4 +1,4 @@
-//! Messages of a gateway that starts, or cannot.
+//! Messages at the start of a gateway.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// `config/test` in a folder of its own, with this `config.yaml`.
+/// A temporary `config/test` with this `config.yaml`.
 fn configuration(config: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let test = dir.path().join("test");
@@ -34,7 +34,7 @@ fn check(dir: &Path, variable: Option<(&str, &str)>) -> (i32, String, String) {
 }
 
 #[test]
-fn a_configuration_can_be_checked_without_a_start() {
+fn the_configuration_can_be_checked_without_a_start() {
     let dir = configuration("server: { port: 1 }");
     let (code, out, err) = check(dir.path(), None);
     assert_eq!((code, out.as_str()), (0, "api-gateway: the configuration is valid\n"), "{err}");
@@ -50,7 +50,7 @@ fn a_configuration_can_be_checked_without_a_start() {
 }
 
 #[test]
-fn a_kind_whose_queue_is_not_configured_is_named_at_the_start_and_in_the_refusal() {
+fn a_kind_without_a_configured_queue_is_named_at_the_start_and_in_the_refusal() {
     let dir = configuration("queues: { mail: {} }\napi: { rate_limit: { enabled: false } }");
     let redis = RedisServer::start();
     let gateway = Gateway::builder(&redis.addr()).env("APP_CONFIG_DIR", dir.path()).start();
@@ -69,7 +69,10 @@ fn a_kind_whose_queue_is_not_configured_is_named_at_the_start_and_in_the_refusal
     let refused = gateway.post("/v1/jobs", &json!({"kind": "demo:delay_print"}));
     assert_eq!(refused.status, 422);
     let error = &refused.json()["errors"][0];
-    assert_eq!(error["detail"], r#"the queue "default" of this kind is not configured; there are: mail"#);
+    assert_eq!(
+        error["detail"],
+        r#"the queue "default" of this kind is not configured; configured queues: mail"#
+    );
     let elsewhere = json!({"kind": "demo:delay_print", "queue": "mail"});
     assert_eq!(gateway.post("/v1/jobs", &elsewhere).status, 201);
 
@@ -78,7 +81,7 @@ fn a_kind_whose_queue_is_not_configured_is_named_at_the_start_and_in_the_refusal
 }
 
 #[test]
-fn a_taken_port_is_said_to_be_taken() {
+fn a_port_in_use_is_reported() {
     let redis = RedisServer::start();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("its address").port();
@@ -90,7 +93,7 @@ fn a_taken_port_is_said_to_be_taken() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_no_reason_to_suspect_another_gateway() {
+fn the_error_for_an_address_of_another_machine_names_no_other_gateway() {
     let redis = RedisServer::start();
     let process = Gateway::builder(&redis.addr()).args(["--host", "192.0.2.1"]).spawn();
     assert_eq!(process.wait(DEADLINE).code(), Some(1));

@@ -21,7 +21,7 @@ fn wait(gateway: &atode_testkit::Gateway, id: &Value, wait: &str) -> (Response, 
 }
 
 #[test]
-fn it_answers_as_soon_as_the_job_has_finished() {
+fn a_wait_ends_as_soon_as_the_job_has_finished() {
     let (redis, gateway) = start();
     let _worker = Worker::start(&redis);
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1s"}));
@@ -30,12 +30,12 @@ fn it_answers_as_soon_as_the_job_has_finished() {
     assert!(took < Duration::from_secs(8), "{took:?}");
 
     let (reply, took) = wait(&gateway, &job["id"], "60s");
-    assert_eq!(reply.json(), finished(&gateway, &job["id"]), "it has finished long ago");
+    assert_eq!(reply.json(), finished(&gateway, &job["id"]), "the job has finished before");
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]
-fn many_wait_for_the_same_job_and_for_others() {
+fn many_requests_wait_for_the_same_job_and_for_others() {
     let (redis, gateway) = start();
     let _worker = Worker::start(&redis);
     let jobs: Vec<Value> =
@@ -51,7 +51,7 @@ fn many_wait_for_the_same_job_and_for_others() {
 }
 
 #[test]
-fn it_answers_with_the_current_state_when_the_time_is_over() {
+fn a_wait_ends_with_the_current_state_when_the_time_is_over() {
     let (_redis, gateway) = start();
     for (delay, state) in [("1h", "scheduled"), ("500ms", "ready")] {
         let job = enqueued(&gateway, &json!({"kind": KIND, "delay": delay}));
@@ -62,7 +62,7 @@ fn it_answers_with_the_current_state_when_the_time_is_over() {
 }
 
 #[test]
-fn it_answers_also_when_the_job_is_removed_as_soon_as_it_has_finished() {
+fn a_wait_ends_when_the_job_is_removed_as_soon_as_it_has_finished() {
     let (redis, gateway) = start();
     let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "0s"}));
     let stored = Stored::on(&redis);
@@ -78,7 +78,7 @@ fn it_answers_also_when_the_job_is_removed_as_soon_as_it_has_finished() {
 }
 
 #[test]
-fn a_job_that_is_deleted_meanwhile_is_not_found() {
+fn a_wait_for_a_job_that_is_deleted_ends_in_not_found() {
     let (redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
     let (reply, took) = thread::scope(|scope| {
@@ -106,18 +106,18 @@ fn a_wait_is_a_duration() {
     }
 }
 
-/// The limit applies to this process and those that it starts.
+/// The limit of open files of this process and its children.
 fn open_files() -> u64 {
-    let limits = fs::read_to_string("/proc/self/limits").expect("Linux says so");
+    let limits = fs::read_to_string("/proc/self/limits").expect("Linux reports it");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
     line.split_whitespace().next().and_then(|limit| limit.parse().ok()).unwrap_or(u64::MAX)
 }
 
 #[test]
-fn waits_are_bounded_and_those_whose_client_is_gone_end_at_once() {
+fn waits_are_bounded_and_end_at_once_when_their_client_disconnects() {
     let (_redis, gateway) = start();
     let id = enqueued(&gateway, &later())["id"].clone();
-    // 1,000 may wait, where this machine lets so many be tried.
+    // 1,000 requests may wait, if this machine allows so many connections.
     let (many, most) = if open_files() > 2_500 { (1_100, 1_000) } else { (700, 700) };
     let ask = format!("GET {}?wait=1h HTTP/1.1\r\nHost: localhost\r\n\r\n", address(&id));
     let connect = || {
@@ -136,7 +136,7 @@ fn waits_are_bounded_and_those_whose_client_is_gone_end_at_once() {
     if many > most {
         let (reply, _) = wait(&gateway, &id, "1s");
         problem(&reply, 503, "unavailable");
-        assert_eq!(wait(&gateway, &id, "0s").0.status, 200, "a look needs no place");
+        assert_eq!(wait(&gateway, &id, "0s").0.status, 200, "a request without ?wait= is not refused");
     }
     assert_eq!(support::enqueue(&gateway, &later()).status, 201);
 
@@ -151,7 +151,7 @@ fn waits_are_bounded_and_those_whose_client_is_gone_end_at_once() {
 }
 
 #[test]
-fn nobody_waits_for_a_job_that_is_unknown() {
+fn a_wait_for_an_unknown_job_ends_at_once() {
     let (_redis, gateway) = start();
     let (reply, took) = wait(&gateway, &json!(UNKNOWN), "60s");
     problem(&reply, 404, "not-found");

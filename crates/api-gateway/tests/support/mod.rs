@@ -1,6 +1,6 @@
-//! A gateway on a Redis of a test's own, what tests ask of its replies, and a second way to the jobs.
+//! Gateways on Redis servers of their own, assertions about replies, and direct access to the queue.
 
-#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses only a part")]
 
 mod socket;
 mod stored;
@@ -15,11 +15,11 @@ pub(crate) use socket::{request, talk, talk_until_it_ends};
 pub(crate) use stored::Stored;
 
 pub(crate) const KIND: &str = "demo:delay_print";
-/// For whatever has to happen, on a machine that has a lot to do.
+/// The deadline for events that have to happen, on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-/// What is promised within a second, on such a machine.
+/// The time for answers that are promised within a second, on a busy machine.
 pub(crate) const A_SECOND: Duration = Duration::from_millis(1_500);
-/// The id of no job.
+/// An id without a job.
 pub(crate) const UNKNOWN: &str = "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b";
 
 pub(crate) fn start() -> (RedisServer, Gateway) {
@@ -28,12 +28,12 @@ pub(crate) fn start() -> (RedisServer, Gateway) {
     (redis, gateway)
 }
 
-/// Connected.
+/// A gateway that is connected to this Redis.
 pub(crate) fn gateway(redis: &RedisServer) -> Gateway {
     connected(Gateway::start(redis))
 }
 
-/// With a second queue, `mail`.
+/// The same with a second queue, `mail`.
 pub(crate) fn gateway_with_mail(redis: &RedisServer) -> Gateway {
     let gateway = Gateway::builder(&redis.addr())
         .env("APP__QUEUES__DEFAULT__PARTITIONS", "1")
@@ -42,7 +42,7 @@ pub(crate) fn gateway_with_mail(redis: &RedisServer) -> Gateway {
 }
 
 pub(crate) fn connected(gateway: Gateway) -> Gateway {
-    eventually("it is ready", DEADLINE, || (gateway.get("/readyz").status == 200).then_some(()));
+    eventually("the gateway is ready", DEADLINE, || (gateway.get("/readyz").status == 200).then_some(()));
     gateway
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn enqueue(gateway: &Gateway, job: &Value) -> Response {
     gateway.post("/v1/jobs", job)
 }
 
-/// Enqueues a job that is stored; returns what the gateway says of it.
+/// Enqueues a job and asserts that it is stored. Returns the reply.
 #[track_caller]
 pub(crate) fn enqueued(gateway: &Gateway, job: &Value) -> Value {
     let reply = enqueue(gateway, job);
@@ -62,7 +62,7 @@ pub(crate) fn enqueue_with_key(gateway: &Gateway, key: &str, job: &Value) -> Res
     gateway.request("POST", "/v1/jobs").header("Idempotency-Key", key).json(job).send()
 }
 
-/// A job that is not due during a test.
+/// A job that does not become due during a test.
 pub(crate) fn later() -> Value {
     json!({"kind": KIND, "delay": "1h"})
 }
@@ -85,13 +85,13 @@ pub(crate) fn finished(gateway: &Gateway, id: &Value) -> Value {
     })
 }
 
-/// Jobs that are stored in a queue, in whatever state.
+/// The number of jobs in a queue, in any state.
 pub(crate) fn stored(gateway: &Gateway, queue: &str) -> u64 {
     let counts = gateway.get(&format!("/v1/queues/{queue}")).json()["counts"].clone();
     counts.as_object().expect("counts").values().map(|count| count.as_u64().expect("a count")).sum()
 }
 
-/// That a reply is a problem document as RFC 9457 and the design have it; returns the document.
+/// Asserts that the reply is a problem document (RFC 9457) with this status and slug. Returns the document.
 #[track_caller]
 pub(crate) fn problem(reply: &Response, status: u16, slug: &str) -> Value {
     let context = format!("{:?} {}", reply.headers, reply.text());
@@ -103,7 +103,7 @@ pub(crate) fn problem(reply: &Response, status: u16, slug: &str) -> Value {
     assert!(!text(&problem["title"]).is_empty() && !text(&problem["detail"]).is_empty(), "{context}");
     assert_eq!(Some(text(&problem["request_id"])), reply.header("x-request-id"), "{context}");
     assert_eq!(reply.header("retry-after").is_some(), status == 503, "{context}");
-    // A detail names no internals: no address, no script, no reply of Redis.
+    // A detail reveals no internals such as addresses, scripts or replies of Redis.
     for inside in ["127.0.0.1", "localhost", "ERR", "WRONGTYPE", "script", "sentinel"] {
         assert!(!text(&problem["detail"]).contains(inside), "{context}");
     }
@@ -112,13 +112,13 @@ pub(crate) fn problem(reply: &Response, status: u16, slug: &str) -> Value {
     problem
 }
 
-/// The pointers of a problem's invalid fields.
+/// The pointers to the invalid fields of a problem.
 pub(crate) fn pointers(problem: &Value) -> Vec<&str> {
     let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
     errors.iter().map(|error| text(&error["pointer"])).collect()
 }
 
-/// That it answers within what is promised to take at most a second.
+/// Asserts that the answer comes within the promised second.
 #[track_caller]
 pub(crate) fn within_a_second(ask: impl FnOnce() -> Response) -> Response {
     let start = Instant::now();
@@ -127,7 +127,7 @@ pub(crate) fn within_a_second(ask: impl FnOnce() -> Response) -> Response {
     reply
 }
 
-/// In order.
+/// The keys of an object, in order.
 #[track_caller]
 pub(crate) fn keys(object: &Value) -> Vec<&str> {
     object.as_object().expect("an object").keys().map(String::as_str).collect()
@@ -138,15 +138,15 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a string: {value}"))
 }
 
-/// Unix ms.
+/// An RFC 3339 time in Unix ms.
 #[track_caller]
 pub(crate) fn instant(value: &Value) -> i64 {
     text(value).parse::<Timestamp>().expect("an instant as in RFC 3339").as_millisecond()
 }
 
-/// Until a request waits for a job: its gateway has subscribed to what finishes.
+/// Waits until a request waits for a job: then its gateway has subscribed to finished jobs.
 pub(crate) fn until_watched(redis: &RedisServer) {
-    eventually("somebody waits for a job", DEADLINE, || {
+    eventually("a request waits for a job", DEADLINE, || {
         let watchers = redis.command(&["PUBSUB", "NUMSUB", "atode:{default}:finished"]).array().pop();
         watchers.filter(|watchers| watchers.int() > 0).map(drop)
     });

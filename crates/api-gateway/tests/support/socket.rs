@@ -1,4 +1,4 @@
-//! HTTP by hand: what no HTTP client would send.
+//! HTTP over a plain socket, for requests that no HTTP client would send.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -7,21 +7,21 @@ use atode_testkit::Response;
 
 use super::DEADLINE;
 
-/// A request whose connection ends with its reply.
+/// A request that closes its connection after the reply.
 pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
     [head.as_bytes(), body].concat()
 }
 
-/// Sends these bytes; the first reply to them.
+/// Sends these bytes. Returns the first reply.
 #[track_caller]
 pub(crate) fn talk(port: u16, bytes: &[u8]) -> Response {
     let received = exchange(port, bytes, |received| first_reply(received).is_some());
     first_reply(&received).unwrap_or_else(|| panic!("no reply: {received}"))
 }
 
-/// Sends these bytes; all that comes back until the gateway ends the connection.
+/// Sends these bytes. Returns everything that the gateway sends until it closes the connection.
 pub(crate) fn talk_until_it_ends(port: u16, bytes: &[u8]) -> String {
     exchange(port, bytes, |_| false)
 }
@@ -29,7 +29,7 @@ pub(crate) fn talk_until_it_ends(port: u16, bytes: &[u8]) -> String {
 fn exchange(port: u16, bytes: &[u8], is_enough: impl Fn(&str) -> bool) -> String {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the gateway listens");
     socket.set_read_timeout(Some(DEADLINE)).expect("not zero");
-    // The gateway may have said no before it has read it all.
+    // The gateway may have refused the request before it has read all of it.
     let _ = socket.write_all(bytes);
     let (mut received, mut buffer) = (String::new(), [0; 4096]);
     while !is_enough(&received)
@@ -40,7 +40,7 @@ fn exchange(port: u16, bytes: &[u8], is_enough: impl Fn(&str) -> bool) -> String
     received
 }
 
-/// `None` while it is not whole.
+/// The first reply, or `None` while it is incomplete.
 fn first_reply(received: &str) -> Option<Response> {
     let (head, rest) = received.split_once("\r\n\r\n")?;
     let mut lines = head.lines();

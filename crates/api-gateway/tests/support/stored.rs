@@ -1,4 +1,4 @@
-//! The queue behind the gateway: jobs as no worker of this build would leave them.
+//! Direct access to the queue, for jobs in states that no worker of this build would leave them in.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Stored {
         id
     }
 
-    /// Takes the one job that is due, as a worker of this name would.
+    /// Claims the only job that is due, as a worker of this name.
     pub(crate) fn claim(&self, host: &str) -> Claimed {
         let worker = WorkerRef {
             id: WorkerId::new(self.client.now()),
@@ -71,7 +71,7 @@ impl Stored {
         })
     }
 
-    /// Completes a job that is not kept.
+    /// Completes a job without retention.
     pub(crate) fn complete_and_forget(&self, job: Claimed) {
         let settlement = job.lease.complete(Duration::ZERO, job.history);
         let settled = self.runtime.block_on(self.client.settle(vec![settlement]));
