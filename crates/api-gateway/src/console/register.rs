@@ -1,10 +1,13 @@
 //! `GET /register`, `POST /register`: the form that registers a job.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use atode_jobs::Kind;
 use atode_queue::JobView;
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,7 +118,7 @@ fn render(
     form: &Form,
     errors: Vec<FieldError>,
 ) -> Result<HttpResponse, Problem> {
-    let option = |kind: &std::sync::Arc<atode_jobs::Kind>| KindOption {
+    let option = |kind: &Arc<Kind>| KindOption {
         name: kind.name.to_string(),
         delay: duration_text(kind.delay),
         max_retries: kind.max_retries,
