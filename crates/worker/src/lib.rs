@@ -1,27 +1,25 @@
 //! The worker: claims what is due, runs it, settles it.
 //!
-//! One job's way: the `claimer` of its queue takes it and gives it a slot → `execute` runs it on the
-//! handlers' runtime → `settler` writes what became of it. Beside them, `heartbeat` keeps the
-//! registration and the leases alive, `monitor` ends what runs too long, `sweeper` recovers what
+//! One job's way: the `claim_loop` of its queue takes it and gives it a slot → `run` runs it on the
+//! handlers' runtime → `settle` writes what became of it. Beside them, `leases` keeps the
+//! registration and the leases alive, `timeouts` ends what runs too long, `sweep` recovers what
 //! other workers left behind, `probe` answers health checks. Handlers have a runtime of their own,
 //! so that none of these can be starved by one.
 
-mod claimer;
+mod claim_loop;
 mod command;
-mod execute;
-mod heartbeat;
-mod lost_claims;
+mod leases;
 mod metrics;
-mod monitor;
 mod probe;
-mod running;
+mod run;
 mod served;
 mod settings;
-mod settler;
+mod settle;
 mod shares;
 mod shutdown;
-mod sweeper;
-mod turns;
+mod slots;
+mod sweep;
+mod timeouts;
 mod worker;
 
 pub use atode_config::Build;

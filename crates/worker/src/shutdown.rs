@@ -9,8 +9,8 @@ use atode_queue::Departure;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::execute::{self, GRACE};
-use crate::running::Stop;
+use crate::run::{self, GRACE};
+use crate::slots::Stop;
 use crate::worker::Worker;
 
 /// How long results may take to be stored at the end. With `shutdown_timeout` at its 25 s and the
@@ -37,7 +37,7 @@ pub(crate) async fn drain(worker: &Arc<Worker>) {
     tracing::info!(running = worker.slots.taken(), ?timeout, "stopping: no more claims, jobs may end");
     for job in worker.slots.all() {
         if let Some(held) = job.take_waiting(Duration::ZERO) {
-            execute::hand_back(worker, &job, held);
+            run::hand_back(worker, &job, held);
         }
     }
     if !all_ended(worker, timeout).await {

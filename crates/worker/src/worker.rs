@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::execute::Order;
 use crate::metrics::Metrics;
-use crate::running::Slots;
+use crate::run::{self, Order};
 use crate::served::Served;
 use crate::settings::Settings;
-use crate::{claimer, execute, heartbeat, monitor, probe, settler, shutdown, sweeper};
+use crate::slots::Slots;
+use crate::{claim_loop, leases, probe, settle, shutdown, sweep, timeouts};
 
 /// Waits between looks for other workers that fail.
 const INTRODUCTION_RETRY: Duration = Duration::from_secs(2);
@@ -115,15 +115,15 @@ pub async fn run(
     let introduction = tokio::spawn(introduce(worker.clone()));
     let mut parts = JoinSet::new();
     parts.spawn(server.map(|_| "the health checks"));
-    parts.spawn(handlers.spawn(execute::line(worker.clone(), async_line)).map(|_| "the line of async jobs"));
-    parts.spawn(execute::line(worker.clone(), blocking_line).map(|()| "the line of blocking jobs"));
-    parts.spawn(heartbeat::run(worker.clone()).map(|()| "the heartbeat"));
-    parts.spawn(monitor::run(worker.clone()).map(|()| "the monitor"));
+    parts.spawn(handlers.spawn(run::line(worker.clone(), async_line)).map(|_| "the line of async jobs"));
+    parts.spawn(run::line(worker.clone(), blocking_line).map(|()| "the line of blocking jobs"));
+    parts.spawn(leases::run(worker.clone()).map(|()| "the heartbeat"));
+    parts.spawn(timeouts::run(worker.clone()).map(|()| "the monitor"));
     let mut claims = JoinSet::new();
     for (served, results) in all_served.into_iter().zip(all_results) {
-        parts.spawn(settler::run(worker.clone(), served.clone(), results).map(|()| "a settler"));
-        parts.spawn(sweeper::run(worker.clone(), served.queue.clone()).map(|()| "a sweeper"));
-        claims.spawn(claimer::run(worker.clone(), served));
+        parts.spawn(settle::run(worker.clone(), served.clone(), results).map(|()| "a settler"));
+        parts.spawn(sweep::run(worker.clone(), served.queue.clone()).map(|()| "a sweeper"));
+        claims.spawn(claim_loop::run(worker.clone(), served));
     }
     let ended = tokio::select! {
         ended = all(&mut claims) => match ended {

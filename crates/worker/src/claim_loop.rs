@@ -1,6 +1,9 @@
 //! The claim loop of a queue: takes due jobs as slots become free, and sleeps until the next due time or
 //! a wake-up. Each queue of a worker has one, and none waits for another one's Redis calls.
 
+mod lost_claims;
+mod turns;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +12,14 @@ use futures_timer::Delay;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use crate::execute::{self, Order};
-use crate::lost_claims::LostClaims;
-use crate::monitor::SLOT_PATIENCE;
-use crate::running::{Held, Slots};
+use crate::run::{self, Order};
 use crate::served::Served;
 use crate::shares::Grant;
-use crate::turns::Turns;
+use crate::slots::{Held, Slots};
+use crate::timeouts::SLOT_PATIENCE;
 use crate::worker::Worker;
+use lost_claims::LostClaims;
+use turns::Turns;
 
 /// Claims anyway after this long: a claim finds what pub/sub lost.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
@@ -249,6 +252,6 @@ fn start(worker: &Arc<Worker>, claim: Claim) {
         };
         let max_retries = own_limit.unwrap_or(kind.max_retries);
         let entry = worker.slots.enter(kind.clone(), run, max_retries, Held { lease, history });
-        execute::start(worker, Order { entry, payload });
+        run::start(worker, Order { entry, payload });
     }
 }

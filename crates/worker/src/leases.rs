@@ -11,7 +11,7 @@ use atode_queue::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::running::{Running, Stop};
+use crate::slots::{Running, Stop};
 use crate::worker::Worker;
 
 /// Between two beats that somebody's requests cause.

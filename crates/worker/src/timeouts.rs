@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use atode_queue::FailureCause;
 
-use crate::execute::{self, GRACE, fail, put_off};
-use crate::running::{Running, Stop};
+use crate::run::{self, GRACE, fail, put_off};
+use crate::slots::{Running, Stop};
 use crate::worker::Worker;
 
 /// How exactly timeouts are kept.
@@ -27,7 +27,7 @@ pub(crate) async fn run(worker: Arc<Worker>) {
         let now = Instant::now();
         for job in worker.slots.all() {
             if let Some(held) = job.take_waiting(SLOT_PATIENCE) {
-                execute::hand_back(&worker, &job, held);
+                run::hand_back(&worker, &job, held);
             }
             match job.stopped() {
                 None if !job.waits_for_slot() && now >= job.deadline() => job.stop(Stop::Timeout),
@@ -51,7 +51,7 @@ fn give_up(worker: &Worker, job: &Running) {
     let was_cancelled = job.stopped().is_some_and(|(why, _)| why == Stop::Cancelled);
     if was_cancelled {
         tracing::error!(target: "job", "the handler ignores its cancellation; the job is cancelled, the slot stays taken");
-        worker.settle(execute::release(job, held, Duration::ZERO));
+        worker.settle(run::release(job, held, Duration::ZERO));
         return;
     }
     if !job.has_started() {

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::Instrument;
 
-use crate::running::{Entry, Held, Running, Stop};
+use crate::slots::{Entry, Held, Running, Stop};
 use crate::worker::Worker;
 
 /// How long a handler that was told to end may take to do so by itself.
