@@ -160,7 +160,7 @@ fn builder<B: Binary>(redis: &str) -> ServiceBuilder<B> {
         .env("APP__WORKER__LEASE", format!("{}s", LEASE.as_secs()))
         .env("APP__WORKER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
         .env("APP__SERVER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
-        .env("APP__LOGGING__LEVEL", "warn,worker::worker=info,api_gateway::http::serve=info,job=error")
+        .env("APP__LOGGING__LEVEL", "warn,worker::start=info,api_gateway::http::serve=info,job=error")
 }
 
 /// The worker's id in the first line of its log.

@@ -1,151 +1,168 @@
-//! The claim loop of a queue: takes due jobs as slots become free, and sleeps until the next due time or
-//! a wake-up. Each queue of a worker has one, and none waits for another one's Redis calls.
+//! The claim loop of a queue: takes due jobs as slots become free. Each queue of a worker has its own, so that
+//! no queue waits for the Redis calls of another.
+//!
+//! ```text
+//!                 ┌───────────────────────────────────────────────────────────┐
+//!                 ▼                                                           │
+//!  connected ─▶ Ready ──── too many results are pending ──▶ wait for results ─┤
+//!                 │  └──── no room for this queue ────────▶ wait for room ────┤
+//!                 ▼                                                           │
+//!              Claiming ── more jobs are due ─────────────────────────────────┤
+//!                    ├──── no more jobs are due ──────────▶ wait for a job ───┤
+//!                    └──── the claim failed ──────────────▶ wait for Redis ───┘
+//! ```
+//!
+//! A quiet or stop request ends the loop and each wait at once. A claim is never interrupted: its answer would be
+//! lost, and Redis would keep its jobs for this worker until their leases expire.
+//!
+//! Each claimed job then goes its own way:
+//!
+//! ```text
+//!  claimed ─▶ waits for a slot ─▶ runs in its slot ─▶ result pending ─▶ stored
+//!  (here)     (slots, run)        (run, outcome)      (settle)
+//!                 │                    ▲ leases extends, timeouts stops
+//!                 └─ none within 50 ms: handed back
+//! ```
 
 mod lost_claims;
+mod pace;
 mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Claim, ClaimOptions, Claimed, Error, KindSet, MAX_BATCH, Record, Run, Wakeups};
+use atode_queue::{Claim, ClaimOptions, Error, KindSet, MAX_BATCH, Wakeups};
 use futures_timer::Delay;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use crate::run::{self, Order};
-use crate::served::Served;
+use crate::claimed_job::ClaimedJob;
+use crate::run::start;
+use crate::settle::Results;
 use crate::shares::Grant;
-use crate::slots::{Held, Slots};
-use crate::timeouts::SLOT_PATIENCE;
 use crate::worker::Worker;
 use lost_claims::LostClaims;
+use pace::Pace;
 use turns::Turns;
 
-/// Claims anyway after this long: a claim finds what pub/sub lost.
+/// Longest time without a claim. It finds jobs whose wake-up was lost.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
 
-/// Waits between claims that fail: this, doubled up to [`SLOWEST_RETRY`].
+/// Delay after a failed claim, doubled up to [`SLOWEST_RETRY`].
 const FASTEST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
 
-/// A claim asks also for the jobs that find a slot within this many rounds of claims, so that jobs which
-/// leave their slots quickly come in large calls and find work at once. They wait here instead of in
-/// Redis, for a few milliseconds at most: the slower the jobs, the fewer are asked for ahead.
-const ROUNDS_AHEAD: usize = 4;
-
-/// However long a round takes: well within the time after which a job without a slot is handed back.
-const FURTHEST_AHEAD: Duration = Duration::from_millis(SLOT_PATIENCE.as_millis() as u64 / 2);
-
-/// How fast slots become free, by the last claim.
-struct Pace {
-    sent: Instant,
-    took: Duration,
-    /// Jobs that had left their slots when the claim was sent.
-    ended: u64,
-}
-
-impl Pace {
-    fn start(slots: &Slots) -> Self {
-        Pace { sent: Instant::now(), took: Duration::ZERO, ended: slots.ended() }
-    }
-
-    /// Jobs that may be claimed now, for all queues.
-    fn room(&self, slots: &Slots) -> usize {
-        let horizon = (ROUNDS_AHEAD as u32 * self.took).min(FURTHEST_AHEAD).as_secs_f64();
-        let each_second =
-            (slots.ended() - self.ended) as f64 / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-        let ahead = ((each_second * horizon) as usize).min(ROUNDS_AHEAD * slots.size());
-        (slots.size() + ahead).saturating_sub(slots.claimed())
-    }
-}
-
-/// The state of one queue's claim loop.
-struct ClaimLoop {
+pub(crate) struct ClaimLoop {
     worker: Arc<Worker>,
-    served: Arc<Served>,
+    queue: Arc<str>,
+    /// Position among the queues of this worker.
+    place: usize,
+    results: Arc<Results>,
     wakeups: Wakeups,
     turns: Turns,
     lost: LostClaims,
+    pace: Pace,
     failing: bool,
     retry: Duration,
 }
 
-/// Ends when the worker is told to stop; what it has claimed by then runs on.
-pub(crate) async fn run(worker: Arc<Worker>, served: Arc<Served>) {
-    let kinds = KindSet::of(&worker.kind_names);
-    let wakeups = worker.client.wakeups(std::slice::from_ref(&served.queue), &kinds);
-    let turns = Turns::new(worker.me.id, kinds);
-    // The connection itself logs that there is none yet.
-    let mut connects = worker.client.connection().connects();
-    tokio::select! {
-        _ = connects.wait_for(|connects| *connects > 0) => {}
-        () = worker.stopping.cancelled() => return,
-    }
-    let claims = ClaimLoop {
-        worker,
-        served,
-        wakeups,
-        turns,
-        lost: LostClaims::default(),
-        failing: false,
-        retry: FASTEST_RETRY,
-    };
-    claims.run().await;
+enum State {
+    Ready,
+    Claiming(Grant),
+    Waiting(Wait),
+}
+
+/// What has to happen before the next claim.
+enum Wait {
+    /// Results of earlier jobs are stored.
+    Results,
+    /// A slot becomes free, or another queue leaves its share.
+    Room,
+    /// The next job is due at this Unix ms, if one is known, or a wake-up arrives.
+    Job { next_due: Option<i64> },
+    /// Redis answers again.
+    Redis,
 }
 
 impl ClaimLoop {
-    async fn run(mut self) {
-        let (worker, served) = (self.worker.clone(), self.served.clone());
-        let slots = &worker.slots;
-        let mut pace = Pace::start(slots);
-        while !worker.stopping.is_cancelled() && !worker.quiet.is_cancelled() {
-            self.lost.hand_back(&worker, &served).await;
-            if served.has_backlog(slots.size()) {
-                slots.shares().took(served.place, 0, false);
-                tokio::select! {
-                    () = served.settled() => {}
-                    () = worker.stopping.cancelled() => {}
-                }
-                continue;
-            }
-            let grant = slots.shares().reserve(served.place, pace.room(slots), slots.has_suspect());
-            if grant.room == 0 {
-                tokio::select! {
-                    () = slots.shares().changed(served.place) => {}
-                    () = worker.stopping.cancelled() => {}
-                }
-                continue;
-            }
-            pace = Pace::start(slots);
-            let claim = self.claim(grant).await;
-            pace.took = pace.sent.elapsed();
-            match claim {
-                Ok(claim) => {
-                    let (jobs, next_due) = (claim.jobs.len(), claim.next_due);
-                    let has_more = next_due.is_some_and(|due| due <= claim.now);
-                    self.works(&claim);
-                    start(&worker, claim);
-                    slots.shares().took(served.place, jobs, has_more);
-                    if !has_more {
-                        self.sleep(next_due).await;
-                    }
-                }
-                Err(error) => {
-                    slots.shares().took(served.place, 0, false);
-                    self.fails(&error).await;
-                }
-            }
+    pub(crate) fn new(worker: Arc<Worker>, queue: Arc<str>, place: usize, results: Arc<Results>) -> Self {
+        let kinds = KindSet::of(&worker.kind_names);
+        ClaimLoop {
+            queue: queue.clone(),
+            place,
+            results,
+            wakeups: worker.client.wakeups(&[queue], &kinds),
+            turns: Turns::new(worker.me.id, kinds),
+            lost: LostClaims::default(),
+            pace: Pace::new(&worker.slots),
+            failing: false,
+            retry: FASTEST_RETRY,
+            worker,
         }
-        slots.shares().took(served.place, 0, false);
+    }
+
+    /// Ends when the worker stops. Jobs claimed by then keep running.
+    pub(crate) async fn run(mut self) {
+        let worker = self.worker.clone();
+        // The connection itself logs that there is none yet.
+        let mut connects = worker.client.connection().connects();
+        tokio::select! {
+            _ = connects.wait_for(|connects| *connects > 0) => {}
+            () = worker.stopping.cancelled() => return,
+        }
+        let mut state = State::Ready;
+        while worker.is_claiming() {
+            state = match state {
+                State::Ready => self.look_for_room().await,
+                State::Claiming(grant) => self.claim(grant).await,
+                State::Waiting(wait) => tokio::select! {
+                    () = self.wait(wait) => State::Ready,
+                    () = worker.claiming_ended() => break,
+                },
+            };
+        }
+        worker.slots.shares().idle(self.place);
         worker.stopping.cancelled().await;
     }
 
-    async fn claim(&mut self, grant: Grant) -> Result<Claim, Error> {
+    async fn look_for_room(&mut self) -> State {
+        self.lost.hand_back(&self.worker, &self.queue).await;
+        let slots = &self.worker.slots;
+        if self.results.has_backlog(slots.size()) {
+            slots.shares().idle(self.place);
+            return State::Waiting(Wait::Results);
+        }
+        let grant = slots.shares().reserve(self.place, self.pace.room(slots), slots.has_suspect());
+        if grant.room == 0 { State::Waiting(Wait::Room) } else { State::Claiming(grant) }
+    }
+
+    async fn claim(&mut self, grant: Grant) -> State {
+        self.pace.sent(&self.worker.slots);
+        let answer = self.call(grant).await;
+        self.pace.answered();
+        match answer {
+            Ok(claim) => {
+                let (jobs, next_due) = (claim.jobs.len(), claim.next_due);
+                let has_more = next_due.is_some_and(|due| due <= claim.now);
+                self.succeeded(&claim);
+                start_jobs(&self.worker, claim);
+                self.worker.slots.shares().claimed(self.place, jobs, has_more);
+                if has_more { State::Ready } else { State::Waiting(Wait::Job { next_due }) }
+            }
+            Err(error) => {
+                self.worker.slots.shares().idle(self.place);
+                self.failed(&error);
+                State::Waiting(Wait::Redis)
+            }
+        }
+    }
+
+    async fn call(&mut self, grant: Grant) -> Result<Claim, Error> {
         let (worker, slots) = (&self.worker, &self.worker.slots);
         let mut kinds = worker.kind_names.clone();
         kinds.shuffle(&mut rand::rng());
         let options = ClaimOptions {
-            queue: &self.served.queue,
+            queue: &self.queue,
             kinds: &kinds,
             limit: grant.room.min(MAX_BATCH),
             lease: worker.settings.lease,
@@ -156,67 +173,64 @@ impl ClaimLoop {
         let sent = worker.client.now();
         let claim = worker.client.claim(&options).await;
         if matches!(claim, Err(Error::Unknown(_))) {
-            self.lost.lost(sent);
+            self.lost.add(sent);
         }
         claim
     }
 
-    fn works(&mut self, claim: &Claim) {
-        self.worker.metrics.claimed(&self.served.queue, claim.jobs.len());
+    fn succeeded(&mut self, claim: &Claim) {
+        let queue = &self.queue;
+        self.worker.metrics.claimed(queue, claim.jobs.len());
         self.retry = FASTEST_RETRY;
         if std::mem::take(&mut self.failing) {
-            tracing::info!(queue = %self.served.queue, "claiming jobs again");
+            tracing::info!(%queue, "claiming jobs again");
         }
         if claim.without_record > 0 {
-            tracing::error!(queue = %self.served.queue, ids = claim.without_record, "removed waiting ids that had no record: jobs were lost; was Redis edited by hand?");
+            tracing::error!(%queue, ids = claim.without_record, "removed waiting ids that had no record: their jobs are lost; was Redis edited by hand?");
         }
         if claim.without_id > 0 {
-            tracing::error!(queue = %self.served.queue, members = claim.without_id, "left out members of a due set that are no ids; they are removed soon; was Redis edited by hand?");
+            tracing::error!(%queue, members = claim.without_id, "skipped members of a due set that are not job ids; they will be removed; was Redis edited by hand?");
         }
         if let Some(listeners) = claim.listeners {
-            self.turns.told(listeners);
+            self.turns.heard_by(listeners);
         }
         if let Some(job) = claim.jobs.first() {
             self.lost.answered(job.lease.token());
         }
     }
 
-    /// Logs the first failure of several, and waits. After a claim without an answer it waits until Redis
-    /// answers something harmless: another claim might be lost as well.
-    async fn fails(&mut self, error: &Error) {
-        let queue = &self.served.queue;
+    /// Logs only the first of several failures.
+    fn failed(&mut self, error: &Error) {
+        let queue = &self.queue;
         self.worker.metrics.claim_failed(queue);
         if !std::mem::replace(&mut self.failing, true) {
             let next_bytes = self.worker.client.incoming().bytes();
-            tracing::error!(%queue, %error, next_bytes, "cannot claim jobs; trying again, with at most next_bytes of jobs in one answer");
-        }
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(self.retry) => {}
-                () = self.worker.stopping.cancelled() => return,
-            }
-            self.retry = (self.retry * 2).min(SLOWEST_RETRY);
-            if self.worker.client.fates(&[self.worker.me.id]).await.is_ok() {
-                return;
-            }
+            tracing::error!(%queue, %error, next_bytes, "cannot claim jobs; retrying with answers of at most next_bytes");
         }
     }
 
-    /// Sleeps until it is this worker's turn to ask for the next due job, as far as it knows and hears, or
-    /// until the safety poll.
-    async fn sleep(&mut self, next_due: Option<i64>) {
-        let worker = &self.worker;
+    async fn wait(&mut self, wait: Wait) {
+        match wait {
+            Wait::Results => self.results.stored().await,
+            Wait::Room => self.worker.slots.shares().changed(self.place).await,
+            Wait::Job { next_due } => self.wait_for_job(next_due).await,
+            Wait::Redis => self.wait_for_redis().await,
+        }
+    }
+
+    /// Waits for this worker's turn to ask for the next due job, for a wake-up, or for the safety poll.
+    async fn wait_for_job(&mut self, next_due: Option<i64>) {
         let mut due = next_due.unwrap_or(i64::MAX);
         let mut poll = Instant::now() + SAFETY_POLL;
         loop {
-            let turn = worker.client.until(due).saturating_add(self.turns.delay());
-            let look = self
+            let turn = self.worker.client.until(due).saturating_add(self.turns.delay());
+            let search = self
                 .lost
-                .next_look()
+                .next_search()
                 .map_or(SAFETY_POLL, |at| at.saturating_duration_since(std::time::Instant::now()));
-            let wait = turn.min(look).min(poll.saturating_duration_since(Instant::now()));
+            let wait = turn.min(search).min(poll.saturating_duration_since(Instant::now()));
             if wait.is_zero() {
-                return; // without a detour through the timer's thread
+                return; // skips the timer's thread
             }
             tokio::select! {
                 () = Delay::new(wait) => return,
@@ -224,34 +238,34 @@ impl ClaimLoop {
                     if heard.missed {
                         return;
                     }
-                    self.turns.hear(&heard);
+                    self.turns.heard(&heard);
                     if let Some(drained) = heard.drained {
-                        // Its claim served this worker as well.
+                        // Another worker claimed all that was due: its claim saves this worker one.
                         due = drained.next_due.unwrap_or(i64::MAX);
                         poll = Instant::now() + SAFETY_POLL.mul_f64(1.0 + 0.2 * rand::random::<f64>());
                     }
                     due = due.min(heard.due.unwrap_or(i64::MAX));
                 }
-                () = worker.stopping.cancelled() => return,
-                () = worker.quiet.cancelled() => return,
+            }
+        }
+    }
+
+    /// Waits until Redis answers a harmless call: another claim could get lost as well.
+    async fn wait_for_redis(&mut self) {
+        loop {
+            tokio::time::sleep(self.retry).await;
+            self.retry = (self.retry * 2).min(SLOWEST_RETRY);
+            if self.worker.client.fates(&[self.worker.me.id]).await.is_ok() {
+                return;
             }
         }
     }
 }
 
-fn start(worker: &Arc<Worker>, claim: Claim) {
-    let now = claim.now;
-    for Claimed { lease, due, record, history } in claim.jobs {
-        let Some(kind) = worker.registry.get(lease.kind()) else { continue }; // asked for none other
-        let run = Run { attempt: history.next_attempt(), due, started: now, worker: worker.me.clone() };
-        let (own_limit, payload) = match Record::decode(&record) {
-            Ok(Record { max_retries, payload, .. }) => {
-                (max_retries, Ok(record.slice_ref(payload.get().as_bytes())))
-            }
-            Err(error) => (None, Err(error)),
-        };
-        let max_retries = own_limit.unwrap_or(kind.max_retries);
-        let entry = worker.slots.enter(kind.clone(), run, max_retries, Held { lease, history });
-        run::start(worker, Order { entry, payload });
+fn start_jobs(worker: &Worker, claim: Claim) {
+    for claimed in claim.jobs {
+        let Some(kind) = worker.registry.get(claimed.lease.kind()) else { continue }; // only known kinds are asked for
+        let job = ClaimedJob::new(kind.clone(), claimed, claim.now, worker.me.clone());
+        start(worker, worker.slots.enter(job));
     }
 }

@@ -1,4 +1,4 @@
-//! The worker's command line: a program with kinds of its own is one line around it.
+//! The worker's command line. A program with its own kinds needs only one line around it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::Settings;
 use crate::shutdown::stop_on_signals;
-use crate::worker;
+use crate::start;
 
-/// Runs jobs. Start as many as you like: they share the work, and a job is never lost when one dies.
+/// Runs jobs. Start as many workers as you like: they share the work, and no job is lost when one dies.
 ///
-/// A worker that was told to go quiet (POST /v1/workers/{id}/quiet) stays quiet: start another one instead.
-/// Logs go to stderr, what jobs print goes to stdout. SIGTERM, SIGINT, SIGHUP and SIGQUIT let running
-/// jobs end; a second signal exits at once.
+/// A worker that received a quiet request (POST /v1/workers/{id}/quiet) stays quiet: start another one instead.
+/// Logs go to stderr, output of jobs to stdout. SIGTERM, SIGINT, SIGHUP and SIGQUIT let running jobs finish;
+/// a second signal exits at once.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
@@ -27,16 +27,16 @@ struct Args {
     /// Address of the health checks.
     #[arg(long)]
     host: Option<String>,
-    /// Port of the health checks; 0 takes any free one.
+    /// Port of the health checks; 0 takes any free port.
     #[arg(long)]
     port: Option<u16>,
-    /// Jobs that run at the same time at most.
+    /// Largest number of jobs that run at the same time.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
-    /// A queue to work on and its weight (repeatable): replaces the configured ones.
+    /// A queue to serve, with its weight (repeatable). Replaces the configured queues.
     #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_queue)]
     queue: Vec<(String, u32)>,
-    /// Check the configuration and the kinds, say in one line what is wrong, and exit with 0 or 1.
+    /// Check the configuration and the kinds, print the first error in one line, and exit with 0 or 1.
     #[arg(long)]
     check_config: bool,
 }
@@ -49,7 +49,7 @@ fn parse_queue(text: &str) -> Result<(String, u32), String> {
     }
 }
 
-/// The whole `main` of a worker: the program's name and version, and the kinds that it runs.
+/// The `main` of a worker with this name and these kinds.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
     main_with_state(build, registry, async |_| Ok(()))
 }
@@ -64,10 +64,10 @@ pub fn main_with_state(
 ) -> ExitCode {
     let command = Args::command().name(build.name).version(build.version);
     let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    process::main(build.name, || start(build, args, registry, provide))
+    process::main(build.name, || configure_and_run(build, args, registry, provide))
 }
 
-fn start(
+fn configure_and_run(
     build: Build,
     args: Args,
     registry: Result<Registry, DuplicateKind>,
@@ -112,13 +112,13 @@ fn start(
             () = stop.cancelled() => return Ok(()),
         }
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
-        worker::run(settings, registry, client, stop).await
+        start::run(settings, registry, client, stop).await
     });
     runtime.shutdown_background();
     ended
 }
 
-/// Gateways accept no job of such a kind unless its request names another queue.
+/// Gateways refuse jobs of such a kind unless the request names another queue.
 fn warn_of_kinds_without_queue(config: &Config, args: &ConfigArgs, registry: &Registry) {
     for kind in registry.without_queue(|queue| config.queues.contains_key(queue)) {
         tracing::warn!(kind = %kind.name, queue = %kind.queue, file = %args.file().display(), "the queue of this kind is not configured, so gateways refuse jobs of this kind unless their request names another queue; add the queue to `queues`");

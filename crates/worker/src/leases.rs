@@ -1,36 +1,34 @@
-//! Keeps the registration and the leases of running jobs alive.
+//! The heartbeat: keeps the leases of claimed jobs and the registration of this worker alive.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use atode_queue::{
-    Error, JobId, LeaseRef, Mail, Registration, Verdict, WorkerId, WorkerRequest, WorkerState,
-};
-use jiff::Timestamp;
+use atode_queue::{JobId, LeaseRef, Mail, Verdict, WorkerId};
 use tokio::time::Instant;
 
-use crate::slots::{Running, Stop};
+use crate::claimed_job::{ClaimedJob, Stop};
+use crate::registration;
 use crate::worker::Worker;
 
-/// Between two beats that somebody's requests cause.
+/// Shortest time between two heartbeats that requests cause.
 const REQUESTS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Beats every sixth of a lease, at once after each connect, and soon after somebody asked something of
-/// this worker or of a job that it holds.
+/// Beats every sixth of a lease, at once after each connect, and soon after a request to this worker or a
+/// cancellation of one of its jobs.
 pub(crate) async fn run(worker: Arc<Worker>) {
     let queues: Vec<Arc<str>> = worker.settings.queues.keys().cloned().collect();
     let mut connects = worker.client.connection().connects();
     let requests = worker.client.requests(&queues);
     loop {
-        beat(&worker).await;
+        registration::renew(&worker).await;
+        extend_all(&worker).await;
         let next = Instant::now() + worker.settings.heartbeat();
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => break,
                 _ = connects.changed() => break,
-                mail = requests.next() => if worker.is_concerned(&mail) {
+                mail = requests.next() => if concerns(&worker, &mail) {
                     tokio::time::sleep(REQUESTS_INTERVAL).await;
                     break;
                 }
@@ -39,28 +37,9 @@ pub(crate) async fn run(worker: Arc<Worker>) {
     }
 }
 
-async fn beat(worker: &Worker) {
-    let registration = worker.registration();
-    match worker.client.heartbeat(&registration, worker.settings.registration_ttl()).await {
-        Ok(Some(WorkerRequest::Stop)) if !worker.stopping.is_cancelled() => {
-            tracing::info!("asked to stop from afar");
-            worker.stopping.cancel();
-        }
-        Ok(Some(WorkerRequest::Quiet)) if !worker.quiet.is_cancelled() => {
-            tracing::info!("asked to go quiet from afar: no more claims, jobs may end");
-            worker.quiet.cancel();
-        }
-        Ok(_) => {}
-        Err(error) => {
-            // What a person has to mend lasts, and must not hold up the recovery of jobs.
-            if !matches!(error, Error::Corrupt(_)) {
-                worker.missed_beats.fetch_add(1, Ordering::AcqRel);
-            }
-            tracing::debug!(%error, "the registration cannot be renewed now");
-        }
-    }
-    let mut queues: HashMap<Arc<str>, Vec<(Arc<Running>, LeaseRef)>> = HashMap::new();
-    for job in worker.slots.all() {
+async fn extend_all(worker: &Worker) {
+    let mut queues: HashMap<Arc<str>, Vec<(Arc<ClaimedJob>, LeaseRef)>> = HashMap::new();
+    for job in worker.slots.jobs() {
         if let Some(lease) = job.lease() {
             queues.entry(lease.queue().clone()).or_default().push((job, lease));
         }
@@ -73,27 +52,27 @@ async fn beat(worker: &Worker) {
                     match verdict {
                         Verdict::Done => {}
                         Verdict::CancelRequested => cancel(job),
-                        Verdict::Already | Verdict::Stale => lost(job),
+                        Verdict::Already | Verdict::Stale => lose(job),
                     }
                 }
             }
             Err(error) => {
-                tracing::warn!(%queue, %error, jobs = leases.len(), "leases cannot be extended now");
+                tracing::warn!(%queue, %error, jobs = leases.len(), "cannot extend leases now");
             }
         }
     }
 }
 
-/// The handler may end it by itself; what becomes of the job is decided when it has ended.
-fn cancel(job: &Running) {
+/// Cancels the handler, which may still complete the job. Its end decides.
+fn cancel(job: &ClaimedJob) {
     if job.stopped().is_none() {
-        tracing::info!(job.id = %job.id, kind = %job.kind.name, "somebody asked to cancel it; the handler is cancelled");
+        tracing::info!(job.id = %job.id, kind = %job.kind.name, "a cancellation was requested; the handler is cancelled");
         job.stop(Stop::Cancelled);
     }
 }
 
-/// The job went on without us: end it and settle nothing.
-fn lost(job: &Running) {
+/// Stops a job that another worker took over. Nothing is settled.
+fn lose(job: &ClaimedJob) {
     if job.lease().is_none() {
         return; // settled in the meantime
     }
@@ -105,33 +84,11 @@ fn lost(job: &Running) {
     drop(job.take());
 }
 
-impl Worker {
-    /// Whether a request is for this worker: to stop or to go quiet, or to cancel a job that it holds.
-    fn is_concerned(&self, mail: &Mail) -> bool {
-        let concerns = |id: &String| {
-            id.parse().is_ok_and(|id: WorkerId| id == self.me.id)
-                || id.parse().is_ok_and(|id: JobId| self.slots.holds(id))
-        };
-        mail.missed || mail.messages.iter().any(concerns)
-    }
-
-    pub(crate) fn registration(&self) -> Registration {
-        Registration {
-            worker: (*self.me).clone(),
-            kinds: self.kind_names.iter().map(ToString::to_string).collect(),
-            queues: self.settings.queues.iter().map(|(queue, weight)| (queue.to_string(), *weight)).collect(),
-            slots: self.slots.size() as u32,
-            active: self.slots.taken() as u32,
-            state: if self.stopping.is_cancelled() {
-                WorkerState::Stopping
-            } else if self.quiet.is_cancelled() {
-                WorkerState::Quiet
-            } else {
-                WorkerState::Running
-            },
-            started_at: self.started_at,
-            seen_at: Timestamp::from_millisecond(self.client.now()).unwrap_or(self.started_at),
-            http: self.http.clone(),
-        }
-    }
+/// Whether a message asks this worker to stop or to go quiet, or cancels one of its jobs.
+fn concerns(worker: &Worker, mail: &Mail) -> bool {
+    let concerns = |id: &String| {
+        id.parse().is_ok_and(|id: WorkerId| id == worker.me.id)
+            || id.parse().is_ok_and(|id: JobId| worker.slots.contains(id))
+    };
+    mail.missed || mail.messages.iter().any(concerns)
 }

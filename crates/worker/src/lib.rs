@@ -1,23 +1,25 @@
-//! The worker: claims what is due, runs it, settles it.
+//! The worker: claims due jobs, runs them, and settles them.
 //!
-//! One job's way: the `claim_loop` of its queue takes it and gives it a slot → `run` runs it on the
-//! handlers' runtime → `settle` writes what became of it. Beside them, `leases` keeps the
-//! registration and the leases alive, `timeouts` ends what runs too long, `sweep` recovers what
-//! other workers left behind, `probe` answers health checks. Handlers have a runtime of their own,
-//! so that none of these can be starved by one.
+//! A job passes through these files: `claim_loop` takes it from its queue, `slots` gives it a slot, `run` calls its
+//! handler, `outcome` decides what follows, and `settle` writes that to Redis. Beside them `leases` keeps leases and
+//! the registration alive, `timeouts` stops jobs that run too long, `sweep` recovers jobs that other workers left
+//! behind, and `probe` answers health checks. Handlers have a runtime of their own and cannot delay any of these.
 
 mod claim_loop;
+mod claimed_job;
 mod command;
 mod leases;
 mod metrics;
+mod outcome;
 mod probe;
+mod registration;
 mod run;
-mod served;
 mod settings;
 mod settle;
 mod shares;
 mod shutdown;
 mod slots;
+mod start;
 mod sweep;
 mod timeouts;
 mod worker;
@@ -26,4 +28,4 @@ pub use atode_config::Build;
 pub use command::{main, main_with_state};
 pub use settings::Settings;
 pub use shutdown::stop_on_signals;
-pub use worker::{Worker, run};
+pub use start::run;

@@ -1,4 +1,4 @@
-//! The worker for the kinds of the jobs crate.
+//! The worker for the kinds in the jobs crate.
 
 use std::process::ExitCode;
 

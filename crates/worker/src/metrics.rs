@@ -1,5 +1,5 @@
-//! What the worker counts, for Prometheus (docs/decisions/0016-metrics.md). Counters are resolved once: a run costs
-//! a look into a map and an atomic addition.
+//! Prometheus metrics of the worker (docs/decisions/0016-metrics.md). Counters are resolved once: counting a run
+//! costs a map look-up and an atomic addition.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use atode_queue::Settlement;
 use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
 
 use crate::settings::Settings;
-use crate::worker::Worker;
+use crate::slots::Slots;
 
-/// How runs end, by what they settle with; the last one has lost its lease and settles nothing.
+/// Settlements, each with the outcome it is counted as. The last is a lost lease, which settles nothing.
 const OUTCOMES: [(&str, &str); 5] = [
     ("complete", "completed"),
     ("retry", "retried"),
@@ -25,7 +25,7 @@ pub(crate) struct Metrics {
     kinds: HashMap<Arc<str>, [Counter; OUTCOMES.len()]>,
 }
 
-/// Of one queue.
+/// Counters of one queue.
 struct Claims {
     answered: Counter,
     failed: Counter,
@@ -34,18 +34,15 @@ struct Claims {
 
 impl Metrics {
     pub(crate) fn new(settings: &Settings, registry: &Registry) -> Self {
-        describe_counter!("atode_claims_total", "Claims, by queue and by whether Redis carried them out.");
-        describe_counter!("atode_claimed_jobs_total", "Jobs that claims brought, by queue.");
-        describe_counter!(
-            "atode_runs_total",
-            "Runs that have ended, by kind and by what became of their job."
-        );
-        describe_gauge!("atode_slots", "Slots for jobs that run at the same time, by state.");
+        describe_counter!("atode_claims_total", "Claims, by queue and by whether Redis answered.");
+        describe_counter!("atode_claimed_jobs_total", "Claimed jobs, by queue.");
+        describe_counter!("atode_runs_total", "Finished runs, by kind and outcome.");
+        describe_gauge!("atode_slots", "Slots, one per job that may run at the same time, by state.");
         describe_gauge!(
             "atode_leases_held",
-            "Jobs that this worker holds: in a slot, waiting for one, or ended and not yet settled."
+            "Jobs leased to this worker: in a slot, waiting for one, or finished and not yet settled."
         );
-        describe_gauge!("atode_settle_backlog", "Results that wait to be stored in Redis.");
+        describe_gauge!("atode_settle_backlog", "Results waiting to be stored in Redis.");
         let claims = |queue: &Arc<str>| {
             let queue = queue.to_string();
             Claims {
@@ -65,7 +62,7 @@ impl Metrics {
         }
     }
 
-    /// A claim was answered with this many jobs.
+    /// Counts a claim that was answered, and its jobs.
     pub(crate) fn claimed(&self, queue: &str, jobs: usize) {
         if let Some(claims) = self.queues.get(queue) {
             claims.answered.increment(1);
@@ -73,14 +70,14 @@ impl Metrics {
         }
     }
 
-    /// A claim was refused, or had no answer.
+    /// Counts a claim that was refused or not answered.
     pub(crate) fn claim_failed(&self, queue: &str) {
         if let Some(claims) = self.queues.get(queue) {
             claims.failed.increment(1);
         }
     }
 
-    /// A run has ended with this; none where its lease is lost.
+    /// Counts a run that ended with this settlement, or with `None` because its lease was lost.
     pub(crate) fn ended(&self, kind: &str, settlement: Option<&Settlement>) {
         let name = settlement.map_or("", Settlement::name);
         let place = OUTCOMES.iter().position(|(transition, _)| *transition == name);
@@ -90,15 +87,14 @@ impl Metrics {
     }
 }
 
-/// `GET /metrics`: what is a state, and not a count of events, is set when it is asked for.
-pub(crate) fn scrape(worker: &Worker) -> String {
-    let (size, taken) = (worker.slots.size(), worker.slots.taken());
+/// The body of `GET /metrics`. Gauges are set here, on request.
+pub(crate) fn render(slots: &Slots, pending_results: usize, redis_up: bool) -> String {
+    let (size, taken) = (slots.size(), slots.taken());
     gauge!("atode_slots", "state" => "taken").set(taken as f64);
     gauge!("atode_slots", "state" => "free").set(size.saturating_sub(taken) as f64);
-    let held = worker.slots.all().iter().filter(|job| job.lease().is_some()).count() + worker.unsettled();
+    let held = slots.jobs().iter().filter(|job| job.lease().is_some()).count() + pending_results;
     gauge!("atode_leases_held").set(held as f64);
-    gauge!("atode_settle_backlog").set(worker.unsettled() as f64);
-    gauge!("atode_redis_up").set(f64::from(u8::from(worker.client.connection().is_up())));
-    worker.sampler.look();
+    gauge!("atode_settle_backlog").set(pending_results as f64);
+    gauge!("atode_redis_up").set(f64::from(u8::from(redis_up)));
     atode_config::metrics::render()
 }

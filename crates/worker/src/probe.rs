@@ -1,4 +1,4 @@
-//! The worker's own port: is it alive, can it work.
+//! The worker's HTTP port: health checks and metrics.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -15,8 +15,7 @@ use crate::worker::Worker;
 
 pub(crate) fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
     let (host, port) = (bare_host(&settings.host), settings.port);
-    let taken =
-        "another worker or another program has this port; `--port 0` takes any free port for health checks";
+    let taken = "another worker or program uses this port; `--port 0` takes any free port for health checks";
     let listener = TcpListener::bind((host, port))
         .map_err(|error| anyhow!(listen_problem(host, port, &error, taken)))?;
     listener.set_nonblocking(true)?;
@@ -32,25 +31,27 @@ pub(crate) fn serve(worker: Arc<Worker>, listener: TcpListener) -> anyhow::Resul
             .route("/readyz", reads().to(readyz))
             .route("/metrics", reads().to(scrape))
     });
-    Ok(server.workers(1).disable_signals().listen(listener).context("the health checks' port")?.run())
+    Ok(server.workers(1).disable_signals().listen(listener).context("the port of the health checks")?.run())
 }
 
-/// GET and HEAD: probes use either.
+/// A route for GET and HEAD: probes use either.
 fn reads() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn scrape(worker: web::Data<Worker>) -> HttpResponse {
-    HttpResponse::Ok().content_type(atode_config::metrics::CONTENT_TYPE).body(metrics::scrape(&worker))
+    worker.sampler.look();
+    let text = metrics::render(&worker.slots, worker.pending_results(), worker.client.connection().is_up());
+    HttpResponse::Ok().content_type(atode_config::metrics::CONTENT_TYPE).body(text)
 }
 
-/// Ready: Redis answers and the worker is not stopping. What endangers jobs is named, too.
+/// Ready means that Redis answers and the worker is not stopping. Dangers to jobs are listed as warnings.
 async fn readyz(worker: web::Data<Worker>) -> HttpResponse {
     if worker.stopping.is_cancelled() {
         return HttpResponse::ServiceUnavailable().json(json!({"status": "stopping"}));
     }
     let facts = worker.client.server_facts().await.map_err(|error| {
-        tracing::warn!(%error, "not ready: Redis does not answer as it should");
+        tracing::warn!(%error, "not ready: Redis does not answer correctly");
         error.outline().into_owned()
     });
     match facts.and_then(|facts| facts.obstacle().map_or(Ok(facts), Err)) {

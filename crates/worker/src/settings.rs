@@ -1,4 +1,4 @@
-//! What a worker was told to be.
+//! Settings of a worker, from the configuration and the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use atode_jobs::Registry;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub host: String,
-    /// 0: any free port.
+    /// Port of the health checks. 0: any free port.
     pub port: u16,
-    /// Jobs that run at the same time at most.
+    /// Largest number of jobs that run at the same time.
     pub concurrency: usize,
-    /// Weights of the queues to work on.
+    /// The queues to serve, with their weights.
     pub queues: BTreeMap<Arc<str>, u32>,
     pub lease: Duration,
     pub shutdown_timeout: Duration,
-    /// Names the program that runs, for comparison with other workers.
+    /// Name and version of the running program, for comparison with other workers.
     pub build: String,
 }
 
 impl Settings {
-    /// Of the configuration. Without `worker.queues`: every queue that a registered kind names.
+    /// Reads the configuration. Without `worker.queues`, the worker serves every queue that a registered kind names.
     #[must_use]
     pub fn new(config: &atode_config::Worker, registry: &Registry, build: &str) -> Self {
         let queues = if let Some(weights) = &config.queues {
@@ -47,8 +47,8 @@ impl Settings {
         self.lease / 6
     }
 
-    /// How long a registration lives without renewal: shorter than a lease, so that whoever finds
-    /// a lease run out can tell a crash (no registration) from a lost lease.
+    /// How long a registration lives without renewal. It is shorter than a lease, so that a sweeper that finds an
+    /// expired lease can tell a crash (no registration) from a lost lease.
     pub(crate) fn registration_ttl(&self) -> Duration {
         self.lease / 2
     }

@@ -1,22 +1,59 @@
-//! Writes what became of a queue's jobs, in batches, behind their runs: a slot is free before its job
-//! is settled.
+//! Writes the results of a queue's runs to Redis, in batches. A slot is free before its job is settled.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use atode_queue::{MAX_BATCH, Settlement, Verdict};
-use tokio::sync::mpsc;
-
-use crate::served::Served;
-use crate::worker::Worker;
+use atode_queue::{Client, MAX_BATCH, Settlement, Verdict};
+use tokio::sync::{Notify, mpsc};
 
 const FASTEST_RETRY: Duration = Duration::from_millis(50);
 const SLOWEST_RETRY: Duration = Duration::from_secs(1);
 
-/// Ends when every sender is gone and all is settled.
+/// Results of one queue's runs on their way to Redis.
+pub(crate) struct Results {
+    sender: mpsc::UnboundedSender<Settlement>,
+    pending: AtomicUsize,
+    stored: Notify,
+}
+
+impl Results {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Settlement>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Results { sender, pending: AtomicUsize::new(0), stored: Notify::new() }, receiver)
+    }
+
+    pub(crate) fn add(&self, settlement: Settlement) {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        let _ = self.sender.send(settlement); // the receiver lives until all jobs have ended
+    }
+
+    /// Results that are not stored yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Whether so many results are pending that another claim must wait: it would add to them.
+    pub(crate) fn has_backlog(&self, slots: usize) -> bool {
+        self.pending() > MAX_BATCH.max(4 * slots)
+    }
+
+    /// Waits until results are stored.
+    pub(crate) async fn stored(&self) {
+        self.stored.notified().await;
+    }
+
+    fn count_stored(&self, results: usize) {
+        self.pending.fetch_sub(results, Ordering::AcqRel);
+        self.stored.notify_one();
+    }
+}
+
+/// Ends when every sender is gone and all results are stored.
 pub(crate) async fn run(
-    worker: Arc<Worker>,
-    served: Arc<Served>,
+    client: Client,
+    queue: Arc<str>,
+    results: Arc<Results>,
     mut incoming: mpsc::UnboundedReceiver<Settlement>,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
@@ -26,12 +63,12 @@ pub(crate) async fn run(
         if batch.is_empty() && incoming.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return;
         }
-        // What cannot be stored does not hold up the rest. Claims stop before this gets too much.
+        // A result that cannot be stored does not hold up the rest. Claims stop before too many wait.
         while let Ok(next) = incoming.try_recv() {
             batch.push(next);
         }
-        let settled = worker.client.settle(std::mem::take(&mut batch)).await;
-        served.stored(settled.answered.len());
+        let settled = client.settle(std::mem::take(&mut batch)).await;
+        results.count_stored(settled.answered.len());
         for (settlement, verdict) in settled.answered {
             if verdict == Verdict::Stale {
                 report_stale(&settlement);
@@ -40,14 +77,14 @@ pub(crate) async fn run(
         batch = settled.unanswered;
         if let Some(error) = settled.error {
             if !std::mem::replace(&mut failing, true) {
-                tracing::warn!(queue = %served.queue, %error, jobs = batch.len(), "results cannot be stored now; trying again until they are");
+                tracing::warn!(%queue, %error, jobs = batch.len(), "cannot store the results of jobs; retrying until Redis takes them");
             }
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(SLOWEST_RETRY);
         } else {
             retry = FASTEST_RETRY;
             if std::mem::take(&mut failing) {
-                tracing::info!(queue = %served.queue, "storing results again");
+                tracing::info!(%queue, "storing results again");
             }
         }
     }
@@ -57,6 +94,6 @@ fn report_stale(settlement: &Settlement) {
     let lease = settlement.lease();
     tracing::warn!(
         job.id = %lease.id(), kind = %lease.kind(), token = %lease.token(), result = settlement.name(),
-        "refused: the lease ran out and the job went on elsewhere; this run was a repeat"
+        "result refused: the lease had expired and another worker took the job; this job ran more than once"
     );
 }

@@ -1,9 +1,9 @@
-//! How the queues of a worker share its slots: by their weights while more than one has jobs due, and
-//! each as many as are free while it is alone.
+//! Divides the slots of a worker among its queues: by weight while several queues have due jobs. A queue that is
+//! alone gets every free slot.
 //!
-//! Each queue has a claim loop of its own, so that one that fails, or is slow, holds up no other. Before
-//! a claim it reserves room here, and says afterwards what it took. A queue that has taken more than its
-//! share waits until the others have caught up (start-time fair queueing: Goyal, Vin and Cheng, 1996).
+//! A claim loop reserves room here before a claim, and reports afterwards how many jobs it got. A queue that has
+//! used more than its share waits until the others have caught up (start-time fair queueing: Goyal, Vin and
+//! Cheng, 1996).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,19 +13,19 @@ pub(crate) struct Shares {
     /// Slots of the worker.
     size: usize,
     queues: Mutex<Vec<Share>>,
-    /// One for each queue: it may find room now.
+    /// One per queue: it may find room now.
     changed: Vec<Notify>,
 }
 
 struct Share {
     weight: f64,
-    /// Jobs taken for each unit of weight, while others had jobs due as well.
+    /// Jobs claimed per unit of weight while other queues had due jobs as well.
     spent: f64,
-    /// Its last claim left jobs that were due.
+    /// Whether its last claim left due jobs.
     has_more: bool,
-    /// Room of the claim that is on its way.
+    /// Room of the claim that is under way.
     reserved: usize,
-    /// That claim may bring a suspect.
+    /// Whether that claim may bring a suspect.
     may_bring_suspect: bool,
 }
 
@@ -50,8 +50,8 @@ impl Shares {
         Shares { size, queues: Mutex::new(queues), changed }
     }
 
-    /// Room for a claim of the queue at this place, where so many jobs may be claimed altogether. A claim
-    /// of no other queue brings a suspect at the same time.
+    /// Reserves room for a claim of the queue at `place`. `free` jobs may be claimed by all queues together. Only
+    /// one claim at a time may bring a suspect.
     pub(crate) fn reserve(&self, place: usize, free: usize, has_suspect: bool) -> Grant {
         let mut queues = self.queues();
         let reserved: usize = queues.iter().map(|share| share.reserved).sum();
@@ -67,7 +67,7 @@ impl Shares {
             None => free,
             Some(least) => {
                 if !share.has_more {
-                    share.spent = share.spent.max(least); // time without jobs earns nothing
+                    share.spent = share.spent.max(least); // a queue saves nothing up while it has no jobs
                 }
                 let round = self.size as f64 / (weights + share.weight);
                 free.min(((least + round - share.spent) * share.weight).ceil().max(0.0) as usize)
@@ -78,9 +78,8 @@ impl Shares {
         Grant { room, may_bring_suspect: share.may_bring_suspect }
     }
 
-    /// A claim has ended: it took so many jobs, and left some that are due, or did not. A queue that waits
-    /// for something else than room has no more.
-    pub(crate) fn took(&self, place: usize, jobs: usize, has_more: bool) {
+    /// Reports the jobs that a claim got, and whether it left due jobs.
+    pub(crate) fn claimed(&self, place: usize, jobs: usize, has_more: bool) {
         let mut queues = self.queues();
         let share = &mut queues[place];
         share.reserved = 0;
@@ -98,14 +97,18 @@ impl Shares {
         }
     }
 
-    /// Waits until the queue at this place may find room; returns at once where that was so since the last
-    /// call.
+    /// The queue waits for something else than room, and leaves its share to the others.
+    pub(crate) fn idle(&self, place: usize) {
+        self.claimed(place, 0, false);
+    }
+
+    /// Waits until the queue at `place` may find room. Returns at once if room appeared since the last call.
     pub(crate) async fn changed(&self, place: usize) {
         self.changed[place].notified().await;
     }
 
-    /// A job has left its slot, or waits for none any more.
-    pub(crate) fn freed(&self) {
+    /// A job has left its slot, or no longer waits for one.
+    pub(crate) fn slot_freed(&self) {
         self.changed.iter().for_each(Notify::notify_one);
     }
 
@@ -118,16 +121,16 @@ impl Shares {
 mod tests {
     use super::*;
 
-    /// The slots that queues of these weights take, all with jobs due, as slots become free one by one.
-    fn taken(weights: &[u32], slots: usize) -> Vec<usize> {
+    /// Slots that queues of these weights get if all have due jobs and slots become free one by one.
+    fn divide(weights: &[u32], slots: usize) -> Vec<usize> {
         let shares = Shares::new(1, weights.iter().copied());
         let mut taken = vec![0; weights.len()];
         for slot in 0..slots {
-            let first = slot % weights.len(); // whichever asks first
+            let first = slot % weights.len(); // any queue may ask first
             for place in (0..weights.len()).map(|n| (first + n) % weights.len()) {
                 if shares.reserve(place, 1, false).room > 0 {
                     taken[place] += 1;
-                    shares.took(place, 1, true);
+                    shares.claimed(place, 1, true);
                     break;
                 }
             }
@@ -136,38 +139,38 @@ mod tests {
     }
 
     #[test]
-    fn queues_with_jobs_due_share_by_weight() {
-        let taken = taken(&[1, 2, 4], 700);
+    fn queues_with_due_jobs_share_by_weight() {
+        let taken = divide(&[1, 2, 4], 700);
         for (taken, expected) in taken.iter().zip([100, 200, 400]) {
             assert!(taken.abs_diff(expected) <= 3, "{taken} instead of {expected}");
         }
     }
 
     #[test]
-    fn a_queue_has_all_slots_while_the_others_have_nothing_due() {
+    fn a_queue_gets_all_slots_while_the_others_have_no_due_jobs() {
         let shares = Shares::new(64, [1, 1].into_iter());
         assert_eq!(shares.reserve(0, 64, false).room, 64);
-        assert_eq!(shares.reserve(1, 64, false).room, 0, "they are reserved for a claim on its way");
-        shares.took(0, 10, false);
+        assert_eq!(shares.reserve(1, 64, false).room, 0, "the slots are reserved for a claim under way");
+        shares.claimed(0, 10, false);
         assert_eq!(shares.reserve(1, 54, false).room, 54);
-        shares.took(1, 54, true);
+        shares.claimed(1, 54, true);
         assert_eq!(shares.reserve(1, 64, false).room, 64);
     }
 
     #[test]
-    fn a_queue_that_had_nothing_due_for_long_gets_its_share_and_no_more() {
+    fn a_queue_without_due_jobs_for_long_gets_its_share_and_no_more() {
         let shares = Shares::new(4, [1, 1].into_iter());
         for _ in 0..1_000 {
             assert_eq!(shares.reserve(0, 4, false).room, 4);
-            shares.took(0, 4, true);
+            shares.claimed(0, 4, true);
         }
         assert_eq!(shares.reserve(1, 4, false).room, 2);
-        shares.took(1, 2, true);
+        shares.claimed(1, 2, true);
         let (mut first, mut second) = (0, 0);
         for _ in 0..100 {
             for (place, sum) in [(0, &mut first), (1, &mut second)] {
                 let room = shares.reserve(place, 1, false).room;
-                shares.took(place, room, true);
+                shares.claimed(place, room, true);
                 *sum += room;
             }
         }
@@ -175,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn one_claim_at_a_time_may_bring_a_suspect() {
+    fn only_one_claim_at_a_time_may_bring_a_suspect() {
         let shares = Shares::new(64, [1, 1].into_iter());
-        assert!(!shares.reserve(0, 64, true).may_bring_suspect, "one runs");
-        shares.took(0, 0, false);
+        assert!(!shares.reserve(0, 64, true).may_bring_suspect, "a suspect runs");
+        shares.claimed(0, 0, false);
         assert!(shares.reserve(0, 10, false).may_bring_suspect);
         assert!(!shares.reserve(1, 64, false).may_bring_suspect);
-        shares.took(1, 0, false);
-        shares.took(0, 0, false);
+        shares.claimed(1, 0, false);
+        shares.claimed(0, 0, false);
         assert!(shares.reserve(1, 64, false).may_bring_suspect);
     }
 }

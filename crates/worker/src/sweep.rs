@@ -1,6 +1,6 @@
-//! Recovers a queue's jobs whose lease ran out, and removes finished ones whose retention is over: of all
-//! kinds, known here or not. Any worker of the queue does it, and tells the others, which wait again
-//! then; doing it twice is harmless.
+//! Sweeps a queue: recovers jobs whose lease has expired, and removes finished jobs whose retention is over. It
+//! covers all kinds, also those that this worker does not know. Any worker of the queue sweeps and announces it, so
+//! that the others wait for their next turn. Sweeping twice is harmless.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,21 +15,24 @@ use tokio::sync::watch;
 
 use crate::worker::Worker;
 
-/// Between two sweeps, ± 20 %.
+/// Time between two sweeps, ± 20 %.
 const INTERVAL: Duration = Duration::from_millis(2_500);
 
-/// Redis' clock stepped when it moved by this much more or less than ours did.
+/// Redis' clock was set if it moved by this much more or less than the local clock.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// What a holder may need to reconnect (1 s between attempts at most, unless configured), and more
-/// than the heartbeat of a short lease.
+/// Time in which a lease holder reconnects: by default, attempts are at most 1 s apart. It is also longer than the
+/// heartbeat of a short lease.
 const RECONNECT: Duration = Duration::from_secs(2);
 
-/// Leases run out all at once when Redis was away or its clock was set forward; their holders are
-/// alive and extend them within a heartbeat. So a sweeper waits that long after either, after its own
-/// first connect, and after a heartbeat of its own that Redis did not take.
-struct Caution {
+/// Holds recovery back while holders may still extend their leases.
+///
+/// After an outage of Redis, or a step of its clock, all leases seem to expire at once. Their holders are alive and
+/// extend them within one heartbeat. So a sweeper waits that long after either of these, after its first connect,
+/// and after a heartbeat of its own that failed.
+struct HoldOff {
     connects: watch::Receiver<u64>,
+    /// Redis' time in Unix ms and the local time, at the last look.
     seen: Option<(i64, Instant)>,
     missed_beats: u64,
     until: Instant,
@@ -37,39 +40,39 @@ struct Caution {
 
 pub(crate) async fn run(worker: Arc<Worker>, queue: Arc<str>) {
     let connects = worker.client.connection().connects();
-    let mut caution = Caution { connects, seen: None, missed_beats: 0, until: Instant::now() };
+    let mut hold_off = HoldOff { connects, seen: None, missed_beats: 0, until: Instant::now() };
     let sweeps = worker.client.sweeps(&queue);
     loop {
         let interval = INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>());
-        let another_one = tokio::time::timeout(interval, sweep_of_another(&worker, &sweeps)).await;
+        let swept_elsewhere = tokio::time::timeout(interval, sweep_of_another(&worker, &sweeps)).await;
         if !worker.client.connection().is_up() {
             continue;
         }
-        if another_one.is_ok() {
-            caution.look_at(&worker, worker.client.now());
+        if swept_elsewhere.is_ok() {
+            hold_off.look(&worker, worker.client.now());
             continue;
         }
-        if let Err(error) = sweep(&worker, &queue, &mut caution).await {
-            tracing::debug!(%queue, %error, "no sweep now");
-            // A frozen Redis, or one that refuses writes, is away without a new connect.
+        if let Err(error) = sweep(&worker, &queue, &mut hold_off).await {
+            tracing::debug!(%queue, %error, "cannot sweep now");
+            // A Redis that is frozen or refuses writes was away, although nothing reconnects.
             if !matches!(error, Error::Corrupt(_)) {
-                caution.wait(&worker, "Redis was away");
+                hold_off.begin(&worker, "Redis was away");
             }
         }
     }
 }
 
 async fn sweep_of_another(worker: &Worker, sweeps: &Notices) {
-    let ours = worker.me.id.to_string();
-    while !sweeps.next().await.messages.iter().any(|swept_by| *swept_by != ours) {}
+    let me = worker.me.id.to_string();
+    while !sweeps.next().await.messages.iter().any(|swept_by| *swept_by != me) {}
 }
 
-async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Result<(), Error> {
-    // Finished jobs that cannot be trimmed are no reason to leave dead workers' jobs lying.
+async fn sweep(worker: &Worker, queue: &Arc<str>, hold_off: &mut HoldOff) -> Result<(), Error> {
+    // A failed trim must not hold up the recovery of jobs.
     let trimmed = worker.client.trim(queue).await;
-    // Behind an answer of Redis, whose clock may have been set.
-    caution.look_at(worker, worker.client.now());
-    if Instant::now() < caution.until {
+    // Only now, after an answer from Redis, is a step of its clock known.
+    hold_off.look(worker, worker.client.now());
+    if Instant::now() < hold_off.until {
         return trimmed.map(drop);
     }
     let mut put_back = PutBack::default();
@@ -77,7 +80,7 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, caution: &mut Caution) -> Resu
     if !put_back.is_none() {
         tracing::error!(
             %queue, jobs = put_back.recovered, removed = put_back.removed,
-            "nothing readable says who held these leases: jobs run again, what is no job is removed from the lease set; was Redis edited by hand?"
+            "the holders of these leases are unreadable: their jobs run again, and entries that are no jobs are removed from the lease set; was Redis edited by hand?"
         );
     }
     recovered?;
@@ -91,7 +94,7 @@ async fn recover_all(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) 
     Ok(())
 }
 
-/// The number of leases that are out of the way. One call looks at some hundred at most.
+/// Recovers a few hundred expired leases at most, and returns their number.
 async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> Result<usize, Error> {
     let ExpiredLeases { jobs: expired, unreadable } =
         worker.client.expired(queue, worker.settings.lease).await?;
@@ -120,7 +123,7 @@ async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> R
         match verdict {
             Verdict::Done => report(job),
             Verdict::CancelRequested => {
-                tracing::info!(job.id = %job.lease.id(), kind = %job.lease.kind(), "its worker is gone, and somebody had asked to cancel it: it is cancelled");
+                tracing::info!(job.id = %job.lease.id(), kind = %job.lease.kind(), "its worker is gone and a cancellation was requested: the job is cancelled");
             }
             Verdict::Already | Verdict::Stale => continue,
         }
@@ -129,20 +132,18 @@ async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> R
     Ok(recovered)
 }
 
-/// It crashed only if its holder is gone without having stopped in order; otherwise the lease was lost, or
-/// the handler outlived a shutdown. None of these spends a retry.
+/// Decides what happens to a job whose lease has expired. It crashed only if its holder is gone and did not stop in
+/// an orderly way. Otherwise its lease was lost, or its handler outlived a shutdown. No retry is spent in any case.
 fn decide(expired: Expired, holder: Fate, random: f64) -> Reaped {
     let Expired { lease, history, run, now } = expired;
     let who = format!("{} (pid {} on {})", run.worker.id, run.worker.pid, run.worker.host);
     let (cause, error) = match holder {
         Fate::Alive => {
-            (FailureCause::LeaseLost, format!("worker {who} lives, but could not extend its lease"))
+            (FailureCause::LeaseLost, format!("worker {who} is alive but did not extend its lease"))
         }
-        Fate::Stopped => {
-            (FailureCause::Shutdown, format!("worker {who} stopped, and the run had not ended in time"))
-        }
+        Fate::Stopped => (FailureCause::Shutdown, format!("worker {who} stopped before the run had ended")),
         Fate::Gone if run.worker.id == WorkerId::UNKNOWN => {
-            (FailureCause::LeaseLost, "the lease ran out, and who held it is not known".to_owned())
+            (FailureCause::LeaseLost, "the lease expired, and its holder is unknown".to_owned())
         }
         Fate::Gone => (FailureCause::Crash, format!("worker {who} is gone")),
     };
@@ -162,40 +163,37 @@ fn report(job: &Reaped) {
     let error = job.history.failures.last().map(|failure| failure.error.as_str());
     match job.due_after {
         Some(due_after) => {
-            tracing::warn!(job.id = %id, %kind, error, ?due_after, "recovered a job whose lease ran out; it runs again");
+            tracing::warn!(job.id = %id, %kind, error, ?due_after, "recovered a job whose lease had expired; it runs again");
         }
         None => {
-            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "took its worker down each time; the job is dead");
+            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "its worker crashed at each run; the job is dead");
         }
     }
 }
 
-impl Caution {
-    fn look_at(&mut self, worker: &Worker, redis_now: i64) {
+impl HoldOff {
+    /// Begins to wait if Redis was away or its clock was set since the last look.
+    fn look(&mut self, worker: &Worker, redis_now: i64) {
         if self.connects.has_changed().is_ok_and(|changed| changed) {
             self.connects.mark_unchanged();
-            self.wait(worker, "connected to Redis");
+            self.begin(worker, "connected to Redis");
         }
         let missed = worker.missed_beats.load(Ordering::Acquire);
         if std::mem::replace(&mut self.missed_beats, missed) != missed {
-            self.wait(worker, "Redis took no heartbeats");
+            self.begin(worker, "a heartbeat failed");
         }
         let now = Instant::now();
         if let Some((redis_then, then)) = self.seen.replace((redis_now, now)) {
-            let ours = now.duration_since(then).as_millis() as i64;
-            let step = (redis_now - redis_then - ours).unsigned_abs();
-            if step > CLOCK_STEP.as_millis() as u64 {
-                tracing::warn!(
-                    step_ms = redis_now - redis_then - ours,
-                    "Redis' clock was set; due times move with it"
-                );
-                self.wait(worker, "Redis' clock was set");
+            let step = redis_now - redis_then - now.duration_since(then).as_millis() as i64;
+            if step.unsigned_abs() > CLOCK_STEP.as_millis() as u64 {
+                tracing::warn!(step_ms = step, "Redis' clock was set; due times move with it");
+                self.begin(worker, "Redis' clock was set");
             }
         }
     }
 
-    fn wait(&mut self, worker: &Worker, why: &str) {
-        tracing::debug!(why, "no recovery until all holders had time for a heartbeat");
+    fn begin(&mut self, worker: &Worker, why: &str) {
+        tracing::debug!(why, "no recovery until all lease holders had time for a heartbeat");
         self.until = Instant::now() + worker.settings.heartbeat().max(RECONNECT);
     }
 }

@@ -9,18 +9,18 @@ use atode_jobs::Job as _;
 use atode_queue::{JobId, Registration, State, WorkerId, WorkerRef, WorkerState};
 use atode_testkit::{Worker, eventually};
 use jiff::Timestamp;
-use support::{Act, DEADLINE, Event, Other, Stand, Task, registry, settings};
+use support::{Act, DEADLINE, Event, Fixture, Other, Task, registry, settings};
 use worker::Settings;
 
 #[test]
 fn two_workers_share_the_jobs_and_run_each_exactly_once() {
-    let stand = Stand::start();
-    let _workers = [stand.worker(), stand.worker()];
-    let live = stand.until_registered(2);
-    let ids = stand.enqueue_many(500, Task::KIND, Act::Sleep(5));
-    stand.until_counts("all completed", |counts| counts.completed == 500);
+    let fixture = Fixture::start();
+    let _workers = [fixture.worker(), fixture.worker()];
+    let live = fixture.until_registered(2);
+    let ids = fixture.enqueue_many(500, Task::KIND, Act::Sleep(5));
+    fixture.until_counts("all completed", |counts| counts.completed == 500);
 
-    let starts: Vec<_> = stand.ledger().into_iter().filter(|entry| entry.event == Event::Start).collect();
+    let starts: Vec<_> = fixture.ledger().into_iter().filter(|entry| entry.event == Event::Start).collect();
     assert_eq!(starts.len(), 500);
     let started: BTreeSet<JobId> = starts.iter().map(|entry| entry.id).collect();
     assert_eq!(started, ids.into_iter().collect());
@@ -29,10 +29,10 @@ fn two_workers_share_the_jobs_and_run_each_exactly_once() {
 }
 
 #[test]
-fn a_registration_says_who_and_where_a_worker_is_and_what_it_takes() {
-    let stand = Stand::start();
-    let _worker = stand.worker();
-    let registration = stand.until_registered(1).remove(0);
+fn a_registration_names_the_worker_its_address_its_kinds_and_its_queues() {
+    let fixture = Fixture::start();
+    let _worker = fixture.worker();
+    let registration = fixture.until_registered(1).remove(0);
     assert_eq!((registration.worker.pid, &*registration.worker.build), (std::process::id(), "test"));
     assert!(!registration.worker.host.is_empty());
     assert!(registration.kinds.iter().any(|kind| kind == Task::KIND));
@@ -43,23 +43,23 @@ fn a_registration_says_who_and_where_a_worker_is_and_what_it_takes() {
 }
 
 #[test]
-fn a_starting_worker_names_the_others_of_its_queues() {
-    let stand = Stand::start();
-    let first = Worker::start(&stand.redis);
-    stand.until_registered(1);
-    let elsewhere = register(&stand, "elsewhere", "0.0.9+old");
-    let second = Worker::start(&stand.redis);
+fn a_starting_worker_logs_the_other_workers_of_its_queues() {
+    let fixture = Fixture::start();
+    let first = Worker::start(&fixture.redis);
+    fixture.until_registered(1);
+    let elsewhere = register(&fixture, "elsewhere", "0.0.9+old");
+    let second = Worker::start(&fixture.redis);
     let log = second.wait_for_stderr(|log| log.contains(&format!("pid={}", first.pid())), DEADLINE);
     let line = log.lines().find(|line| line.contains(&format!("pid={}", first.pid()))).expect("just found");
-    assert!(line.contains("INFO") && line.contains("another worker is at these queues"), "{line}");
+    assert!(line.contains("INFO") && line.contains("another worker serves these queues"), "{line}");
     assert!(!second.stderr().contains(&elsewhere.to_string()));
 }
 
 #[test]
-fn a_worker_of_another_build_is_a_warning() {
-    let stand = Stand::start();
-    let old = register(&stand, "default", "0.0.9+old");
-    let worker = Worker::start(&stand.redis);
+fn another_worker_of_a_different_build_is_logged_as_a_warning() {
+    let fixture = Fixture::start();
+    let old = register(&fixture, "default", "0.0.9+old");
+    let worker = Worker::start(&fixture.redis);
     let log = worker.wait_for_stderr(|log| log.contains("of a different build"), DEADLINE);
     let line = log.lines().find(|line| line.contains("of a different build")).expect("just found");
     for part in ["WARN", &old.to_string(), "pid=4242", "host=old-host", "0.0.9+old"] {
@@ -67,9 +67,9 @@ fn a_worker_of_another_build_is_a_warning() {
     }
 }
 
-/// The registration of a worker that is not there.
-fn register(stand: &Stand, queue: &str, build: &str) -> WorkerId {
-    let id = WorkerId::new(stand.client.now());
+/// Registers a worker that does not exist.
+fn register(fixture: &Fixture, queue: &str, build: &str) -> WorkerId {
+    let id = WorkerId::new(fixture.client.now());
     let worker = WorkerRef { id, host: "old-host".to_owned(), pid: 4242, build: build.to_owned() };
     let registration = Registration {
         worker,
@@ -82,28 +82,28 @@ fn register(stand: &Stand, queue: &str, build: &str) -> WorkerId {
         seen_at: Timestamp::now(),
         http: "http://127.0.0.1:9".to_owned(),
     };
-    stand.wait(stand.client.heartbeat(&registration, DEADLINE)).expect("registered");
+    fixture.wait(fixture.client.heartbeat(&registration, DEADLINE)).expect("registered");
     id
 }
 
 #[test]
-fn every_queue_is_served_and_the_heavy_ones_first() {
-    let stand = Stand::start();
+fn every_queue_is_served_and_heavy_queues_get_more() {
+    let fixture = Fixture::start();
     let weights = [("light", 1), ("middle", 2), ("heavy", 4)];
     for (queue, _) in weights {
         for _ in 0..60 {
-            stand.enqueue_to(queue, Task::KIND, Act::Succeed);
+            fixture.enqueue_to(queue, Task::KIND, Act::Succeed);
         }
     }
     let queues = weights.iter().map(|(queue, weight)| ((*queue).into(), *weight)).collect();
-    let _worker = stand.worker_with(Settings { concurrency: 1, queues, ..settings() }, registry());
+    let _worker = fixture.worker_with(Settings { concurrency: 1, queues, ..settings() }, registry());
     let starts = eventually("all ran", DEADLINE, || {
-        let ledger = stand.ledger().into_iter().filter(|entry| entry.event == Event::Start);
+        let ledger = fixture.ledger().into_iter().filter(|entry| entry.event == Event::Start);
         Some(ledger.collect::<Vec<_>>()).filter(|starts| starts.len() == 180)
     });
     let order: Vec<&str> = starts
         .iter()
-        .map(|entry| weights.iter().find(|(queue, _)| has(&stand, queue, entry.id)).expect("a queue").0)
+        .map(|entry| weights.iter().find(|(queue, _)| has(&fixture, queue, entry.id)).expect("a queue").0)
         .collect();
     let last = |queue| order.iter().rposition(|of| *of == queue).expect("it ran");
     let first = |queue| order.iter().position(|of| *of == queue).expect("it ran");
@@ -112,19 +112,19 @@ fn every_queue_is_served_and_the_heavy_ones_first() {
     assert!(first("middle") < last("heavy"), "{order:?}");
 }
 
-fn has(stand: &Stand, queue: &str, id: JobId) -> bool {
-    stand.wait(stand.client.job(&[queue.into()], id)).expect("looked").is_some()
+fn has(fixture: &Fixture, queue: &str, id: JobId) -> bool {
+    fixture.wait(fixture.client.job(&[queue.into()], id)).expect("looked").is_some()
 }
 
 #[test]
 fn no_kind_starves_another() {
-    let stand = Stand::start();
-    let many = stand.enqueue_many(200, Task::KIND, Act::Succeed);
-    let few = stand.enqueue_many(3, Other::KIND, Act::Succeed);
-    let _worker = stand.worker_with(Settings { concurrency: 1, ..settings() }, registry());
-    stand.until_counts("all completed", |counts| counts.completed == 203);
+    let fixture = Fixture::start();
+    let many = fixture.enqueue_many(200, Task::KIND, Act::Succeed);
+    let few = fixture.enqueue_many(3, Other::KIND, Act::Succeed);
+    let _worker = fixture.worker_with(Settings { concurrency: 1, ..settings() }, registry());
+    fixture.until_counts("all completed", |counts| counts.completed == 203);
     let starts: Vec<JobId> =
-        stand.ledger().into_iter().filter(|e| e.event == Event::Start).map(|e| e.id).collect();
+        fixture.ledger().into_iter().filter(|e| e.event == Event::Start).map(|e| e.id).collect();
     let place = |id: &JobId| starts.iter().position(|started| started == id).expect("it ran");
     let last_of_few = few.iter().map(place).max().expect("three");
     let last_of_many = many.iter().map(place).max().expect("many");
@@ -132,15 +132,15 @@ fn no_kind_starves_another() {
 }
 
 #[test]
-fn a_paused_queue_is_left_alone() {
-    let stand = Stand::start();
-    let _worker = stand.worker();
-    stand.until_registered(1);
-    stand.redis.command(&["SET", "atode:{default}:paused", "1"]);
-    let id = stand.enqueue(Task::KIND, Act::Succeed);
-    std::thread::sleep(Duration::from_millis(300)); // nothing is to happen
-    assert_eq!(stand.job(id).state, Some(State::Ready));
-    stand.redis.command(&["DEL", "atode:{default}:paused"]);
-    stand.redis.command(&["PUBLISH", "atode:{default}:wake", "0"]);
-    stand.until(id, State::Completed);
+fn no_job_of_a_paused_queue_starts() {
+    let fixture = Fixture::start();
+    let _worker = fixture.worker();
+    fixture.until_registered(1);
+    fixture.redis.command(&["SET", "atode:{default}:paused", "1"]);
+    let id = fixture.enqueue(Task::KIND, Act::Succeed);
+    std::thread::sleep(Duration::from_millis(300)); // no job may start
+    assert_eq!(fixture.job(id).state, Some(State::Ready));
+    fixture.redis.command(&["DEL", "atode:{default}:paused"]);
+    fixture.redis.command(&["PUBLISH", "atode:{default}:wake", "0"]);
+    fixture.until(id, State::Completed);
 }

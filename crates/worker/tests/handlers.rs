@@ -9,7 +9,7 @@ use atode_jobs::{Job, JobContext, JobError, Registry, StateType};
 use atode_queue::State;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use support::{NOW, QUEUE, Stand, settings};
+use support::{Fixture, NOW, QUEUE, settings};
 use tokio_util::sync::CancellationToken;
 
 struct Greeting(&'static str);
@@ -39,35 +39,35 @@ fn greeters() -> Registry {
 
 #[test]
 fn a_handler_uses_the_state_and_enqueues_once_per_key() {
-    let stand = Stand::start();
+    let fixture = Fixture::start();
     let mut registry = greeters();
     registry.provide(Greeting("hello"));
-    let worker = stand.worker_with(settings(), registry);
+    let worker = fixture.worker_with(settings(), registry);
     for _ in 0..2 {
-        let id = stand.store(QUEUE, Greet::KIND, "{}", NOW, None);
-        stand.until(id, State::Completed);
+        let id = fixture.store(QUEUE, Greet::KIND, "{}", NOW, None);
+        fixture.until(id, State::Completed);
     }
-    stand.until_counts("both greetings and one print complete", |counts| counts.completed == 3);
+    fixture.until_counts("both greetings and one print complete", |counts| counts.completed == 3);
     worker.stop();
-    stand.until_counts("the second print was not stored", |counts| counts.ready + counts.scheduled == 0);
+    fixture.until_counts("the second print was not stored", |counts| counts.ready + counts.scheduled == 0);
 }
 
 #[test]
 fn a_job_that_was_stored_under_a_former_name_runs() {
-    let stand = Stand::start();
+    let fixture = Fixture::start();
     let mut registry = greeters();
     registry.provide(Greeting("hello"));
-    let worker = stand.worker_with(settings(), registry);
-    let id = stand.store(QUEUE, "test:hail", "{}", NOW, None);
-    let job = stand.until(id, State::Completed);
+    let worker = fixture.worker_with(settings(), registry);
+    let id = fixture.store(QUEUE, "test:hail", "{}", NOW, None);
+    let job = fixture.until(id, State::Completed);
     assert_eq!(job.kind, "test:hail", "it is shown as it was stored");
     worker.stop();
 }
 
 #[test]
 fn a_worker_without_the_state_of_a_kind_does_not_start() {
-    let stand = Stand::start();
-    let run = worker::run(settings(), greeters(), stand.client.clone(), CancellationToken::new());
-    let error = stand.wait(run).expect_err("a kind lacks its state").to_string();
+    let fixture = Fixture::start();
+    let run = worker::run(settings(), greeters(), fixture.client.clone(), CancellationToken::new());
+    let error = fixture.wait(run).expect_err("a kind lacks its state").to_string();
     assert!(error.contains("\"test:greet\"") && error.contains("Greeting"), "{error}");
 }

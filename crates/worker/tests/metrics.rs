@@ -3,19 +3,19 @@
 mod support;
 
 use atode_testkit::{Worker, eventually};
-use support::{DEADLINE, NOW, QUEUE, Stand};
+use support::{DEADLINE, Fixture, NOW, QUEUE};
 
 const KIND: &str = "demo:delay_print";
 
 #[test]
-fn runs_are_counted_by_kind_and_outcome_and_what_the_worker_holds_shows() {
-    let stand = Stand::start();
-    let worker = Worker::builder(&stand.redis.addr()).args(["--concurrency", "7"]).start();
+fn metrics_count_runs_by_kind_and_outcome_and_show_leases_and_slots() {
+    let fixture = Fixture::start();
+    let worker = Worker::builder(&fixture.redis.addr()).args(["--concurrency", "7"]).start();
     let completed = format!("atode_runs_total{{kind=\"{KIND}\",outcome=\"completed\"}}");
     let buried = format!("atode_runs_total{{kind=\"{KIND}\",outcome=\"buried\"}}");
-    assert_eq!(worker.metric(&completed), 0, "it shows before the first run");
+    assert_eq!(worker.metric(&completed), 0, "the counter exists before the first run");
     for payload in ["{}", "{}", r#"{"message":7}"#] {
-        stand.store(QUEUE, KIND, payload, NOW, None);
+        fixture.store(QUEUE, KIND, payload, NOW, None);
     }
     eventually("they have run", DEADLINE, || {
         (worker.metric(&completed) == 2 && worker.metric(&buried) == 1).then_some(())
@@ -40,18 +40,18 @@ fn runs_are_counted_by_kind_and_outcome_and_what_the_worker_holds_shows() {
 }
 
 #[test]
-fn the_probe_answers_head_as_well() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
-    stand.until_registered(1);
+fn the_health_checks_answer_head_requests() {
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
+    fixture.until_registered(1);
     for path in ["/health", "/healthz", "/readyz", "/metrics"] {
         let reply = worker.request("HEAD", path).send();
         assert_eq!((reply.status, reply.body.len()), (200, 0), "{path}");
     }
-    stand.redis.kill();
-    eventually("it is not ready, and does not say where Redis is", DEADLINE, || {
+    fixture.redis.kill();
+    eventually("the worker is not ready, and does not reveal the address of Redis", DEADLINE, || {
         let reply = worker.get("/readyz");
-        assert!(!reply.text().contains(&stand.redis.port().to_string()), "{}", reply.text());
+        assert!(!reply.text().contains(&fixture.redis.port().to_string()), "{}", reply.text());
         (reply.status == 503).then_some(())
     });
 }

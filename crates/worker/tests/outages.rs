@@ -1,4 +1,4 @@
-//! Redis away, frozen, emptied of scripts, or broken in one place.
+//! Redis is down, is frozen, loses its scripts, or has a broken key.
 
 mod support;
 
@@ -8,127 +8,127 @@ use atode_jobs::Job as _;
 use atode_queue::{JobId, State};
 use atode_testkit::{RedisServer, Worker, eventually};
 use support::{
-    Act, BlockingTask, DEADLINE, Event, NOW, QUEUE, Stand, Task, registry, registry_without_jobs, settings,
+    Act, BlockingTask, DEADLINE, Event, Fixture, NOW, QUEUE, Task, registry, registry_without_jobs, settings,
 };
 use worker::Settings;
 
-/// Shorter than the outages here.
+/// Shorter than the outages of these tests.
 const LEASE: Duration = Duration::from_secs(2);
 const OUTAGE: Duration = Duration::from_millis(3_500);
-/// In which every worker sweeps at least once, were it not for its caution.
+/// Every worker sweeps at least once in this time, unless it holds off after an outage.
 const SWEEP: Duration = Duration::from_millis(3_100);
 
 fn durable() -> RedisServer {
     RedisServer::builder().appendfsync("always").start()
 }
 
-/// Jobs run, two workers are there, and a third job waits.
-fn outage(take_away: impl Fn(&RedisServer), bring_back: impl Fn(&RedisServer)) {
-    let stand = Stand::on(durable());
+/// Two workers run jobs, and further jobs become due during the outage.
+fn check_outage(begin: impl Fn(&RedisServer), end: impl Fn(&RedisServer)) {
+    let fixture = Fixture::on(durable());
     let settings = Settings { lease: LEASE, ..settings() };
-    let _worker = stand.worker_with(settings.clone(), registry());
-    let _sweeper = stand.worker_with(settings, registry_without_jobs());
-    stand.until_registered(2);
-    let ends_while_away = stand.enqueue(Task::KIND, Act::Sleep(1_000));
+    let _worker = fixture.worker_with(settings.clone(), registry());
+    let _sweeper = fixture.worker_with(settings, registry_without_jobs());
+    fixture.until_registered(2);
+    let ends_while_away = fixture.enqueue(Task::KIND, Act::Sleep(1_000));
     let still_runs_then: Vec<JobId> =
-        [Task::KIND, BlockingTask::KIND].iter().map(|kind| stand.enqueue(kind, Act::Await)).collect();
+        [Task::KIND, BlockingTask::KIND].iter().map(|kind| fixture.enqueue(kind, Act::Await)).collect();
     let soon = Duration::from_millis(1_500);
     let due_while_away: Vec<JobId> =
-        (0..40).map(|_| stand.enqueue_in(soon, Task::KIND, Act::Succeed)).collect();
+        (0..40).map(|_| fixture.enqueue_in(soon, Task::KIND, Act::Succeed)).collect();
     for id in still_runs_then.iter().chain([&ends_while_away]) {
-        stand.until_started(*id, 1);
+        fixture.until_started(*id, 1);
     }
 
-    take_away(&stand.redis);
+    begin(&fixture.redis);
     let away = Instant::now();
-    stand.until_event(ends_while_away, Event::End);
-    eventually("all leases have run out", DEADLINE, || (away.elapsed() > OUTAGE).then_some(()));
-    bring_back(&stand.redis);
-    stand.until_connected();
+    fixture.until_event(ends_while_away, Event::End);
+    eventually("all leases have expired", DEADLINE, || (away.elapsed() > OUTAGE).then_some(()));
+    end(&fixture.redis);
+    fixture.until_connected();
 
     eventually("the test's own client works again", DEADLINE, || {
-        stand.wait(stand.client.job(&[QUEUE.into()], ends_while_away)).ok()
+        fixture.wait(fixture.client.job(&[QUEUE.into()], ends_while_away)).ok()
     });
-    let job = stand.until(ends_while_away, State::Completed);
+    let job = fixture.until(ends_while_away, State::Completed);
     assert_eq!(job.attempts.len(), 0, "{:?}", job.attempts);
-    let lost = due_while_away.iter().filter(|id| !stand.until(**id, State::Completed).attempts.is_empty());
-    // One claim whose answer was lost may have taken some: they run once their lease has run out.
+    let lost = due_while_away.iter().filter(|id| !fixture.until(**id, State::Completed).attempts.is_empty());
+    // A claim whose answer was lost may have taken some of them. They run after their lease has expired.
     let lost = lost.count();
-    assert!(lost < 8, "a claim takes no more than the slots that are free; {lost} were lost");
+    assert!(lost < 8, "a claim takes at most the free slots, but {lost} jobs were delayed");
     let back = Instant::now();
     eventually("sweeps pass", DEADLINE, || (back.elapsed() > SWEEP).then_some(()));
-    stand.open_gate();
+    fixture.open_gate();
     for id in still_runs_then {
-        let job = stand.until(id, State::Completed);
+        let job = fixture.until(id, State::Completed);
         assert_eq!(job.attempts.len(), 0, "{:?}", job.attempts);
-        assert_eq!(stand.starts(id).len(), 1);
+        assert_eq!(fixture.starts(id).len(), 1);
     }
     for id in due_while_away.into_iter().chain([ends_while_away]) {
-        assert_eq!(stand.starts(id).len(), 1);
+        assert_eq!(fixture.starts(id).len(), 1);
     }
-    assert_eq!(stand.until_registered(2).len(), 2);
+    assert_eq!(fixture.until_registered(2).len(), 2);
 }
 
 #[test]
-fn a_killed_redis_comes_back_and_workers_go_on_unaided_without_repeats() {
-    outage(RedisServer::kill, RedisServer::restart);
+fn workers_recover_from_a_killed_redis_without_running_a_job_twice() {
+    check_outage(RedisServer::kill, RedisServer::restart);
 }
 
 #[test]
-fn a_frozen_redis_goes_on_and_so_do_the_workers_without_repeats() {
-    outage(RedisServer::pause, RedisServer::resume);
+fn workers_recover_from_a_frozen_redis_without_running_a_job_twice() {
+    check_outage(RedisServer::pause, RedisServer::resume);
 }
 
 #[test]
-fn a_redis_that_refuses_writes_beyond_a_lease_makes_no_job_run_twice() {
-    let stand = Stand::start();
+fn no_job_runs_twice_after_redis_refused_writes_longer_than_a_lease() {
+    let fixture = Fixture::start();
     let settings = Settings { lease: Duration::from_secs(3), ..settings() };
-    let _worker = stand.worker_with(settings.clone(), registry());
-    let _sweepers = [(); 4].map(|()| stand.worker_with(settings.clone(), registry_without_jobs()));
-    stand.until_registered(5);
-    let ids = stand.enqueue_many(4, Task::KIND, Act::Await);
+    let _worker = fixture.worker_with(settings.clone(), registry());
+    let _sweepers = [(); 4].map(|()| fixture.worker_with(settings.clone(), registry_without_jobs()));
+    fixture.until_registered(5);
+    let ids = fixture.enqueue_many(4, Task::KIND, Act::Await);
     for id in &ids {
-        stand.until_started(*id, 1);
+        fixture.until_started(*id, 1);
     }
-    let refuse = |replicas| stand.redis.command(&["CONFIG", "SET", "min-replicas-to-write", replicas]);
+    let refuse = |replicas| fixture.redis.command(&["CONFIG", "SET", "min-replicas-to-write", replicas]);
     refuse("1");
     let since = Instant::now();
-    eventually("all leases have run out", DEADLINE, || (since.elapsed() > OUTAGE).then_some(()));
+    eventually("all leases have expired", DEADLINE, || (since.elapsed() > OUTAGE).then_some(()));
     refuse("0");
     eventually("sweeps pass", DEADLINE, || (since.elapsed() > OUTAGE + SWEEP).then_some(()));
-    stand.open_gate();
+    fixture.open_gate();
     for id in ids {
-        let job = stand.until(id, State::Completed);
+        let job = fixture.until(id, State::Completed);
         assert_eq!(job.attempts.len(), 0, "{:?}", job.attempts);
-        assert_eq!(stand.starts(id).len(), 1);
+        assert_eq!(fixture.starts(id).len(), 1);
     }
 }
 
 #[test]
-fn a_worker_that_starts_before_redis_says_so_waits_and_works_once_it_is_there() {
-    let stand = Stand::on(RedisServer::builder().prepare());
-    let worker = Worker::builder(&stand.redis.addr()).start();
+fn a_worker_that_starts_before_redis_logs_it_waits_and_then_works() {
+    let fixture = Fixture::on(RedisServer::builder().prepare());
+    let worker = Worker::builder(&fixture.redis.addr()).start();
     worker.wait_for_stderr(|log| log.contains("no connection to Redis"), DEADLINE);
     assert_eq!(worker.get("/healthz").status, 200);
     assert_eq!(worker.get("/readyz").status, 503);
-    // It has tried more than once by then.
+    // By then the worker has tried to connect more than once.
     let down = Instant::now();
     eventually("time passes", DEADLINE, || (down.elapsed() > Duration::from_secs(1)).then_some(()));
     assert_eq!(worker.try_exit(), None);
 
-    stand.redis.restart();
-    stand.until_connected();
-    stand.store(QUEUE, "demo:delay_print", r#"{"message":"at last"}"#, NOW, None);
+    fixture.redis.restart();
+    fixture.until_connected();
+    fixture.store(QUEUE, "demo:delay_print", r#"{"message":"at last"}"#, NOW, None);
     worker.wait_for_stdout(|printed| printed.ends_with("at last\n"), DEADLINE);
     eventually("it is ready", DEADLINE, || (worker.get("/readyz").status == 200).then_some(()));
 }
 
 #[test]
 fn a_healthy_start_logs_no_error() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
-    stand.until_registered(1);
-    stand.store(QUEUE, "demo:delay_print", "{}", NOW, None);
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
+    fixture.until_registered(1);
+    fixture.store(QUEUE, "demo:delay_print", "{}", NOW, None);
     worker.wait_for_stdout(|printed| !printed.is_empty(), DEADLINE);
     worker.terminate();
     worker.wait(DEADLINE);
@@ -137,36 +137,36 @@ fn a_healthy_start_logs_no_error() {
 }
 
 #[test]
-fn forgotten_scripts_are_loaded_again() {
-    let stand = Stand::start();
-    let _worker = stand.worker();
+fn flushed_scripts_are_loaded_again() {
+    let fixture = Fixture::start();
+    let _worker = fixture.worker();
     for _ in 0..3 {
-        let id = stand.enqueue(Task::KIND, Act::Sleep(50));
-        stand.until_started(id, 1);
-        stand.redis.command(&["SCRIPT", "FLUSH"]);
-        assert_eq!(stand.until(id, State::Completed).attempts.len(), 0);
-        assert_eq!(stand.starts(id).len(), 1);
+        let id = fixture.enqueue(Task::KIND, Act::Sleep(50));
+        fixture.until_started(id, 1);
+        fixture.redis.command(&["SCRIPT", "FLUSH"]);
+        assert_eq!(fixture.until(id, State::Completed).attempts.len(), 0);
+        assert_eq!(fixture.starts(id).len(), 1);
     }
 }
 
 #[test]
-fn a_queue_with_a_broken_key_does_not_hold_up_the_results_of_others() {
-    let stand = Stand::start();
+fn a_queue_with_a_broken_key_does_not_delay_the_results_of_other_queues() {
+    let fixture = Fixture::start();
     let queues = [(QUEUE.into(), 1), ("broken".into(), 1)].into();
-    let _worker = stand.worker_with(Settings { queues, ..settings() }, registry());
-    let broken = stand.enqueue_to("broken", Task::KIND, Act::Await);
-    stand.until_started(broken, 1);
+    let _worker = fixture.worker_with(Settings { queues, ..settings() }, registry());
+    let broken = fixture.enqueue_to("broken", Task::KIND, Act::Await);
+    fixture.until_started(broken, 1);
     let stats = "atode:{broken}:stats";
-    stand.redis.command(&["RENAME", stats, "kept"]);
-    stand.redis.command(&["SET", stats, "of a wrong type"]);
-    stand.open_gate();
-    stand.until_event(broken, Event::End);
+    fixture.redis.command(&["RENAME", stats, "kept"]);
+    fixture.redis.command(&["SET", stats, "of a wrong type"]);
+    fixture.open_gate();
+    fixture.until_event(broken, Event::End);
 
     for _ in 0..5 {
-        stand.until(stand.enqueue(Task::KIND, Act::Succeed), State::Completed);
+        fixture.until(fixture.enqueue(Task::KIND, Act::Succeed), State::Completed);
     }
-    assert_eq!(stand.job_in("broken", broken).state, Some(State::Active));
-    // Mended, the result is stored after all.
-    stand.redis.command(&["RENAME", "kept", stats]);
-    stand.until_in("broken", broken, State::Completed);
+    assert_eq!(fixture.job_in("broken", broken).state, Some(State::Active));
+    // Once the key is repaired, the result is stored.
+    fixture.redis.command(&["RENAME", "kept", stats]);
+    fixture.until_in("broken", broken, State::Completed);
 }

@@ -1,4 +1,4 @@
-//! The binary: what it prints, where it answers, what it costs.
+//! The worker binary: its output, its health checks, its cost.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use atode_testkit::{Worker, eventually};
 use jiff::civil::DateTime;
-use support::{DEADLINE, NOW, QUEUE, Stand};
+use support::{DEADLINE, Fixture, NOW, QUEUE};
 
 const KIND: &str = "demo:delay_print";
 
@@ -21,35 +21,35 @@ fn message(line: &str) -> &str {
 }
 
 #[test]
-fn delay_print_prints_its_message_at_once_after_its_delay_and_nothing_else() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
+fn delay_print_prints_only_its_message_as_soon_as_its_delay_is_over() {
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
     let delay = Duration::from_secs(1);
     let enqueued = Instant::now();
-    stand.store(QUEUE, KIND, r#"{"message":"Hello"}"#, atode_queue::Due::After(delay), None);
+    fixture.store(QUEUE, KIND, r#"{"message":"Hello"}"#, atode_queue::Due::After(delay), None);
     let printed = worker.wait_for_stdout(|printed| printed.ends_with('\n'), DEADLINE);
     println!("printed {:?} after its enqueue", enqueued.elapsed());
     assert!(enqueued.elapsed() >= delay);
     assert_eq!(printed.lines().count(), 1, "{printed}");
     assert_eq!(message(printed.trim_end()), "Hello");
-    // Its stdout is a file: what is not flushed would not be there yet.
+    // Stdout is a file: a line that was not flushed would be missing while the worker runs.
     assert_eq!(worker.try_exit(), None);
 }
 
 #[test]
-fn delay_print_without_a_message_says_that_it_was_executed() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
-    stand.store(QUEUE, KIND, "{}", NOW, None);
+fn delay_print_without_a_message_prints_that_it_was_executed() {
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
+    fixture.store(QUEUE, KIND, "{}", NOW, None);
     let printed = worker.wait_for_stdout(|printed| printed.ends_with('\n'), DEADLINE);
     assert_eq!(message(printed.trim_end()), "Job executed successfully");
 }
 
 #[test]
-fn the_probe_answers() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
-    let live = stand.until_registered(1);
+fn the_health_checks_show_liveness_readiness_and_warnings() {
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
+    let live = fixture.until_registered(1);
     assert_eq!(live[0].http, worker.base_url());
 
     let reply = worker.get("/health");
@@ -60,21 +60,21 @@ fn the_probe_answers() {
     assert_eq!((reply.status, &reply.json()["status"]), (200, &"ready".into()));
     assert_eq!(worker.get("/nothing").status, 404);
 
-    stand.redis.command(&["CONFIG", "SET", "appendonly", "no"]);
+    fixture.redis.command(&["CONFIG", "SET", "appendonly", "no"]);
     let reply = worker.get("/readyz");
     assert_eq!((reply.status, &reply.json()["status"]), (200, &"degraded".into()));
     assert!(reply.text().contains("AOF is off"), "{}", reply.text());
 
-    stand.redis.kill();
+    fixture.redis.kill();
     eventually("it is not ready", DEADLINE, || (worker.get("/readyz").status == 503).then_some(()));
     assert_eq!(worker.get("/healthz").status, 200);
 }
 
 #[test]
-fn a_taken_port_ends_the_start_and_the_line_says_what_helps() {
-    let stand = Stand::start();
-    let first = Worker::start(&stand.redis);
-    let second = Worker::builder(&stand.redis.addr()).port(first.port()).spawn();
+fn a_taken_port_ends_the_start_with_a_line_that_names_the_fix() {
+    let fixture = Fixture::start();
+    let first = Worker::start(&fixture.redis);
+    let second = Worker::builder(&fixture.redis.addr()).port(first.port()).spawn();
     assert_eq!(second.wait(DEADLINE).code(), Some(1));
     let log = second.stderr();
     let line = log.lines().last().expect("a line");
@@ -82,15 +82,15 @@ fn a_taken_port_ends_the_start_and_the_line_says_what_helps() {
 }
 
 #[test]
-fn a_worker_without_work_costs_next_to_nothing() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
-    stand.until_registered(1);
-    stand.store(QUEUE, KIND, "{}", NOW, None);
+fn an_idle_worker_sends_few_commands_and_uses_little_cpu() {
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
+    fixture.until_registered(1);
+    fixture.store(QUEUE, KIND, "{}", NOW, None);
     worker.wait_for_stdout(|printed| !printed.is_empty(), DEADLINE);
 
-    // What clients send, without what scripts do.
-    let mut monitor = stand.redis.connect(Duration::from_millis(200)).expect("connected");
+    // Counts the commands of clients, without the commands inside scripts.
+    let mut monitor = fixture.redis.connect(Duration::from_millis(200)).expect("connected");
     monitor.command(&["MONITOR"]).expect("it monitors");
     let span = Duration::from_secs(4);
     let since = Instant::now();
@@ -104,15 +104,15 @@ fn a_worker_without_work_costs_next_to_nothing() {
     }
     let cpu = cpu_time(worker.pid()).zip(before).map(|(after, before)| after.saturating_sub(before));
     println!("{} commands and {cpu:?} of CPU in {span:?}", sent.len());
-    // Five of the worker, and one of this test's own client.
+    // The worker sends about five per second, and this test's own client one.
     assert!(sent.len() < 6 * span.as_secs() as usize, "{sent:#?}");
     assert!(cpu.is_none_or(|cpu| cpu < span / 20), "{cpu:?} of CPU in {span:?}");
 }
 
-/// Where the system has `/proc`.
+/// CPU time of a process, on systems with `/proc`.
 fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name, which may hold anything, user and system time are the 12th and 13th, in ticks of 10 ms.
+    // After the name, which may contain anything, user and system time are fields 12 and 13, in ticks of 10 ms.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     Some(Duration::from_millis(10 * ticks))

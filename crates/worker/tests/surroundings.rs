@@ -1,5 +1,4 @@
-//! Both servers in surroundings that are not as they should be: outputs that nobody reads, limits that are too
-//! low, a time zone that is none.
+//! Both servers in a bad environment: output that nobody reads, limits that are too low, an invalid time zone.
 
 mod support;
 
@@ -10,13 +9,13 @@ use atode_queue::State;
 use atode_testkit::{
     Binary, Gateway, GatewayBinary, Process, Service, Stream, WorkerBinary, binary, eventually,
 };
-use support::{DEADLINE, NOW, QUEUE, Stand};
+use support::{DEADLINE, Fixture, NOW, QUEUE};
 
 type Worker = Service<WorkerBinary>;
 
 const KIND: &str = "demo:delay_print";
 
-/// That it answers, and exits with 0 soon after a SIGTERM.
+/// Checks that a server answers, and exits with 0 soon after SIGTERM.
 #[track_caller]
 fn serves_and_ends<B: Binary>(server: &Service<B>) {
     for _ in 0..20 {
@@ -29,12 +28,12 @@ fn serves_and_ends<B: Binary>(server: &Service<B>) {
 }
 
 #[test]
-fn a_gateway_whose_log_nobody_reads_serves_and_ends_in_time() {
-    let stand = Stand::start();
-    let gateway = Gateway::builder(&stand.redis.addr()).unread(Stream::Stderr).start();
+fn a_gateway_whose_log_nobody_reads_serves_and_exits_in_time() {
+    let fixture = Fixture::start();
+    let gateway = Gateway::builder(&fixture.redis.addr()).unread(Stream::Stderr).start();
     gateway.fill(Stream::Stderr);
-    stand.redis.kill();
-    // Each is a line of the log, or one of many.
+    fixture.redis.kill();
+    // Each request logs a line, or is counted in one.
     for _ in 0..50 {
         assert_eq!(gateway.get("/v1/queues").status, 503);
     }
@@ -42,71 +41,71 @@ fn a_gateway_whose_log_nobody_reads_serves_and_ends_in_time() {
 }
 
 #[test]
-fn a_worker_whose_log_nobody_reads_works_ends_in_time_and_says_what_is_missing() {
+fn a_worker_whose_log_nobody_reads_works_exits_in_time_and_reports_dropped_lines() {
     const JOBS: usize = 3_000;
-    let stand = Stand::start();
-    // Two lines of the log for each job are more than wait to be written.
-    let worker = Worker::builder(&stand.redis.addr())
+    let fixture = Fixture::start();
+    // Two log lines per job are more than the log buffers.
+    let worker = Worker::builder(&fixture.redis.addr())
         .env("APP__LOGGING__LEVEL", "info,job=debug")
         .unread(Stream::Stderr)
         .start();
     worker.fill(Stream::Stderr);
-    let ids: Vec<_> = (0..JOBS).map(|_| stand.store(QUEUE, KIND, "{}", NOW, None)).collect();
+    let ids: Vec<_> = (0..JOBS).map(|_| fixture.store(QUEUE, KIND, "{}", NOW, None)).collect();
     for id in ids {
-        stand.until(id, State::Completed);
+        fixture.until(id, State::Completed);
     }
     assert_eq!(worker.get("/readyz").status, 200);
     assert!(worker.metric("atode_log_lines_dropped_total") > 0);
     worker.wait_for_stderr(|log| log.contains("log lines are missing here"), DEADLINE);
     worker.fill(Stream::Stderr);
-    stand.store(QUEUE, KIND, "{}", NOW, None);
+    fixture.store(QUEUE, KIND, "{}", NOW, None);
     serves_and_ends(&worker);
 }
 
 #[test]
-fn a_worker_whose_printing_nobody_reads_serves_keeps_its_leases_and_ends_in_time() {
-    let stand = Stand::start();
-    let worker = Worker::builder(&stand.redis.addr())
+fn a_worker_whose_stdout_nobody_reads_keeps_its_leases_and_exits_in_time() {
+    let fixture = Fixture::start();
+    let worker = Worker::builder(&fixture.redis.addr())
         .env("APP__WORKER__SHUTDOWN_TIMEOUT", "500ms")
         .env("APP__WORKER__LEASE", "5s")
         .unread(Stream::Stdout)
         .start();
     worker.fill(Stream::Stdout);
     let long = serde_json::json!({"message": "x".repeat(20_000)}).to_string();
-    let ids = ["{}", "{}", "{}", "{}", &long].map(|payload| stand.store(QUEUE, KIND, payload, NOW, None));
+    let ids = ["{}", "{}", "{}", "{}", &long].map(|payload| fixture.store(QUEUE, KIND, payload, NOW, None));
     for id in ids {
-        stand.until(id, State::Active);
+        fixture.until(id, State::Active);
     }
     worker.wait_for_stderr(|log| log.contains("nobody reads stdout"), DEADLINE);
-    let token = |id| stand.job(id).worker.expect("active").id;
+    let token = |id| fixture.job(id).worker.expect("active").id;
     let holders = ids.map(token);
-    // Longer than the lease: it is extended meanwhile.
+    // This is longer than the lease, so the leases are extended meanwhile.
     let since = Instant::now();
-    eventually("a lease would have run out", DEADLINE, || (since.elapsed().as_secs() > 7).then_some(()));
+    eventually("a lease would have expired", DEADLINE, || (since.elapsed().as_secs() > 7).then_some(()));
     assert_eq!(ids.map(token), holders);
     serves_and_ends(&worker);
     for id in ids {
-        let job = stand.job(id);
+        let job = fixture.job(id);
         assert_eq!((job.state, job.attempt, job.attempts.len()), (Some(State::Ready), 0, 0), "{job:?}");
     }
 
-    // Printed once somebody reads, the long line in one piece.
-    let next = Worker::builder(&stand.redis.addr()).unread(Stream::Stdout).start();
+    // The next worker prints all of it once somebody reads, and the long line in one piece.
+    let next = Worker::builder(&fixture.redis.addr()).unread(Stream::Stdout).start();
     let all = |printed: &str| printed.matches('\n').count() == ids.len();
     let printed = next.wait_for_stdout(all, DEADLINE);
     assert!(printed.lines().any(|line| line.ends_with(&"x".repeat(20_000))), "{printed}");
     for id in ids {
-        stand.until(id, State::Completed);
+        fixture.until(id, State::Completed);
     }
 }
 
 #[test]
-fn a_message_stays_on_its_line_whatever_is_in_it() {
-    let stand = Stand::start();
-    let worker = Worker::start(&stand.redis);
+fn a_message_with_control_characters_stays_on_one_line() {
+    let fixture = Fixture::start();
+    let worker = Worker::start(&fixture.redis);
     let message = "a\n[2026-01-01 00:00:00] forged\r\u{1b}[2J\0\u{85}\u{2028}\u{202e}z";
     let payload = serde_json::json!({ "message": message }).to_string();
-    stand.store(QUEUE, KIND, &payload, NOW, None);
+    fixture.store(QUEUE, KIND, &payload, NOW, None);
     let printed = worker.wait_for_stdout(|printed| printed.ends_with('\n'), DEADLINE);
     let line = r"] a\n[2026-01-01 00:00:00] forged\r\u{1b}[2J\u{0}\u{85}\u{2028}\u{202e}z";
     assert!(printed.ends_with(&format!("{line}\n")) && printed.lines().count() == 1, "{printed}");
@@ -114,17 +113,17 @@ fn a_message_stays_on_its_line_whatever_is_in_it() {
 
 const ALL: [&str; 3] = [GatewayBinary::NAME, WorkerBinary::NAME, "atode"];
 
-/// A program under `sh`, which sets its surroundings first.
+/// A program started by a `sh` script that prepares its environment.
 fn under(script: &str, name: &str) -> Process {
     let arguments = if name == "atode" { &["queues"][..] } else { &["--port", "0"] };
     let config = atode_testkit::workspace_root().join("config");
     let process = Process::builder("/bin/sh").args(["-c", script]).arg(binary(name)).args(arguments);
-    // It is not there: a program that starts anyhow disturbs nobody.
+    // No Redis listens there: a program that starts by mistake does no harm.
     let process = process.env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", "127.0.0.1:1");
     process.env("APP_ENV", "test").env("APP_CONFIG_DIR", config).start()
 }
 
-/// That it does not start, and says why in one line.
+/// Checks that a program does not start, and logs the reason in one line.
 #[track_caller]
 fn refused(server: &Process, words: &[&str]) {
     assert_eq!(server.wait(DEADLINE).code(), Some(1), "{}", server.stderr());
@@ -163,10 +162,10 @@ fn a_start_that_fails_exits_with_1_where_its_reason_cannot_be_written() {
 }
 
 #[test]
-fn what_has_no_effect_is_named_once_at_the_start() {
+fn settings_without_effect_are_logged_once_at_the_start() {
     fn log<B: Binary>() -> String {
-        let stand = Stand::start();
-        let server = Service::<B>::builder(&stand.redis.addr())
+        let fixture = Fixture::start();
+        let server = Service::<B>::builder(&fixture.redis.addr())
             .env("APP_SERVER_PORT", "9090")
             .env("TZ", "Mars/Olympus")
             .start();

@@ -1,54 +1,54 @@
-//! Claims of a queue that had no answer. Redis may have made them all the same, and would keep their jobs
-//! for this worker until their leases have run out. So it looks for them and hands them back.
+//! Claims without an answer. Redis may have carried them out, and would keep their jobs for this worker until
+//! their leases expire. The worker searches for these jobs and hands them back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use atode_queue::{FencingToken, Unanswered};
 
-use crate::served::Served;
 use crate::worker::Worker;
 
-/// A command can reach Redis after another one that was sent later over another connection. So a second
-/// look follows the first after this long.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
-const LOOKS: u32 = 2;
+/// Time to the second search. A command can reach Redis after one that was sent later over another connection.
+const SECOND_SEARCH: Duration = Duration::from_secs(2);
+const SEARCHES: u32 = 2;
 
-/// Redis' clock is not known better than this where it was set meanwhile.
+/// Error of the known Redis time, in ms, if Redis' clock was set meanwhile.
 const CLOCK_DOUBT: i64 = 5_000;
 
+/// The lost claims of one queue.
 #[derive(Default)]
 pub(crate) struct LostClaims {
-    /// Token of the last claim that took jobs and was answered.
+    /// Token of the last claim that was answered with jobs.
     last: Option<FencingToken>,
-    /// In the order of their tokens. Between two of them a claim was answered, whose jobs run.
+    /// In the order of their tokens. Between two of them lies a claim that was answered, whose jobs run.
     open: Vec<Lost>,
 }
 
-/// Claims without an answer, one after the other.
+/// Consecutive claims without an answer.
 struct Lost {
     after: FencingToken,
     before: Option<FencingToken>,
-    /// When the first of these claims was sent, Redis' time in Unix ms.
+    /// When the first of these claims was sent: Redis' time in Unix ms.
     sent: i64,
-    looks: u32,
-    next_look: Instant,
+    searches: u32,
+    next_search: Instant,
 }
 
 impl LostClaims {
-    /// A claim that was sent at this instant of Redis' clock has no answer.
-    pub(crate) fn lost(&mut self, sent: i64) {
-        let next_look = Instant::now();
+    /// Adds a claim that was sent at this Redis time and got no answer.
+    pub(crate) fn add(&mut self, sent: i64) {
+        let next_search = Instant::now();
         match self.open.last_mut() {
             // No answer since: any of these claims may have taken jobs.
-            Some(open) if open.before.is_none() => (open.looks, open.next_look) = (0, next_look),
+            Some(open) if open.before.is_none() => (open.searches, open.next_search) = (0, next_search),
             _ => {
                 let after = self.last.unwrap_or(FencingToken::new(0));
-                self.open.push(Lost { after, before: None, sent, looks: 0, next_look });
+                self.open.push(Lost { after, before: None, sent, searches: 0, next_search });
             }
         }
     }
 
-    /// A claim was answered, and took jobs under this token.
+    /// Records a claim that was answered with jobs under this token.
     pub(crate) fn answered(&mut self, token: FencingToken) {
         self.last = Some(token);
         if let Some(open) = self.open.last_mut() {
@@ -56,26 +56,26 @@ impl LostClaims {
         }
     }
 
-    /// When to look next; none where no answer is missing.
-    pub(crate) fn next_look(&self) -> Option<Instant> {
-        self.open.iter().map(|open| open.next_look).min()
+    /// When to search next, if a claim is lost.
+    pub(crate) fn next_search(&self) -> Option<Instant> {
+        self.open.iter().map(|open| open.next_search).min()
     }
 
-    /// Looks for the jobs of lost claims, if it is time, and hands them back.
-    pub(crate) async fn hand_back(&mut self, worker: &Worker, served: &Served) {
+    /// Runs the searches that are due, and hands back the jobs they find.
+    pub(crate) async fn hand_back(&mut self, worker: &Worker, queue: &Arc<str>) {
         let now = Instant::now();
-        for open in self.open.iter_mut().filter(|open| open.next_look <= now) {
-            open.look(worker, served).await;
+        for open in self.open.iter_mut().filter(|open| open.next_search <= now) {
+            open.search(worker, queue).await;
         }
-        self.open.retain(|open| open.looks < LOOKS);
+        self.open.retain(|open| open.searches < SEARCHES);
     }
 }
 
 impl Lost {
-    async fn look(&mut self, worker: &Worker, served: &Served) {
-        self.next_look = Instant::now() + SECOND_LOOK;
+    async fn search(&mut self, worker: &Worker, queue: &Arc<str>) {
+        self.next_search = Instant::now() + SECOND_SEARCH;
         let claims = Unanswered {
-            queue: &served.queue,
+            queue,
             kinds: &worker.kind_names,
             worker: worker.me.id,
             after: self.after,
@@ -85,15 +85,15 @@ impl Lost {
         match worker.client.unanswered(&claims).await {
             Ok(leases) => {
                 if !leases.is_empty() {
-                    tracing::warn!(queue = %served.queue, jobs = leases.len(), "handing back jobs of a claim whose answer was lost");
+                    tracing::warn!(%queue, jobs = leases.len(), "handing back the jobs of a claim whose answer was lost");
                 }
                 for lease in leases {
-                    served.settle(lease.hand_back());
+                    worker.settle(lease.hand_back());
                 }
-                self.looks += 1;
+                self.searches += 1;
             }
             Err(error) => {
-                tracing::debug!(queue = %served.queue, %error, "cannot look for jobs of lost claims now");
+                tracing::debug!(%queue, %error, "cannot search for the jobs of lost claims now");
             }
         }
     }
@@ -104,14 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_that_was_answered_between_two_lost_ones_is_not_looked_for() {
+    fn a_claim_that_was_answered_between_two_lost_ones_is_not_searched_for() {
         let mut claims = LostClaims::default();
         claims.answered(FencingToken::new(10));
-        claims.lost(1_000);
-        claims.lost(1_500);
+        claims.add(1_000);
+        claims.add(1_500);
         claims.answered(FencingToken::new(20));
         claims.answered(FencingToken::new(30));
-        claims.lost(2_000);
+        claims.add(2_000);
         claims.answered(FencingToken::new(40));
         let ranges: Vec<_> = claims.open.iter().map(|open| (open.after, open.before, open.sent)).collect();
         let token = FencingToken::new;

@@ -1,21 +1,21 @@
-//! Decides which of many workers asks first for a job that they all know of.
+//! Decides which of many workers claims first when all of them know of a due job.
 
 use std::time::Duration;
 
 use atode_queue::{Announcement, Drained, Heard, KindSet, WorkerId};
 
-/// A worker that watches the queue has asked, and the others have heard of it, within this time of a due
-/// time. If they hear nothing they ask as well.
-const WATCHERS_TIME: Duration = Duration::from_millis(4);
+/// Head start of the worker that watches the queue. By then it has claimed and the others have heard of it. If
+/// they hear nothing, they claim as well.
+const HEAD_START: Duration = Duration::from_millis(4);
 
-/// Between two workers that ask, on average.
+/// Average time between the claims of two other workers.
 const STEP: Duration = Duration::from_millis(1);
 
-/// One worker's view of the others that work on a queue. See `wakeup.rs` of the queue crate.
+/// One worker's view of the other workers of a queue. See `Announcement` in the queue crate.
 pub(crate) struct Turns {
     me: WorkerId,
     kinds: KindSet,
-    /// Workers of the queue, this one among them; 0: not known yet.
+    /// Workers of the queue including this one. 0: not known yet.
     workers: u32,
     watcher: Option<WorkerId>,
 }
@@ -25,8 +25,8 @@ impl Turns {
         Turns { me, kinds, workers: 0, watcher: None }
     }
 
-    /// What to tell the others with the next claim, by a worker that has so many slots, so many of them
-    /// taken. One that is a little busy leaves the watch to others.
+    /// The announcement to send with the next claim. A worker with more than a few taken slots leaves the watch to
+    /// others. A worker that is alone sends none.
     pub(crate) fn announcement(&self, slots: usize, taken: usize) -> Option<Announcement<'_>> {
         let spare = (slots / 16).max(1).saturating_sub(taken);
         let announcement =
@@ -34,12 +34,13 @@ impl Turns {
         (self.workers != 1).then_some(announcement)
     }
 
-    /// So many workers heard an announcement.
-    pub(crate) fn told(&mut self, listeners: u32) {
+    /// Records how many workers heard an announcement.
+    pub(crate) fn heard_by(&mut self, listeners: u32) {
         self.workers = listeners;
     }
 
-    pub(crate) fn hear(&mut self, heard: &Heard) {
+    /// Takes in what other workers announced.
+    pub(crate) fn heard(&mut self, heard: &Heard) {
         if let Some(Drained { watcher, workers, .. }) = heard.drained {
             self.watcher = watcher;
             if watcher != Some(self.me) {
@@ -51,13 +52,13 @@ impl Turns {
         }
     }
 
-    /// How long after a due time this worker asks.
+    /// How long after a due time this worker claims.
     pub(crate) fn delay(&self) -> Duration {
         if self.workers < 2 || self.watcher == Some(self.me) {
             return Duration::ZERO;
         }
-        let place = STEP.mul_f64(rand::random::<f64>() * f64::from(self.workers));
-        if self.watcher.is_some() { WATCHERS_TIME + place } else { place }
+        let turn = STEP.mul_f64(rand::random::<f64>() * f64::from(self.workers));
+        if self.watcher.is_some() { HEAD_START + turn } else { turn }
     }
 }
 
@@ -70,30 +71,30 @@ mod tests {
     }
 
     #[test]
-    fn the_watcher_asks_at_once_and_all_others_after_its_time() {
+    fn the_watcher_claims_at_once_and_the_others_after_its_head_start() {
         let (me, other) = (WorkerId::new(1), WorkerId::new(2));
         let mut turns = Turns::new(me, KindSet::default());
-        turns.hear(&drained(Some(me), 64));
-        turns.told(64);
+        turns.heard(&drained(Some(me), 64));
+        turns.heard_by(64);
         assert_eq!(turns.delay(), Duration::ZERO);
-        turns.hear(&drained(Some(other), 64));
+        turns.heard(&drained(Some(other), 64));
         for _ in 0..100 {
-            assert!((WATCHERS_TIME..=WATCHERS_TIME + 64 * STEP).contains(&turns.delay()));
+            assert!((HEAD_START..=HEAD_START + 64 * STEP).contains(&turns.delay()));
         }
-        turns.hear(&drained(None, 64));
+        turns.heard(&drained(None, 64));
         assert!((0..100).any(|_| turns.delay() > STEP) && (0..1_000).any(|_| turns.delay() < 2 * STEP));
     }
 
     #[test]
-    fn a_worker_alone_asks_at_once_and_tells_nobody() {
+    fn a_lone_worker_claims_at_once_and_announces_nothing() {
         let me = WorkerId::new(1);
         let mut turns = Turns::new(me, KindSet::default());
-        assert!(turns.announcement(64, 0).is_some(), "it does not know yet that it is alone");
-        turns.told(1);
+        assert!(turns.announcement(64, 0).is_some(), "the worker does not know yet that it is alone");
+        turns.heard_by(1);
         assert!(turns.announcement(64, 0).is_none());
         assert_eq!(turns.delay(), Duration::ZERO);
-        turns.hear(&drained(Some(WorkerId::new(2)), 1));
-        assert!(turns.announcement(64, 0).is_some(), "another one has come");
+        turns.heard(&drained(Some(WorkerId::new(2)), 1));
+        assert!(turns.announcement(64, 0).is_some(), "another worker has come");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A worker in a process of its own: this very test executable, told to run one "test" only.
+//! A worker in its own process: the running test executable, started again for one "test" only.
 
 use std::ops::Deref;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub(crate) struct Child(Process);
 
 impl Child {
     pub(crate) fn start(redis: u16, settings: &Settings) -> Self {
-        let orders = format!(
+        let spec = format!(
             "{redis} {} {} {}",
             settings.concurrency,
             settings.lease.as_millis(),
@@ -28,7 +28,7 @@ impl Child {
         );
         let test = std::env::current_exe().expect("a running test knows its own path");
         let arguments = ["child_worker", "--exact", "--nocapture", "--test-threads=1"];
-        let child = Process::builder(test).args(arguments).env(VARIABLE, orders).start();
+        let child = Process::builder(test).args(arguments).env(VARIABLE, spec).start();
         child.wait_for_stderr(|log| log.contains("listening on"), DEADLINE);
         Child(child)
     }
@@ -42,19 +42,19 @@ impl Deref for Child {
     }
 }
 
-/// The body of the test `child_worker` in each file that starts children. It is the child where
-/// [`VARIABLE`] says so; as a test it does nothing.
+/// The body of the test `child_worker` in each file that starts children. With [`VARIABLE`] set it runs a worker.
+/// Otherwise it does nothing.
 pub(crate) fn child_worker() {
-    let Ok(orders) = std::env::var(VARIABLE) else { return };
-    let orders: Vec<u64> = orders.split(' ').map(|word| word.parse().expect("a number")).collect();
-    let [redis, concurrency, lease, shutdown_timeout] = orders[..] else { panic!("orders: {orders:?}") };
+    let Ok(spec) = std::env::var(VARIABLE) else { return };
+    let spec: Vec<u64> = spec.split(' ').map(|word| word.parse().expect("a number")).collect();
+    let [redis, concurrency, lease, shutdown_timeout] = spec[..] else { panic!("{VARIABLE}: {spec:?}") };
     let settings = Settings {
         concurrency: concurrency as usize,
         lease: Duration::from_millis(lease),
         shutdown_timeout: Duration::from_millis(shutdown_timeout),
         ..settings()
     };
-    // As main.rs does.
+    // The same steps as in the binary.
     let code = process::main("child", || {
         process::begin(&Logging::default())?;
         let stop = CancellationToken::new();

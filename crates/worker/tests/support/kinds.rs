@@ -1,4 +1,4 @@
-//! Kinds that do what their payload says.
+//! Job kinds whose payload tells the handler what to do.
 
 use std::fmt;
 use std::path::Path;
@@ -10,33 +10,33 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{self, Event};
 
-/// A file: while it is missing, acts wait.
+/// Name of a file. Handlers that wait for the gate wait until it exists.
 pub(crate) const GATE: &str = "gate";
 
-const LOOK: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(5);
 
-/// What a job does; numbers are milliseconds.
+/// Behaviour of a handler. Numbers are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Act {
     Succeed,
     Fail,
     FailForGood,
-    /// In its first run; then it succeeds.
+    /// Snoozes in its first run, then succeeds.
     Snooze(u64),
     Panic,
-    /// After it has succeeded.
+    /// Succeeds, then panics in a drop.
     PanicInDrop,
-    /// Fails with an error that panics when it is shown.
+    /// Fails with an error that panics when it is formatted.
     PanicInError,
     Sleep(u64),
-    /// Until the gate opens; takes no notice of its cancellation.
+    /// Waits until the gate opens. Ignores its cancellation.
     Await,
-    /// Until it is cancelled; then it fails.
+    /// Waits until it is cancelled, then fails.
     AwaitCancellation,
     /// Holds its thread until the gate opens.
     Block,
-    /// Kills its process, a while after its start.
+    /// Kills its process this long after its start.
     Kill(u64),
 }
 
@@ -51,9 +51,9 @@ macro_rules! kinds {
             pub(crate) struct $name {
                 dir: String,
                 act: Act,
-                /// Makes the payload as large as a test wants it.
+                /// Padding that makes the payload large.
                 #[serde(default, skip_serializing_if = "String::is_empty")]
-                ballast: String,
+                padding: String,
             }
 
             impl Job for $name {
@@ -82,25 +82,25 @@ kinds! {
     Other = "test:other" {}
     Killer = "test:killer" {}
     BlockingTask = "test:blocking_task" { const EXECUTION: Execution = Execution::Blocking; }
-    /// Times out soon, and has no second attempt.
+    /// Times out soon and has no retries.
     Brief = "test:brief" {
         const TIMEOUT: Duration = Duration::from_millis(200);
         const MAX_RETRIES: u32 = 0;
     }
-    /// [`Brief`], on a thread of its own.
-    Deaf = "test:deaf" {
+    /// [`Brief`] on its own thread.
+    BriefBlocking = "test:brief_blocking" {
         const TIMEOUT: Duration = Duration::from_millis(200);
         const MAX_RETRIES: u32 = 0;
         const EXECUTION: Execution = Execution::Blocking;
     }
 }
 
-/// For a worker that recovers jobs and runs none.
+/// A registry for workers that recover jobs and run none.
 pub(crate) fn registry_without_jobs() -> Registry {
     Registry::default()
 }
 
-/// Panics before there is anything to await.
+/// Panics before it returns a future.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct EarlyPanic {}
 
@@ -108,7 +108,7 @@ impl Job for EarlyPanic {
     const KIND: &'static str = "test:early_panic";
     const MAX_RETRIES: u32 = 0;
 
-    // An async fn could not panic so early.
+    // An async fn could not panic this early.
     fn run(self, ctx: JobContext) -> impl Future<Output = Result<(), JobError>> + Send {
         assert!(ctx.attempt == 0, "too early");
         async { Ok(()) }
@@ -130,14 +130,14 @@ async fn perform(dir: &str, act: Act, ctx: &JobContext) -> Result<(), JobError> 
             tokio::task::yield_now().await;
             Ok(())
         }
-        Act::PanicInError => Err(Unspeakable.into()),
+        Act::PanicInError => Err(PanicsInDisplay.into()),
         Act::Sleep(ms) => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             Ok(())
         }
         Act::Await => {
             while !gate.exists() {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL).await;
             }
             Ok(())
         }
@@ -147,7 +147,7 @@ async fn perform(dir: &str, act: Act, ctx: &JobContext) -> Result<(), JobError> 
         }
         Act::Block => {
             while !gate.exists() {
-                std::thread::sleep(LOOK);
+                std::thread::sleep(POLL);
             }
             Ok(())
         }
@@ -187,12 +187,12 @@ impl Drop for PanicsInDrop {
 }
 
 #[derive(Debug)]
-struct Unspeakable;
+struct PanicsInDisplay;
 
-impl fmt::Display for Unspeakable {
+impl fmt::Display for PanicsInDisplay {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         panic!("in Display");
     }
 }
 
-impl std::error::Error for Unspeakable {}
+impl std::error::Error for PanicsInDisplay {}

@@ -1,4 +1,4 @@
-//! What handlers did, in a file: it outlives every process, and all of them write to it.
+//! A file in which handlers record their runs. All processes append to it, and it outlives them.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ const FILE: &str = "ledger";
 pub(crate) enum Event {
     Start,
     End,
-    /// It was dropped before its end.
+    /// The handler was dropped before it ended.
     Dropped,
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn write(dir: &str, event: Event, ctx: &JobContext) {
     };
     let line = serde_json::to_string(&entry).expect("plain data") + "\n";
     let file = OpenOptions::new().create(true).append(true).open(Path::new(dir).join(FILE));
-    // The folder goes with its test, perhaps before the last handler.
+    // The test may have removed the folder before its last handler ended.
     if let Ok(mut file) = file {
         let _ = file.write_all(line.as_bytes());
     }

@@ -1,5 +1,5 @@
-//! A Redis of a test's own, workers on it in this process and in others, jobs that do as they are
-//! told, and a ledger outside Redis of what they did.
+//! A test's own Redis, workers in this process and in others, job kinds with scripted behaviour, and a ledger of
+//! their runs outside Redis.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 
@@ -27,16 +27,16 @@ use worker::Settings;
 
 pub(crate) use child::{Child, child_worker};
 pub(crate) use kinds::{
-    Act, BlockingTask, Brief, Deaf, EarlyPanic, Killer, Other, Task, registry, registry_without_jobs,
+    Act, BlockingTask, Brief, BriefBlocking, EarlyPanic, Killer, Other, Task, registry, registry_without_jobs,
 };
 pub(crate) use ledger::{Entry, Event};
 
-/// For whatever has to happen, on a machine that has a lot to do.
+/// Deadline of every wait, generous enough for a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const QUEUE: &str = "default";
 pub(crate) const NOW: Due = Due::After(Duration::ZERO);
 
-/// Leases so long that nothing is recovered during a test, unless it says otherwise.
+/// Settings of a worker. The lease is so long that nothing is recovered unless a test shortens it.
 pub(crate) fn settings() -> Settings {
     Settings {
         host: "127.0.0.1".to_owned(),
@@ -49,31 +49,31 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-pub(crate) struct Stand {
+pub(crate) struct Fixture {
     pub(crate) redis: RedisServer,
     pub(crate) client: Client,
     runtime: Runtime,
     dir: TempDir,
 }
 
-impl Stand {
+impl Fixture {
     pub(crate) fn start() -> Self {
         Self::on(RedisServer::start())
     }
 
-    /// The server may be down.
+    /// Uses this server, which may be down.
     pub(crate) fn on(redis: RedisServer) -> Self {
-        // Where a test fails, libtest shows what the workers of its process logged.
+        // If a test fails, libtest shows the log of the workers in this process.
         let log = tracing_subscriber::fmt().with_test_writer().with_ansi(false);
         let _ = tracing::subscriber::set_global_default(log.finish());
         let runtime = Runtime::new().expect("a runtime");
         let client = runtime.block_on(async { Client::open(&redis_settings(redis.port())) });
         let dir = tempfile::Builder::new().prefix("atode-worker-").tempdir().expect("a temporary folder");
-        let stand = Stand { client: client.expect("its settings are valid"), redis, runtime, dir };
-        if stand.redis.try_command(&["PING"]).is_ok() {
-            stand.until_connected();
+        let fixture = Fixture { client: client.expect("its settings are valid"), redis, runtime, dir };
+        if fixture.redis.try_command(&["PING"]).is_ok() {
+            fixture.until_connected();
         }
-        stand
+        fixture
     }
 
     pub(crate) fn until_connected(&self) {
@@ -98,7 +98,7 @@ impl Stand {
         let stop = CancellationToken::new();
         let redis = redis_settings(port);
         let stopped = stop.clone();
-        // As its main.rs does.
+        // The same steps as in the binary.
         let thread = std::thread::spawn(move || {
             let runtime = Runtime::new().expect("a runtime");
             let ended = runtime.block_on(async {
@@ -111,12 +111,12 @@ impl Stand {
         Worker { stop, thread: Some(thread) }
     }
 
-    /// A worker in a process of its own, which may be paused and killed.
+    /// A worker in its own process, which can be paused and killed.
     pub(crate) fn child(&self, settings: &Settings) -> Child {
         Child::start(self.redis.port(), settings)
     }
 
-    /// All live workers, once there are this many.
+    /// Waits until this many workers are registered, and returns them.
     pub(crate) fn until_registered(&self, workers: usize) -> Vec<Registration> {
         eventually(&format!("{workers} registrations"), DEADLINE, || {
             self.wait(self.client.workers()).ok().filter(|live| live.len() == workers)
@@ -137,7 +137,7 @@ impl Stand {
         self.store(queue, kind, &self.payload(act), NOW, None)
     }
 
-    /// Many at once, due at once.
+    /// Enqueues many jobs that are due at once.
     pub(crate) fn enqueue_many(&self, jobs: usize, kind: &str, act: Act) -> Vec<JobId> {
         let payload = self.payload(act);
         let jobs: Vec<NewJob> = (0..jobs).map(|_| self.new_job(QUEUE, kind, &payload, NOW, None)).collect();
@@ -168,18 +168,18 @@ impl Stand {
         NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due)
     }
 
-    /// Jobs that are due now and whose payloads have so many bytes.
+    /// Enqueues jobs that are due now, with payloads of this size.
     pub(crate) fn enqueue_large(&self, jobs: usize, bytes: usize, kind: &str, act: Act) -> Vec<JobId> {
         let payload = serde_json::json!({"dir": self.dir.path(), "act": act, "ballast": "x".repeat(bytes)});
         (0..jobs).map(|_| self.store(QUEUE, kind, &payload.to_string(), NOW, None)).collect()
     }
 
-    /// Opens the gate that acts wait at.
+    /// Opens the gate that handlers wait for.
     pub(crate) fn open_gate(&self) {
         std::fs::write(self.dir.path().join(kinds::GATE), "").expect("the gate");
     }
 
-    // Looks
+    // State
 
     pub(crate) fn job(&self, id: JobId) -> JobView {
         self.job_in(QUEUE, id)
@@ -213,7 +213,7 @@ impl Stand {
         ledger::read(self.dir.path())
     }
 
-    /// The starts of a job, in order.
+    /// Starts of a job, in order.
     pub(crate) fn starts(&self, id: JobId) -> Vec<Entry> {
         self.ledger().into_iter().filter(|entry| entry.id == id && entry.event == Event::Start).collect()
     }
@@ -231,7 +231,7 @@ impl Stand {
         })
     }
 
-    /// Makes all waiting jobs of a kind due now, and says so.
+    /// Makes all waiting jobs of a kind due now, and wakes the workers.
     pub(crate) fn hurry(&self, kind: &str) {
         let due = format!("atode:{{{QUEUE}}}:{kind}:due");
         for id in self.redis.command(&["ZRANGE", &due, "0", "-1"]).texts() {
@@ -249,21 +249,17 @@ impl Stand {
     }
 }
 
-/// A worker on threads of this process. Told to stop when dropped.
+/// A worker on threads of this process. Dropping it stops the worker.
 pub(crate) struct Worker {
     stop: CancellationToken,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Worker {
-    pub(crate) fn tell_to_stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Tells it to stop and waits for its end.
+    /// Stops the worker and waits for its end.
     pub(crate) fn stop(mut self) {
         self.stop.cancel();
-        let thread = self.thread.take().expect("it was not waited for");
+        let thread = self.thread.take().expect("not stopped yet");
         eventually("the worker stops", DEADLINE, || thread.is_finished().then_some(()));
         thread.join().expect("no panic").expect("an orderly end");
     }
@@ -275,7 +271,7 @@ impl Drop for Worker {
     }
 }
 
-/// The causes of the runs that did not succeed.
+/// Causes of the failed runs.
 pub(crate) fn causes(job: &JobView) -> Vec<FailureCause> {
     job.attempts.iter().map(|attempt| attempt.cause).collect()
 }

@@ -1,0 +1,120 @@
+//! Decides what follows the end of a run: which settlement the job gets, and what is logged.
+
+use std::time::Duration;
+
+use atode_queue::{Failure, FailureCause, Lease, Settlement};
+
+use crate::claimed_job::{ClaimedJob, Stop, Unsettled};
+
+/// Delay of a job that no thread picked up.
+pub(crate) const NO_THREAD_DELAY: Duration = Duration::from_secs(1);
+
+/// Longer snoozes are clamped: no job is delayed further than this.
+const LONGEST_SNOOZE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How a run ended.
+pub(crate) enum End {
+    Completed,
+    Snoozed(Duration),
+    Failed(FailureCause, String),
+    /// The handler was stopped, did not end in time, and was dropped.
+    Dropped,
+    /// The job was stopped or handed back while it waited for a slot or a runtime thread.
+    NeverStarted,
+}
+
+impl End {
+    pub(crate) fn error(&self) -> Option<&str> {
+        if let End::Failed(_, error) = self { Some(error) } else { None }
+    }
+}
+
+/// The settlement for a run whose lease is not lost. `now` is Redis' time in Unix ms.
+pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: i64) -> Settlement {
+    let stopped = job.stopped().map(|(why, _)| why);
+    let (cause, error) = match end {
+        End::Completed => {
+            tracing::debug!(target: "job", "completed");
+            let Unsettled { lease, history } = unsettled;
+            return lease.complete(job.kind.retention, history.finished_with(job.run.clone()));
+        }
+        End::Snoozed(delay) => {
+            let delay = delay.min(LONGEST_SNOOZE);
+            tracing::info!(target: "job", ?delay, "snoozed");
+            return release(job, unsettled, delay);
+        }
+        End::NeverStarted if stopped == Some(Stop::Timeout) => return postpone(unsettled.lease),
+        End::NeverStarted if stopped != Some(Stop::Cancelled) => {
+            tracing::info!(target: "job", "handed back before it started");
+            return unsettled.lease.hand_back();
+        }
+        end if stopped == Some(Stop::Shutdown) => {
+            tracing::info!(target: "job", error = end.error(), "the worker stops; the job is released and no attempt is spent");
+            return release(job, unsettled, Duration::ZERO);
+        }
+        // Redis knows of the cancellation: a retry or a release ends in `cancelled`.
+        End::Failed(cause, error) if stopped == Some(Stop::Cancelled) => {
+            tracing::info!(target: "job", ?cause, error, "cancelled");
+            let Unsettled { lease, history } = unsettled;
+            let failure = Failure::new(cause, &error, job.run.clone(), now);
+            let history = history.with_failure(failure).finished_with(job.run.clone());
+            return lease.retry(Duration::ZERO, history);
+        }
+        _ if stopped == Some(Stop::Cancelled) => {
+            tracing::info!(target: "job", "cancelled");
+            return release(job, unsettled, Duration::ZERO);
+        }
+        end if stopped == Some(Stop::Timeout) => {
+            let mut error = format!("timed out after {:?}", job.kind.timeout);
+            match end {
+                End::Failed(FailureCause::Panic, panic) => error = format!("{error}; then {panic}"),
+                End::Failed(_, late) => error = format!("{error}; the handler then returned: {late}"),
+                _ => {}
+            }
+            (FailureCause::Timeout, error)
+        }
+        End::Failed(cause, error) => (cause, error),
+        End::Dropped | End::NeverStarted => {
+            (FailureCause::Error, "the handler was dropped before it ended".to_owned())
+        }
+    };
+    fail(job, unsettled, cause, &error, now)
+}
+
+/// A failed attempt: due again after its backoff, or dead if no retry is left or would help.
+pub(crate) fn fail(
+    job: &ClaimedJob,
+    unsettled: Unsettled,
+    cause: FailureCause,
+    error: &str,
+    now: i64,
+) -> Settlement {
+    let Unsettled { lease, history } = unsettled;
+    let history = history.with_failure(Failure::new(cause, error, job.run.clone(), now));
+    if cause == FailureCause::Permanent || history.failed > job.max_retries {
+        tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");
+        return lease.bury(history.finished_with(job.run.clone()));
+    }
+    let backoff = job.kind.backoff.delay(history.failed, rand::random());
+    tracing::warn!(target: "job", ?cause, error, ?backoff, max_retries = job.max_retries, "failed; it will be retried");
+    lease.retry(backoff, history)
+}
+
+/// Returns a job without spending an attempt. A run that started stays in the job's history.
+pub(crate) fn release(
+    job: &ClaimedJob,
+    Unsettled { lease, history }: Unsettled,
+    delay: Duration,
+) -> Settlement {
+    if job.has_started() {
+        lease.release_run(delay, history.finished_with(job.run.clone()))
+    } else {
+        lease.release(delay)
+    }
+}
+
+/// A job that never ran has spent no attempt.
+pub(crate) fn postpone(lease: Lease) -> Settlement {
+    tracing::error!(target: "job", "no runtime thread was free within the job's timeout; the job is postponed. Other handlers block the threads: should their kinds be `Execution::Blocking`?");
+    lease.release(NO_THREAD_DELAY)
+}

@@ -1,0 +1,124 @@
+//! Starts the parts of a worker, and ends them when it stops.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use anyhow::{Context, anyhow};
+use atode_jobs::{Registry, Services};
+use atode_queue::{Client, Departure, Sampler, WorkerId, WorkerRef};
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::claim_loop::ClaimLoop;
+use crate::metrics::Metrics;
+use crate::run::dispatch;
+use crate::settings::Settings;
+use crate::settle::Results;
+use crate::slots::Slots;
+use crate::worker::Worker;
+use crate::{leases, probe, registration, settle, shutdown, sweep, timeouts};
+
+/// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start and at any
+/// time: the worker waits for it.
+pub async fn run(
+    settings: Settings,
+    registry: Registry,
+    client: Client,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    registry.check_state()?;
+    let listener = probe::bind(&settings)?;
+    let address = listener.local_addr().context("the address of the health checks")?;
+    let handlers = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("handler")
+        .enable_all()
+        .build()
+        .context("the handlers' runtime")?;
+    let me = Arc::new(WorkerRef {
+        id: WorkerId::new(Timestamp::now().as_millisecond()),
+        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        build: settings.build.clone(),
+    });
+    let (mut results, mut unsettled) = (Vec::new(), Vec::new());
+    for queue in settings.queues.keys() {
+        let (added, receiver) = Results::new();
+        results.push((queue.clone(), Arc::new(added)));
+        unsettled.push(receiver);
+    }
+    let (async_jobs, async_dispatch) = mpsc::unbounded_channel();
+    let (blocking_jobs, blocking_dispatch) = mpsc::unbounded_channel();
+    let kind_names: Vec<Arc<str>> = registry.names().cloned().collect();
+    let worker = Arc::new(Worker {
+        metrics: Metrics::new(&settings, &registry),
+        sampler: Sampler::start(&client, settings.queues.keys().cloned(), &kind_names),
+        kind_names,
+        slots: Slots::new(settings.concurrency, settings.queues.values().copied()),
+        handlers: handlers.handle().clone(),
+        async_jobs,
+        blocking_jobs,
+        holder: serde_json::to_string(&*me)?,
+        http: format!("http://{address}"),
+        started_at: Timestamp::now(),
+        stopping: stop,
+        quiet: CancellationToken::new(),
+        results: results.iter().cloned().collect(),
+        missed_beats: AtomicU64::new(0),
+        services: Arc::new(Services::new(registry.state().clone(), client.clone())),
+        me,
+        settings,
+        registry,
+        client,
+    });
+    tracing::info!(
+        worker = %worker.me.id, pid = worker.me.pid, build = %worker.me.build, redis = worker.client.connection().address(),
+        queues = ?worker.settings.queues, kinds = ?worker.kind_names, slots = worker.slots.size(),
+        "worker starts"
+    );
+    tracing::info!("listening on {}", worker.http);
+
+    let server = probe::serve(worker.clone(), listener)?;
+    let probe = server.handle();
+    let other_workers = tokio::spawn(registration::report_other_workers(worker.clone()));
+    let mut parts = JoinSet::new();
+    parts.spawn(server.map(|_| "health checks"));
+    parts.spawn(handlers.spawn(dispatch(worker.clone(), async_dispatch)).map(|_| "dispatcher of async jobs"));
+    parts.spawn(dispatch(worker.clone(), blocking_dispatch).map(|()| "dispatcher of blocking jobs"));
+    parts.spawn(leases::run(worker.clone()).map(|()| "heartbeat"));
+    parts.spawn(timeouts::run(worker.clone()).map(|()| "timeouts"));
+    let mut claims = JoinSet::new();
+    for (place, ((queue, results), unsettled)) in results.into_iter().zip(unsettled).enumerate() {
+        let settling = settle::run(worker.client.clone(), queue.clone(), results.clone(), unsettled);
+        parts.spawn(settling.map(|()| "settling of a queue"));
+        parts.spawn(sweep::run(worker.clone(), queue.clone()).map(|()| "sweep of a queue"));
+        claims.spawn(ClaimLoop::new(worker.clone(), queue, place, results).run());
+    }
+    let ended = tokio::select! {
+        ended = all(&mut claims) => match ended {
+            Ok(()) => {
+                shutdown::drain(&worker).await;
+                Ok(())
+            }
+            Err(panic) => Err(anyhow!("a claim loop ended: {panic}")),
+        },
+        // Only a panic ends a part. Without it, jobs would hang or run twice.
+        Some(part) = parts.join_next() => Err(anyhow!("a part of the worker ended: {part:?}")),
+    };
+    other_workers.abort();
+    probe.stop(false).await;
+    parts.shutdown().await;
+    let departure = if ended.is_ok() { Departure::Orderly } else { Departure::Failure };
+    registration::remove(&worker, departure).await;
+    handlers.shutdown_background();
+    ended
+}
+
+async fn all(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
