@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Holds the layering of docs/architecture.md: imports go one way,
+# Checks the layers of docs/architecture.md. Crates import each other in one direction:
 #
 #   config ← queue ← {audit, jobs} ← {api-gateway, worker, cli}      config ← ratelimit ← api-gateway
 #
-# fred, actix-web and figment stay in the crates that hide them, and testkit is for tests, bench and soak only,
-# which are never shipped and may import all.
-# Prints each breach; exit code 1 if there is one.
+# fred, actix-web and figment stay in the crates that hide them. testkit is for tests, bench and soak only. These are
+# never shipped and may import every crate.
+# Prints each violation, and exits with 1 if there is one. Circles of files inside a crate are found by a test,
+# crates/testkit/tests/file_cycles.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Which of the workspace's own crates a crate may import.
+# The workspace's own crates that a crate may import.
 may_import() { # CRATE
   case $1 in
   atode-config | atode-testkit | peer-protocol) ;;
@@ -24,7 +25,7 @@ may_import() { # CRATE
   esac
 }
 
-# Which crates may import a package that only some may.
+# The crates that may import a restricted package.
 importers_of() { # PACKAGE
   case $1 in
   fred) echo atode-config atode-queue atode-ratelimit ;;
@@ -38,7 +39,7 @@ contains() { # LIST WORD
   case " $1 " in *" $2 "*) true ;; *) false ;; esac
 }
 
-# Lines "KIND CRATE PACKAGE [own]", one a direct dependency.
+# One line "KIND CRATE PACKAGE [own]" per direct dependency.
 dependencies() {
   local kind
   for kind in normal build dev; do
@@ -48,24 +49,24 @@ dependencies() {
   done
 }
 
-breaches() {
+violations() {
   local kind crate package own allowed
   while read -r kind crate package own; do
     if ! allowed=$(may_import "$crate"); then
-      echo "$crate: which crates may it import? Add it to scripts/check-imports.sh"
+      echo "$crate has no layer yet: add it to scripts/check-imports.sh"
     elif [ "$package" = atode-testkit ] && [ "$kind" = dev ]; then
       :
     elif [ "$package" = atode-testkit ]; then
       contains "$allowed" "$package" || echo "$crate imports atode-testkit, which is for tests only: move it to [dev-dependencies]"
     elif [ -n "$own" ]; then
-      contains "$allowed" "$package" || echo "$crate imports $package; of our own it may import: ${allowed:-nothing}"
+      contains "$allowed" "$package" || echo "$crate imports $package; of the workspace it may import only: ${allowed:-nothing}"
     elif allowed=$(importers_of "$package"); then
-      contains "$allowed" "$crate" || echo "$crate imports $package, which only these may: $allowed"
+      contains "$allowed" "$crate" || echo "$crate imports $package, which only these crates may import: $allowed"
     fi
   done <<<"$all"
-  # The worker's probe module alone knows that it is actix-web which answers.
+  # In the worker, only the probe module uses actix-web.
   grep -rnE '^[^/]*\bactix(_[a-z]+)?::' crates/worker/src --include='*.rs' --exclude=probe.rs |
-    sed 's/$/   ← in the worker, actix-web stays in src\/probe.rs/' || true
+    sed 's/$/   ← in the worker, only src\/probe.rs may use actix-web/' || true
 }
 
 all=$(dependencies)
@@ -73,7 +74,7 @@ all=$(dependencies)
   echo "cargo tree names no dependency: nothing was checked" >&2
   exit 1
 }
-found=$(breaches | sort -u)
+found=$(violations | sort -u)
 if [ -n "$found" ]; then
   echo "$found"
   exit 1
