@@ -1,4 +1,4 @@
-//! README, "Add a kind of job": the file that it shows compiles as a kind of this crate.
+//! README, "A kind of job": the file that it shows compiles as a kind of this crate, and its test passes.
 
 use atode_jobs::Registry;
 
@@ -15,7 +15,7 @@ const README: &str = include_str!("../../../README.md");
 const FILE: &str = include_str!("readme/greet.rs");
 
 #[test]
-fn the_kind_that_readme_shows_compiles_and_takes_its_payload() {
+fn the_kind_in_readme_compiles_and_accepts_its_payload() {
     assert!(README.contains(&format!("```rust\n{FILE}```\n")), "README and tests/readme/greet.rs differ");
     let mut registry = Registry::default();
     registry.register::<greet::Greet>().expect("the only kind");

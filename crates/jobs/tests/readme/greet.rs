@@ -18,3 +18,13 @@ impl Job for Greet {
         ctx.print_line(&format!("Hello {}", self.name)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_greets_without_redis() {
+        assert!(Greet { name: "Mei".to_owned() }.run(JobContext::for_test()).await.is_ok());
+    }
+}
