@@ -1,15 +1,16 @@
-//! `host:port`, the way to name a Redis server.
+//! `host:port`, the address of a Redis server.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
-use crate::fields;
+use crate::values::Raw;
 
 const EXPECTED: &str = r#"an address such as "redis:6379" or "[::1]:6379", with a port from 1 to 65535"#;
 
 /// A host and a port, written `redis:6379`, `10.0.0.7:6379` or `[::1]:6379`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "Raw")]
 pub struct Address {
     /// A name or an IP address; IPv6 without its brackets.
     pub host: String,
@@ -45,12 +46,17 @@ impl fmt::Display for Address {
     }
 }
 
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        fields::text(deserializer, EXPECTED, |text| match text.parse() {
-            // A URL may hold a password, which no error may show.
-            Err(_) if text.contains('@') => Err(de::Unexpected::Other("a text with \"@\" in it")),
-            parsed => parsed.map_err(|_| de::Unexpected::Str(text)),
+impl TryFrom<Raw> for Address {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        raw.text(EXPECTED, |text| text.parse().ok()).map_err(|refused| {
+            // A URL may contain a password, which no error may show.
+            if refused.contains('@') {
+                format!("expected {EXPECTED}, found a text with \"@\" in it")
+            } else {
+                refused
+            }
         })
     }
 }

@@ -2,25 +2,24 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
-use serde::{Deserialize, Deserializer, de::Unexpected};
+use clap::ValueEnum;
+use data_encoding::HEXLOWER_PERMISSIVE;
+use serde::{Deserialize, Deserializer};
 
-use crate::{
-    duration::duration,
-    fields::{self, Section, Text, number},
-};
+use crate::values::{Raw, Section, Text, checked, duration, flag, list, section, text, whole, word};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
-    /// Names that the gateway answers to beside its own, in lower case and without a port. Empty: on a loopback
-    /// address only its own names, elsewhere any.
+    /// Names that the gateway answers to in addition to its own, in lower case and without a port. If empty: on a
+    /// loopback address only its own names, elsewhere any name.
     #[serde(deserialize_with = "hosts")]
     pub hosts: Vec<String>,
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     pub auth: Auth,
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     pub cors: Cors,
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     pub rate_limit: RateLimit,
 }
 
@@ -28,7 +27,7 @@ pub struct Api {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    #[serde(deserialize_with = "fields::flag")]
+    #[serde(deserialize_with = "flag")]
     pub enabled: bool,
     #[serde(deserialize_with = "api_keys")]
     pub keys: Vec<ApiKey>,
@@ -38,16 +37,16 @@ pub struct Auth {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKey {
-    /// Whose key it is; shown as `enqueued_by`.
+    /// The owner of the key; shown as `enqueued_by`.
     #[serde(deserialize_with = "text")]
     pub name: String,
-    /// SHA-256 of the key, which itself is written down nowhere.
+    /// SHA-256 of the key. The key itself is stored nowhere.
     #[serde(deserialize_with = "sha256")]
     pub sha256: [u8; 32],
-    #[serde(deserialize_with = "fields::list")]
+    #[serde(deserialize_with = "list")]
     pub scopes: Vec<Scope>,
-    /// Limits of its own; what is left out is as in `api.rate_limit`.
-    #[serde(default, deserialize_with = "fields::section")]
+    /// Limits of this key. A limit that is absent is the one of `api.rate_limit`.
+    #[serde(default, deserialize_with = "section")]
     pub rate_limit: KeyRateLimit,
 }
 
@@ -63,7 +62,8 @@ pub struct KeyRateLimit {
     pub jobs_per_minute: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(try_from = "Raw")]
 pub enum Scope {
     Enqueue,
     Read,
@@ -78,38 +78,37 @@ pub struct Cors {
     pub allowed_origins: Vec<String>,
 }
 
-/// `api.rate_limit`: what one caller may do.
+/// `api.rate_limit`: the limits of one caller.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimit {
-    #[serde(deserialize_with = "fields::flag")]
+    #[serde(deserialize_with = "flag")]
     pub enabled: bool,
-    /// 0: no such limit.
-    #[serde(deserialize_with = "number::<_, _, 0, 1_000_000_000>")]
+    /// 0 means no limit. A batch counts as one request.
+    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000>")]
     pub requests_per_minute: u32,
-    /// 0: no such limit.
-    #[serde(deserialize_with = "number::<_, _, 0, 1_000_000_000>")]
+    /// 0 means no limit. A batch counts as one request.
+    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000>")]
     pub requests_per_hour: u32,
-    /// A batch counts with all its jobs here, as one request above. 0: no such limit.
-    #[serde(deserialize_with = "number::<_, _, 0, 1_000_000_000>")]
+    /// 0 means no limit. A batch counts as all its jobs.
+    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000>")]
     pub jobs_per_minute: u32,
-    #[serde(deserialize_with = "storage_type")]
+    #[serde(deserialize_with = "word")]
     pub storage_type: StorageType,
-    /// What to do while the storage cannot be reached.
-    #[serde(deserialize_with = "on_error")]
+    #[serde(deserialize_with = "word")]
     pub on_error: OnError,
-    /// How many proxies in front of the gateway may be believed about the caller's address.
-    #[serde(deserialize_with = "number::<_, _, 0, 32>")]
+    /// Number of proxies in front of the gateway that are trusted about the caller's address.
+    #[serde(deserialize_with = "whole::<_, _, 0, 32>")]
     pub trusted_proxies: usize,
-    /// How long to wait for the storage before it counts as out of reach; 1 ms to 10 s.
+    /// How long to wait for the storage, after which it counts as one that cannot be reached; 1 ms to 10 s.
     #[serde(deserialize_with = "duration::<_, 1, 10_000>")]
     pub deadline: Duration,
 }
 
-/// Where the counters are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The storage in which requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StorageType {
-    /// Redis if [`crate::redis::DefaultRedis::addrs`] names any, else memory.
+    /// Redis if [`crate::redis::DefaultRedis::addrs`] names any, otherwise memory.
     Auto,
     /// [`crate::redis::DefaultRedis`], which then has an address.
     Redis,
@@ -117,17 +116,17 @@ pub enum StorageType {
     Memory,
 }
 
-/// What an unreachable storage does to requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The answer to requests while the storage cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnError {
-    /// Count in memory meanwhile.
+    /// Count in memory for that time.
     Memory,
     Allow,
     Deny,
 }
 
 impl fmt::Debug for ApiKey {
-    /// Leaves out the hash: a weak key can be found from it.
+    /// Leaves out the hash, from which a weak key can be found.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKey")
             .field("name", &self.name)
@@ -151,76 +150,51 @@ impl Default for RateLimit {
     }
 }
 
-impl<'de> Deserialize<'de> for Scope {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let scopes = [("enqueue", Self::Enqueue), ("read", Self::Read), ("admin", Self::Admin)];
-        fields::word(deserializer, &scopes)
+impl TryFrom<Raw> for Scope {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        raw.word()
     }
 }
 
-fn own_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    number::<_, _, 0, 1_000_000_000>(deserializer).map(Some)
-}
-
-fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey>, D::Error> {
-    let keys = fields::list::<D, Section<ApiKey>>(deserializer)?;
-    Ok(keys.into_iter().map(|key| key.0).collect())
-}
-
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Text::deserialize(deserializer).map(|text| text.0)
-}
-
-fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Ok(fields::list::<D, HostName>(deserializer)?.into_iter().map(|name| name.0).collect())
-}
-
 /// A name or an IP address, in lower case, an IPv6 address without brackets.
+#[derive(Deserialize)]
+#[serde(try_from = "Raw")]
 struct HostName(String);
 
-impl<'de> Deserialize<'de> for HostName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = r#"a host name without scheme and port, such as "jobs.example.com""#;
-        fields::text(deserializer, expected, |text| {
+impl TryFrom<Raw> for HostName {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        raw.text(r#"a host name without scheme and port, such as "jobs.example.com""#, |text| {
             let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
             let is_name = !bare.is_empty()
                 && bare.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-            if is_name || bare.parse::<IpAddr>().is_ok() {
-                Ok(Self(bare.to_ascii_lowercase()))
-            } else {
-                Err(Unexpected::Str(text))
-            }
+            (is_name || bare.parse::<IpAddr>().is_ok()).then(|| Self(bare.to_ascii_lowercase()))
         })
     }
 }
 
+fn own_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    whole::<_, _, 0, 1_000_000_000>(deserializer).map(Some)
+}
+
+fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey>, D::Error> {
+    Ok(list::<D, Section<ApiKey>>(deserializer)?.into_iter().map(|key| key.0).collect())
+}
+
+fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(list::<D, HostName>(deserializer)?.into_iter().map(|name| name.0).collect())
+}
+
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Ok(fields::list::<D, Text>(deserializer)?.into_iter().map(|text| text.0).collect())
+    Ok(list::<D, Text>(deserializer)?.into_iter().map(|text| text.0).collect())
 }
 
+/// Errors do not show the text: it may be the key itself.
 fn sha256<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-    fields::text(deserializer, "64 hexadecimal digits in quotes", |text| {
-        parse_sha256(text).ok_or(Unexpected::Other("another text"))
-    })
-}
-
-fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut hash = [0; 32];
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
-}
-
-fn storage_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StorageType, D::Error> {
-    let types = [("auto", StorageType::Auto), ("redis", StorageType::Redis), ("memory", StorageType::Memory)];
-    fields::word(deserializer, &types)
-}
-
-fn on_error<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OnError, D::Error> {
-    let words = [("memory", OnError::Memory), ("allow", OnError::Allow), ("deny", OnError::Deny)];
-    fields::word(deserializer, &words)
+    let expected = "64 hexadecimal digits in quotes";
+    let parse = |text: &str| HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok();
+    checked(deserializer, |raw| raw.text(expected, parse).map_err(|_| raw.refused_secret(expected)))
 }

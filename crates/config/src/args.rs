@@ -1,29 +1,29 @@
-//! The command line arguments that every binary has in common.
+//! The command line arguments that the binaries have in common.
 
 use std::path::PathBuf;
 
-use crate::{Config, ConfigError, Environment, load};
+use crate::{config::Config, environment::Environment, error::ConfigError, load::load};
 
-/// Where the configuration is. Each binary flattens this into its own arguments.
+/// The place of the configuration. Each binary flattens this into its own arguments.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ConfigArgs {
-    /// Folder that holds one folder of configuration files for each environment
+    /// Folder with one folder of configuration files per environment
     #[arg(long, env = "APP_CONFIG_DIR", default_value = "./config", value_name = "DIR", global = true)]
     pub config_dir: PathBuf,
 
-    /// develop, staging, production or test
+    /// Environment: develop, staging, production or test
     #[arg(long, env = "APP_ENV", default_value_t, value_name = "NAME", global = true)]
     pub env: Environment,
 }
 
 impl ConfigArgs {
-    /// The file that names the queues, for messages about it.
+    /// The path of `config.yaml`, for messages about it.
     #[must_use]
     pub fn file(&self) -> PathBuf {
         self.config_dir.join(self.env.as_str()).join("config.yaml")
     }
 
-    /// [`load`] for these arguments.
+    /// Loads the configuration from this place.
     pub fn load(&self) -> Result<Config, ConfigError> {
         load(self.env, &self.config_dir)
     }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn the_arguments_name_folder_and_environment() {
+    fn the_arguments_name_the_folder_and_the_environment() {
         let program =
             Program::try_parse_from(["p", "--config-dir", "/etc/atode", "--env", "staging"]).unwrap();
         assert_eq!(program.config.config_dir, PathBuf::from("/etc/atode"));

@@ -1,9 +1,9 @@
-//! Which program runs.
+//! The name of the running program.
 
-/// The program that runs, as its command line, its log, its metrics and a worker's registration name it.
+/// The running program, as its command line, log, metrics and worker registration name it.
 ///
-/// A program with kinds of its own names itself: `Build { name: "shop-worker", version: env!("CARGO_PKG_VERSION") }`.
-/// Workers compare the versions of builds, so two programs that run different code should not share one.
+/// A program with its own kinds names itself: `Build { name: "shop-worker", version: env!("CARGO_PKG_VERSION") }`.
+/// Workers compare versions, so two programs with different code should not share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
     pub name: &'static str,

@@ -1,17 +1,17 @@
-//! `cacheserver.yaml`: the keys of its two Redis settings, and how they become [`crate::redis`]'s types.
+//! `cacheserver.yaml`: the keys of its two Redis settings, and the types of [`crate::redis`] that they become.
 
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, de::Unexpected};
+use serde::{Deserialize, Deserializer};
 
 use crate::{
-    Address, ConfigError,
-    duration::duration,
-    fields::{self, Secret, Section, Text, number},
+    address::Address,
+    error::ConfigError,
     password,
     redis::{Connection, DefaultRedis, Endpoint, JobqueueRedis},
     source::Source,
+    values::{Secret, Section, Text, checked, duration, flag, list, section, whole},
 };
 
 const JOBQUEUE: &str = "cache_server.redis.jobqueue";
@@ -30,7 +30,7 @@ pub struct Redis {
     pub default: DefaultRedis,
 }
 
-/// Also reads the files that the keys name.
+/// Also reads the password files that the keys name.
 pub(crate) fn read(source: &Source) -> Result<CacheServer, ConfigError> {
     for key in ["addr", "sentinel", "db", "pool_size"].map(|key| format!("{DEFAULT}.{key}")) {
         if source.sets(&key) {
@@ -58,41 +58,41 @@ pub(crate) fn read(source: &Source) -> Result<CacheServer, ConfigError> {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct FileKeys {
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     cache_server: CacheServerKeys,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct CacheServerKeys {
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     redis: RedisKeys,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RedisKeys {
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     jobqueue: ServerKeys,
-    #[serde(deserialize_with = "fields::section")]
+    #[serde(deserialize_with = "section")]
     default: ServerKeys,
 }
 
-/// The keys of both settings together, because serde cannot flatten a struct and refuse unknown keys at once.
+/// The keys of both settings in one struct: serde cannot flatten a struct and refuse unknown keys at the same time.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ServerKeys {
     addr: Option<Address>,
     sentinel: Option<Section<SentinelKeys>>,
     cluster: Option<Section<ClusterKeys>>,
-    #[serde(deserialize_with = "number::<_, _, 0, 255>")]
+    #[serde(deserialize_with = "whole::<_, _, 0, 255>")]
     db: u8,
-    #[serde(deserialize_with = "number::<_, _, 1, 64>")]
+    #[serde(deserialize_with = "whole::<_, _, 1, 64>")]
     pool_size: usize,
     username: Option<Text>,
     password: Option<Secret>,
     password_file: Option<Text>,
-    #[serde(deserialize_with = "fields::flag")]
+    #[serde(deserialize_with = "flag")]
     tls: bool,
     #[serde(deserialize_with = "key_prefix")]
     key_prefix: String,
@@ -110,14 +110,14 @@ struct ServerKeys {
 #[serde(deny_unknown_fields)]
 struct SentinelKeys {
     master: Text,
-    #[serde(deserialize_with = "fields::list")]
+    #[serde(deserialize_with = "list")]
     addrs: Vec<Address>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ClusterKeys {
-    #[serde(deserialize_with = "fields::list")]
+    #[serde(deserialize_with = "list")]
     addrs: Vec<Address>,
 }
 
@@ -192,11 +192,11 @@ fn jobqueue_endpoint(
     }
 }
 
-/// Braces would make a hash tag of the prefix, and the keys of all queues fall on one node of a cluster.
+/// Braces are refused: they would make the prefix a hash tag, so that the keys of all queues would be on one node of a
+/// cluster.
 fn key_prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let expected = r#"at most 64 printable ASCII characters without spaces, "{" and "}""#;
-    fields::text(deserializer, expected, |text| {
-        let valid = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}');
-        if valid { Ok(text.to_owned()) } else { Err(Unexpected::Str(text)) }
-    })
+    let is_valid =
+        |text: &str| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'{' && b != b'}');
+    checked(deserializer, |raw| raw.text(expected, |text| is_valid(text).then(|| text.to_owned())))
 }

@@ -1,8 +1,8 @@
-//! The four places that this system runs in.
+//! The four environments that the system runs in.
 
 use std::{fmt, str::FromStr};
 
-/// Names the folder of the configuration files (`APP_ENV`).
+/// The environment (`APP_ENV`), which names the folder of the configuration files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Environment {
     /// A developer's machine.
@@ -15,7 +15,7 @@ pub enum Environment {
     Test,
 }
 
-/// The text names none of the four environments.
+/// The text is not one of the four environments.
 #[derive(Debug, thiserror::Error)]
 #[error("expected develop, staging, production or test, found {0:?}")]
 pub struct UnknownEnvironment(String);
@@ -54,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_environment_is_read_back_from_its_name() {
+    fn every_environment_is_parsed_from_its_name() {
         for environment in Environment::ALL {
             assert_eq!(environment.to_string().parse::<Environment>().unwrap(), environment);
         }
     }
 
     #[test]
-    fn an_unknown_environment_is_answered_with_the_four_that_exist() {
+    fn the_error_for_an_unknown_environment_names_the_four_that_exist() {
         let error = "prod".parse::<Environment>().unwrap_err();
         assert_eq!(error.to_string(), r#"expected develop, staging, production or test, found "prod""#);
     }

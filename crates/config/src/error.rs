@@ -1,8 +1,8 @@
-//! What ends a start: always one line that names the place, the key and what was expected there.
+//! Errors of the configuration. Each is one line that names the place, the key and the expected value.
 
 use std::{io, path::PathBuf};
 
-/// Why there is no configuration. Printed with `{}` it is one line; no variant ever holds a secret's value.
+/// The reason why there is no configuration. Its `Display` is one line, and no variant holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// One of the two files is absent or unreadable.
@@ -13,7 +13,7 @@ pub enum ConfigError {
     )]
     File { path: PathBuf, reason: io::Error },
 
-    /// A file is no YAML, or not a mapping of keys.
+    /// A file is not YAML, or not a mapping of keys.
     #[error("{}: {problem}", path.display())]
     Syntax { path: PathBuf, problem: String },
 
@@ -27,7 +27,21 @@ pub enum ConfigError {
         problem: String,
     },
 
-    /// Redis is to be reached through TLS, which cannot be set up on this machine.
+    /// The configuration asks for TLS, which cannot be set up on this machine.
     #[error("cache_server.redis: tls: {0}")]
     Tls(String),
+}
+
+/// The name of a key as errors show it, such as `cluster.addrs[1]`.
+pub(crate) fn dotted(path: &[String]) -> String {
+    let mut key = String::new();
+    for part in path {
+        if !key.is_empty() && part.parse::<usize>().is_ok() {
+            key.extend(["[", part, "]"]);
+        } else {
+            key.push_str(if key.is_empty() { "" } else { "." });
+            key.push_str(if part.is_empty() { "\"\"" } else { part });
+        }
+    }
+    key
 }

@@ -1,14 +1,14 @@
-//! Addresses to listen on, as people write them, and why one cannot be had.
+//! Addresses to listen on, and the error if that fails.
 
 use std::io;
 
-/// A host as the system's functions take it: an IPv6 address may be written in brackets, as in a URL.
+/// The host without the brackets in which an IPv6 address may be written, as in a URL.
 #[must_use]
 pub fn bare_host(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Why a server cannot listen there, and what to do about it. `taken` is the advice for a port that is taken.
+/// A line that says why a server cannot listen there, and what to do. `taken` is the advice if the port is taken.
 #[must_use]
 pub fn listen_problem(host: &str, port: u16, error: &io::Error, taken: &str) -> String {
     let host = bare_host(host);
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_around_an_ipv6_address_are_taken_off() {
+    fn brackets_around_an_ipv6_address_are_removed() {
         for (written, bare) in
             [("[::1]", "::1"), ("::1", "::1"), ("localhost", "localhost"), ("[::1", "[::1")]
         {
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_suspected_only_where_the_port_is_taken() {
+    fn the_advice_for_a_taken_port_is_given_only_if_the_port_is_taken() {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
         let taken = TcpListener::bind(("127.0.0.1", port)).unwrap_err();

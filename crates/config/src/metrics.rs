@@ -1,5 +1,5 @@
-//! Where the metrics of a process are collected and how they are shown: Prometheus text, rendered by the process' own
-//! route (docs/decisions/0016-metrics.md). Libraries count through the facade `metrics`.
+//! The metrics of a process, as Prometheus text, which each process serves at a route of its own
+//! (docs/decisions/0016-metrics.md). Libraries count through the facade `metrics`.
 
 use std::sync::OnceLock;
 use std::thread;
@@ -15,7 +15,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const LINES_DROPPED: &str = "atode_log_lines_dropped_total";
 
-/// Values of histograms lie in memory one by one until they are put into their buckets.
+/// Interval at which the values of histograms move into buckets. Until then, each value takes memory of its own.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -27,7 +27,7 @@ pub struct MetricsError(String);
 /// A histogram and the upper bounds of its buckets.
 pub type Histogram<'a> = (&'a str, &'a [f64]);
 
-/// Collects what this process counts from now on: once a process, before anything resolves a metric.
+/// Starts to collect metrics. Call it once per process, before anything resolves a metric.
 pub fn install(build: &str, histograms: &[Histogram<'_>]) -> Result<(), MetricsError> {
     let mut builder = PrometheusBuilder::new();
     for (name, buckets) in histograms {
@@ -46,24 +46,24 @@ pub fn install(build: &str, histograms: &[Histogram<'_>]) -> Result<(), MetricsE
             }
         })
         .map_err(|error| MetricsError(error.to_string()))?;
-    describe_gauge!("atode_build_info", "1; the label says which build runs.");
+    describe_gauge!("atode_build_info", "Always 1; the label names the build that runs.");
     gauge!("atode_build_info", "build" => build.to_owned()).set(1);
-    describe_counter!(LINES_DROPPED, "Lines of the log that are missing because nobody read stderr in time.");
+    describe_counter!(LINES_DROPPED, "Log lines that were dropped because stderr was not read in time.");
     describe_gauge!("atode_redis_up", "Whether there is a connection to the job queue's Redis.");
-    describe_gauge!("atode_queue_ready_jobs", "Jobs of a queue that are due and wait for a worker.");
-    describe_gauge!("atode_queue_dead_jobs", "Jobs of a queue that failed for good and are kept.");
+    describe_gauge!("atode_queue_ready_jobs", "Jobs of the queue that are due and wait for a worker.");
+    describe_gauge!("atode_queue_dead_jobs", "Dead jobs of the queue, which failed for good and are kept.");
     describe_gauge!(
         "atode_queue_oldest_ready_age_seconds",
         Unit::Seconds,
-        "How long the job that has waited longest beyond its due time has done so; 0: none is ready."
+        "Time since the due time of the job that has waited longest; 0 if no job is ready."
     );
-    describe_gauge!("atode_redis_memory_used_bytes", Unit::Bytes, "Memory that Redis uses for its data.");
-    describe_gauge!("atode_redis_memory_max_bytes", Unit::Bytes, "Redis' `maxmemory`; 0: no limit.");
+    describe_gauge!("atode_redis_memory_used_bytes", Unit::Bytes, "Memory that Redis uses.");
+    describe_gauge!("atode_redis_memory_max_bytes", Unit::Bytes, "`maxmemory` of Redis; 0 means no limit.");
     let _ = INSTALLED.set(handle);
     Ok(())
 }
 
-/// All metrics as Prometheus text; nothing where none are collected.
+/// All metrics as Prometheus text. Empty before [`install`].
 pub fn render() -> String {
     counter!(LINES_DROPPED).absolute(logging::dropped());
     INSTALLED.get().map(PrometheusHandle::render).unwrap_or_default()

@@ -1,10 +1,10 @@
-//! Text from outside on one line: what a client sends must not look like a second line, move a terminal's
-//! cursor, or reverse what is read.
+//! Text of clients on one line. It must not look like a second line, move the cursor of a terminal, or reverse the order
+//! in which the line is read.
 
 use std::borrow::Cow;
 
 /// Escapes control characters (C0, DEL, C1), line and paragraph separators and bidirectional overrides:
-/// `\n`, `\r`, `\t`, `\u{1b}`. All other text stays as it is, backslashes too.
+/// `\n`, `\r`, `\t`, `\u{1b}`. Any other text stays as it is, including backslashes.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_escaped) {
@@ -17,18 +17,18 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// A line of JSON in which the same characters are escaped as JSON has it: `\u001b`. JSON allows them only
-/// inside of strings, so the document stays the same.
+/// Escapes the same characters in a line of JSON, in the notation of JSON: `\u001b`. JSON allows them only inside strings,
+/// so the document stays the same.
 pub(crate) fn one_line_of_json(json: &str) -> Cow<'_, str> {
     if !json.contains(is_escaped) {
         return Cow::Borrowed(json);
     }
-    // All of them are in the Basic Multilingual Plane: one \u each.
+    // All of them are in the Basic Multilingual Plane, so one \u each is enough.
     let escape = |c: char| if is_escaped(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     Cow::Owned(json.chars().map(escape).collect())
 }
 
-/// As [`one_line`], but colours and styles (`ESC [ … m`) stay.
+/// Like [`one_line`], but keeps colours and styles (`ESC [ … m`).
 pub(crate) fn one_coloured_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
@@ -40,7 +40,7 @@ pub(crate) fn one_coloured_line(text: &str) -> Cow<'_, str> {
         line.push_str(&one_line(before));
         let parameters = sequence[2..].find(|c: char| !c.is_ascii_digit() && c != ';').map(|end| end + 2);
         let style = parameters.filter(|end| sequence[*end..].starts_with('m')).map(|end| end + 1);
-        // An escape sequence that is not a style is escaped with the text behind it.
+        // An escape sequence that is not a style is escaped together with the text after it.
         let (head, tail) = sequence.split_at(style.unwrap_or(1));
         line.push_str(&if style.is_some() { Cow::Borrowed(head) } else { one_line(head) });
         rest = tail;
@@ -60,7 +60,7 @@ mod tests {
     const HOSTILE: &str = "a\nb\r\t\0\u{1b}[31m\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{202e}\u{2066}z";
 
     #[test]
-    fn everything_that_breaks_or_turns_a_line_is_escaped() {
+    fn characters_that_break_or_reverse_a_line_are_escaped() {
         let line = r"a\nb\r\t\u{0}\u{1b}[31m\u{7f}\u{85}\u{9b}\u{2028}\u{2029}\u{202e}\u{2066}z";
         assert_eq!(one_line(HOSTILE), line);
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn styles_of_a_terminal_stay_and_all_else_is_escaped() {
+    fn terminal_styles_stay_and_other_sequences_are_escaped() {
         let text = "\u{1b}[2m10:00\u{1b}[0m \u{1b}[38;5;1mx\u{1b}[0m \u{1b}[2J\u{1b}]0;t\u{7}\n\u{1b}[3";
         let line = "\u{1b}[2m10:00\u{1b}[0m \u{1b}[38;5;1mx\u{1b}[0m \\u{1b}[2J\\u{1b}]0;t\\u{7}\\n\\u{1b}[3";
         assert_eq!(one_coloured_line(text), line);

@@ -1,10 +1,10 @@
-//! Environment variables that stand for keys: `APP__SERVER__PORT` is `server.port`.
+//! Environment variables that override keys: `APP__SERVER__PORT` is `server.port`.
 
 use std::ffi::{OsStr, OsString};
 
 use figment::value::{Dict, Empty, Tag, Value};
 
-use crate::{ConfigError, source::dotted};
+use crate::error::{ConfigError, dotted};
 
 pub(crate) const PREFIX: &str = "APP__";
 
@@ -16,7 +16,7 @@ pub(crate) struct Override {
 }
 
 impl Override {
-    /// Those among a process's variables, by name, so that their effect depends on no other order.
+    /// The overrides among a process's variables, sorted by name, so that the order of the variables has no effect.
     pub(crate) fn among(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Vec<Self>, ConfigError> {
@@ -33,12 +33,12 @@ impl Override {
         &self.name
     }
 
-    /// Whether the key is in this section of the top level.
+    /// Whether the key belongs to this section of the top level.
     pub(crate) fn is_in(&self, section: &str) -> bool {
         self.keys.first().is_some_and(|key| key == section)
     }
 
-    /// The sections around the key, and in them the key with its value.
+    /// The key with its value, nested in its sections.
     pub(crate) fn dict(&self) -> Dict {
         let (mut dict, mut keys) = (Dict::new(), self.keys.iter().rev());
         if let Some(key) = keys.next() {
@@ -54,7 +54,7 @@ impl Override {
             let problem = "expected UTF-8, found other bytes".to_owned();
             return Err(ConfigError::Key { origin, key: dotted(&keys), problem });
         };
-        // All else stays a text, which its key reads as it needs it.
+        // Any other value stays a text, which its key parses.
         let is_password = keys.last().is_some_and(|key| key == "password");
         let list = || yaml_serde::from_str(text).ok().filter(|_| text.starts_with('[') && !is_password);
         let value = match text {

@@ -1,4 +1,4 @@
-//! A password in a file, which may be replaced while the process runs: read at each connect.
+//! A password in a file. The file may be replaced while the process runs, so it is read at each connect.
 
 use std::{fs, path::PathBuf};
 
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Without a byte order mark and the last line break. Errors say what is wrong with the file.
+/// Reads a password file, without byte order mark and final line break. The error says what is wrong with the file.
 pub(crate) fn read(path: &str) -> Result<SecretString, String> {
     let text = fs::read_to_string(path).map_err(|reason| format!("cannot read {path}: {reason}"))?;
     match text.trim_start_matches(BYTE_ORDER_MARK).trim_end_matches(['\r', '\n']) {
@@ -20,7 +20,7 @@ pub(crate) fn read(path: &str) -> Result<SecretString, String> {
     }
 }
 
-/// For fred, which asks it at each connect.
+/// The file as a provider for fred, which asks for the password at each connect.
 #[derive(Debug)]
 pub(crate) struct PasswordFile {
     pub(crate) username: Option<String>,

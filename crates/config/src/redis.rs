@@ -1,7 +1,7 @@
-//! Settings for Redis, and the fred client that they make.
+//! Settings for Redis, and the fred clients built from them.
 //!
-//! What fred leaves open by default is closed here: every connection, command and reconnect has its limit, and
-//! a client never gives up. A [`Builder`] is not to be printed, because fred shows the password in it.
+//! By default fred waits without limit. Here every connection, command and reconnect has a timeout, and a client never
+//! stops reconnecting. Do not print a [`Builder`]: fred shows the password in it.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,17 +21,18 @@ use secrecy::{ExposeSecret, SecretString};
 use socket2::TcpKeepalive;
 
 use crate::{
-    Address, ConfigError,
+    address::Address,
+    error::ConfigError,
     password::{self, PasswordFile},
 };
 
-/// Commands that wait for a connection; the next one is refused at once.
+/// Commands that may wait for a connection. Further commands fail immediately.
 const MAX_WAITING_COMMANDS: usize = 16_384;
-/// `AUTH`, `SELECT`, `CLUSTER SLOTS` and the like, which fred sends by itself.
+/// Timeout of the commands that fred sends itself, such as `AUTH`, `SELECT` and `CLUSTER SLOTS`.
 const INTERNAL_COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
-/// Silence after which a server counts as lost. Never below what a command may take.
+/// Silence after which a server counts as lost, at least. It is never shorter than the command timeout.
 const MIN_UNRESPONSIVE: Duration = Duration::from_secs(2);
-/// Keeps processes from reconnecting in step, without putting off the first attempt.
+/// Keeps processes from reconnecting in step, without delaying the first attempt.
 const RECONNECT_JITTER_MS: u32 = 20;
 
 /// `cache_server.redis.jobqueue`: the one Redis that holds jobs.
@@ -40,53 +41,54 @@ pub struct JobqueueRedis {
     /// Never a cluster in this version.
     pub endpoint: Endpoint,
     pub db: u8,
-    /// Starts every key, as in `atode:{default}:jobs`.
+    /// Start of every key, as in `atode:{default}:jobs`.
     pub key_prefix: String,
-    /// Connections of a pool, for [`Builder::build_pool`].
+    /// Number of connections in a pool, for [`Builder::build_pool`].
     pub pool_size: usize,
     pub connection: Connection,
 }
 
-/// `cache_server.redis.default`: a Redis for what need not persist, such as rate limits.
+/// `cache_server.redis.default`: a Redis for data that need not persist, such as rate limits.
 #[derive(Debug, Clone)]
 pub struct DefaultRedis {
-    /// Of a single server, or of some nodes of one cluster; only the server can tell which. Empty: no such Redis.
+    /// Address of a single server, or addresses of nodes of one cluster; only the server can tell which. Empty if there is
+    /// no such Redis.
     pub addrs: Vec<Address>,
-    /// Starts every key.
+    /// Start of every key.
     pub key_prefix: String,
     pub connection: Connection,
 }
 
-/// Which server to talk to, and how to find it.
+/// The server to talk to, and the way to find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// This one. IPv6 addresses without brackets.
+    /// A server at a fixed address. IPv6 addresses have no brackets.
     Server { host: String, port: u16 },
-    /// The one that the sentinels at `addrs` currently call `master`.
+    /// The server that the sentinels at `addrs` currently report as `master`.
     Sentinel { master: String, addrs: Vec<Address> },
-    /// Every node of the cluster that has some at `addrs`.
+    /// All nodes of the cluster that the nodes at `addrs` belong to.
     Cluster { addrs: Vec<Address> },
 }
 
-/// How to log in, and how long to wait.
+/// Login and timeouts.
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub username: Option<String>,
     pub password: Option<SecretString>,
-    /// Where `password` was read, to be read again at each connect: it may have been replaced.
+    /// The file that `password` was read from. It is read again at each connect, because it may have been replaced.
     pub password_file: Option<PathBuf>,
-    /// Encrypt, and check the server's certificate against the system's roots.
+    /// Encrypt, and verify the server's certificate with the system's roots.
     pub tls: bool,
-    /// For TCP and TLS together.
+    /// Limit for TCP and TLS together.
     pub connect_timeout: Duration,
-    /// From the call to the reply, the wait for a connection included.
+    /// Limit from the call to the reply, including the wait for a connection.
     pub command_timeout: Duration,
     pub reconnect_min_delay: Duration,
     pub reconnect_max_delay: Duration,
 }
 
 impl JobqueueRedis {
-    /// Makes any number of pools and clients for this server.
+    /// Builds any number of pools and clients for this server.
     pub fn builder(&self) -> Result<Builder, ConfigError> {
         let mut builder = self.connection.builder(&self.endpoint)?;
         builder.with_config(|config| config.database = (self.db != 0).then_some(self.db));
@@ -95,8 +97,8 @@ impl JobqueueRedis {
 }
 
 impl DefaultRedis {
-    /// Makes clients for an endpoint at [`Self::addrs`]. To connect to a single server as to a cluster fails for
-    /// good, so ask one of them first, as [`Endpoint::from`] its address, with `INFO cluster`.
+    /// Builds clients for an endpoint at [`Self::addrs`]. A client that treats a single server as a cluster never
+    /// connects, so first ask one address with `INFO cluster`, as a [`Endpoint::Server`].
     pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
         self.connection.builder(endpoint)
     }
@@ -142,10 +144,10 @@ impl From<Address> for Endpoint {
 }
 
 impl Connection {
-    /// Clients of this builder are to be started by `connect()`: `init()` would wait for the first connection.
+    /// Start the clients of this builder with `connect()`. `init()` would wait for the first connection.
     pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
         let mut builder = Builder::from_config(Config {
-            // A start does not wait for Redis: without this, no reconnecting before the first connection.
+            // Otherwise fred does not reconnect before the first connection, and a start would have to wait for Redis.
             fail_fast: false,
             server: server_config(endpoint),
             username: self.username.clone(),
@@ -163,8 +165,8 @@ impl Connection {
         Ok(builder)
     }
 
-    /// Not under Sentinel: fred would show the password to the sentinels, too. There a new client is made when the
-    /// old one stays away, with what the file holds by then.
+    /// `None` under Sentinel, where fred would send the password to the sentinels too. There a client that stays
+    /// disconnected is replaced by a new one, which reads the file again.
     fn password_file(&self, endpoint: &Endpoint) -> Option<Arc<dyn CredentialProvider>> {
         let path = self.password_file.clone().filter(|_| !matches!(endpoint, Endpoint::Sentinel { .. }))?;
         Some(Arc::new(PasswordFile { username: self.username.clone(), path }))
@@ -204,13 +206,13 @@ impl Connection {
             ],
             tcp: TcpConfig {
                 nodelay: Some(true),
-                // A subscriber only listens, so nothing but this tells it that the other end is gone.
+                // A subscriber only listens, so only keepalive tells it that the other end is gone.
                 keepalive: Some(
                     TcpKeepalive::new()
                         .with_time(Duration::from_secs(5))
                         .with_interval(Duration::from_secs(1)),
                 ),
-                // Under steady traffic `unresponsive` never ends a connection: each write starts its clock anew.
+                // Under steady traffic `unresponsive` never ends a connection: each write restarts its timer.
                 #[cfg(target_os = "linux")]
                 user_timeout: Some(unresponsive),
                 ..TcpConfig::default()
@@ -220,8 +222,8 @@ impl Connection {
     }
 }
 
-/// A command whose reply was lost may have been carried out, so nobody but its caller may send it again. But to
-/// fred, following a redirection of a cluster is an attempt too.
+/// A command whose reply was lost may have been executed, so only its caller may send it again. In a cluster, fred counts
+/// each redirection as an attempt.
 fn max_command_attempts(endpoint: &Endpoint) -> u32 {
     match endpoint {
         Endpoint::Server { .. } | Endpoint::Sentinel { .. } => 1,
@@ -248,7 +250,7 @@ fn servers(addrs: &[Address]) -> Vec<Server> {
     addrs.iter().map(|Address { host, port }| server(host, *port)).collect()
 }
 
-/// fred resolves `{host}:{port}`, which needs brackets for IPv6, while no certificate has brackets.
+/// fred resolves `{host}:{port}`, which needs brackets for IPv6. The names in certificates have no brackets.
 fn server(host: &str, port: u16) -> Server {
     if host.contains(':') {
         Server::new_with_tls(format!("[{host}]"), port, Some(host.to_owned()))
@@ -257,7 +259,7 @@ fn server(host: &str, port: u16) -> Server {
     }
 }
 
-/// fred's own default would take whichever crypto provider the process has, and panic if it has two.
+/// fred's default uses the crypto provider of the process, and panics if there are two.
 fn tls() -> Result<TlsConfig, ConfigError> {
     let found = load_native_certs();
     let mut roots = RootCertStore::empty();

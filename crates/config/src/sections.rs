@@ -1,24 +1,22 @@
-//! The sections of `config.yaml` but for `api`: what the keys mean, and what holds where one is absent.
+//! The sections of `config.yaml` except `api`: their keys, and the value of each key that is absent.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::EnvFilter;
 
-use crate::{
-    duration::duration,
-    fields::{self, Text, number},
-};
+use crate::values::{by_queue, checked, duration, partitions, text, whole, word};
 
 const GIBIBYTE: u32 = 1 << 30;
-/// ms
+/// In milliseconds.
 const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60 * 1_000;
 
-/// One entry of `queues`: a lane that jobs may be enqueued to.
+/// One entry of `queues`: a queue that jobs may be enqueued to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
-    /// Slots that the queue's keys are spread over; always 1 in this version.
+    /// Slots over which the queue's keys are spread; always 1 in this version.
     #[serde(deserialize_with = "partitions")]
     pub partitions: u16,
     /// How long an idempotency key is remembered; 1 min to 30 days.
@@ -26,31 +24,31 @@ pub struct Queue {
     pub idempotency_ttl: Duration,
 }
 
-/// `server`: the HTTP side of the gateway.
+/// `server`: the HTTP server of the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Name or address to listen on.
     #[serde(deserialize_with = "text")]
     pub host: String,
-    /// 0: any free port.
-    #[serde(deserialize_with = "number::<_, _, 0, 65_535>")]
+    /// 0 means any free port.
+    #[serde(deserialize_with = "whole::<_, _, 0, 65_535>")]
     pub port: u16,
-    /// How long a connection may wait for its next request; 0: every reply ends its connection. At most 1 h.
+    /// How long an idle connection stays open, at most 1 h. 0 closes the connection after each reply.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
     pub keep_alive: Duration,
-    /// How long the server goes on, as not ready, once it was told to stop: time for a balancer to notice. At
-    /// most 1 h.
+    /// How long the server continues, as not ready, after a request to stop, so that load balancers notice. At most
+    /// 1 h.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
     pub shutdown_delay: Duration,
     /// How long running requests may take to end after that; at most 1 h.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
     pub shutdown_timeout: Duration,
-    /// Bytes of a request's body, batches excepted.
-    #[serde(deserialize_with = "number::<_, _, 1, GIBIBYTE>")]
+    /// Bytes of a request's body, except a batch.
+    #[serde(deserialize_with = "whole::<_, _, 1, GIBIBYTE>")]
     pub max_body_bytes: usize,
     /// Bytes of a batch's body.
-    #[serde(deserialize_with = "number::<_, _, 1, GIBIBYTE>")]
+    #[serde(deserialize_with = "whole::<_, _, 1, GIBIBYTE>")]
     pub max_batch_bytes: usize,
 }
 
@@ -58,39 +56,39 @@ pub struct Server {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// Name or address that the probes and metrics are served on.
+    /// Name or address of the health checks and metrics.
     #[serde(deserialize_with = "text")]
     pub host: String,
-    /// 0: any free port.
-    #[serde(deserialize_with = "number::<_, _, 0, 65_535>")]
+    /// 0 means any free port.
+    #[serde(deserialize_with = "whole::<_, _, 0, 65_535>")]
     pub port: u16,
     /// Jobs that run at the same time.
-    #[serde(deserialize_with = "number::<_, _, 1, 10_000>")]
+    #[serde(deserialize_with = "whole::<_, _, 1, 10_000>")]
     pub concurrency: usize,
-    /// Weight of each queue to work on, all of them named in [`crate::Config::queues`]. `None`: every queue
-    /// that a registered kind names.
+    /// Queues to work on, each with its weight. All of them are named in `queues`. `None` means every queue that a
+    /// registered kind names.
     #[serde(deserialize_with = "weights")]
     pub queues: Option<BTreeMap<String, u32>>,
     /// How long a claimed job is held without a sign of life; 5 s to 1 h.
     #[serde(deserialize_with = "duration::<_, 5_000, 3_600_000>")]
     pub lease: Duration,
-    /// How long running jobs may take to end once the worker was told to stop; at most 1 h.
+    /// How long running jobs may take to end after a request to stop; at most 1 h.
     #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
     pub shutdown_timeout: Duration,
 }
 
-/// `logging`: what is written to stderr, and how.
+/// `logging`: the lines that are written to stderr, and their format.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logging {
-    /// `info` and the like, or any filter of tracing such as `info,atode_queue=debug`.
+    /// A level such as `info`, or a filter of tracing such as `info,atode_queue=debug`.
     #[serde(deserialize_with = "level")]
     pub level: EnvFilter,
-    #[serde(deserialize_with = "log_format")]
+    #[serde(deserialize_with = "word")]
     pub format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// A line for people.
     Text,
@@ -133,16 +131,8 @@ impl Default for Worker {
 
 impl Default for Logging {
     fn default() -> Self {
-        Self { level: EnvFilter::new(without_servers("info")), format: LogFormat::Text }
+        Self { level: EnvFilter::new(without_server_noise("info")), format: LogFormat::Text }
     }
-}
-
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Text::deserialize(deserializer).map(|text| text.0)
-}
-
-fn partitions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    fields::number_in(deserializer, 1..=1, "1 (partitions above 1 are not available in this version)")
 }
 
 fn weights<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, u32>>, D::Error>
@@ -150,23 +140,22 @@ where
     D: Deserializer<'de>,
 {
     #[derive(Deserialize)]
-    struct Weight(#[serde(deserialize_with = "number::<_, _, 1, 1_000_000>")] u32);
+    struct Weight(#[serde(deserialize_with = "whole::<_, _, 1, 1_000_000>")] u32);
 
-    let by_queue = fields::by_queue::<D, Weight>(deserializer)?;
+    let by_queue = by_queue::<D, Weight>(deserializer)?;
     Ok(by_queue.map(|weights| weights.into_iter().map(|(queue, weight)| (queue, weight.0)).collect()))
 }
 
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EnvFilter, D::Error> {
     let expected = "off, error, warn, info, debug, trace, or a filter such as \"info,atode_queue=debug\"";
-    fields::text(deserializer, expected, |text| {
-        let filter = EnvFilter::try_new(without_servers(text)).ok().filter(|_| names_levels(text));
-        filter.ok_or(serde::de::Unexpected::Str(text))
-    })
+    let parse =
+        |text: &str| EnvFilter::try_new(without_server_noise(text)).ok().filter(|_| names_levels(text));
+    checked(deserializer, |raw| raw.text(expected, parse))
 }
 
-/// At `info` the HTTP server tells of its threads, and of each request that is none as an error: neither is for
-/// an operator. Who names it, or asks for more than `info`, gets all of it.
-fn without_servers(directives: &str) -> Cow<'_, str> {
+/// At `info`, actix reports its threads, and reports each malformed request as an error. An operator needs neither. A
+/// filter that names actix, or any level above `info`, shows both.
+fn without_server_noise(directives: &str) -> Cow<'_, str> {
     let is_info = |directive: &str| directive.trim().eq_ignore_ascii_case("info");
     if directives.split(',').any(is_info) && !directives.contains("actix") {
         format!("{directives},actix_server=warn,actix_http::h1::dispatcher=off").into()
@@ -175,14 +164,11 @@ fn without_servers(directives: &str) -> Cow<'_, str> {
     }
 }
 
-/// To tracing a lone word is a target at all levels, so that `level: inof` would silence everything else.
+/// Refuses typing errors: tracing takes a single word for a target at all levels, so `level: inof` would hide all other
+/// targets.
 fn names_levels(directives: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word.trim()));
     directives.contains('[')
         || directives.split(',').all(|directive| directive.contains('=') || is_level(directive))
-}
-
-fn log_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFormat, D::Error> {
-    fields::word(deserializer, &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }

@@ -1,16 +1,20 @@
-//! One YAML file with environment variables laid over it. Figment keeps in mind which of them each value is
-//! from, so that an error can name it.
+//! One YAML file, and the environment variables that override its keys. Figment remembers where each value comes from, so
+//! an error can name the file or the variable.
 
 use std::{fs, path::PathBuf};
 
 use figment::{
     Error, Figment, Metadata, Profile, Provider,
-    error::{Actual, Kind},
+    error::Kind,
     value::{Dict, Map, Value},
 };
 use serde::de::DeserializeOwned;
 
-use crate::{ConfigError, overrides::Override};
+use crate::{
+    error::{ConfigError, dotted},
+    overrides::Override,
+    values::describe,
+};
 
 pub(crate) struct Source {
     path: PathBuf,
@@ -20,7 +24,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Reads a file of which every key may be absent, but not the file.
+    /// Reads a file, which must exist. All of its keys are optional.
     pub(crate) fn read<'o>(
         path: PathBuf,
         overrides: impl Iterator<Item = &'o Override>,
@@ -43,18 +47,17 @@ impl Source {
         self.figment.extract().map_err(|error| self.one_line(error))
     }
 
-    /// Whether the file or a variable has the key, as in `server.port`.
+    /// Whether the file or a variable sets this key, such as `server.port`.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.figment.contains(key)
     }
 
-    /// Whether the file itself has this section, whatever the variables say.
+    /// Whether the file itself sets this section, regardless of variables.
     pub(crate) fn file_sets(&self, section: &str) -> bool {
         self.sections.iter().any(|known| known == section)
     }
 
-    /// An error about a value that only [`Self::extract`]'s caller can judge. The first of `keys` that is set is
-    /// the culprit.
+    /// The error for values that are wrong together. It blames the first of `keys` that is set.
     pub(crate) fn refuse(&self, keys: &[&str], problem: &str) -> ConfigError {
         let key = keys.iter().find(|key| self.sets(key)).or(keys.first()).copied().unwrap_or_default();
         let origin = self.origin(self.figment.find_metadata(key));
@@ -68,7 +71,7 @@ impl Source {
         }
     }
 
-    /// Where a key stands: its section, or the file if it is of the top level.
+    /// The section that a key belongs to, or the file for a key of the top level.
     fn parent(&self, path: &[String]) -> String {
         match path {
             [section @ .., _] if !section.is_empty() => dotted(section),
@@ -80,9 +83,7 @@ impl Source {
         let origin = self.origin(error.metadata.as_ref());
         let problem = match &error.kind {
             Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-                let secret = error.path.last().is_some_and(|key| key.contains("password"));
-                let found = if secret { sort_of(found) } else { describe(found) };
-                format!("expected {expected}, found {found}")
+                format!("expected {}, found {}", in_words(expected), describe(found))
             }
             Kind::UnknownField(_, known) => {
                 format!("unknown key, {} has {}", self.parent(&error.path), known.join(", "))
@@ -97,7 +98,7 @@ impl Source {
     }
 }
 
-/// What one file or variable says.
+/// The values of one file or variable.
 struct Layer {
     metadata: Metadata,
     dict: Dict,
@@ -115,7 +116,7 @@ impl Provider for Layer {
 
 fn parse_yaml(text: &str) -> Result<Dict, String> {
     let not_yaml = |error: yaml_serde::Error| format!("not valid YAML: {error}").replace('\n', " ");
-    // As a `yaml_serde::Value` first, because a `Dict` would take the last of two equal keys.
+    // As a `yaml_serde::Value` first, because a `Dict` would accept two equal keys and use the last one.
     match yaml_serde::from_str(text).map_err(not_yaml)? {
         yaml_serde::Value::Mapping(_) => yaml_serde::from_str(text).map_err(not_yaml),
         yaml_serde::Value::Null => Ok(Dict::new()),
@@ -123,41 +124,11 @@ fn parse_yaml(text: &str) -> Result<Dict, String> {
     }
 }
 
-/// `cluster.addrs[1]`
-pub(crate) fn dotted(path: &[String]) -> String {
-    let mut key = String::new();
-    for part in path {
-        if !key.is_empty() && part.parse::<usize>().is_ok() {
-            key.extend(["[", part, "]"]);
-        } else {
-            key.push_str(if key.is_empty() { "" } else { "." });
-            key.push_str(if part.is_empty() { "\"\"" } else { part });
-        }
+/// The words for an expectation of serde's own types.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "a sequence" => r#"a list such as ["a", "b"]"#,
+        "a map" => "a section of keys",
+        other => other,
     }
-    key
-}
-
-fn describe(found: &Actual) -> String {
-    match found {
-        Actual::Bool(flag) => flag.to_string(),
-        Actual::Unsigned(number) => number.to_string(),
-        Actual::Signed(number) => number.to_string(),
-        Actual::Float(number) => number.to_string(),
-        Actual::Str(text) => format!("{text:?}"),
-        other => sort_of(other),
-    }
-}
-
-/// [`describe`] without the value.
-fn sort_of(found: &Actual) -> String {
-    match found {
-        Actual::Bool(_) => "true or false",
-        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
-        Actual::Str(_) => "a text",
-        Actual::Unit | Actual::Option => "nothing",
-        Actual::Seq => "a list",
-        Actual::Map => "a section of keys",
-        other => return other.to_string(),
-    }
-    .to_owned()
 }

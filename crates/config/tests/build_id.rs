@@ -1,4 +1,4 @@
-//! The build script is no part of the library, so it is taken in by its path.
+//! Tests of the build script, which is included by its path because it is not part of the library.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ mod build_id;
 
 /// A workspace with one commit, and the folder of a crate in it.
 fn workspace() -> (tempfile::TempDir, PathBuf) {
-    let root = tempfile::tempdir().expect("a folder to write into");
+    let root = tempfile::tempdir().expect("a writable folder");
     let package = root.path().join("crates/a");
-    fs::create_dir_all(package.join("src")).expect("a folder to write into");
-    fs::create_dir_all(package.join("tests")).expect("a folder to write into");
+    fs::create_dir_all(package.join("src")).expect("a writable folder");
+    fs::create_dir_all(package.join("tests")).expect("a writable folder");
     for file in ["Cargo.toml", "Cargo.lock", "README.md", "crates/a/src/lib.rs", "crates/a/tests/t.rs"] {
-        fs::write(root.path().join(file), "one").expect("a folder to write into");
+        fs::write(root.path().join(file), "one").expect("a writable folder");
     }
     git(root.path(), &["init", "--quiet"]);
     git(root.path(), &["add", "."]);
@@ -59,7 +59,7 @@ fn a_clean_build_names_its_commit() {
     for no_source in ["README.md", "crates/a/tests/t.rs", "crates/a/tests/new.rs"] {
         fs::write(root.path().join(no_source), "two").unwrap();
     }
-    assert_eq!(build_id::build_id("1.2.3", &package), clean, "in no binary");
+    assert_eq!(build_id::build_id("1.2.3", &package), clean, "these files are in no binary");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What arrives at stderr, seen from outside: this program runs itself as the one that logs.
+//! The lines that arrive at stderr. This program starts itself as the process that logs.
 
 use std::{
     env,
@@ -9,18 +9,18 @@ use std::{
 
 use atode_config::{LogFormat, Logging, process};
 
-/// The child's task and log format.
+/// The action and the log format of the child.
 const ACT: &str = "LOGGING_TEST_ACT";
 const FORMAT: &str = "LOGGING_TEST_FORMAT";
 
 const HOSTILE: &str = "a\n2026-11-27T00:00:00Z  INFO forged\r\u{1b}[2J\0\u{7f}\u{85}\u{2028}\u{202e}z";
 
-/// Does nothing unless another test runs it.
+/// The process that the other tests start. Does nothing by itself.
 #[test]
 fn child() {
     let (Ok(act), Ok(format)) = (env::var(ACT), env::var(FORMAT)) else { return };
     let format = if format == "json" { LogFormat::Json } else { LogFormat::Text };
-    let code = process::main("child", || {
+    let code = process::guard("child", || {
         process::begin(&Logging { format, ..Logging::default() }).map_err(|error| error.to_string())?;
         match act.as_str() {
             "hello" => {
@@ -105,11 +105,11 @@ fn the_same_line_is_written_once_with_the_number_of_its_repeats() {
             assert_eq!(lines.len(), 2, "{lines:?}");
             assert!(lines[1].contains(repeats) && lines[1].contains("999"), "{lines:?}");
         }
-        // Each is about another job.
+        // Each line is about another job or worker.
         assert_eq!(lines("failed").len(), 1_000);
         assert_eq!(lines("another worker").len(), 1_000);
         assert_eq!(lines("connected").len(), 2);
-        // So different that they would be no flood only to a machine: some, then the number of the rest.
+        // The messages differ, but people would still see a flood: some lines, then the number of the rest.
         let others = lines("always another");
         assert!((2..20).contains(&others.len()), "{others:?}");
     }
@@ -124,21 +124,21 @@ fn a_panic_is_one_line_too() {
 }
 
 #[test]
-fn what_nobody_reads_does_not_hold_up_the_end() {
-    // Much more than a pipe takes.
-    let mut child = command("repeat", "text", Stdio::piped()).spawn().expect("it runs again");
+fn a_process_ends_although_nobody_reads_its_log() {
+    // The log is much larger than a pipe.
+    let mut child = command("repeat", "text", Stdio::piped()).spawn().expect("this program starts again");
     let stderr = child.stderr.take();
     let ended = (0..3_000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
-        child.try_wait().expect("it is ours").is_some()
+        child.try_wait().expect("a child of this process").is_some()
     });
     let _ = child.kill();
-    assert!(ended, "it does not end");
+    assert!(ended, "the process does not end");
     drop(stderr);
 }
 
 fn run(act: &str, format: &str, stderr: Stdio) -> Output {
-    command(act, format, stderr).output().expect("it runs again")
+    command(act, format, stderr).output().expect("this program starts again")
 }
 
 fn command(act: &str, format: &str, stderr: Stdio) -> Command {

@@ -1,4 +1,4 @@
-//! The end of a process that does not want to end: this program runs itself as one.
+//! The exit of a process that does not end by itself. This program starts itself as that process.
 
 use std::{
     env,
@@ -18,18 +18,18 @@ use nix::{
 use tokio_util::sync::CancellationToken;
 
 const STUCK: &str = "PROCESS_TEST_STUCK";
-const PATIENCE: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Does nothing unless another test runs it.
+/// The process that the other tests start. Does nothing by itself.
 #[test]
 fn child() {
-    let Ok(where_it_is_stuck) = env::var(STUCK) else { return };
-    let _ = process::main("child", || {
+    let Ok(stuck_in) = env::var(STUCK) else { return };
+    let _ = process::guard("child", || {
         process::begin(&Logging::default()).map_err(|error| error.to_string())?;
         let stop = CancellationToken::new();
-        process::stop_on_signals(&stop, PATIENCE, "the work is lost").map_err(|error| error.to_string())?;
-        if where_it_is_stuck == "stdout" {
-            // Buffered and never flushed, but at the exit.
+        process::stop_on_signals(&stop, TIMEOUT, "the work is lost").map_err(|error| error.to_string())?;
+        if stuck_in == "stdout" {
+            // Buffered, and flushed only at the exit.
             write!(stdout(), "half a line").map_err(|error| error.to_string())?;
         }
         tracing::info!("listening");
@@ -41,44 +41,44 @@ fn child() {
     });
 }
 
-fn start(where_it_is_stuck: &str, stdout: Stdio) -> (Child, BufReader<impl Read>) {
+fn start(stuck_in: &str, stdout: Stdio) -> (Child, BufReader<impl Read>) {
     let mut command = Command::new(env::current_exe().expect("this program is a file"));
-    command.args(["--exact", "child", "--nocapture"]).env(STUCK, where_it_is_stuck);
-    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("it runs again");
+    command.args(["--exact", "child", "--nocapture"]).env(STUCK, stuck_in);
+    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("this program starts again");
     let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
     let mut line = String::new();
     while !line.contains("listening") {
         line.clear();
-        assert!(log.read_line(&mut line).expect("readable") > 0, "it has ended");
+        assert!(log.read_line(&mut line).expect("readable") > 0, "the process has ended");
     }
     (child, log)
 }
 
 fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(child.id().cast_signed()), signal).expect("it lives");
+    kill(Pid::from_raw(child.id().cast_signed()), signal).expect("the process runs");
 }
 
 fn ended(mut child: Child) -> ExitStatus {
     let since = Instant::now();
     loop {
-        if let Some(exit) = child.try_wait().expect("it is ours") {
+        if let Some(exit) = child.try_wait().expect("a child of this process") {
             return exit;
         }
         if since.elapsed() > Duration::from_secs(30) {
             let _ = child.kill();
-            panic!("it does not end");
+            panic!("the process does not end");
         }
         thread::sleep(Duration::from_millis(10));
     }
 }
 
 #[test]
-fn a_process_that_does_not_end_in_its_time_exits_and_says_so() {
+fn a_process_that_does_not_end_in_time_exits_and_says_so() {
     let (child, mut log) = start("work", Stdio::null());
     let since = Instant::now();
     signal(&child, Signal::SIGHUP);
     assert_eq!(ended(child).code(), Some(1));
-    assert!(since.elapsed() >= PATIENCE);
+    assert!(since.elapsed() >= TIMEOUT);
     let mut text = String::new();
     log.read_to_string(&mut text).expect("readable");
     assert!(text.contains("has not ended within 300ms") && text.contains("the work is lost"), "{text}");
@@ -87,12 +87,14 @@ fn a_process_that_does_not_end_in_its_time_exits_and_says_so() {
 #[test]
 fn an_exit_that_hangs_in_a_flush_of_stdout_ends_too() {
     let (reader, mut writer) = io::pipe().expect("a pipe");
-    let (child, _log) = start("stdout", Stdio::from(writer.try_clone().expect("its writing end")));
+    let (child, _log) = start("stdout", Stdio::from(writer.try_clone().expect("a copy of the writing end")));
     let has_room = |writer: &io::PipeWriter| {
-        poll(&mut [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO).expect("asked") > 0
+        poll(&mut [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO)
+            .expect("the state of the pipe")
+            > 0
     };
     while has_room(&writer) {
-        writer.write_all(&[b'.'; 4096]).expect("it has room");
+        writer.write_all(&[b'.'; 4096]).expect("room in the pipe");
     }
     signal(&child, Signal::SIGTERM);
     let exit = ended(child);

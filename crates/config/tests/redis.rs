@@ -1,4 +1,4 @@
-//! What fred is told: its own defaults are not safe when Redis is away.
+//! The settings that fred gets. Its defaults are not safe when Redis is unreachable.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use fred::types::config::{ReconnectError, ReconnectPolicy, Server, ServerConfig}
 use secrecy::SecretString;
 
 #[test]
-fn a_client_waits_for_redis_for_ever_and_each_command_for_its_time() {
+fn a_client_reconnects_without_limit_and_each_command_has_a_timeout() {
     let settings = JobqueueRedis::default();
     let builder = settings.builder().unwrap();
 
@@ -34,14 +34,14 @@ fn a_client_waits_for_redis_for_ever_and_each_command_for_its_time() {
 }
 
 #[test]
-fn a_server_is_not_given_up_before_a_command_may_be() {
+fn a_server_counts_as_lost_only_after_the_command_timeout() {
     let connection = Connection { command_timeout: Duration::from_secs(5), ..Connection::default() };
     let builder = JobqueueRedis { connection, ..JobqueueRedis::default() }.builder().unwrap();
     let unresponsive = builder.get_connection_config().unresponsive.max_timeout;
     assert_eq!(unresponsive, Some(Duration::from_secs(6)));
 }
 
-/// A lost reply may be that of a script that has written.
+/// The reply that was lost may be the reply of a script that has written.
 #[test]
 fn no_command_for_the_job_queue_is_sent_twice() {
     let sentinels = Endpoint::Sentinel { master: "m".to_owned(), addrs: vec![address("s", 26379)] };

@@ -1,18 +1,17 @@
 //! The worker's command line. A program with its own kinds needs only one line around it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use atode_config::{Build, Config, ConfigArgs, process};
+use atode_config::Build;
+use atode_config::process::{self, ServerArgs};
 use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::Client;
-use clap::{CommandFactory, FromArgMatches, Parser};
-use tokio_util::sync::CancellationToken;
+use clap::Parser;
 
 use crate::settings::Settings;
-use crate::shutdown::stop_on_signals;
+use crate::shutdown::shutdown_limit;
 use crate::start;
 
 /// Runs jobs. Start as many workers as you like: they share the work, and no job is lost when one dies.
@@ -23,22 +22,13 @@ use crate::start;
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
-    /// Address of the health checks.
-    #[arg(long)]
-    host: Option<String>,
-    /// Port of the health checks; 0 takes any free port.
-    #[arg(long)]
-    port: Option<u16>,
+    server: ServerArgs,
     /// Largest number of jobs that run at the same time.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
     /// A queue to serve, with its weight (repeatable). Replaces the configured queues.
     #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_queue)]
     queue: Vec<(String, u32)>,
-    /// Check the configuration and the kinds, print the first error in one line, and exit with 0 or 1.
-    #[arg(long)]
-    check_config: bool,
 }
 
 fn parse_queue(text: &str) -> Result<(String, u32), String> {
@@ -62,9 +52,7 @@ pub fn main_with_state(
     registry: Result<Registry, DuplicateKind>,
     provide: impl AsyncFnOnce(&mut Registry) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let command = Args::command().name(build.name).version(build.version);
-    let args = Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    process::main(build.name, || configure_and_run(build, args, registry, provide))
+    process::main(build, |args: Args| configure_and_run(build, args, registry, provide))
 }
 
 fn configure_and_run(
@@ -73,13 +61,8 @@ fn configure_and_run(
     registry: Result<Registry, DuplicateKind>,
     provide: impl AsyncFnOnce(&mut Registry) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut config = args.config.load()?;
-    if let Some(host) = args.host {
-        config.worker.host = host;
-    }
-    if let Some(port) = args.port {
-        config.worker.port = port;
-    }
+    let mut config = args.server.config.load()?;
+    args.server.override_address(&mut config.worker.host, &mut config.worker.port);
     if let Some(concurrency) = args.concurrency {
         config.worker.concurrency = concurrency.into();
     }
@@ -95,32 +78,18 @@ fn configure_and_run(
     }
     process::begin(&config.logging)?;
     let mut registry = registry?;
-    warn_of_kinds_without_queue(&config, &args.config, &registry);
-    if args.check_config {
-        writeln!(io::stdout(), "{}: the configuration is valid", build.name)?;
+    args.server.warn_of_missing_queues(&config, registry.kinds().map(|kind| (&*kind.name, &*kind.queue)));
+    if args.server.ends_after_check(build)? {
         return Ok(());
     }
     let settings = Settings::new(&config.worker, &registry, build.version);
-    let stop = CancellationToken::new();
-    stop_on_signals(&stop, settings.shutdown_timeout)?;
-
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime")?;
     atode_config::metrics::install(build.version, &[])?;
-    let ended = runtime.block_on(async {
+    process::serve(shutdown_limit(settings.shutdown_timeout), None, async |stop| {
         tokio::select! {
             provided = provide(&mut registry) => provided.context("cannot make the application's state")?,
             () = stop.cancelled() => return Ok(()),
         }
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         start::run(settings, registry, client, stop).await
-    });
-    runtime.shutdown_background();
-    ended
-}
-
-/// Gateways refuse jobs of such a kind unless the request names another queue.
-fn warn_of_kinds_without_queue(config: &Config, args: &ConfigArgs, registry: &Registry) {
-    for kind in registry.without_queue(|queue| config.queues.contains_key(queue)) {
-        tracing::warn!(kind = %kind.name, queue = %kind.queue, file = %args.file().display(), "the queue of this kind is not configured, so gateways refuse jobs of this kind unless their request names another queue; add the queue to `queues`");
-    }
+    })
 }

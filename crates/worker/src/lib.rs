@@ -27,5 +27,5 @@ mod worker;
 pub use atode_config::Build;
 pub use command::{main, main_with_state};
 pub use settings::Settings;
-pub use shutdown::stop_on_signals;
+pub use shutdown::shutdown_limit;
 pub use start::run;

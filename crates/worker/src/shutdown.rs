@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use atode_config::process;
+use atode_config::process::Shutdown;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::claimed_job::Stop;
 use crate::run::GRACE;
@@ -21,11 +19,10 @@ const DROP: Duration = Duration::from_millis(500);
 /// Removing the registration, and everything else that should take no time.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// Stops the worker at a signal. If that takes too long, the process exits.
-pub fn stop_on_signals(stop: &CancellationToken, shutdown_timeout: Duration) -> anyhow::Result<()> {
-    let patience = shutdown_timeout + GRACE + DROP + FLUSH + MARGIN;
-    let unfinished = "running jobs run again after their lease has expired";
-    process::stop_on_signals(stop, patience, unfinished).context("cannot listen to signals")
+/// How long a worker may take to end after a signal, before its process exits.
+pub fn shutdown_limit(shutdown_timeout: Duration) -> Shutdown {
+    let timeout = shutdown_timeout + GRACE + DROP + FLUSH + MARGIN;
+    Shutdown { timeout, unfinished: "running jobs run again after their lease has expired" }
 }
 
 /// Waits for running jobs until the timeout, then stops the rest. A job whose handler does not end keeps its

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::{Address, ApiKey, LogFormat, OnError, redis::Endpoint};
 
-/// Loads two files and variables given as `NAME=value`. The error is its one line, without the folder's name.
+/// Loads two files and variables given as `NAME=value`. The error is one line, without the name of the folder.
 fn load_files(config: &str, cache_server: &str, variables: &[&str]) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
     let develop = dir.path().join("develop");
@@ -67,13 +67,13 @@ fn variables_override_every_kind_of_value() {
 }
 
 #[test]
-fn a_variable_changes_its_key_and_leaves_the_neighbours_to_the_file() {
+fn a_variable_changes_only_its_own_key() {
     let config = load_files("server: { host: 0.0.0.0, port: 1 }", "", &["APP__SERVER__PORT=2"]).unwrap();
     assert_eq!((config.server.host.as_str(), config.server.port), ("0.0.0.0", 2));
 }
 
 #[test]
-fn an_empty_variable_takes_an_optional_key_away() {
+fn an_empty_variable_removes_an_optional_key() {
     let sentinel = "APP__CACHE_SERVER__REDIS__JOBQUEUE__SENTINEL";
     let config = jobqueue(
         "addr: \"redis:6379\"",
@@ -91,7 +91,7 @@ fn an_empty_variable_takes_an_optional_key_away() {
 }
 
 #[test]
-fn a_password_in_a_variable_is_taken_as_it_is() {
+fn a_password_in_a_variable_is_used_unchanged() {
     for secret in ["12345", "007", "1.50", "true", "[a]", "{a: b}", " padded ", "\"quoted\"", "a#b: c"] {
         let variable = format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__PASSWORD={secret}");
         let redis = with_variables(&[&variable]).unwrap().cache_server.redis;
@@ -100,7 +100,7 @@ fn a_password_in_a_variable_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_password_file_loses_its_last_line_break_and_byte_order_mark_and_nothing_else() {
+fn only_the_final_line_break_and_the_byte_order_mark_of_a_password_file_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("secret");
     for text in [" s3cret \r\n", "\u{feff} s3cret "] {
@@ -124,7 +124,7 @@ fn no_debug_output_shows_a_secret() {
 }
 
 #[test]
-fn a_queue_that_only_a_variable_names_does_not_drop_the_default_one() {
+fn a_queue_that_only_a_variable_names_does_not_remove_the_default_one() {
     let variable = "APP__QUEUES__MAIL__PARTITIONS=1";
     for (file, queues) in [
         ("", vec!["default", "mail"]),

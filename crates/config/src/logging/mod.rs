@@ -1,7 +1,7 @@
 //! The log of the binaries, on stderr. Stdout belongs to jobs.
 //!
-//! A line's way: the event's format → [`repeats`] (is it one of many?) → one line, whatever is in it →
-//! [`queue`] → stderr. Nobody waits for stderr but the queue's own thread.
+//! The path of an event: it is formatted → [`repeats`] holds it back if it repeats → it is escaped to one line → [`queue`]
+//! → stderr. Only the queue's own thread waits for stderr.
 
 mod queue;
 mod repeats;
@@ -24,20 +24,23 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::{
-    LogFormat, Logging,
-    logging::{
-        queue::{Notices, Queue},
-        repeats::{Key, Repeats, Verdict},
-    },
-    one_line::{one_coloured_line, one_line, one_line_of_json},
+use self::{
+    queue::{Notices, Queue},
+    repeats::{Action, Key, Repeats},
 };
+use crate::{
+    one_line::{one_coloured_line, one_line, one_line_of_json},
+    sections::{LogFormat, Logging},
+};
+
+/// How long a process waits at its end for the last lines, if nobody reads them.
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
 
 static QUEUE: Queue = Queue::new();
 static REPEATS: Repeats = Repeats::new();
 static FORM: OnceLock<Form> = OnceLock::new();
 
-/// How lines look: text, unless [`init`] was told otherwise.
+/// The form of the lines. It is text before [`init`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
@@ -46,7 +49,7 @@ enum Form {
     Json,
 }
 
-/// Starts to log, for the whole process. Call [`flush`] before it ends.
+/// Starts the log of the process. Call [`flush`] before the process ends.
 pub fn init(settings: &Logging) -> Result<(), SetGlobalDefaultError> {
     let form = match settings.format {
         LogFormat::Json => Form::Json,
@@ -54,27 +57,28 @@ pub fn init(settings: &Logging) -> Result<(), SetGlobalDefaultError> {
         LogFormat::Text => Form::Text,
     };
     tracing::subscriber::set_global_default(subscriber(&settings.level, form))?;
-    let _ = FORM.set(form); // the first, as the subscriber is
+    let _ = FORM.set(form); // never set before: a second subscriber is an error
     start();
     Ok(())
 }
 
-/// Lines that were dropped since the start, because nobody read stderr or it could not be written to.
+/// Number of lines that were dropped since the start, because nobody read stderr or because writing failed.
 #[must_use]
 pub fn dropped() -> u64 {
     QUEUE.dropped()
 }
 
-/// Waits until every line is written, but no longer than this.
-pub fn flush(patience: Duration) {
+/// Waits until all lines are written, or until the timeout.
+pub fn flush(timeout: Duration) {
     let (held, _) = REPEATS.due(Instant::now() + repeats::WINDOW);
     for (repeats, line) in held {
         QUEUE.push(&with_repeats(&line, repeats));
     }
-    QUEUE.flush(patience);
+    QUEUE.flush(timeout);
 }
 
-/// A line for whoever started the process, log or not: why it ends. In JSON it is an event of the log.
+/// Writes the reason why the process ends, whether or not the log has been started. If the log is in JSON, the line is an
+/// event of it.
 pub(crate) fn last_words(line: &str) {
     if FORM.get() == Some(&Form::Json) {
         tracing::error!("{line}");
@@ -83,9 +87,9 @@ pub(crate) fn last_words(line: &str) {
     }
 }
 
-/// Nobody who writes to the log from here on waits for stderr.
+/// Starts the thread that writes to stderr, so that logging never waits for stderr.
 pub(crate) fn start() {
-    QUEUE.start(io::stderr(), Thread);
+    QUEUE.start(io::stderr(), LogNotices);
 }
 
 fn is_colourful() -> bool {
@@ -93,7 +97,7 @@ fn is_colourful() -> bool {
 }
 
 fn subscriber(level: &EnvFilter, form: Form) -> impl Subscriber + Send + Sync + use<> {
-    // Otherwise a failed write is reported by `eprintln!`, which panics as it fails in turn.
+    // Otherwise a failed write is reported by `eprintln!`, which fails too and panics.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || Line(form))
         .with_ansi(form == Form::Coloured)
@@ -106,7 +110,7 @@ fn subscriber(level: &EnvFilter, form: Form) -> impl Subscriber + Send + Sync + 
     registry().with(level.clone()).with(lines)
 }
 
-/// Writes an event unless the same was written just now.
+/// Writes an event unless the same event was written within the last seconds.
 struct Once<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for Once<F>
@@ -123,9 +127,9 @@ where
     ) -> fmt::Result {
         let Some(key) = Key::of(event) else { return self.0.format_event(context, writer, event) };
         let now = Instant::now();
-        match REPEATS.verdict(&key, now) {
-            Verdict::Write => self.0.format_event(context, writer, event),
-            Verdict::Hold => {
+        match REPEATS.action(&key, now) {
+            Action::Write => self.0.format_event(context, writer, event),
+            Action::Hold => {
                 let mut line = String::new();
                 self.0.format_event(context, Writer::new(&mut line), event)?;
                 REPEATS.hold(&key, line, now);
@@ -135,12 +139,12 @@ where
     }
 }
 
-/// Takes a formatted event.
+/// The writer of one formatted event.
 struct Line(Form);
 
 impl io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The formats write text only.
+        // All formats write UTF-8.
         QUEUE.push(&self.0.one_line(&String::from_utf8_lossy(bytes)));
         Ok(bytes.len())
     }
@@ -151,7 +155,7 @@ impl io::Write for Line {
 }
 
 impl Form {
-    /// Without the line break that ends it.
+    /// The event as one line, without its line break.
     fn one_line(self, event: &str) -> Cow<'_, str> {
         let event = event.strip_suffix('\n').unwrap_or(event);
         match self {
@@ -162,7 +166,7 @@ impl Form {
     }
 }
 
-/// The line with the number of its repeats, of which it is the last. As a line of text, or an object of JSON.
+/// Adds the number of repeats to the last of them.
 fn with_repeats(line: &str, repeats: u64) -> String {
     let form = FORM.get().copied().unwrap_or(Form::Text);
     let line = form.one_line(line);
@@ -172,10 +176,10 @@ fn with_repeats(line: &str, repeats: u64) -> String {
     }
 }
 
-/// Lines that the log's own thread adds.
-struct Thread;
+/// The lines that the writing thread adds.
+struct LogNotices;
 
-impl Notices for Thread {
+impl Notices for LogNotices {
     fn due(&mut self, now: Instant) -> (Vec<u8>, Option<Instant>) {
         let (due, next) = REPEATS.due(now);
         let lines = due.iter().map(|(repeats, line)| with_repeats(line, *repeats) + "\n");

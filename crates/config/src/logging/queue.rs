@@ -1,5 +1,5 @@
-//! Lines on their way to stderr. Whoever logs never waits for whoever reads: lines wait in a bounded queue for
-//! a thread of their own, and are dropped and counted where it is full.
+//! Lines on their way to stderr. They wait in a bounded queue for a thread that writes them, so logging never waits for the
+//! reader of stderr. If the queue is full, lines are dropped and counted.
 
 use std::{
     io::{self, Write},
@@ -9,48 +9,49 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes of lines that wait, or are being written.
+/// Bytes of lines that are waiting or being written, at most.
 const CAPACITY: usize = 1 << 20;
 
-/// A larger buffer is given back once it has been written.
+/// Bytes of a buffer that are kept after it has been written.
 const KEPT_BUFFER: usize = 64 << 10;
 
-/// Between two attempts at a stderr that is set to be non-blocking and is full.
+/// Time between two attempts to write to a stderr that is non-blocking and full.
 const FULL_RETRY: Duration = Duration::from_millis(10);
 
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Notified when lines come, and when all are written.
+    /// Notified when lines arrive and when all lines are written.
     changed: Condvar,
 }
 
 struct State {
     /// Whole lines, each with its line break.
     waiting: Vec<u8>,
-    /// Bytes that the thread has taken and not yet written.
+    /// Bytes that the thread has taken but not yet written.
     writing: usize,
-    /// Lines that were refused, or could not be written.
+    /// Lines that were refused, or that could not be written.
     dropped: u64,
-    /// The number of them that a line has reported.
-    dropped_said: u64,
+    /// Dropped lines that a notice has reported.
+    dropped_reported: u64,
     has_thread: bool,
 }
 
-/// Callbacks of the thread besides writing.
+/// Lines that the thread adds by itself.
 pub(super) trait Notices: Send + 'static {
-    /// Lines that are due by now, each with its line break, and when the next ones are.
+    /// Lines that are due now, each with its line break, and the time when the next lines are due.
     fn due(&mut self, now: Instant) -> (Vec<u8>, Option<Instant>);
-    /// The line about lines that were dropped.
+    /// The line that reports dropped lines.
     fn dropped(&mut self, lines: u64) -> String;
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        let state = State { waiting: Vec::new(), writing: 0, dropped: 0, dropped_said: 0, has_thread: false };
+        let state =
+            State { waiting: Vec::new(), writing: 0, dropped: 0, dropped_reported: 0, has_thread: false };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Starts the thread, once. Where there can be none, lines are written by whoever logs them.
+    /// Starts the thread, once. If the system allows no thread, each line is written by the caller that logs it.
     pub(super) fn start(&'static self, out: impl Write + Send + 'static, notices: impl Notices) {
         let mut state = self.lock();
         if !state.has_thread {
@@ -59,16 +60,16 @@ impl Queue {
         }
     }
 
-    /// Lines that nobody will see.
+    /// Number of lines that were dropped.
     pub(super) fn dropped(&self) -> u64 {
         self.lock().dropped
     }
 
-    /// Takes one line, without its line break.
+    /// Adds one line, without its line break.
     pub(super) fn push(&self, line: &str) {
         let mut state = self.lock();
         if !state.has_thread {
-            // At the very start, or where the system allows no thread.
+            // The thread has not been started, or the system allows no thread.
             if io::stderr().write_all(format!("{line}\n").as_bytes()).is_err() {
                 state.dropped += 1;
             }
@@ -81,12 +82,12 @@ impl Queue {
         }
     }
 
-    /// Waits until all lines are written, but no longer than this.
-    pub(super) fn flush(&self, patience: Duration) {
+    /// Waits until all lines are written, or until the timeout.
+    pub(super) fn flush(&self, timeout: Duration) {
         let state = self.lock();
         let unwritten =
             |state: &mut State| state.has_thread && !(state.waiting.is_empty() && state.writing == 0);
-        drop(self.changed.wait_timeout_while(state, patience, unwritten));
+        drop(self.changed.wait_timeout_while(state, timeout, unwritten));
     }
 
     fn run(&self, mut out: impl Write, mut notices: impl Notices) {
@@ -107,32 +108,32 @@ impl Queue {
             let missing = state.dropped;
             drop(state);
 
-            // One write a line: a pipe that several write to takes each as a whole.
+            // One write per line: a pipe that several processes write to keeps each line together.
             let lines = batch.split_inclusive(|byte| *byte == b'\n');
             let failed = lines.filter(|line| write(&mut out, line).is_err()).count() as u64;
             batch.clear();
             batch.shrink_to(KEPT_BUFFER);
             self.lock().dropped += failed;
-            // Lines are dropped behind those that fill the queue, so this is where they are missing.
-            self.say_dropped(missing, &mut out, &mut notices);
+            // The dropped lines came after the lines that filled the queue, so they are missing here.
+            self.report_dropped(missing, &mut out, &mut notices);
             let last = self.lock();
             let (is_last, missing) = (last.waiting.is_empty(), last.dropped);
             drop(last);
             if is_last {
-                self.say_dropped(missing, &mut out, &mut notices);
+                self.report_dropped(missing, &mut out, &mut notices);
             }
             self.lock().writing = 0;
             self.changed.notify_all();
         }
     }
 
-    /// One line in the place of all that were dropped, up to this count of them.
-    fn say_dropped(&self, dropped: u64, out: &mut impl Write, notices: &mut impl Notices) {
-        let said = self.lock().dropped_said;
-        if dropped > said {
-            let line = notices.dropped(dropped - said) + "\n";
+    /// Writes one line in place of those that were dropped, up to this number.
+    fn report_dropped(&self, dropped: u64, out: &mut impl Write, notices: &mut impl Notices) {
+        let reported = self.lock().dropped_reported;
+        if dropped > reported {
+            let line = notices.dropped(dropped - reported) + "\n";
             if write(out, line.as_bytes()).is_ok() {
-                self.lock().dropped_said = dropped;
+                self.lock().dropped_reported = dropped;
             }
         }
     }
@@ -142,8 +143,8 @@ impl Queue {
     }
 }
 
-/// As `write_all`, but waits where the other end is non-blocking and full, as a pipe shared with another
-/// process may be.
+/// Like `write_all`, but waits if the other end is non-blocking and full. A pipe that is shared with another process may
+/// be both.
 fn write(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_dropped_and_its_number_stands_where_it_is_missing() {
+    fn lines_that_nobody_reads_are_dropped_and_a_notice_in_their_place_counts_them() {
         let (queue, lines) = queue();
         let line = "x".repeat(CAPACITY / 4 - 2);
         for _ in 0..10 {
@@ -211,14 +212,14 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(lines.recv_timeout(LONG).unwrap(), line);
         }
-        // The thread may have taken the lines before all of the others were dropped: two notices then.
+        // If the thread took the lines before all of the others were dropped, there are two notices.
         let mut missing = 0;
         while missing < 6 {
             let notice = lines.recv_timeout(LONG).unwrap();
             missing += notice.strip_suffix(" dropped").expect(&notice).parse::<u64>().unwrap();
         }
         assert_eq!(missing, 6);
-        // Until all of it counts as written there is no room.
+        // There is no room until all lines count as written.
         queue.flush(LONG);
         queue.push("again");
         assert_eq!(lines.recv_timeout(LONG).unwrap(), "again");
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_counts_as_dropped() {
+    fn lines_that_cannot_be_written_count_as_dropped() {
         let (queue, lines) = queue();
         drop(lines);
         queue.push("lost");

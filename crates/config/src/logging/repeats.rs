@@ -1,8 +1,9 @@
-//! The same line is written once in [`WINDOW`], then once more with the number of its repeats: what fails a
-//! thousand times a second must not bury the rest of the log.
+//! Repeated lines. A line is written once per [`WINDOW`], then once more with the number of its repeats, so that an error
+//! that occurs a thousand times per second does not bury the rest of the log.
 //!
-//! "The same" means: from the same place in the code, with equal values of [`DISTINGUISHING`]. Other fields, such
-//! as a job's or a request's id, may differ. Lines of the targets in [`NEVER_HELD`] are always written, and so is what only `debug` shows.
+//! Lines are the same if they come from the same place in the code and have equal values of [`DISTINGUISHING`]. Other
+//! fields, such as the id of a job or request, may differ. Lines of the targets in [`NEVER_HELD`] are always written, and
+//! so are lines below the level `info`.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -23,13 +24,13 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// Lines that differ in one of these are not the same.
 const DISTINGUISHING: [&str; 4] = ["message", "error", "queue", "kind"];
 
-/// What became of a job: each line is about another one. Other workers: a starting worker names each.
+/// Targets whose lines each have a subject of their own: the outcome of a job, and another worker that is alive.
 const NEVER_HELD: [&str; 2] = ["job", "fleet"];
 
-/// Lines from one place that are told apart at the same time. Further ones count as the same.
+/// Different lines from one place that are distinguished at the same time. Any further lines count as the same.
 const VARIANTS: usize = 8;
 
-/// Which lines are the same.
+/// Identifies lines that are the same.
 pub(super) struct Key {
     callsite: Identifier,
     /// A hash of the distinguishing fields.
@@ -40,27 +41,27 @@ pub(super) struct Repeats {
     by_place: Mutex<Option<ByPlace>>,
 }
 
-/// Windows by the place in the code, then by variant. Of both there are few.
+/// Windows by place in the code, then by variant. There are few of both.
 type ByPlace = HashMap<Identifier, HashMap<u64, Window>>;
 
-/// From the first such line on.
+/// The time after a line was written, in which its repeats are held back.
 struct Window {
     ends: Instant,
-    /// Lines held back in it.
+    /// Number of lines that were held back.
     held: u64,
-    /// The last of them.
+    /// The last line that was held back.
     last: String,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Action {
     Write,
-    /// Give the line to [`Repeats::hold`] instead.
+    /// Pass the line to [`Repeats::hold`] instead.
     Hold,
 }
 
 impl Key {
-    /// `None`: the line is always written.
+    /// The key of an event. `None` means that the event is always written.
     pub(super) fn of(event: &Event<'_>) -> Option<Self> {
         let metadata = event.metadata();
         if *metadata.level() > Level::INFO || NEVER_HELD.contains(&metadata.target()) {
@@ -77,18 +78,18 @@ impl Repeats {
         Repeats { by_place: Mutex::new(None) }
     }
 
-    pub(super) fn verdict(&self, key: &Key, now: Instant) -> Verdict {
+    pub(super) fn action(&self, key: &Key, now: Instant) -> Action {
         let mut by_place = self.lock();
         match entry(&mut by_place, key) {
-            Entry::Occupied(_) => Verdict::Hold,
+            Entry::Occupied(_) => Action::Hold,
             Entry::Vacant(free) => {
                 free.insert(Window::from(now));
-                Verdict::Write
+                Action::Write
             }
         }
     }
 
-    /// Keeps a line, without its line break, until the window of its like ends.
+    /// Keeps a line, without its line break, until its window ends.
     pub(super) fn hold(&self, key: &Key, line: String, now: Instant) {
         let mut by_place = self.lock();
         let window = entry(&mut by_place, key).or_insert_with(|| Window::from(now));
@@ -96,8 +97,8 @@ impl Repeats {
         window.last = line;
     }
 
-    /// Ends the windows that are over by `now`. Of each in which lines were held back: their number, and the
-    /// last one. Also when the next window ends.
+    /// Ends the windows that are over at `now`. Returns the number of lines and the last line of each window that held back
+    /// any, and the end of the next window.
     pub(super) fn due(&self, now: Instant) -> (Vec<(u64, String)>, Option<Instant>) {
         let (mut due, mut next) = (Vec::new(), None);
         let mut by_place = self.lock();
@@ -130,7 +131,7 @@ impl Window {
     }
 }
 
-/// Where a line is counted: on its own, while there is room for one more of its place, else with all others.
+/// The window of a line: its own while its place has fewer than [`VARIANTS`], otherwise the one that all others share.
 fn entry<'p>(by_place: &'p mut Option<ByPlace>, key: &Key) -> Entry<'p, u64, Window> {
     const OTHERS: u64 = 0;
     let windows = by_place.get_or_insert_default().entry(key.callsite.clone()).or_default();

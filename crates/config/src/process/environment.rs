@@ -1,4 +1,4 @@
-//! Surroundings that are easily set wrong without an effect: variables, the time zone.
+//! Mistakes in the environment of a process that otherwise have no visible effect: variables, the time zone.
 
 use std::{env, ffi::OsString, fs};
 
@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 
 use crate::overrides::PREFIX;
 
-/// Variables that look like settings.
-const LOOKS_LIKE: &str = "APP_";
-/// Those that are read, beside `APP__…`.
+/// Start of the names that look like settings.
+const SETTING: &str = "APP_";
+/// The variables that are read, in addition to `APP__…`.
 const READ: [&str; 2] = ["APP_ENV", "APP_CONFIG_DIR"];
 
-/// A warning that names the variables `APP_…` of this process that are no settings, as `APP_SERVER_PORT`.
+/// A warning that names the variables of this process that look like settings but are not, such as `APP_SERVER_PORT`.
 #[must_use]
 pub fn unread_variables() -> Option<String> {
     unread_among(env::vars_os().map(|(name, _)| name))
@@ -20,27 +20,27 @@ pub fn unread_variables() -> Option<String> {
 fn unread_among(names: impl Iterator<Item = OsString>) -> Option<String> {
     let names = names.map(|name| name.to_string_lossy().into_owned());
     let mut unread: Vec<String> = names
-        .filter(|name| name.starts_with(LOOKS_LIKE) && !name.starts_with(PREFIX))
+        .filter(|name| name.starts_with(SETTING) && !name.starts_with(PREFIX))
         .filter(|name| !READ.contains(&name.as_str()))
         .collect();
     unread.sort();
     (!unread.is_empty()).then(|| {
         format!(
-            "not read from the environment: {}; a setting has two underscores before each part, as in APP__SERVER__PORT",
+            "these environment variables are ignored: {}; a setting has two underscores before each part, as in APP__SERVER__PORT",
             unread.join(", ")
         )
     })
 }
 
-/// A warning where the local time zone cannot be found, so that local times are UTC.
+/// A warning if the local time zone cannot be found, so that local times are UTC.
 pub(super) fn lost_time_zone() -> Option<String> {
     let error = TimeZone::try_system().err()?;
     match env::var_os("TZ") {
         Some(zone) => Some(format!(
-            "TZ={} is no time zone that can be found here, so jobs print UTC; is it spelled as in Asia/Tokyo, and is tzdata installed? ({error})",
+            "the time zone TZ={} cannot be found, so jobs print UTC; is it spelled as in Asia/Tokyo, and is tzdata installed? ({error})",
             zone.to_string_lossy()
         )),
-        // A machine without either never had a time zone; UTC is what it expects.
+        // A machine without TZ and /etc/localtime has no time zone, so UTC is expected.
         None if fs::symlink_metadata("/etc/localtime").is_err() => None,
         None => Some(format!(
             "the time zone of /etc/localtime cannot be found, so jobs print UTC; is tzdata installed? ({error})"
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_with_one_underscore_are_named_and_others_are_not() {
+    fn only_variables_with_one_underscore_are_named() {
         let names =
             ["APP_SERVER_PORT", "APP__SERVER__PORT", "APP_ENV", "APP_CONFIG_DIR", "APP_A", "APPLE", "PATH"];
         let warning = unread_among(names.into_iter().map(OsString::from)).expect("a warning");

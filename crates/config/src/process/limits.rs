@@ -1,5 +1,5 @@
-//! What the system lets a process have: open files and threads. Too little ends the start with one line,
-//! instead of a panic in whichever library asks first.
+//! The system's limits of open files and threads. If a limit is too low, the start ends with one line instead of a panic
+//! in the first library that reaches it.
 
 use std::{
     io,
@@ -9,20 +9,20 @@ use std::{
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
-/// Open files without which a process could not even start.
+/// Open files that a process needs to start.
 const FEWEST_FILES: rlim_t = 128;
-/// Open files below which a process may run out of them under load.
+/// Open files that a process needs under load.
 const FEW_FILES: rlim_t = 1024;
 
-/// Threads per processor, and beside those: what a gateway or a worker starts at most before it works.
+/// Threads that a gateway or a worker starts at most: per processor, and in addition to those.
 const THREADS_PER_CPU: usize = 2;
 const OTHER_THREADS: usize = 8;
 
-/// The minimum that the limits have to allow.
+/// The least that the limits must allow.
 #[derive(Debug, Clone, Copy)]
 pub struct Needs {
     pub files: u64,
-    /// Beside the main one.
+    /// In addition to the main thread.
     pub threads: usize,
 }
 
@@ -33,13 +33,13 @@ impl Needs {
     }
 }
 
-/// Raises the limit of open files as far as it goes. The error says which limit is too low.
+/// Raises the limit of open files as far as possible. The error says which limit is too low.
 pub fn check_limits(needs: Needs) -> Result<(), String> {
     let Needs { files: fewest, threads } = needs;
     let files = raised_files();
     if files < fewest {
         return Err(format!(
-            "the limit of open files is {files}, but {fewest} are the least to work with; raise it (`ulimit -n`, LimitNOFILE= of systemd)"
+            "the limit of open files is {files}, but at least {fewest} are needed; raise it (`ulimit -n`, LimitNOFILE= of systemd)"
         ));
     }
     start_threads(threads).map_err(|error| {
@@ -50,24 +50,24 @@ pub fn check_limits(needs: Needs) -> Result<(), String> {
     })
 }
 
-/// A warning where open files may run out under load.
+/// A warning if the process may run out of open files under load.
 pub(super) fn few_files() -> Option<String> {
     let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     (files < FEW_FILES).then(|| {
         format!(
-            "the limit of open files is {files}: each connection takes one; raise it to {FEW_FILES} or more (`ulimit -n`, LimitNOFILE= of systemd)"
+            "the limit of open files is {files}, and each connection takes one; raise it to {FEW_FILES} or more (`ulimit -n`, LimitNOFILE= of systemd)"
         )
     })
 }
 
-/// The limit of open files, raised to what the process may have at most. (Many systems start processes with a
-/// low one, for the sake of programs that use `select`.)
+/// Raises the limit of open files to the highest that this process may have, and returns it. (Many systems start
+/// processes with a low limit, for programs that use `select`.)
 fn raised_files() -> rlim_t {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return RLIM_INFINITY };
     if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft }
 }
 
-/// Whether this many threads can live at once, beside those that do.
+/// Checks that this many more threads can run at the same time.
 fn start_threads(number: usize) -> io::Result<()> {
     let gate = RwLock::new(());
     thread::scope(|scope| {

@@ -1,38 +1,43 @@
-//! What every server process has in common: how it starts, says why it ends, and ends in its time.
+//! The life of a server process: command line, log, warnings, signals, runtime, exit code.
 
+mod args;
 mod environment;
 mod limits;
+mod panics;
+mod server;
 mod signals;
 
 use std::{
-    any::Any,
-    backtrace::{Backtrace, BacktraceStatus},
     fmt::Display,
-    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    panic::{self, AssertUnwindSafe},
     process::ExitCode,
-    thread,
-    time::Duration,
 };
 
+use clap::Parser;
 use tracing::subscriber::SetGlobalDefaultError;
 
 pub use self::{
+    args::ServerArgs,
     environment::unread_variables,
     limits::{Needs, check_limits},
+    server::{Shutdown, StartError, serve},
     signals::stop_on_signals,
 };
-use crate::{Logging, logging};
+use crate::{build::Build, logging, sections::Logging};
 
-/// How long the last lines of the log may take, where nobody reads them.
-const LAST_LINES: Duration = Duration::from_millis(500);
+/// The complete `main` of a server: parses the command line, then calls `run`. See [`guard`].
+pub fn main<A: Parser, E: Display>(build: Build, run: impl FnOnce(A) -> Result<(), E>) -> ExitCode {
+    let command = A::command().name(build.name).version(build.version);
+    let args = A::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    guard(build.name, || run(args))
+}
 
-/// A server's whole `main`, except for its arguments. The error that `run` ends with is one line on stderr and
-/// exit code 1.
+/// Calls `run`. If it fails, its error becomes one line on stderr, and the exit code is 1.
 ///
-/// From here on neither the log nor a panic waits for whoever reads stderr.
-pub fn main<E: Display>(name: &str, run: impl FnOnce() -> Result<(), E>) -> ExitCode {
+/// From here on, neither the log nor a panic waits for the reader of stderr.
+pub fn guard<E: Display>(name: &str, run: impl FnOnce() -> Result<(), E>) -> ExitCode {
     logging::start();
-    panic::set_hook(Box::new(log_panic));
+    panic::set_hook(Box::new(panics::log));
     let run = || {
         check_limits(Needs::of_a_server())?;
         run().map_err(|error| format!("{error:#}"))
@@ -41,12 +46,12 @@ pub fn main<E: Display>(name: &str, run: impl FnOnce() -> Result<(), E>) -> Exit
     if let Ok(Err(error)) = &ended {
         logging::last_words(&format!("{name}: {error}"));
     }
-    logging::flush(LAST_LINES);
-    // A panic has been logged by its hook.
+    logging::flush(logging::LAST_LINES);
+    // The hook has already logged a panic.
     if matches!(ended, Ok(Ok(()))) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Starts the log and warns about what is unusual in the process's surroundings.
+/// Starts the log, and logs warnings about the environment of the process.
 pub fn begin(settings: &Logging) -> Result<(), SetGlobalDefaultError> {
     logging::init(settings)?;
     let warnings = [limits::few_files(), environment::lost_time_zone(), unread_variables()];
@@ -54,22 +59,4 @@ pub fn begin(settings: &Logging) -> Result<(), SetGlobalDefaultError> {
         tracing::warn!("{warning}");
     }
     Ok(())
-}
-
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let message = text(panic.payload());
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    if !tracing::dispatcher::has_been_set() {
-        return logging::last_words(&format!("panicked at {place}: {message}"));
-    }
-    let thread = thread::current();
-    let thread = thread.name().unwrap_or("unnamed");
-    let backtrace = Backtrace::capture(); // only where RUST_BACKTRACE asks for it
-    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(thread, place, backtrace, "panicked: {message}");
-}
-
-fn text(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }

@@ -1,4 +1,4 @@
-//! Signals that end a process, and the time by which it has ended.
+//! Signals that stop a process, and its exit if it does not stop in time.
 
 use std::{
     io,
@@ -18,25 +18,24 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::LAST_LINES;
 use crate::logging;
 
-/// Signals that come this soon after one another count as one: Ctrl-C reaches a process twice where what
-/// started it passes it on, and some supervisors send a signal to each process of a group in turn.
-const SAME: Duration = Duration::from_millis(100);
+/// Signals less than this apart count as one. Ctrl-C reaches a process twice if its parent forwards it, and some
+/// supervisors send a signal to each process of a group in turn.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// An exit that hangs, because of what a library does in it, ends after this long.
-const EXIT: Duration = Duration::from_secs(2);
+/// Limit for the exit itself, which may hang in a library.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Cancels `stop` at the first SIGTERM, SIGINT, SIGHUP or SIGQUIT. A second one exits at once with code 1;
-/// `unfinished` says what becomes of the work. Once `stop` is cancelled, by whomever, the process also exits when
-/// it has not ended after `patience`.
+/// Cancels `stop` at the first SIGTERM, SIGINT, SIGHUP or SIGQUIT. At a second signal the process exits immediately with
+/// code 1; `unfinished` tells the log what happens to its work. The process also exits if it has not ended within
+/// `timeout` after `stop` was cancelled, by a signal or otherwise.
 ///
-/// All of this happens on a thread of its own: whatever blocks the process, it ends. A process that was started
+/// This runs on a thread of its own, so the process ends even if everything else is blocked. A process that was started
 /// with SIGHUP ignored (`nohup`) keeps ignoring it.
 pub fn stop_on_signals(
     stop: &CancellationToken,
-    patience: Duration,
+    timeout: Duration,
     unfinished: &'static str,
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -45,11 +44,11 @@ pub fn stop_on_signals(
     drop(guard);
     let stop = stop.clone();
     let thread = thread::Builder::new().name("signals".to_owned());
-    thread.spawn(move || runtime.block_on(end(signals, stop, patience, unfinished)))?;
+    thread.spawn(move || runtime.block_on(end(signals, stop, timeout, unfinished)))?;
     Ok(())
 }
 
-async fn end(mut signals: Signals, stop: CancellationToken, patience: Duration, unfinished: &str) {
+async fn end(mut signals: Signals, stop: CancellationToken, timeout: Duration, unfinished: &str) {
     let mut last: Option<Instant> = None;
     tokio::select! {
         name = signals.next() => {
@@ -59,11 +58,11 @@ async fn end(mut signals: Signals, stop: CancellationToken, patience: Duration, 
         }
         () = stop.cancelled() => {}
     }
-    let mut late = pin!(time::sleep(patience));
+    let mut late = pin!(time::sleep(timeout));
     loop {
         tokio::select! {
             name = signals.next() => {
-                let is_second = last.is_some_and(|last| last.elapsed() > SAME);
+                let is_second = last.is_some_and(|last| last.elapsed() > SAME_SIGNAL);
                 last = Some(Instant::now());
                 if is_second {
                     tracing::error!("second signal ({name}): exiting at once; {unfinished}");
@@ -71,7 +70,7 @@ async fn end(mut signals: Signals, stop: CancellationToken, patience: Duration, 
                 }
             }
             () = &mut late => {
-                tracing::error!("has not ended within {patience:?}: exiting at once; {unfinished}");
+                tracing::error!("has not ended within {timeout:?}: exiting at once; {unfinished}");
                 exit();
             }
         }
@@ -79,10 +78,10 @@ async fn end(mut signals: Signals, stop: CancellationToken, patience: Duration, 
 }
 
 fn exit() -> ! {
-    logging::flush(LAST_LINES);
-    // To exit means to flush stdout, among other things, and nobody may read that.
+    logging::flush(logging::LAST_LINES);
+    // An exit flushes stdout, among other things, and hangs if nobody reads that.
     let _ = thread::Builder::new().spawn(|| {
-        thread::sleep(EXIT);
+        thread::sleep(EXIT_TIMEOUT);
         let _ = kill(Pid::this(), Number::SIGKILL);
     });
     process::exit(1)
@@ -92,7 +91,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// `None`: it stays ignored.
+    /// `None` if the signal stays ignored.
     hang_up: Option<Signal>,
 }
 
@@ -124,7 +123,7 @@ impl Signals {
     }
 }
 
-/// Where the system tells: Linux.
+/// Known on Linux only.
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -16,7 +16,6 @@ const KNOWN: &[(&str, usize)] = &[
     ("bench", 13),
     ("crates/api-gateway", 6),
     ("crates/cli", 3),
-    ("crates/config", 7),
     ("crates/queue", 27),
     ("crates/ratelimit", 3),
     ("crates/testkit", 2),

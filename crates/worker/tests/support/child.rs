@@ -7,8 +7,6 @@ use std::time::Duration;
 use atode_config::{Logging, process};
 use atode_queue::Client;
 use atode_testkit::Process;
-use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 use worker::Settings;
 
 use super::{DEADLINE, redis_settings, registry, settings};
@@ -55,17 +53,12 @@ pub(crate) fn child_worker() {
         ..settings()
     };
     // The same steps as in the binary.
-    let code = process::main("child", || {
+    let code = process::guard("child", || {
         process::begin(&Logging::default())?;
-        let stop = CancellationToken::new();
-        worker::stop_on_signals(&stop, settings.shutdown_timeout)?;
-        let runtime = Runtime::new()?;
-        let ended = runtime.block_on(async {
+        process::serve(worker::shutdown_limit(settings.shutdown_timeout), None, async |stop| {
             let client = Client::open(&redis_settings(redis as u16))?;
             worker::run(settings, registry(), client, stop).await
-        });
-        runtime.shutdown_background();
-        ended
+        })
     });
     std::process::exit(i32::from(code != ExitCode::SUCCESS));
 }

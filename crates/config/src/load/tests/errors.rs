@@ -1,4 +1,4 @@
-//! Each way to get the configuration wrong, with the line that it prints.
+//! Every mistake in a configuration, with the line that it prints.
 
 use std::os::unix::ffi::OsStringExt;
 
@@ -12,7 +12,7 @@ const UNIT: &str = r#"with its unit as in "25s" or "250ms", found"#;
 const SERVER: &str =
     "server has host, port, keep_alive, shutdown_delay, shutdown_timeout, max_body_bytes, max_batch_bytes";
 
-/// The line without the place that it starts with, which is checked here.
+/// Checks that the line starts with this place, and returns the rest.
 #[track_caller]
 fn line(place: &str, result: Result<Config, String>) -> String {
     let line = result.map(|_| ()).expect_err("this configuration was accepted");
@@ -46,7 +46,7 @@ fn in_variable(variable: &str) -> String {
 }
 
 #[test]
-fn an_absent_or_unreadable_file_is_named_with_the_ways_to_find_it() {
+fn the_error_for_an_absent_or_unreadable_file_names_the_file_and_the_settings_that_lead_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let load = || {
         let error = load_with(Environment::Staging, dir.path(), []).map(|_| ()).unwrap_err().to_string();
@@ -64,7 +64,7 @@ fn an_absent_or_unreadable_file_is_named_with_the_ways_to_find_it() {
 }
 
 #[test]
-fn a_file_that_is_no_yaml_is_named_with_its_line() {
+fn the_error_for_a_file_that_is_not_yaml_names_the_file_and_the_line() {
     for (text, problem) in [
         (
             "server:\n  host: [\n",
@@ -90,7 +90,7 @@ fn a_file_that_is_no_yaml_is_named_with_its_line() {
 }
 
 #[test]
-fn an_unknown_key_is_answered_with_the_known_ones() {
+fn the_error_for_an_unknown_key_lists_the_known_keys() {
     let top = "config.yaml has queues, server, worker, logging, api";
     assert_eq!(in_config("server: { prot: 1 }"), format!("server.prot: unknown key, {SERVER}"));
     assert_eq!(in_config("sevrer: {}"), format!("sevrer: unknown key, {top}"));
@@ -113,7 +113,7 @@ fn an_unknown_key_is_answered_with_the_known_ones() {
 }
 
 #[test]
-fn an_unknown_variable_is_answered_with_the_known_keys() {
+fn the_error_for_an_unknown_variable_lists_the_known_keys() {
     let top = "config.yaml has queues, server, worker, logging, api";
     assert_eq!(in_variable("APP__SERVER__PROT=1"), format!("server.prot: unknown key, {SERVER}"));
     assert_eq!(in_variable("APP__SERVER__PROT="), format!("server.prot: unknown key, {SERVER}"));
@@ -126,7 +126,7 @@ fn an_unknown_variable_is_answered_with_the_known_keys() {
 }
 
 #[test]
-fn a_wrong_type_is_answered_with_the_right_one() {
+fn the_error_for_a_wrong_type_names_the_right_one() {
     for (text, problem) in [
         ("server: { port: eighty }", format!("server.port: {NUMBER} \"eighty\"")),
         ("server: { port: 80.5 }", format!("server.port: {NUMBER} 80.5")),
@@ -155,7 +155,7 @@ fn a_wrong_type_is_answered_with_the_right_one() {
 }
 
 #[test]
-fn a_value_out_of_range_is_answered_with_the_range() {
+fn the_error_for_a_value_out_of_range_names_the_range() {
     for (text, problem) in [
         ("server: { port: 70000 }", format!("server.port: {NUMBER} 70000")),
         ("server: { port: -1 }", format!("server.port: {NUMBER} -1")),
@@ -196,7 +196,7 @@ fn a_value_out_of_range_is_answered_with_the_range() {
 }
 
 #[test]
-fn a_duration_without_a_unit_is_answered_with_a_duration_that_has_one() {
+fn the_error_for_a_duration_without_a_unit_shows_a_duration_with_one() {
     let problem = format!("server.shutdown_timeout: expected a duration from 0s to 1h, {UNIT}");
     assert_eq!(in_config("server: { shutdown_timeout: 25 }"), format!("{problem} 25"));
     assert_eq!(in_config("server: { shutdown_timeout: -25s }"), format!("{problem} \"-25s\""));
@@ -204,7 +204,7 @@ fn a_duration_without_a_unit_is_answered_with_a_duration_that_has_one() {
 }
 
 #[test]
-fn a_worker_can_only_work_on_queues_that_there_are() {
+fn a_worker_can_only_work_on_queues_that_exist() {
     let problem = "worker.queues.mail: this queue is not named in `queues`, which has default";
     assert_eq!(in_config("worker: { queues: { mail: 1 } }"), problem);
     assert_eq!(in_variable("APP__WORKER__QUEUES__MAIL=3"), problem);
@@ -214,7 +214,7 @@ fn a_worker_can_only_work_on_queues_that_there_are() {
 }
 
 #[test]
-fn what_this_version_cannot_do_is_refused() {
+fn settings_that_this_version_does_not_support_are_refused() {
     let auth = "api.auth.enabled: not available in this version: API keys are not checked yet";
     assert_eq!(in_config("api: { auth: { enabled: true } }"), auth);
     assert_eq!(in_variable("APP__API__AUTH__ENABLED=true"), auth);
@@ -243,7 +243,7 @@ fn rate_limits_in_redis_need_a_redis() {
 }
 
 #[test]
-fn an_api_key_names_what_is_wrong_with_it() {
+fn the_error_for_an_api_key_names_the_wrong_field() {
     let key = |fields: &str| in_config(&format!("api: {{ auth: {{ keys: [{{ {fields} }}] }} }}"));
     let hash = "0".repeat(64);
     assert_eq!(key("name: a"), "api.auth.keys[0].sha256: this key is missing");
@@ -269,7 +269,7 @@ fn a_host_is_a_name_without_scheme_and_port() {
 }
 
 #[test]
-fn a_wrong_address_is_answered_with_right_ones() {
+fn the_error_for_a_wrong_address_shows_valid_ones() {
     assert_eq!(in_jobqueue("addr: localhost"), format!("addr: {ADDRESS} \"localhost\""));
     assert_eq!(in_jobqueue("addr: \"localhost:70000\""), format!("addr: {ADDRESS} \"localhost:70000\""));
     assert_eq!(in_jobqueue("addr: 6379"), format!("addr: {ADDRESS} 6379"));
@@ -305,7 +305,7 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn a_password_file_that_gives_no_password_is_named() {
+fn the_error_for_a_password_file_without_a_password_names_the_file() {
     let absent = "cannot read /nowhere/secret: No such file or directory (os error 2)";
     assert_eq!(in_jobqueue("password_file: /nowhere/secret"), format!("password_file: {absent}"));
     assert_eq!(in_jobqueue("password_file: /dev/null"), "password_file: /dev/null is empty");
@@ -329,7 +329,7 @@ fn no_error_shows_a_secret() {
 }
 
 #[test]
-fn a_variable_that_is_not_utf_8_is_named() {
+fn the_error_for_a_variable_that_is_not_utf_8_names_the_variable() {
     let dir = tempfile::tempdir().unwrap();
     let variable = ("APP__SERVER__HOST".into(), OsString::from_vec(vec![0xff]));
     let error = load_with(Environment::Test, dir.path(), [variable]).map(|_| ()).unwrap_err();

@@ -10,7 +10,7 @@ fn every_environment_loads() {
     }
 }
 
-/// An unknown key is answered with those that the section has.
+/// The keys of a section come from the error for an unknown key.
 #[test]
 fn develop_names_every_key() {
     let develop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/develop");
@@ -35,10 +35,10 @@ fn develop_names_every_key() {
     }
 }
 
-/// `develop` is the reference, so its values are the defaults, except that trying things out meets no limit. A team
-/// adds queues of its own to it.
+/// `develop` is the reference, so its values are the defaults. Its rate limits are higher, so that a developer does not
+/// reach them, and a team may add queues.
 #[test]
-fn develop_says_what_holds_without_it() {
+fn develop_has_the_defaults() {
     let empty = tempfile::tempdir().unwrap();
     let dir = empty.path().join("develop");
     fs::create_dir(&dir).unwrap();
@@ -70,7 +70,7 @@ fn services_in_containers_are_reachable_and_find_redis_by_name() {
 }
 
 #[test]
-fn production_gives_its_balancer_time_to_notice_that_a_gateway_stops() {
+fn production_gives_load_balancers_time_to_notice_that_a_gateway_stops() {
     let delay = |environment| shipped(environment).server.shutdown_delay;
     assert_eq!(delay(Environment::Production), Duration::from_secs(5));
     assert_eq!(delay(Environment::Develop), Duration::ZERO);
