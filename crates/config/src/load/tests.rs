@@ -27,6 +27,7 @@ fn jobqueue(keys: &str, variables: &[&str]) -> Result<Config, String> {
 }
 
 mod errors;
+mod reference;
 mod shipped;
 
 #[test]
