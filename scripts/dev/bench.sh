@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev bench: builds the peers whose toolchain is there, then measures: all of the suite, or some of its sections.
+# ./dev bench: builds the peers whose toolchain is installed, then runs the benchmarks, or some sections of them.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -12,11 +12,11 @@ usage() {
 usage: ./dev bench [--yes] [--write] [--quick] [SECTION…]
 
 SECTION   compare, http, floor, cost, depth, concurrency, deep-lateness, workers, calls, idle, memory:
-          measured on redis-servers of their own; without any, all of them (some 20 minutes)
-          pure: what needs no Redis, by criterion
---write   writes docs/benchmarks.md and its plots; for the whole
---quick   small and short, to see that all works
---yes     install a missing redis-server without asking
+          each starts its own redis-servers. Without a SECTION, all of them run (some 20 minutes)
+          pure: code that needs no Redis, with criterion
+--write   write docs/benchmarks.md and its plots; only without a SECTION
+--quick   small and short, to check that everything works
+--yes     install redis-server without asking if it is missing
 TEXT
 }
 
@@ -42,7 +42,7 @@ for arg in "$@"; do
   esac
 done
 if [ ${#write[@]} -gt 0 ] && { [ $pure = yes ] || [ ${#sections[@]} -gt 0 ]; }; then
-  die "--write is for the whole: without a SECTION" 2
+  die "--write works only without a SECTION" 2
 fi
 
 require_cargo
@@ -51,27 +51,27 @@ if [ $pure = yes ]; then
   cargo bench --package atode-jobs --bench kinds
   [ ${#sections[@]} -gt 0 ] || exit 0
 fi
-# Said now, not after minutes of building.
+# Checked now, not after minutes of building.
 case " ${sections[*]-} " in
 " http ")
-  command -v wrk >/dev/null 2>&1 || die "the section http needs wrk, which is not installed: apt-get install wrk, or brew install wrk"
+  command -v wrk >/dev/null 2>&1 || die "the section http needs wrk. Install it: apt-get install wrk, or brew install wrk"
   ;;
 "  " | *" http "*)
-  command -v wrk >/dev/null 2>&1 || warn "wrk is not installed: nothing will be measured over HTTP. apt-get install wrk, or brew install wrk"
+  command -v wrk >/dev/null 2>&1 || warn "wrk is not installed, so nothing is measured over HTTP. Install it: apt-get install wrk, or brew install wrk"
   ;;
 esac
 find_or_install_redis_server
 export REDIS_SERVER=$redis_server
 
-# A peer that can't be built is no reason to measure nothing: the comparison says that it is skipped.
+# If a peer cannot be built, the comparison skips it and says so.
 peer() { # TOOLCHAIN FOLDER COMMAND…
   local toolchain=$1 folder=$root/bench/peers/$2
   shift 2
   if command -v "$toolchain" >/dev/null 2>&1; then
     say "bench/peers/${folder##*/}: $*"
-    (cd "$folder" && "$@") || warn "bench/peers/${folder##*/} could not be built: the reason stands above."
+    (cd "$folder" && "$@") || warn "bench/peers/${folder##*/} could not be built. The reason is above."
   else
-    warn "bench/peers/${folder##*/} is not built: $toolchain is not installed."
+    warn "bench/peers/${folder##*/} is not built, because $toolchain is not installed."
   fi
 }
 
@@ -79,7 +79,7 @@ case " ${sections[*]-} " in
 "  " | *" compare "* | *" concurrency "*)
   peer go asynq go build -o peer-asynq .
   peer npm bullmq npm ci --no-audit --no-fund --loglevel=error
-  # A target folder of the caller's would put them where the comparison does not look.
+  # The comparison looks only in the default target folder.
   peer cargo rust env -u CARGO_TARGET_DIR cargo build --release --locked
   ;;
 esac

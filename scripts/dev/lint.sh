@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev lint: format, clippy, layering, shell scripts. Runs all checks, then fails if one did.
+# ./dev lint: checks format, clippy, imports and shell scripts. Runs all checks, and fails if one of them fails.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -20,9 +20,9 @@ check cargo fmt --all --check --manifest-path examples/own-kinds/Cargo.toml
 check cargo clippy --workspace --all-targets -- -D warnings
 check scripts/check-imports.sh
 if command -v shellcheck >/dev/null 2>&1; then
-  # What is sourced is checked with those that source it.
+  # Sourced files are checked together with the scripts that source them.
   check shellcheck --external-sources --check-sourced dev .ci/run scripts/start-*.sh scripts/check-*.sh scripts/dev/*.sh
 else
-  say "shellcheck is not installed: shell scripts not checked."
+  say "shellcheck is not installed, so shell scripts are not checked."
 fi
 [ ${#failed[@]} -eq 0 ] || die "failed: $(printf '%s; ' "${failed[@]}")"

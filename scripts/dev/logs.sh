@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev logs [PROCESS]: follows what all processes, or one, print, until Ctrl-C.
+# ./dev logs [PROCESS]: follows the output of all processes, or of one, until Ctrl-C.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -16,6 +16,6 @@ if [ ${#files[@]} -eq 0 ]; then
   for file in "$logs"/*.out.log; do
     [ ! -e "$file" ] || known="$known $(basename "$file" .out.log)"
   done
-  die "no logs${1:+ of $1} in logs/. There are logs of:${known:- nothing yet; run ./dev up}"
+  die "logs/ has no log${1:+ of $1}. There are logs of:${known:- nothing yet. Run ./dev up}"
 fi
 exec tail -n 50 -f "${files[@]}"

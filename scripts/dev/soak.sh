@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev soak: builds once, then breaks a system of its own at random. Arguments go to atode-soak (see --help).
+# ./dev soak: runs a separate system under load and random faults. Arguments go to atode-soak (see --help).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -10,6 +10,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 require_cargo
 find_or_install_redis_server
 export REDIS_SERVER=$redis_server
-# The build that the tests use: what is proven here is no speed.
+# A debug build, like that of the tests: the soak does not measure speed.
 cargo build --package atode-soak
 exec target/debug/atode-soak "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev status: what runs here. Exit code 1 unless ./dev up, its api-gateway and its worker run.
+# ./dev status: shows the running processes. The exit code is 1 unless ./dev up, its api-gateway and its worker run.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -21,7 +21,7 @@ show() { # NAME [NOTE]
   if pid=$(pid_of "$1"); then
     printf '%-11s  pid %-7s  since %s  %s\n' "$1" "$pid" "$(started_at "$1")" "${2:-}"
   else
-    printf '%-11s  does not run\n' "$1"
+    printf '%-11s  is not running\n' "$1"
     status=1
   fi
 }
@@ -42,7 +42,7 @@ describe_redis "$(printf '%-11s  ' redis)"
 cli=$(built "$(cat "$run/profile" 2>/dev/null || echo debug)")/atode
 if [ -x "$cli" ] && [ "$(redis_state)" != away ]; then
   echo
-  echo "All live workers of these queues, on every machine (atode workers):"
+  echo "All live workers of these queues, on any machine (atode workers):"
   "$cli" workers
 fi
 exit "$status"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev up: finds or starts Redis, builds, runs api-gateway and worker, until Ctrl-C or ./dev down.
+# ./dev up: finds or starts Redis, builds, and runs the api-gateway and a worker until Ctrl-C or ./dev down.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=scripts/dev/lib/project.sh
@@ -17,7 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 
 profile=debug
 release= # yes
-asked_to_stop=0 # how often
+asked_to_stop=0 # number of requests
 asked_to_restart=
 
 main() {
@@ -31,14 +31,14 @@ main() {
   done
   require_cargo
   mkdir -p "$run"
-  claim_place
+  refuse_second_up
   trap 'asked_to_stop=$((asked_to_stop + 1))' INT TERM HUP PIPE
   trap 'asked_to_restart=yes' USR1
   stop_leftovers
 
   find_or_start_redis || finish 1
   say "Building …"
-  interruptible cargo build --workspace ${release:+--release} || finish 1
+  interruptible "${build_programs[@]}" ${release:+--release} || finish 1
   configuration_is_valid "$profile" || finish 1
   if ! ports_are_free; then finish 1; fi
   start_and_wait || finish 1
@@ -46,30 +46,29 @@ main() {
   supervise
 }
 
-# Only one ./dev up runs in a clone.
-claim_place() {
+# Only one ./dev up may run in a clone.
+refuse_second_up() {
   local other
   if other=$(pid_of up); then
-    die "./dev up already runs (pid $other, since $(started_at up)). See ./dev status; end it with ./dev down."
+    die "./dev up is already running (pid $other, since $(started_at up)). See ./dev status, or stop it with ./dev down."
   fi
   record up "$$" "$root/scripts/dev/up.sh"
   echo "$profile" >"$run/profile"
   remember_environment
 }
 
-# An earlier ./dev up that was killed leaves its processes behind. Its Redis is simply used, and stopped
-# at the end of this run.
+# A ./dev up that was killed leaves its processes behind. Its Redis is used again, and stopped at the end of this run.
 stop_leftovers() {
   local left
   left=$(living_of api-gateway worker)
   if [ -n "$left" ]; then
-    say "Left over from an earlier ./dev up: ${left}… stopping."
+    say "Stopping the processes of an earlier ./dev up: ${left}…"
     stop_processes api-gateway worker
   fi
   unfollow api-gateway worker
 }
 
-# A signal ends the command too, and at once.
+# Runs a command that a signal ends immediately.
 interruptible() { # COMMAND ARG…
   [ "$asked_to_stop" -eq 0 ] || return 1
   local pid status
@@ -79,7 +78,7 @@ interruptible() { # COMMAND ARG…
     wait "$pid"
     status=$?
     [ "$asked_to_stop" -eq 0 ] || break
-    kill -0 "$pid" 2>/dev/null || return "$status" # else it was another signal
+    kill -0 "$pid" 2>/dev/null || return "$status" # otherwise it was another signal
   done
   kill "$pid" 2>/dev/null
   wait "$pid"
@@ -89,12 +88,12 @@ interruptible() { # COMMAND ARG…
 ports_are_free() {
   local status=0
   if [ "$gateway_port" != 0 ] && listens "$gateway_host" "$gateway_port"; then
-    warn "port $gateway_port is taken by $(listener "$gateway_port"): end that, or choose another:" \
+    warn "port $gateway_port is taken by $(listener "$gateway_port"). Stop that process, or use another port:" \
       "APP__SERVER__PORT=9090 ./dev up"
     status=1
   fi
   if [ "$worker_port" != 0 ] && listens "$worker_host" "$worker_port"; then
-    warn "port $worker_port is taken by $(listener "$worker_port"): end that, or choose another:" \
+    warn "port $worker_port is taken by $(listener "$worker_port"). Stop that process, or use another port:" \
       "APP__WORKER__PORT=0 ./dev up"
     status=1
   fi
@@ -118,7 +117,7 @@ start_and_wait() {
   remember_ports "$gateway_port_now" "$port"
 }
 
-# Sets `port`: for a process that was free to choose one (port 0), what it logged behind the first FROM bytes.
+# Sets `port`. If the configuration leaves the port open (0), it is read from the log, after the first FROM bytes.
 wait_until_answers() { # NAME HOST PORT FROM
   local deadline=$((SECONDS + 60))
   port=$3
@@ -138,7 +137,7 @@ size_of() { # FILE
   if [ -e "$1" ]; then wc -c <"$1"; else echo 0; fi
 }
 
-# The port of the line "listening on http://HOST:PORT", 0 where there is none yet.
+# Prints the port of the line "listening on http://HOST:PORT", or 0 if there is no such line yet.
 logged_port() { # NAME FROM
   local found
   found=$(tail -c "+$(($2 + 1))" "$logs/$1.err.log" 2>/dev/null |
@@ -155,11 +154,11 @@ lives() { # NAME PID
   kill -0 "$2" 2>/dev/null && return 0
   wait "$2"
   status=$?
-  sleep 0.3 # its last lines first
+  sleep 0.3 # so that its last lines come first
   if [ "$status" -gt 128 ]; then
-    warn "$1 (pid $2) was ended by signal $((status - 128)). See logs/$1.err.log"
+    warn "$1 (pid $2) was killed by signal $((status - 128)). See logs/$1.err.log"
   else
-    warn "$1 (pid $2) ended by itself, exit code $status. See logs/$1.err.log"
+    warn "$1 (pid $2) exited with code $status. See logs/$1.err.log"
   fi
   rm -f "$run/$1.pid"
   return 1
@@ -172,15 +171,15 @@ announce() {
   echo "    console  $url/"
   describe_redis "    Redis    "
   describe_workers
-  echo "    logs     logs/api-gateway.{out,err}.log, logs/worker.{out,err}.log; what jobs print: logs/worker.out.log"
+  echo "    logs     logs/api-gateway.{out,err}.log, logs/worker.{out,err}.log; output of jobs: logs/worker.out.log"
   echo "    try      curl $url/v1/jobs -H 'content-type: application/json' \\"
   echo "               -d '{\"kind\":\"demo:delay_print\",\"payload\":{\"message\":\"Hello\"},\"delay\":\"2s\"}'"
-  echo "    Ctrl-C   stops all of this"
+  echo "    Ctrl-C   stops everything"
 }
 
 describe_workers() {
   local id host pid build state name others=
-  echo "    workers  pid $worker_pid, started here"
+  echo "    workers  pid $worker_pid, started by this ./dev up"
   while IFS=$'\t' read -r id host pid build state; do
     if [ -z "$id" ] || [ "$pid" = "$worker_pid" ]; then continue; fi
     if name=$(extra_worker "$pid"); then
@@ -193,11 +192,11 @@ describe_workers() {
 $(live_workers "$profile")
 TEXT
   [ -z "$others" ] ||
-    warn "workers started elsewhere take jobs too. Is one of them old? Stop that process on its host: kill PID" \
-      "(one of ./dev worker in this clone: ./dev down worker-2)"
+    warn "workers that were started elsewhere run jobs too. If one of them is old, stop it on its host: kill PID" \
+      "(for a ./dev worker of this clone: ./dev down worker-2)"
 }
 
-extra_worker() { # PID: the name of that worker, if ./dev worker started it
+extra_worker() { # PID: prints the name of the worker, if ./dev worker started it
   local name
   for name in $(extra_workers); do
     [ "$(pid_of "$name")" = "$1" ] && echo "$name" && return
@@ -211,7 +210,7 @@ supervise() {
   while [ "$asked_to_stop" -eq 0 ]; do
     both_live || finish 1
     if [ -n "$redis_watched" ] && ! pid_of redis >/dev/null; then
-      warn "redis-server ended. Gateway and worker wait for it: Ctrl-C, then ./dev up, starts it again."
+      warn "redis-server ended. The gateway and the worker wait for it. Press Ctrl-C, then run ./dev up again."
       tail -n 5 "$logs/redis.out.log" >&2
       redis_watched=
     fi
@@ -219,7 +218,7 @@ supervise() {
       asked_to_restart=
       say "Restarting …"
       stop_processes api-gateway worker
-      sleep 0.3 # for their last lines to be shown
+      sleep 0.3 # so that their last lines are shown
       unfollow api-gateway worker
       start_and_wait || finish 1
       say "Restarted."
@@ -232,22 +231,22 @@ supervise() {
 finish() { # STATUS
   local status=$1
   [ "$asked_to_stop" -eq 0 ] || status=0
-  asked_to_stop=1 # another Ctrl-C counts anew
+  asked_to_stop=1 # one more Ctrl-C stops at once
   if [ -n "$(living_of api-gateway worker)" ]; then
     say "Stopping api-gateway and worker (Ctrl-C again: at once) …"
     stop_processes api-gateway worker
-    sleep 0.3 # for their last lines to be shown
+    sleep 0.3 # so that their last lines are shown
   fi
   unfollow api-gateway worker
   if pid_of redis >/dev/null || [ -e "$redis_in_docker" ]; then
     local name
     for name in $(extra_workers); do
-      warn "$name (pid $(pid_of "$name")) goes on, and waits for Redis to come back; ./dev down ends it."
+      warn "$name (pid $(pid_of "$name")) keeps running and waits for Redis. Stop it with ./dev down."
     done
   fi
   stop_redis
   rm -f "$run/up.pid" "$run/profile" "$up_record"
-  if [ "$status" -eq 0 ]; then say "Stopped."; else say "Stopped, for the reason above."; fi
+  if [ "$status" -eq 0 ]; then say "Stopped."; else say "Stopped. The reason is above."; fi
   exit "$status"
 }
 

@@ -92,7 +92,7 @@ fn dev_follows_what_up_was_started_with_and_restarts_every_worker() {
         .env("APP__WORKER__PORT", "0")
         .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", redis.addr())
         .start();
-    up.wait_for_stdout(|out| out.contains("Ctrl-C   stops all of this"), DEADLINE);
+    up.wait_for_stdout(|out| out.contains("Ctrl-C   stops everything"), DEADLINE);
 
     // This shell knows neither port nor Redis.
     let (code, status, err) = project.run(&["status"]);
@@ -103,7 +103,7 @@ fn dev_follows_what_up_was_started_with_and_restarts_every_worker() {
     );
 
     let second = project.dev(&["worker"]).start();
-    second.wait_for_stdout(|out| out.contains("worker-2 runs"), DEADLINE);
+    second.wait_for_stdout(|out| out.contains("worker-2 is running"), DEADLINE);
     let names = ["api-gateway", "worker", "worker-2"];
     let before = names.map(|name| project.pid(name));
     let (code, out, err) = project.run(&["restart"]);
@@ -117,7 +117,7 @@ fn dev_follows_what_up_was_started_with_and_restarts_every_worker() {
     project.configure("server: { prot: 8080 }\n");
     let (code, out, err) = project.run(&["restart"]);
     assert_eq!(code, 1, "{out}");
-    assert!(err.contains("server.prot: unknown key") && err.contains("go on as they were"), "{err}");
+    assert!(err.contains("server.prot: unknown key") && err.contains("keep running as they were"), "{err}");
     assert_eq!(names.map(|name| project.pid(name)), after);
     assert_eq!(project.run(&["status"]).0, 0, "what ran still runs");
     project.configure(CONFIG);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Installs redis-server where it is missing, with the system's package manager.
+# Installs redis-server with the system's package manager if it is missing.
 
-# Sets `redis_server`; $REDIS_SERVER, which the tests heed too, goes before the path.
+# Sets `redis_server` from $REDIS_SERVER, which the tests use too, or from the path.
 find_redis_server() {
   redis_server=${REDIS_SERVER:-}
   [ -n "$redis_server" ] || redis_server=$(command -v redis-server || command -v valkey-server)
@@ -21,7 +21,7 @@ find_or_install_redis_server() {
   elif command -v brew >/dev/null 2>&1; then
     install="brew install redis"
   else
-    warn "redis-server is missing, and no package manager is known here: install Redis, then run this again."
+    warn "redis-server is not installed, and no known package manager is available. Install Redis, then try again."
     return 1
   fi
   local as_root=()
@@ -29,9 +29,9 @@ find_or_install_redis_server() {
     as_root=(sudo)
     install="sudo $install"
   fi
-  say "redis-server is not installed. It would be by: $install (it is not left running as a service)"
+  say "redis-server is not installed. The command to install it: $install (it will not run as a service)"
   if ! may_install "Install it?"; then
-    warn "not installed. Run that yourself, or this again with --yes."
+    warn "not installed. Run the command yourself, or try again with --yes."
     return 1
   fi
   case $install in
@@ -41,7 +41,7 @@ find_or_install_redis_server() {
   *apk*) ${as_root[@]+"${as_root[@]}"} apk add redis ;;
   *brew*) brew install redis ;;
   esac || {
-    warn "the installation failed: the reason stands above."
+    warn "the installation failed. The reason is above."
     return 1
   }
   hash -r
@@ -51,8 +51,8 @@ find_or_install_redis_server() {
   }
 }
 
-# Debian starts and enables what it installs. policy-rc.d is its own way to forbid the start; a machine that
-# already has one is left as it is. Of the package managers above, only this one does so.
+# Debian starts and enables each service that it installs. policy-rc.d is its own way to prevent the start. An existing
+# policy-rc.d is left as it is. The other package managers do not start services.
 # shellcheck disable=SC2016 # expanded by sh, as root
 install_by_apt='
   set -e

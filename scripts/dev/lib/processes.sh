@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Processes of ./dev: started in the background, recorded in logs/run/<name>.pid, ended by pid.
+# Processes of ./dev. They run in the background, are recorded in logs/run/<name>.pid, and are stopped by pid.
 #
-# A process writes straight to its log files, and the terminal follows the files: it so survives a closed
-# terminal, is never held up by a slow one, and its lines appear when they are written.
+# A process writes to its log files, and the terminal follows these files. So a process survives a closed terminal, never
+# waits for a slow one, and its lines appear as soon as they are written.
 
-# record NAME PID WORD…: WORDs are what the command line of that process contains, so that another
-# process, given the same pid later, is never taken for it.
+# record NAME PID WORD…: the command line of the process contains the WORDs, so that another process that gets the same
+# pid later is not mistaken for it.
 record() {
   local name=$1 pid=$2
   shift 2
@@ -20,7 +20,7 @@ command_of() { # PID
   fi
 }
 
-# The pid of the recorded process NAME; fails if it does not live.
+# Prints the pid of the recorded process NAME. Fails if the process is not running.
 pid_of() { # NAME
   local pid command word
   [ -r "$run/$1.pid" ] || return 1
@@ -38,10 +38,10 @@ started_at() { # NAME
   sed -n 2p "$run/$1.pid"
 }
 
-# Names of recorded processes that live, in order of start.
+# Prints the names of the recorded processes that are running, in order of start.
 living() {
   local file name
-  # shellcheck disable=SC2012 # names of our own making
+  # shellcheck disable=SC2012 # the names contain no blanks
   ls -tr "$run" 2>/dev/null | while read -r file; do
     name=${file%.pid}
     [ "$name" != "$file" ] && pid_of "$name" >/dev/null && echo "$name"
@@ -49,31 +49,31 @@ living() {
   return 0
 }
 
-# Those of them that ./dev worker started.
+# Prints the names of the workers that ./dev worker started.
 extra_workers() {
   living | grep '^worker-[0-9]*$'
 }
 
-# background COMMAND ARG…: in a process group of its own, so that Ctrl-C on the terminal reaches only
-# ./dev, which then ends things in order.
+# background COMMAND ARG…: runs a command in its own process group, so that Ctrl-C reaches only ./dev, which then stops
+# the processes in order.
 background() {
   set -m
   "$@" </dev/null &
   set +m
 }
 
-# start_process NAME WORD COMMAND ARG…: sets `started` to its pid.
+# start_process NAME WORD COMMAND ARG…: starts a process and sets `started` to its pid.
 start_process() {
   local name=$1 word=$2
   shift 2
   background "$@" >>"$logs/$name.out.log" 2>>"$logs/$name.err.log"
   started=$!
   record "$name" "$started" "$word"
-  # For a moment it is a copy of this shell.
+  # At first it is a copy of this shell.
   until pid_of "$name" >/dev/null || ! kill -0 "$started" 2>/dev/null; do nap 0.05; done
 }
 
-# Shows on the terminal what NAME prints from now on.
+# Shows the new output of NAME on the terminal.
 follow() { # NAME
   local stream file from
   for stream in out err; do
@@ -89,7 +89,7 @@ follow() { # NAME
   done
 }
 
-label() { # NAME: puts it before each line of stdin
+label() { # NAME: prefixes each line of stdin with NAME
   trap '' INT TERM HUP
   local line
   while IFS= read -r line; do printf '%-11s | %s\n' "$1" "$line"; done
@@ -105,19 +105,19 @@ unfollow() { # NAME…
   done
 }
 
-# Ends NAMEs together: SIGTERM, on which they drain; a second one, on which they exit at once, after
-# 30 s or another Ctrl-C; SIGKILL after 5 s more. The server of Redis gets 60 s to write what it has.
+# Stops processes together. SIGTERM makes them drain. After 30 s, or another Ctrl-C, a second SIGTERM makes them exit at
+# once. SIGKILL follows 5 s later. Redis gets 60 s to save its data.
 stop_processes() {
-  local patience=30
-  [ "$1" = redis ] && patience=60
+  local timeout=30
+  [ "$1" = redis ] && timeout=60
   signal TERM "$@"
-  gone_within "$patience" "$@" && return
-  warn "still running: $(living_of "$@")… ending at once."
+  gone_within "$timeout" "$@" && return
+  warn "still running: $(living_of "$@"). Stopping at once."
   signal TERM "$@"
-  [ "${asked_to_stop:-0}" -le 1 ] || asked_to_stop=1 # another Ctrl-C counts again
+  [ "${asked_to_stop:-0}" -le 1 ] || asked_to_stop=1 # one more Ctrl-C continues
   gone_within 5 "$@" && return
   signal KILL "$@"
-  gone_within 5 "$@" || warn "could not end: $(living_of "$@")"
+  gone_within 5 "$@" || warn "could not stop: $(living_of "$@")"
 }
 
 signal() { # SIGNAL NAME…
@@ -145,7 +145,7 @@ gone_within() { # SECONDS NAME…
   for name; do rm -f "$run/$name.pid"; done
 }
 
-# sleep, but a signal's trap runs at once.
+# Sleeps, but a signal's trap runs immediately.
 nap() { # SECONDS
   sleep "$1" &
   wait "$!"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Where things lie and how ./dev speaks. Sourced by every command.
-# shellcheck disable=SC2034 # variables are for those who source this file
+# Paths, messages and builds. Sourced by every command.
+# shellcheck disable=SC2034 # the scripts that source this file use the variables
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 cd "$root" || exit 1
@@ -23,7 +23,7 @@ die() { # MESSAGE [STATUS]
   exit "${2:-1}"
 }
 
-# Without a terminal nobody can be asked; a CI machine is there to be filled.
+# Asks on a terminal. Without one, only a CI machine may install anything.
 may_install() { # QUESTION; honours $assume_yes
   [ "${assume_yes:-}" = yes ] && return 0
   [ "${CI:-}" = true ] && return 0
@@ -42,7 +42,7 @@ require_cargo() {
     die "cargo is not installed. Install Rust: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
 }
 
-# within SECONDS COMMAND…: ends the command where it takes longer: what does not answer must not be waited for.
+# within SECONDS COMMAND…: runs the command, and ends it after that time.
 within() {
   local deadline=$((SECONDS + $1)) pid
   shift
@@ -59,14 +59,17 @@ within() {
   wait "$pid"
 }
 
-# Finds what a typo in the configuration breaks, before anything that runs is touched.
+# Fails if the configuration is wrong. Called before any running process is touched.
 configuration_is_valid() { # PROFILE
   local bin
   bin=$(built "$1")
   "$bin/api-gateway" --check-config >/dev/null && "$bin/worker" --check-config >/dev/null
 }
 
-# The folder that cargo builds PROFILE (debug or release) into.
+# The programs that ./dev runs. Benchmarks, soak and test tools are not built.
+build_programs=(cargo build --package api-gateway --package worker --package atode)
+
+# Prints the folder with the binaries of PROFILE (debug or release).
 built() { # PROFILE
   case ${CARGO_TARGET_DIR:-target} in
   /*) echo "$CARGO_TARGET_DIR/$1" ;;

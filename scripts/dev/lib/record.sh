@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the running ./dev up was started with and where it listens, so that status, restart, worker and down ask the
-# same addresses, whatever their own environment says. Needs processes.sh.
+# The environment and the ports of the running ./dev up. status, restart, worker and down use them instead of their own
+# environment. Needs processes.sh.
 
 up_record=$run/up.record
 
-# Passwords are never written down.
+# Writes the settings to a file, without passwords.
 remember_environment() {
   local name
   for name in ${!APP_@}; do
@@ -12,12 +12,12 @@ remember_environment() {
   done >"$up_record"
 }
 
-# The ports that the processes got, where the configuration leaves them open (port 0).
+# Records the ports of the processes, which the configuration may leave open (port 0).
 remember_ports() { # GATEWAY_PORT WORKER_PORT
   printf 'up_gateway_port=%q\nup_worker_port=%q\n' "$1" "$2" >>"$up_record"
 }
 
-# Takes over the environment of the running ./dev up. Without one, everything stays as it is.
+# Uses the settings of the running ./dev up, if there is one.
 recall() {
   local name
   if ! pid_of up >/dev/null || [ ! -r "$up_record" ]; then return 0; fi
@@ -30,7 +30,7 @@ recall() {
   set +a
 }
 
-# As recall, but what the caller has set stays.
+# Like recall, but keeps the settings of the caller.
 recall_what_is_unset() {
   local line
   if ! pid_of up >/dev/null || [ ! -r "$up_record" ]; then return 0; fi

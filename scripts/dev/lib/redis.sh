@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The job queue's Redis: where it is, whether it answers, how ./dev starts and stops one.
+# The Redis of the job queue: its address, its state, its start and its stop.
 
 # shellcheck source=scripts/compose.sh
 . "$root/scripts/compose.sh"
@@ -7,7 +7,7 @@
 . "$root/scripts/dev/lib/install.sh"
 
 redis_address=$(setting cacheserver cache_server.redis.jobqueue.addr "")
-redis_elsewhere= # sentinel or cluster, where that is what the configuration names
+redis_elsewhere= # sentinel or cluster, if the configuration names one
 for key in sentinel.master cluster.addrs; do
   case $(setting cacheserver "cache_server.redis.jobqueue.$key" '') in
   '' | '[]') ;;
@@ -20,10 +20,10 @@ redis_host=${redis_host#[}
 redis_host=${redis_host%]}
 redis_port=${redis_address##*:}
 
-# Left while a Redis runs in Docker that ./dev started.
+# Exists while a Redis runs in Docker that ./dev started.
 redis_in_docker=$run/redis.in-docker
 
-# ask_redis COMMAND…: prints what Redis replies, a line at a time, without redis-cli.
+# ask_redis COMMAND…: prints the reply of Redis, line by line. Works without redis-cli.
 ask_redis() {
   within 5 converse_with_redis "$@"
 }
@@ -45,7 +45,7 @@ redis_state() { # ready | loading | locked (wants a password) | away
   esac
 }
 
-wait_for_redis() { # COMMAND ARG…: as long as that succeeds, and at most 30 s where it does not answer at all
+wait_for_redis() { # COMMAND ARG…: waits while the command succeeds, and at most 30 s for an answer
   local told='' deadline=$((SECONDS + 30))
   while :; do
     case $(redis_state) in
@@ -57,7 +57,7 @@ wait_for_redis() { # COMMAND ARG…: as long as that succeeds, and at most 30 s 
       ;;
     esac
     if [ "$SECONDS" -ge "$deadline" ]; then
-      warn "Redis at $redis_address does not answer any more."
+      warn "Redis at $redis_address no longer answers."
       return 1
     fi
     if [ "${asked_to_stop:-0}" -ne 0 ] || ! "$@"; then return 1; fi
@@ -65,10 +65,10 @@ wait_for_redis() { # COMMAND ARG…: as long as that succeeds, and at most 30 s 
   done
 }
 
-# Finds the Redis of the configured address, or starts one there: in Docker, else redis-server.
+# Finds the Redis at the configured address, or starts one there, in Docker or with redis-server.
 find_or_start_redis() {
   if [ -n "$redis_elsewhere" ]; then
-    say "Redis: config/$APP_ENV names a $redis_elsewhere; it is not looked after by ./dev."
+    say "Redis: config/$APP_ENV names a $redis_elsewhere, which ./dev neither starts nor checks."
     return 0
   fi
   if [ "$(redis_state)" != away ]; then
@@ -78,13 +78,13 @@ find_or_start_redis() {
   case $redis_host in
   localhost | 127.* | ::1) ;;
   *)
-    warn "no Redis answers at $redis_address, which is not this machine: start it there, or set" \
+    warn "no Redis answers at $redis_address, which is another machine. Start it there, or set" \
       "APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR=localhost:6379"
     return 1
     ;;
   esac
   if listens "$redis_host" "$redis_port"; then
-    warn "$(listener "$redis_port") listens at $redis_address, but does not answer PING as Redis would: end it, or set" \
+    warn "$(listener "$redis_port") listens at $redis_address, but does not answer like Redis. Stop it, or set" \
       "another address: APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR=localhost:6380"
     return 1
   fi
@@ -103,7 +103,7 @@ start_redis_in_docker() {
   fi
   if [ "${asked_to_stop:-0}" -eq 0 ]; then
     rm -f "$redis_in_docker"
-    say "Docker cannot start Redis: using redis-server."
+    say "Docker cannot start Redis. Using redis-server instead."
   fi
   return 1
 }
@@ -117,15 +117,15 @@ start_redis_server() {
     --appendonly yes --appendfsync everysec --save '' --maxmemory-policy noeviction --daemonize no
   record redis "$started" -server "$redis_port"
   if ! wait_for_redis pid_of redis >/dev/null; then
-    warn "redis-server did not start. It printed last:"
+    warn "redis-server did not start. Its last lines:"
     tail -n 3 "$logs/redis.out.log" >&2
     tail -n 3 "$logs/redis.err.log" >&2
-    warn "if it cannot read its data, another version may have written it: move redis/data/local away."
+    warn "if it cannot read its data, another version may have written it. Then move redis/data/local away."
     return 1
   fi
 }
 
-# Stops the Redis that ./dev started, now or in an earlier run whose ./dev has died.
+# Stops the Redis that ./dev started, in this run or in an earlier one that was killed.
 stop_redis() {
   if pid_of redis >/dev/null; then
     say "Stopping redis-server …"
@@ -138,15 +138,15 @@ stop_redis() {
   fi
 }
 
-# Says which Redis is used, and warns of what would lose jobs.
+# Prints which Redis is used, and warns about settings that would lose jobs.
 describe_redis() { # INDENT
   if [ -n "$redis_elsewhere" ]; then
     echo "$1$redis_elsewhere, see config/$APP_ENV/cacheserver.yaml"
     return
   fi
   case $(redis_state) in
-  away) echo "${1}none answers at $redis_address" && return ;;
-  locked) echo "$1$redis_address, wants a password: not looked into" && return ;;
+  away) echo "${1}no Redis answers at $redis_address" && return ;;
+  locked) echo "$1$redis_address, which requires a password, so nothing else is known" && return ;;
   esac
   local reply version folder policy by
   reply=$(ask_redis INFO 'CONFIG GET dir')
@@ -161,18 +161,18 @@ describe_redis() { # INDENT
     folder=$(docker inspect -f '{{range .Mounts}}{{if eq .Destination "/data"}}{{.Source}}{{end}}{{end}}' redis)
     by=", in Docker"
   else
-    by=", found running"
+    by=", already running"
   fi
   case $reply in
   *aof_enabled:1*) echo "$1$redis_address: $version, data in ${folder:-an unknown folder}, AOF on$by" ;;
   *)
     echo "$1$redis_address: $version, data in ${folder:-an unknown folder}, AOF OFF$by"
-    warn "this Redis keeps no AOF: when it dies, the jobs of the last minutes are lost. Fix:" \
+    warn "this Redis has no AOF, so a crash loses the jobs of the last minutes. Fix:" \
       "redis-cli -h $redis_host -p $redis_port CONFIG SET appendonly yes" \
       "(and in its configuration: appendonly yes)"
     ;;
   esac
   [ "$policy" = noeviction ] ||
-    warn "this Redis throws jobs away when its memory is full (maxmemory-policy $policy). Fix:" \
+    warn "this Redis evicts jobs when its memory is full (maxmemory-policy $policy). Fix:" \
       "redis-cli -h $redis_host -p $redis_port CONFIG SET maxmemory-policy noeviction"
 }

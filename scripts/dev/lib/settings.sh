@@ -1,10 +1,9 @@
 # shellcheck shell=bash
-# What the configuration tells the processes: the addresses of api-gateway and worker, and whether they answer.
-# shellcheck disable=SC2034 # variables are for those who source this file
+# The configured addresses of the api-gateway and the worker, and health checks at them.
+# shellcheck disable=SC2034 # the scripts that source this file use the variables
 
-# setting FILE KEY DEFAULT: what the processes will find under KEY (a.b.c), as they look for it: the
-# environment variable APP__A__B__C (an empty one takes the key away), else config/<env>/FILE.yaml, else
-# the default.
+# setting FILE KEY DEFAULT: prints the value of KEY (a.b.c) as the processes see it: the environment variable APP__A__B__C
+# (an empty one removes the key), otherwise config/<env>/FILE.yaml, otherwise the default.
 setting() {
   local variable value
   variable=APP__$(echo "$2" | sed 's/\./__/g' | tr '[:lower:]' '[:upper:]')
@@ -13,8 +12,8 @@ setting() {
   echo "${value:-$3}"
 }
 
-# The scalar under KEY, "-" for a block of keys, nothing where the key is missing. Knows what our files
-# are written in: blocks by indentation, and maps in braces on one line.
+# Prints the scalar of KEY, "-" for a block of keys, or nothing if the key is missing. Understands blocks by indentation,
+# and maps in braces on one line, but no other YAML.
 yaml_value() { # FILE KEY
   [ -r "$1" ] || return 0
   awk -v want="$2" '
@@ -42,7 +41,7 @@ yaml_value() { # FILE KEY
     }' "$1"
 }
 
-# Where a client on this machine reaches a server that listens on HOST.
+# Prints the address at which clients on this machine reach a server that listens on HOST.
 reachable() { # HOST
   case $1 in
   0.0.0.0 | '' | '*') echo 127.0.0.1 ;;
@@ -57,7 +56,7 @@ gateway_port=${up_gateway_port:-$(setting config server.port 8080)}
 worker_host=$(reachable "$(setting config worker.host 127.0.0.1)")
 worker_port=${up_worker_port:-$(setting config worker.port 8082)}
 
-# HOST:PORT as a URL has it.
+# Prints HOST:PORT in the form of a URL.
 in_url() { # HOST PORT
   case $1 in *:*) echo "[$1]:$2" ;; *) echo "$1:$2" ;; esac
 }
@@ -79,12 +78,12 @@ asks_healthz() { # HOST PORT
     exec 3<>"/dev/tcp/$1/$2" || exit 1
     printf 'GET /healthz HTTP/1.0\r\nHost: %s\r\n\r\n' "$(in_url "$1" "$2")" >&3
     IFS= read -r -t 2 status <&3 || exit 1
-    while IFS= read -r -t 2 _ <&3; do :; done # so as not to cut the reply off
+    while IFS= read -r -t 2 _ <&3; do :; done # read the whole reply, so that the server can send it
     case $status in HTTP/1.?' 200'*) exit 0 ;; *) exit 1 ;; esac
   ) 2>/dev/null
 }
 
-listener() { # PORT: what listens there, as far as this user may know
+listener() { # PORT: prints the process that listens there, if this user may know it
   local pid
   pid=$(lsof -nP -t -iTCP:"$1" -sTCP:LISTEN 2>/dev/null | head -n 1)
   [ -n "$pid" ] || pid=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*pid=\([0-9]*\).*/\1/p' | head -n 1)

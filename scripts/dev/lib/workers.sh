@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Which workers live, of this project's queues, on whatever machine: asked of the atode CLI.
+# The live workers of this project's queues on any machine, from the atode CLI.
 
-# A line a live worker: id, host, pid, build, state, with tabs between. Nothing where the CLI cannot tell.
+# Prints one line per live worker: id, host, pid, build and state, separated by tabs. Prints nothing if the CLI fails.
 live_workers() { # PROFILE
   local cli
   cli=$(built "$1")/atode
@@ -9,8 +9,8 @@ live_workers() { # PROFILE
   "$cli" workers --json 2>/dev/null | scalars_of_objects id host pid build state
 }
 
-# scalars_of_objects FIELD…: reads {"items": [object, …]}, prints one line per object: its FIELDs,
-# with tabs between, - for one that is missing.
+# scalars_of_objects FIELD…: reads {"items": [object, …]}, and prints one line per object: its FIELDs, separated by tabs,
+# with - for a missing field.
 scalars_of_objects() {
   awk -v fields="$*" '
     function keep() { if (key != "") value[key] = text; key = ""; text = "" }
