@@ -1,12 +1,10 @@
 //! The state that all handlers share.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use atode_config::Config;
-use atode_jobs::Registry;
+use atode_jobs::{JobRules, Registry};
 use atode_queue::{Client, Sampler};
 use atode_ratelimit::RateLimiter;
 use tokio::sync::Semaphore;
@@ -27,8 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) registry: Registry,
     /// Configured queues. A request for another queue is refused.
     pub(crate) queues: Vec<Arc<str>>,
-    /// How long each queue remembers an idempotency key.
-    pub(crate) idempotency_ttls: BTreeMap<Arc<str>, Duration>,
+    /// The rules for what may be enqueued.
+    pub(crate) rules: JobRules,
     /// Unset if rate limits are switched off.
     pub(crate) limiter: Option<RateLimiter>,
     /// Proxies in front of the gateway whose `X-Forwarded-For` is trusted.
@@ -68,9 +66,9 @@ impl Gateway {
         Gateway {
             sampler: Sampler::start(&client, queues.iter().cloned(), &kinds),
             client,
-            registry,
             queues,
-            idempotency_ttls: ttls.collect(),
+            rules: JobRules::new(registry.clone(), ttls.collect()),
+            registry,
             limiter,
             trusted_proxies: config.api.rate_limit.trusted_proxies,
             cross_site,

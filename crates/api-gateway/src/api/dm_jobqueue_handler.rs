@@ -3,11 +3,11 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::delay_print::DelayPrint;
-use atode_jobs::{Job, MAX_DELAY, MAX_RETRIES};
+use atode_jobs::{Job, JobRequest, KeySource, MAX_DELAY, MAX_RETRIES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::new_job::{JobRequest, KeySource, prepare};
+use crate::api::new_job::prepare;
 use crate::api::store::store;
 use crate::gateway::Gateway;
 use crate::http::body;

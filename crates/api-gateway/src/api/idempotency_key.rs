@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
+use atode_jobs::check_key;
 
-use crate::api::new_job::check_key;
 use crate::http::problem::Problem;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -6,11 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use atode_jobs::KeySource;
 use serde::Deserialize;
 
 use crate::api::idempotency_key::idempotency_key;
 use crate::api::lookup::{job, parse_id};
-use crate::api::new_job::{KeySource, prepare};
+use crate::api::new_job::prepare;
 use crate::api::store::{Stored, store};
 use crate::api::wait::{parse_wait, until_finished};
 use crate::gateway::Gateway;

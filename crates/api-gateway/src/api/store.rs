@@ -1,10 +1,10 @@
 //! Stores one job and answers with it: the step that the API, the old service's call and the console share.
 
 use actix_web::http::StatusCode;
+use atode_jobs::Prepared;
 use atode_queue::{Enqueued, Error, JobId, JobView};
 
 use crate::api::lookup::with_defaults;
-use crate::api::new_job::Prepared;
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;

@@ -7,20 +7,20 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use atode_jobs::Kind;
+use atode_jobs::{FieldError, JobRequest, KeySource, Kind};
 use atode_queue::JobView;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::kinds::duration_text;
-use crate::api::new_job::{JobRequest, KeySource, prepare};
+use crate::api::new_job::prepare;
 use crate::api::store::store;
 use crate::console::{page, payload_example};
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::limits::limit_jobs;
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 
 #[derive(Template)]
 #[template(path = "register.html")]

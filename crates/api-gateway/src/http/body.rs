@@ -6,14 +6,14 @@ use std::time::Duration;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
-use atode_jobs::{json_pointer, without_position};
+use atode_jobs::{FieldError, json_pointer, without_position};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
 use crate::http::body_room::{COPIES, Share};
-use crate::http::problem::{FieldError, Problem};
+use crate::http::problem::Problem;
 use crate::http::slug::Slug;
 
 /// The longest pause within a body.

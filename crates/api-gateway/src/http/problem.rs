@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use atode_jobs::FieldError;
 use serde::Serialize;
 
 use crate::http::slug::Slug;
@@ -22,13 +23,6 @@ pub(crate) struct Problem {
     violated: Option<(&'static str, u64)>,
     /// The internal cause. It is logged and never sent.
     cause: Option<Arc<str>>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct FieldError {
-    /// JSON pointer (RFC 6901) into the body.
-    pub(crate) pointer: String,
-    pub(crate) detail: String,
 }
 
 /// The body of an error.
@@ -195,15 +189,6 @@ impl Problem {
 
     pub(crate) fn json(&self, request_id: &str) -> String {
         serde_json::to_string(&self.document(Some(request_id))).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Display for FieldError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.pointer.as_str() {
-            "" => f.write_str(&self.detail),
-            pointer => write!(f, "{pointer}: {}", self.detail),
-        }
     }
 }
 
