@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use atode_audit::{Audit, Finding, Repaired, audit_with_progress};
 use atode_queue::Error;
+use clap::Args;
 use serde::Serialize;
 
-use crate::AuditArgs;
 use crate::print::{self, Form};
 use crate::session::Session;
 use crate::table::{whole, wraps};
@@ -45,6 +45,17 @@ enum Outcome {
     Repair(Repaired),
     Failed { outcome: &'static str, error: String },
     Found { outcome: &'static str },
+}
+
+#[derive(Args)]
+pub(crate) struct AuditArgs {
+    /// Repair every problem. No job is lost: a job that may not have run becomes due again, and unreadable data is
+    /// set aside.
+    #[arg(long)]
+    repair: bool,
+    /// Look at this queue only.
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
 }
 
 pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyhow::Result<ExitCode> {

@@ -9,11 +9,32 @@ use std::{fs, io};
 use anyhow::{Context, bail};
 use atode_jobs::{JobRequest, JobRules, KeySource};
 use atode_queue::Enqueued;
+use clap::Args;
 use serde_json::value::RawValue;
 
-use crate::EnqueueArgs;
 use crate::print::{self, Form};
 use crate::session::Session;
+
+#[derive(Args)]
+pub(crate) struct EnqueueArgs {
+    /// The name of the kind; `GET /v1/kinds` lists them all.
+    kind: String,
+    /// A JSON object, as the kind takes it; `-` reads it from stdin, `@FILE` from a file.
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    payload: String,
+    /// Wait before the first run, such as 250ms, 10s, 3m. The kind has its own, which this replaces.
+    #[arg(long, value_parser = parse_delay)]
+    delay: Option<String>,
+    /// Earliest instant of the first run, instead of a delay, such as 2030-01-31T09:30:00Z.
+    #[arg(long, value_name = "TIME", conflicts_with = "delay")]
+    run_at: Option<String>,
+    /// Retries after the first attempt, 0 to 1,000. The kind has its own number, which this replaces.
+    #[arg(long, value_name = "N")]
+    max_retries: Option<u32>,
+    /// The queue to store the job in, instead of the kind's own.
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+}
 
 pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> anyhow::Result<()> {
     let payload = read_payload(&args.payload)?;
@@ -51,4 +72,9 @@ fn read_payload(argument: &str) -> anyhow::Result<Cow<'_, str>> {
         return Ok(Cow::Borrowed(argument));
     };
     Ok(Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+}
+
+/// The delay as it was written: the request has it as text.
+fn parse_delay(text: &str) -> Result<String, String> {
+    atode_jobs::parse_delay(text).map(|_| text.to_owned())
 }

@@ -17,7 +17,7 @@ pub use atode_config::Build;
 use atode_config::{ConfigArgs, process};
 use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::JobId;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::session::Session;
 
@@ -45,9 +45,9 @@ enum Action {
     /// Looks at every record, set and key of every queue in small steps; what was only in motion is not
     /// reported. Exits with 0 when nothing is wrong or all of it was repaired, with 1 when something is
     /// wrong (or left wrong), with 2 when it could not look.
-    Audit(AuditArgs),
+    Audit(audit::AuditArgs),
     /// Store a job.
-    Enqueue(EnqueueArgs),
+    Enqueue(enqueue::EnqueueArgs),
     /// Look at one job.
     #[command(subcommand)]
     Job(JobAction),
@@ -55,43 +55,6 @@ enum Action {
     Queues,
     /// List the live workers.
     Workers,
-}
-
-#[derive(Args)]
-struct AuditArgs {
-    /// Mend what is wrong. No job is lost by it: one that may not have run is due again, and what
-    /// cannot be read is set aside.
-    #[arg(long)]
-    repair: bool,
-    /// Look at this queue only.
-    #[arg(long, value_name = "NAME")]
-    queue: Option<String>,
-}
-
-#[derive(Args)]
-struct EnqueueArgs {
-    /// The name of the kind; `GET /v1/kinds` lists them all.
-    kind: String,
-    /// A JSON object, as the kind takes it; `-` reads it from stdin, `@FILE` from a file.
-    #[arg(long, default_value = "{}", value_name = "JSON")]
-    payload: String,
-    /// Wait before the first run, such as 250ms, 10s, 3m. The kind has its own, which this replaces.
-    #[arg(long, value_parser = parse_delay)]
-    delay: Option<String>,
-    /// Earliest instant of the first run, instead of a delay, such as 2030-01-31T09:30:00Z.
-    #[arg(long, value_name = "TIME", conflicts_with = "delay")]
-    run_at: Option<String>,
-    /// Retries after the first attempt, 0 to 1,000. The kind has its own number, which this replaces.
-    #[arg(long, value_name = "N")]
-    max_retries: Option<u32>,
-    /// The queue to store the job in, instead of the kind's own.
-    #[arg(long, value_name = "NAME")]
-    queue: Option<String>,
-}
-
-/// The delay as it was written: the request has it as text.
-fn parse_delay(text: &str) -> Result<String, String> {
-    atode_jobs::parse_delay(text).map(|_| text.to_owned())
 }
 
 #[derive(Subcommand)]
