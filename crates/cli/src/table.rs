@@ -1,8 +1,10 @@
 //! Tables for people. Ids are never broken: columns for which the terminal has no room go below their row.
 
+use std::io;
 use std::iter::zip;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use rustix::termios::tcgetwinsize;
 
 /// Columns narrower than this are unreadable, so such a column goes below its row instead.
 const NARROWEST: u16 = 20;
@@ -35,10 +37,12 @@ pub(crate) const fn wraps(title: &'static str) -> Column {
     Column { title, fit: Fit::Wraps }
 }
 
-/// `COLUMNS`, else the terminal's own width. `None` where there is no terminal: nothing is broken then.
+/// `COLUMNS`, or the width of the terminal. `None` if there is no terminal; then no line is broken.
 pub(crate) fn terminal_width() -> Option<u16> {
     let named = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    named.filter(|width| *width > 0).or_else(|| Table::new().width())
+    named
+        .filter(|width| *width > 0)
+        .or_else(|| Some(tcgetwinsize(io::stdout()).ok()?.ws_col).filter(|width| *width > 0))
 }
 
 /// The table's text, without a line break at its end.
