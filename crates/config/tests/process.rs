@@ -76,7 +76,7 @@ fn ended(mut child: Child) -> ExitStatus {
 fn a_process_that_does_not_end_in_time_exits_and_says_so() {
     let (child, mut log) = start("work", Stdio::null());
     let since = Instant::now();
-    signal(&child, Signal::SIGHUP);
+    signal(&child, Signal::SIGQUIT);
     assert_eq!(ended(child).code(), Some(1));
     assert!(since.elapsed() >= TIMEOUT);
     let mut text = String::new();

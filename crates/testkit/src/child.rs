@@ -2,11 +2,12 @@
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use tokio::signal::unix::SignalKind;
 
 use crate::eventually::poll;
 
@@ -19,6 +20,8 @@ pub(crate) struct OwnedChild {
 
 impl OwnedChild {
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
+        static SIGHUP_IS_CAUGHT: Once = Once::new();
+        SIGHUP_IS_CAUGHT.call_once(catch_sighup);
         let child = command.spawn()?;
         Ok(Self { pid: child.id(), child: Mutex::new(child) })
     }
@@ -82,6 +85,18 @@ impl OwnedChild {
     fn lock(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A child inherits ignored signals, but not handlers: under `nohup`, with a handler here, SIGHUP still ends children.
+/// The handler remains when the stream of signals is dropped.
+fn catch_sighup() {
+    let catch = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let _in_runtime = runtime.enter();
+        drop(tokio::signal::unix::signal(SignalKind::hangup()).expect("a handler for SIGHUP"));
+    };
+    // The caller may be in a runtime of its own.
+    std::thread::spawn(catch).join().expect("a handler for SIGHUP");
 }
 
 impl Drop for OwnedChild {
