@@ -21,7 +21,7 @@ struct Share {
     weight: f64,
     /// Jobs claimed per unit of weight while other queues had due jobs as well.
     spent: f64,
-    /// Whether its last claim left due jobs.
+    /// Whether its last claim left due jobs, or it waits for room to claim.
     has_more: bool,
     /// Room of the claim that is under way.
     reserved: usize,
@@ -73,6 +73,9 @@ impl Shares {
                 free.min(((least + round - share.spent) * share.weight).ceil().max(0.0) as usize)
             }
         };
+        if room == 0 {
+            share.has_more = true; // until its claim shows otherwise: else the others would leave it no room
+        }
         share.reserved = room;
         share.may_bring_suspect = may_bring_suspect && room > 0;
         Grant { room, may_bring_suspect: share.may_bring_suspect }
@@ -175,6 +178,16 @@ mod tests {
             }
         }
         assert!(first.abs_diff(second) <= 6, "{first} {second}");
+    }
+
+    #[test]
+    fn a_queue_that_found_no_room_for_its_first_claim_gets_its_share() {
+        let shares = Shares::new(1, [1, 4].into_iter());
+        assert_eq!(shares.reserve(1, 1, false).room, 1);
+        assert_eq!(shares.reserve(0, 1, false).room, 0, "the slot is reserved");
+        shares.claimed(1, 1, true);
+        assert_eq!(shares.reserve(1, 1, false).room, 0, "the other queue is next");
+        assert_eq!(shares.reserve(0, 1, false).room, 1);
     }
 
     #[test]
