@@ -1,4 +1,4 @@
-//! What the application makes once and its handlers use: a connection pool, an HTTP client, settings.
+//! The objects that the application makes once and its handlers share: a connection pool, an HTTP client, settings.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;

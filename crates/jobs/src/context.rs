@@ -1,4 +1,4 @@
-//! What a handler knows about its run.
+//! The view that a handler has of its run.
 
 use std::any::type_name;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use atode_queue::{Due, Durability, Idempotency, JobId, NewJob, Record};
 use serde_json::value::RawValue;
 
-/// What a request decides itself. Its kind decides the rest.
+/// The options that a request sets itself. Its kind decides the rest.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) due: Option<Due>,

@@ -1,4 +1,4 @@
-//! What a worker gives all of its handlers: the application's state, and a queue to enqueue to.
+//! The services that a worker gives all of its handlers: the application's state, and a queue to enqueue to.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

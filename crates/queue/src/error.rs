@@ -22,7 +22,7 @@ pub enum Error {
     /// The backlog for Redis is full. Nothing happened: safe to repeat later.
     #[error("too many jobs are waiting to be stored")]
     Overloaded,
-    /// Nothing was stored: this Redis cannot promise the requested durability.
+    /// The job was not stored, because this Redis cannot promise the requested durability.
     #[error("{0}")]
     NotDurable(String),
     /// Stored, but Redis did not confirm in time that it is on disk. A repetition with the same idempotency key waits

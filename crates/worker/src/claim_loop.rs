@@ -72,7 +72,7 @@ enum State {
     Waiting(Wait),
 }
 
-/// What has to happen before the next claim.
+/// The event that allows the next claim.
 enum Wait {
     /// Results of earlier jobs are stored.
     Results,

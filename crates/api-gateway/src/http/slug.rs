@@ -28,7 +28,7 @@ pub(crate) struct About {
     pub(crate) slug: &'static str,
     pub(crate) title: &'static str,
     pub(crate) status: u16,
-    /// What happened and what to do about it.
+    /// The event and its remedy.
     pub(crate) text: &'static str,
 }
 

@@ -12,7 +12,7 @@ use super::signals::stop_on_signals;
 pub struct Shutdown {
     /// How long the server may take. After that, the process exits.
     pub timeout: Duration,
-    /// What happens to work that is unfinished when the process exits that way, for the log.
+    /// The fate of unfinished work when the process exits that way, for the log.
     pub unfinished: &'static str,
 }
 
