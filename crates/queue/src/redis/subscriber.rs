@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fred::interfaces::{ClientLike, PubsubInterface};
 use fred::types::Message;
@@ -16,6 +17,9 @@ use crate::redis::echo::{self, Echo};
 use crate::redis::inbox::Inbox;
 use crate::redis::pool::Listener;
 use crate::redis::subscription::{Request, Subscriptions};
+
+/// Time over which watchers are spread when all of them have to look at their jobs, per watcher.
+const WATCHER_SPREAD: Duration = Duration::from_millis(1);
 
 /// Starts the subscriber. A later listener replaces an earlier one.
 pub(crate) fn start(
@@ -138,8 +142,18 @@ impl Subscriber {
         }
     }
 
+    /// Tells all inboxes at once, and each watcher of a job after a random delay: otherwise every one of them would look
+    /// at its job at the same instant.
     fn tell_everybody(&self) {
         self.inboxes.values().flatten().for_each(|inbox| inbox.put_missed());
-        self.watches.values().flat_map(HashMap::values).flatten().for_each(|watcher| watcher.notify_one());
+        let watchers: Vec<_> = self.watches.values().flat_map(HashMap::values).flatten().cloned().collect();
+        let spread = WATCHER_SPREAD * watchers.len() as u32;
+        for watcher in watchers {
+            let delay = rand::random_range(Duration::ZERO..=spread);
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                watcher.notify_one();
+            });
+        }
     }
 }
