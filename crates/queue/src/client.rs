@@ -214,6 +214,11 @@ impl Client {
         job::job(&self.0.core, queues, id).await
     }
 
+    /// The current state of a job that was read before, without reading its payload again.
+    pub async fn reread(&self, job: &JobView) -> Result<Option<JobView>, Error> {
+        job::reread(&self.0.core, job).await
+    }
+
     /// Watches a job. The first change comes once the subscription is active: look at the job after it.
     pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
         finished::watch(&self.0.subscriptions, self.0.core.keys(), queue, id)

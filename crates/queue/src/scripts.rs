@@ -37,6 +37,7 @@ scripts! {
     HEARTBEAT "workers/heartbeat",
     INSPECT "view/inspect",
     JOB_FACTS "inspect/job_facts",
+    KIND_OF "view/kind_of",
     LIST_NAME "inspect/list_name",
     MAY "redis/may",
     PAUSE "transitions/pause",

@@ -19,7 +19,7 @@ pub(crate) async fn job(gateway: &Gateway, id: JobId) -> Result<JobView, Problem
 
 /// Looks in the configured queues, then in all other known queues: a job does not become invisible because its queue was
 /// removed from the configuration.
-pub(crate) async fn find(gateway: &Gateway, id: JobId) -> Result<Option<JobView>, Problem> {
+async fn find(gateway: &Gateway, id: JobId) -> Result<Option<JobView>, Problem> {
     let _permit = gateway.lookups.acquire().await;
     let mut found = gateway.client.job(&gateway.queues, id).await?;
     if found.is_none() {

@@ -7,7 +7,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::{JobId, JobView, Operated, Operation};
 
-use crate::api::lookup::{job, parse_id, with_defaults};
+use crate::api::lookup::{job, parse_id};
 use crate::api::new_job::DueRequest;
 use crate::gateway::Gateway;
 use crate::http::body;
@@ -76,7 +76,6 @@ async fn operate_on(gateway: &Gateway, id: JobId, operation: Operation) -> Resul
 /// The job after the operation. The operation was carried out, so an error must not deny it. Meanwhile the job may have
 /// run and been removed.
 async fn after(gateway: &Gateway, before: JobView) -> Result<JobView, Problem> {
-    let queue = [before.queue.as_str().into()];
-    let found = gateway.client.job(&queue, before.id).await.map_err(queue_errors::of_change)?;
-    Ok(found.map_or(JobView { state: None, ..before }, |job| with_defaults(gateway, job)))
+    let found = gateway.client.reread(&before).await.map_err(queue_errors::of_change)?;
+    Ok(found.unwrap_or(JobView { state: None, ..before }))
 }

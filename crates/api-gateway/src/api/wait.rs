@@ -6,7 +6,7 @@ use atode_queue::{JobView, State};
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use crate::api::lookup::{find, unknown_job};
+use crate::api::lookup::unknown_job;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::slug::Slug;
@@ -47,7 +47,7 @@ pub(crate) async fn until_finished(
             () = tokio::time::sleep_until(end.min(Instant::now() + poll)) => {}
             () = gateway.stopping.cancelled() => {}
         }
-        match find(gateway, job.id).await? {
+        match gateway.client.reread(&job).await? {
             Some(found) => job = found,
             // Completed and removed at once, because its kind has no retention. An active job cannot be deleted.
             None if job.state == Some(State::Active) || has_no_retention(gateway, &job.kind) => {

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use fred::interfaces::HashesInterface;
 use fred::types::{Key, Value};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::core::Core;
@@ -19,7 +18,7 @@ use crate::model::instant;
 use crate::model::record::{Durability, Record};
 use crate::model::run::{Run, WorkerRef};
 use crate::model::state::State;
-use crate::scripts::INSPECT;
+use crate::scripts::{INSPECT, KIND_OF};
 use crate::wire::{self, Reply};
 
 /// A job at one instant.
@@ -76,41 +75,87 @@ impl JobView {
     }
 }
 
-/// Looks for a job in these queues.
+/// Looks for a job in these queues. The payload is read once, after the queue and the kind are known.
 pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
-    let redis = core.connection().reader()?;
-    let short = id.short();
-    let pipeline = redis.pipeline();
-    for queue in queues {
-        let _: () = pipeline.hget(core.keys().queue(queue).jobs(), &short).await?;
-    }
-    let records: Vec<Option<Bytes>> = if queues.is_empty() { Vec::new() } else { pipeline.all().await? };
-    for (queue, record) in queues.iter().zip(records) {
-        if let Some(record) = record {
-            return inspect(core, queue, id, &record).await;
-        }
-    }
-    Ok(None)
+    let kinds = try_join_all(queues.iter().map(|queue| kind_of(core, queue, id))).await?;
+    let found = queues.iter().zip(kinds).find_map(|(queue, kind)| Some((queue, kind?)));
+    let Some((queue, kind)) = found else { return Ok(None) };
+    let reply = inspect(core, queue, &kind, id, "record").await?;
+    let Some(record) = record(&reply, id)? else { return Ok(None) };
+    let record = Record::decode(record)?;
+    let constant = Constant {
+        id,
+        kind: record.kind.into_owned(),
+        queue: queue.to_string(),
+        payload: record.payload.to_owned(),
+        max_retries: record.max_retries,
+        durability: record.durability,
+    };
+    decode(constant, &reply).map(Some)
 }
 
-async fn inspect(core: &Core, queue: &str, id: JobId, record: &[u8]) -> Result<Option<JobView>, Error> {
-    let kind = Record::decode(record)?.kind;
+/// The current state of a job that was read before. Its payload is not read again, because it does not change.
+pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>, Error> {
+    let reply = inspect(core, &job.queue, &job.kind, job.id, "state").await?;
+    if record(&reply, job.id)?.is_none() {
+        return Ok(None);
+    }
+    let constant = Constant {
+        id: job.id,
+        kind: job.kind.clone(),
+        queue: job.queue.clone(),
+        payload: job.payload.clone(),
+        max_retries: job.max_retries,
+        durability: job.durability,
+    };
+    decode(constant, &reply).map(Some)
+}
+
+/// The part of a job that does not change after it is stored.
+struct Constant {
+    id: JobId,
+    kind: String,
+    queue: String,
+    payload: Box<RawValue>,
+    max_retries: Option<u32>,
+    durability: Option<Durability>,
+}
+
+async fn kind_of(core: &Core, queue: &str, id: JobId) -> Result<Option<String>, Error> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: String,
+    }
+    let keys = vec![core.keys().queue(queue).jobs().into()];
+    let reply = core.call(&KIND_OF, keys, vec![id.short().into()]).await?;
+    match reply.values().first().and_then(Value::as_bytes) {
+        None | Some([]) => Ok(None),
+        Some(json) => serde_json::from_slice(json)
+            .map(|Kind { kind }| Some(kind))
+            .map_err(|error| Error::corrupt(format!("the record of job {id}: {error}"))),
+    }
+}
+
+/// `part` is `record` or `state`, as in the script's header.
+async fn inspect(core: &Core, queue: &str, kind: &str, id: JobId, part: &str) -> Result<Reply, Error> {
     let keys = core.keys().queue(queue);
     let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
-    script_keys.extend(wire::sets(&keys, &kind, Set::ALL));
-    let reply = core.call(&INSPECT, script_keys, vec![id.short().into()]).await?;
-    decode(queue, id, &reply)
+    script_keys.extend(wire::sets(&keys, kind, Set::ALL));
+    core.call(&INSPECT, script_keys, vec![id.short().into(), part.into()]).await
+}
+
+/// The first value of the reply, or `None` if the job was removed since it was found.
+fn record(reply: &Reply, id: JobId) -> Result<Option<&[u8]>, Error> {
+    let record = reply.values().first().and_then(Value::as_bytes);
+    let record = record.ok_or_else(|| Error::corrupt(format!("the reply of inspect for job {id}")))?;
+    Ok(Some(record).filter(|record| !record.is_empty()))
 }
 
 /// record, entry of active, state, then the score in each set
-fn decode(queue: &str, id: JobId, reply: &Reply) -> Result<Option<JobView>, Error> {
+fn decode(constant: Constant, reply: &Reply) -> Result<JobView, Error> {
+    let Constant { id, kind, queue, payload, max_retries, durability } = constant;
     let corrupt = || Error::corrupt(format!("the reply of inspect for job {id}"));
-    let [record, active, state, scores @ ..] = reply.values() else { return Err(corrupt()) };
-    let record = record.as_bytes().ok_or_else(corrupt)?;
-    if record.is_empty() {
-        return Ok(None); // removed since it was found
-    }
-    let record = Record::decode(record)?;
+    let [_, active, state, scores @ ..] = reply.values() else { return Err(corrupt()) };
     let (settled, history) = History::decode(&state.as_str().ok_or_else(corrupt)?)?;
     let score_in = |set: Set| {
         let place = Set::ALL.iter().position(|known| *known == set)?;
@@ -137,14 +182,14 @@ fn decode(queue: &str, id: JobId, reply: &Reply) -> Result<Option<JobView>, Erro
     let last_failed = history.failures.last();
     let failed_run = last_failed.map(|failure| &failure.run).filter(|_| !history.started_over);
     let last_run: Option<&Run> = run.as_ref().or(failed_run);
-    Ok(Some(JobView {
+    Ok(JobView {
         id,
-        kind: record.kind.into_owned(),
-        queue: queue.to_owned(),
+        kind,
+        queue,
         state,
-        payload: record.payload.to_owned(),
+        payload,
         attempt: last_run.map_or(0, |run| run.attempt),
-        max_retries: record.max_retries,
+        max_retries,
         enqueued_at: id.made_at().and_then(timestamp),
         due_at: due.and_then(timestamp),
         started_at: last_run.and_then(|run| timestamp(run.started)),
@@ -165,9 +210,9 @@ fn decode(queue: &str, id: JobId, reply: &Reply) -> Result<Option<JobView>, Erro
                 redriven: failure.redriven,
             })
             .collect(),
-        durability: record.durability,
+        durability,
         enqueued_by: None,
-    }))
+    })
 }
 
 fn timestamp(ms: i64) -> Option<Timestamp> {
