@@ -35,6 +35,24 @@ fn a_wait_ends_as_soon_as_the_job_has_finished() {
 }
 
 #[test]
+fn a_wait_reads_the_payload_from_redis_once() {
+    let (redis, gateway) = start();
+    let payload = json!({"message": "x".repeat(200_000)});
+    let job = enqueued(&gateway, &json!({"kind": KIND, "delay": "1h", "payload": payload}));
+    let sent = || {
+        let stats = redis.command(&["INFO", "stats"]).text();
+        let bytes = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        bytes.and_then(|bytes| bytes.parse::<u64>().ok()).expect("a number of bytes")
+    };
+    let before = sent();
+    // It looks at the job when the subscription is active, and every 2 s.
+    let (reply, _) = wait(&gateway, &job["id"], "5s");
+    assert_eq!(reply.json()["payload"], payload);
+    let moved = sent() - before;
+    assert!((200_000..350_000).contains(&moved), "{moved} bytes");
+}
+
+#[test]
 fn many_requests_wait_for_the_same_job_and_for_others() {
     let (redis, gateway) = start();
     let _worker = Worker::start(&redis);
