@@ -1,8 +1,9 @@
 //! The state that all handlers share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix_web::HttpRequest;
+use actix_web::web::Data;
 use atode_config::Config;
 use atode_jobs::{JobRules, Registry};
 use atode_queue::{Client, Sampler};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::unserved::Unserved;
 use crate::http::body_room::{BodyRoom, COPIES};
 use crate::http::cross_site::CrossSite;
+use crate::http::request_metrics::RequestMetrics;
 
 /// Concurrent look-ups of jobs. More would not be faster, and each may bring a large payload that no budget counts yet.
 const MAX_LOOKUPS: usize = 64;
@@ -43,10 +45,11 @@ pub(crate) struct Gateway {
     /// One permit per request that waits for a job.
     pub(crate) waits: Semaphore,
     pub(crate) unserved: Arc<Unserved>,
-    /// Cancelled when the server stops accepting requests: long waits end.
+    pub(crate) request_metrics: RequestMetrics,
+    /// Cancelled by the signal to stop: the gateway is no longer ready.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled later, when the server stops accepting requests: long waits end.
     pub(crate) stopping: CancellationToken,
-    /// Set by the signal to stop, before `stopping`: the gateway is no longer ready.
-    leaving: AtomicBool,
 }
 
 impl Gateway {
@@ -56,7 +59,7 @@ impl Gateway {
         client: Client,
         limiter: Option<RateLimiter>,
         cross_site: CrossSite,
-        stopping: CancellationToken,
+        stop: CancellationToken,
     ) -> Self {
         let queues: Vec<Arc<str>> = config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect();
         let kinds: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
@@ -78,21 +81,19 @@ impl Gateway {
             lookups: Semaphore::new(MAX_LOOKUPS),
             waits: Semaphore::new(MAX_WAITS),
             unserved: Arc::default(),
-            stopping,
-            leaving: AtomicBool::new(false),
+            request_metrics: RequestMetrics::default(),
+            stop,
+            stopping: CancellationToken::new(),
         }
+    }
+
+    /// The state of the application that serves this request.
+    pub(crate) fn of(request: &HttpRequest) -> &Self {
+        request.app_data::<Data<Self>>().expect("the application was built with its state")
     }
 
     /// Requests that currently wait for jobs.
     pub(crate) fn waiting(&self) -> usize {
         MAX_WAITS.saturating_sub(self.waits.available_permits())
-    }
-
-    pub(crate) fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
     }
 }

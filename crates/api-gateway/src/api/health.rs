@@ -20,7 +20,7 @@ pub(crate) async fn health() -> &'static str {
 /// Ready means that Redis answers and that the gateway is not stopping. A danger to stored jobs (no AOF, eviction) does
 /// not keep the gateway from storing more: the status is `degraded`, with the reasons.
 pub(crate) async fn readyz(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    if gateway.is_leaving() {
+    if gateway.stop.is_cancelled() {
         return Err(Problem::new(Slug::Unavailable, "this gateway is stopping"));
     }
     let facts = gateway.client.server_facts().await?;

@@ -8,10 +8,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use atode_queue::JobId;
 
@@ -36,9 +35,9 @@ pub(crate) async fn envelope(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, actix_web::Error> {
     let start = Instant::now();
-    let id = request_id(&request);
-    let checked =
-        gateway(request.request()).map_or(Ok(()), |gateway| gateway.cross_site.check(request.request()));
+    let gateway = Gateway::of(request.request());
+    let id = request_id(&request, gateway);
+    let checked = gateway.cross_site.check(request.request());
     let response = match checked {
         Ok(()) => replies::in_slices(next.call(request).await?),
         Err(problem) => request.error_response(problem),
@@ -46,16 +45,7 @@ pub(crate) async fn envelope(
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let mut response = if is_error && !has_own_document(&response) {
-        let problem = match response.response().error() {
-            Some(error) => error
-                .as_error::<Problem>()
-                .cloned()
-                .unwrap_or_else(|| Problem::from_status(status, error.to_string())),
-            None => {
-                let reason = status.canonical_reason().unwrap_or("the request failed").to_lowercase();
-                Problem::from_status(status, reason)
-            }
-        };
+        let problem = problem(&response);
         if status.is_server_error() {
             let request = response.request();
             tracing::error!(
@@ -84,7 +74,7 @@ pub(crate) async fn envelope(
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, TRY_AGAIN);
     }
-    if gateway(response.request()).is_some_and(Gateway::is_leaving) {
+    if Gateway::of(response.request()).stop.is_cancelled() {
         // The client's next connection may reach a gateway that keeps running.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -92,8 +82,17 @@ pub(crate) async fn envelope(
     Ok(response)
 }
 
-fn gateway(request: &HttpRequest) -> Option<&Gateway> {
-    request.app_data::<Data<Gateway>>().map(|gateway| &***gateway)
+/// The problem of a failed request.
+fn problem(response: &ServiceResponse) -> Problem {
+    let status = response.status();
+    let error = response.response().error();
+    if let Some(problem) = error.and_then(|error| error.as_error::<Problem>()) {
+        problem.clone()
+    } else if let Some(allow) = response.headers().get(ALLOW) {
+        Problem::method_not_allowed(allow)
+    } else {
+        Problem::from_status(status, error.map_or_else(|| status.to_string(), ToString::to_string))
+    }
 }
 
 /// An HTML page for a browser outside of the API, otherwise problem+json.
@@ -107,29 +106,20 @@ fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse 
     } else {
         HttpResponse::build(problem.status()).content_type(PROBLEM_JSON).body(problem.json(id))
     };
-    if let Some(seconds) = problem.retry_after() {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    if let Some((name, value)) = problem.accepted() {
+    for (name, value) in problem.headers() {
         response.headers_mut().insert(name.clone(), value.clone());
     }
     response
 }
 
 /// The client's own id if it is harmless to repeat, otherwise a new one.
-fn request_id(request: &ServiceRequest) -> String {
+fn request_id(request: &ServiceRequest, gateway: &Gateway) -> String {
     let own = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let harmless = |id: &&str| {
         (1..=64).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    own.filter(harmless).map_or_else(
-        || {
-            let now = gateway(request.request()).map_or(0, |gateway| gateway.client.now());
-            JobId::new(now).to_string()
-        },
-        str::to_owned,
-    )
+    own.filter(harmless).map_or_else(|| JobId::new(gateway.client.now()).to_string(), str::to_owned)
 }
 
 /// Whether the reply has a body of its own, such as readiness or a page.

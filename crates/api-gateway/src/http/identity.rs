@@ -7,7 +7,6 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 use atode_ratelimit::Subject;
 
 use crate::gateway::Gateway;
@@ -25,8 +24,7 @@ pub(crate) async fn identify(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    let trusted_proxies = request.app_data::<Data<Gateway>>().map_or(0, |gateway| gateway.trusted_proxies);
-    if let Some(caller) = by_address(&request, trusted_proxies) {
+    if let Some(caller) = by_address(&request, Gateway::of(request.request()).trusted_proxies) {
         request.extensions_mut().insert(caller);
     }
     next.call(request).await

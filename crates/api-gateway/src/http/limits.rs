@@ -6,7 +6,6 @@ use std::num::NonZeroU32;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 use atode_config::Config;
 use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject, Window};
@@ -38,8 +37,7 @@ pub(crate) async fn limit_requests(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, actix_web::Error> {
-    let gateway = request.app_data::<Data<Gateway>>().cloned();
-    let limiter = gateway.as_ref().and_then(|gateway| gateway.limiter.as_ref());
+    let limiter = &Gateway::of(request.request()).limiter;
     let (Some(limiter), Some(caller)) = (limiter, caller(request.request())) else {
         return next.call(request).await;
     };

@@ -4,7 +4,6 @@ pub(crate) mod body;
 pub(crate) mod body_room;
 pub(crate) mod cross_site;
 pub(crate) mod deadline;
-pub(crate) mod endpoint;
 pub(crate) mod envelope;
 pub(crate) mod identity;
 mod limit_headers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use atode_jobs::FieldError;
 use serde::Serialize;
@@ -17,10 +17,10 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldError>,
-    /// The accepted alternatives: `Allow` of a 405, `Accept-Encoding` of a 415.
-    accepted: Option<Box<(HeaderName, HeaderValue)>>,
-    /// The limit that refused the request, and the seconds until it would allow it.
-    violated: Option<(&'static str, u64)>,
+    /// Headers of the reply: `Allow`, `Accept-Encoding` or `Retry-After`.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// The rate limit that refused the request.
+    violated: Option<&'static str>,
     /// The internal cause. It is logged and never sent.
     cause: Option<Arc<str>>,
 }
@@ -48,7 +48,7 @@ impl Problem {
             status,
             detail: detail.into(),
             errors: Vec::new(),
-            accepted: None,
+            headers: Vec::new(),
             violated: None,
             cause: None,
         }
@@ -62,26 +62,24 @@ impl Problem {
         Problem::new(Slug::NotFound, detail)
     }
 
-    pub(crate) fn method_not_allowed(allow: &str) -> Self {
-        let problem = Problem::new(Slug::MethodNotAllowed, format!("this path accepts {allow}"));
-        Problem {
-            accepted: HeaderValue::from_str(allow).ok().map(|allow| Box::new((ALLOW, allow))),
-            ..problem
-        }
+    pub(crate) fn method_not_allowed(allow: &HeaderValue) -> Self {
+        let detail = format!("this path accepts {}", allow.to_str().unwrap_or_default());
+        Problem { headers: vec![(ALLOW, allow.clone())], ..Problem::new(Slug::MethodNotAllowed, detail) }
     }
 
     /// The header tells this apart from a wrong `Content-Type` (RFC 9110, 12.5.3).
     pub(crate) fn unsupported_encoding() -> Self {
         let detail = "send the body uncompressed: the header Content-Encoding may only be identity";
-        let accepted = Some(Box::new((ACCEPT_ENCODING, HeaderValue::from_static("identity"))));
-        Problem { accepted, ..Problem::new(Slug::UnsupportedMediaType, detail) }
+        let headers = vec![(ACCEPT_ENCODING, HeaderValue::from_static("identity"))];
+        Problem { headers, ..Problem::new(Slug::UnsupportedMediaType, detail) }
     }
 
     /// `policy`, set by the configuration's `key`, refuses for another `retry_after` seconds.
     pub(crate) fn rate_limited(policy: &'static str, limit: u32, key: &str, retry_after: u64) -> Self {
         let detail =
             format!("the limit {policy:?} of {limit} ({key}) is reached; try again in {retry_after} s");
-        Problem { violated: Some((policy, retry_after)), ..Problem::new(Slug::RateLimited, detail) }
+        let headers = vec![(RETRY_AFTER, retry_after.into())];
+        Problem { headers, violated: Some(policy), ..Problem::new(Slug::RateLimited, detail) }
     }
 
     /// A 422 with its fields, of which there is at least one.
@@ -104,31 +102,22 @@ impl Problem {
         Problem::new(Slug::Internal, format!("{detail}. {hint}"))
     }
 
-    /// An error that actix made.
+    /// An error of actix itself. No other part of the service knows its type.
     pub(crate) fn from_status(status: StatusCode, detail: String) -> Self {
-        let slug = match status.as_u16() {
-            404 => Slug::NotFound,
-            405 => Slug::MethodNotAllowed,
-            408 => Slug::RequestTimeout,
-            409 => Slug::WrongState,
-            413 => Slug::TooLarge,
-            415 => Slug::UnsupportedMediaType,
-            431 => Slug::HeadTooLarge,
-            500 => Slug::Internal,
-            503 => Slug::Unavailable,
-            400 => Slug::Malformed,
-            _ => Slug::Other,
-        };
+        let slug = if status.is_server_error() { Slug::Internal } else { Slug::Other };
         Problem { status, ..Problem::new(slug, detail) }
     }
 
     /// The same problem for an item of a batch: its pointers start with the item's.
     #[must_use]
     pub(crate) fn below(mut self, pointer: &str) -> Self {
+        if self.errors.is_empty() {
+            return self;
+        }
         for error in &mut self.errors {
             error.pointer.insert_str(0, pointer);
         }
-        self
+        Problem::invalid(self.errors)
     }
 
     /// The fields of the problem, or the problem itself as the only one.
@@ -164,14 +153,8 @@ impl Problem {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    /// Seconds until the request may be repeated, where that is known.
-    pub(crate) fn retry_after(&self) -> Option<u64> {
-        self.violated.map(|(_, seconds)| seconds)
-    }
-
-    /// The header that names the accepted alternatives.
-    pub(crate) fn accepted(&self) -> Option<&(HeaderName, HeaderValue)> {
-        self.accepted.as_deref()
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
     }
 
     pub(crate) fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
@@ -182,7 +165,7 @@ impl Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             errors: &self.errors,
-            violated_policies: self.violated.map(|(policy, _)| [policy]),
+            violated_policies: self.violated.map(|policy| [policy]),
             request_id,
         }
     }

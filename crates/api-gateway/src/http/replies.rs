@@ -12,7 +12,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::Bytes;
 use serde::Serialize;
 
 use crate::gateway::Gateway;
@@ -38,16 +38,16 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<HttpRes
 pub(crate) fn in_slices(response: ServiceResponse) -> ServiceResponse {
     let is_large =
         matches!(response.response().body().size(), BodySize::Sized(bytes) if bytes > SLICE as u64);
-    let Some(gateway) = response.request().app_data::<Data<Gateway>>().filter(|_| is_large).cloned() else {
+    if !is_large {
         return response;
-    };
+    }
     let (request, response) = response.into_parts();
     let (response, body) = response.into_parts();
     let bytes = match body.try_into_bytes() {
         Ok(bytes) => bytes,
         Err(body) => return ServiceResponse::new(request, response.set_body(body)),
     };
-    let mut share = gateway.body_room.share();
+    let mut share = Gateway::of(&request).body_room.share();
     if !request.method().is_safe() {
         share.grow_unbounded(bytes.len());
     } else if let Err(problem) = share.grow(bytes.len()) {

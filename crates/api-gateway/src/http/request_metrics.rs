@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::Data;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::gateway::Gateway;
 
 const REQUESTS: &str = "atode_http_requests_total";
 pub(crate) const DURATION: &str = "atode_http_request_duration_seconds";
@@ -47,13 +48,14 @@ pub(crate) fn describe() {
 
 /// Counts a request that has its reply.
 pub(crate) fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
-    let Some(metrics) = request.app_data::<Data<RequestMetrics>>() else { return };
     let route = match request.app_data::<Pattern>() {
         Some(Pattern(pattern)) => Cow::Borrowed(*pattern),
         // Refused before it was routed.
         None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
     };
-    metrics.count(Reply { method: label(request.method()), route, status }, took);
+    Gateway::of(request)
+        .request_metrics
+        .count(Reply { method: label(request.method()), route, status }, took);
 }
 
 impl RequestMetrics {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -12,22 +12,21 @@ use anyhow::{Context, anyhow};
 use atode_config::{Build, Config, bare_host, listen_problem};
 use atode_jobs::Registry;
 use atode_queue::Client;
-use tokio::net::TcpSocket;
+use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::metrics::Gauges;
+use crate::api::metrics;
 use crate::gateway::Gateway;
 use crate::http::cross_site::CrossSite;
 use crate::http::envelope::envelope;
 use crate::http::limits;
-use crate::http::request_metrics::RequestMetrics;
 use crate::routes::routes;
 
 /// How long the start waits for Redis before it continues without.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
 
 /// Connections that may wait to be accepted. Beyond that, clients have to wait for a TCP retransmission.
-const BACKLOG: u32 = 2_048;
+const BACKLOG: i32 = 2_048;
 
 /// How long a client may leave its replies unread before its connection is closed.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,22 +50,12 @@ pub async fn serve(
     // A client that waits for the gateway to listen should not be refused while Redis is available.
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
 
-    let gauges = Data::new(Gauges::install(build)?);
-    let request_metrics = Data::new(RequestMetrics::default());
+    metrics::install(build)?;
     let limiter = limits::start(config).await?;
     let cross_site = CrossSite::new(config, address);
-    // Cancelled when the delay after the signal has passed.
-    let stopping = CancellationToken::new();
-    let gateway = Data::new(Gateway::new(config, registry, client, limiter, cross_site, stopping.clone()));
-    let leaving = gateway.clone();
-    let app = move || {
-        App::new()
-            .app_data(gateway.clone())
-            .app_data(gauges.clone())
-            .app_data(request_metrics.clone())
-            .wrap(from_fn(envelope))
-            .configure(routes)
-    };
+    let gateway = Data::new(Gateway::new(config, registry, client, limiter, cross_site, stop.clone()));
+    let stopping = gateway.stopping.clone();
+    let app = move || App::new().app_data(gateway.clone()).wrap(from_fn(envelope)).configure(routes);
     let server = HttpServer::new(app)
         // Closing a connection cancels its requests, as in nginx: a client that is gone costs nothing.
         .h1_allow_half_closed(false)
@@ -81,7 +70,6 @@ pub async fn serve(
     let delay = config.server.shutdown_delay;
     tokio::spawn(async move {
         stop.cancelled().await;
-        leaving.leave();
         if !delay.is_zero() {
             tracing::info!("asked to stop: /readyz answers 503, requests are served for another {delay:?}");
             tokio::time::sleep(delay).await;
@@ -100,7 +88,7 @@ pub async fn serve(
 fn close_if_unread(connection: &dyn Any) {
     #[cfg(target_os = "linux")]
     if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
-        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT))
+        && let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT))
     {
         tracing::debug!(%error, "cannot set a timeout for unread replies");
     }
@@ -108,20 +96,10 @@ fn close_if_unread(connection: &dyn Any) {
     let _ = (connection, UNREAD_TIMEOUT);
 }
 
-/// Listens on the first address of the name that allows it. Needs a tokio runtime.
+/// Listens on the first address of the name that allows it.
 fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (host, port).to_socket_addrs()? {
-        let listen = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            socket.listen(BACKLOG)?.into_std()
-        };
-        match listen() {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
+    let listener = TcpListener::bind((host, port))?;
+    // std sets a shorter backlog. To listen again only changes it.
+    SockRef::from(&listener).listen(BACKLOG)?;
+    Ok(listener)
 }
