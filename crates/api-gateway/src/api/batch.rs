@@ -1,20 +1,19 @@
 //! `POST /v1/jobs/batch`: stores up to 1,000 jobs, either all or none (`atomic`), or each on its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::{FieldError, JobRequest, KeySource, Prepared};
-use atode_queue::{Enqueued, Error, JobView};
+use atode_queue::{Enqueued, Error, JobView, NewJob};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::api::idempotency_key::idempotency_key;
-use crate::api::new_job::prepare;
-use crate::api::store::{Stored, answer, find_duplicate};
+use crate::api::store::{Stored, answer, find_duplicate, key_reused};
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::deadline::{ANSWER_TIME, in_time};
@@ -65,18 +64,21 @@ pub(crate) async fn enqueue(
         .jobs
         .iter()
         .enumerate()
-        .map(|(n, item)| prepare_item(&gateway, n, item.get(), key.as_deref()))
+        .map(|(n, item)| {
+            let prepared = prepare_item(&gateway, n, item.get(), key.as_deref());
+            prepared.map_err(|problem| problem.below(&format!("/jobs/{n}")))
+        })
         .collect();
-    let mut failures = PartialFailures::default();
+    let mut failures = Vec::new();
     let stored = if batch.atomic {
-        in_time(store_all_or_nothing(&gateway, &prepared), |error| queue_errors::of_enqueue(&error)).await?
+        in_time(store_all_or_nothing(&gateway, &prepared), queue_errors::of_enqueue).await?
     } else {
         store_each(&gateway, &prepared, &mut failures).await?
     };
     let capacity = body.len() + RESULT_BYTES * prepared.len();
     let json = results(&gateway, prepared, stored, capacity).await?;
     let mut response = HttpResponse::Ok().content_type(ContentType::json()).body(json);
-    failures.add_to(&mut response);
+    response.extensions_mut().insert(PartialFailures(failures));
     Ok(response)
 }
 
@@ -93,10 +95,10 @@ fn prepare_item<'a>(
             format!("the job is larger than {} bytes, the limit of a single job", gateway.max_body_bytes);
         return Err(Problem::new(Slug::TooLarge, detail));
     }
-    let pointer = format!("/jobs/{n}");
-    let request: JobRequest<'_> = body::object(item).map_err(|problem| problem.below(&pointer))?;
+    let request: JobRequest<'_> = body::object(item)?;
     let key = key.map(|key| format!("{key}\n{n}"));
-    prepare(gateway, &request, item, KeySource::Item(key.as_deref()), &pointer)
+    let key = KeySource::Item(key.as_deref());
+    Ok(gateway.rules.prepare(&request, item, key, gateway.client.now())?)
 }
 
 /// Stores the batch in one call whatever its size, because a first call could not be undone if a second one failed.
@@ -104,41 +106,30 @@ async fn store_all_or_nothing(
     gateway: &Gateway,
     prepared: &[Result<Prepared<'_>, Problem>],
 ) -> Result<Vec<Result<Enqueued, Error>>, Problem> {
-    let mut good = Vec::with_capacity(prepared.len());
-    let mut errors = Vec::new();
+    let mut errors: Vec<FieldError> = Vec::new();
     for (n, item) in prepared.iter().enumerate() {
-        match item {
-            Ok(item) => good.push(item),
-            Err(problem) => errors.extend(problem.clone().into_errors(&format!("/jobs/{n}"))),
+        if let Err(problem) = item {
+            errors.extend(problem.clone().into_errors(&format!("/jobs/{n}")));
         }
-    }
-    if errors.is_empty()
-        && let Some(first) = good.first()
-        && let Some(other) = good.iter().position(|item| item.job.queue != first.job.queue)
-    {
-        let detail = "all jobs of an atomic batch have to go to the same queue".to_owned();
-        errors.push(FieldError { pointer: format!("/jobs/{other}/queue"), detail });
     }
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    let jobs: Vec<_> = good.iter().map(|item| item.job.clone()).collect();
+    let jobs: Vec<NewJob> = prepared.iter().flatten().map(|item| item.job.clone()).collect();
     let queue = jobs[0].queue.clone();
+    if let Some(n) = jobs.iter().position(|job| job.queue != queue) {
+        let detail = "all jobs of an atomic batch have to go to the same queue";
+        return Err(Problem::invalid_field(&format!("/jobs/{n}/queue"), detail));
+    }
     let stored = gateway.client.enqueue_all_or_nothing(&queue, &jobs).await;
-    let stored = stored.map_err(|error| queue_errors::of_enqueue(&error))?;
-    let conflicts: Vec<FieldError> = stored
-        .iter()
-        .enumerate()
-        .filter_map(|(n, stored)| match stored {
-            Enqueued::Conflict(id) => Some(FieldError {
-                pointer: format!("/jobs/{n}/idempotency_key"),
-                detail: format!("this idempotency key was used for job {id}, with another body"),
-            }),
-            _ => None,
-        })
-        .collect();
-    if !conflicts.is_empty() {
-        return Err(Problem::invalid(conflicts));
+    let stored = stored.map_err(queue_errors::of_enqueue)?;
+    for (n, stored) in stored.iter().enumerate() {
+        if let Enqueued::Conflict(id) = stored {
+            errors.extend(key_reused(*id).into_errors(&format!("/jobs/{n}/idempotency_key")));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
     }
     Ok(stored.into_iter().map(Ok).collect())
 }
@@ -148,14 +139,12 @@ async fn store_all_or_nothing(
 async fn store_each(
     gateway: &Gateway,
     prepared: &[Result<Prepared<'_>, Problem>],
-    failures: &mut PartialFailures,
+    failures: &mut Vec<String>,
 ) -> Result<Vec<Result<Enqueued, Error>>, Problem> {
-    let mut queues: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut queues: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (n, item) in prepared.iter().enumerate() {
-        let Ok(item) = item else { continue };
-        match queues.iter_mut().find(|(queue, _)| *queue == &*item.job.queue) {
-            Some((_, places)) => places.push(n),
-            None => queues.push((&item.job.queue, vec![n])),
+        if let Ok(item) = item {
+            queues.entry(&item.job.queue).or_default().push(n);
         }
     }
     let start = Instant::now();
@@ -171,7 +160,7 @@ async fn store_each(
             stored[n] = result;
         }
         if let Some(error) = failed {
-            failures.add(format!("queue {queue}: {error}"));
+            failures.push(format!("queue {queue}: {error}"));
             if matches!(error, Error::NotSent(_) | Error::Unknown(_)) {
                 break;
             }
@@ -182,7 +171,7 @@ async fn store_each(
         // An unknown outcome matters more than a job that was not stored.
         let errors = sent().filter_map(|stored| stored.as_ref().err());
         if let Some(error) = errors.min_by_key(|error| error.nothing_happened()) {
-            return Err(queue_errors::of_enqueue(error));
+            return Err(queue_errors::of_enqueue(error.clone()));
         }
     }
     Ok(stored)

@@ -7,7 +7,6 @@ use atode_jobs::{Job, JobRequest, KeySource, MAX_DELAY, MAX_RETRIES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::new_job::prepare;
 use crate::api::store::store;
 use crate::gateway::Gateway;
 use crate::http::body;
@@ -38,7 +37,7 @@ pub(crate) async fn register(
     let mut request = JobRequest::new(DelayPrint::KIND, &payload);
     request.delay = delay.map(|seconds| format!("{seconds}s").into());
     request.max_retries = max_retries.map(Value::from);
-    let prepared = prepare(&gateway, &request, "", KeySource::Header(None), "")?;
+    let prepared = gateway.rules.prepare(&request, "", KeySource::Header(None), gateway.client.now())?;
     let (_, job) = store(&gateway, prepared).await?;
     Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
 }

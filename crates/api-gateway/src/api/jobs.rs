@@ -11,7 +11,6 @@ use serde::Deserialize;
 
 use crate::api::idempotency_key::idempotency_key;
 use crate::api::lookup::{job, parse_id};
-use crate::api::new_job::prepare;
 use crate::api::store::{Stored, store};
 use crate::api::wait::{parse_wait, until_finished};
 use crate::gateway::Gateway;
@@ -30,7 +29,8 @@ pub(crate) async fn enqueue(
     let key = idempotency_key(&request)?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let text = body::text(&body)?;
-    let prepared = prepare(&gateway, &body::object(text)?, text, KeySource::Header(key.as_deref()), "")?;
+    let key = KeySource::Header(key.as_deref());
+    let prepared = gateway.rules.prepare(&body::object(text)?, text, key, gateway.client.now())?;
     limit_jobs(&gateway, &request, 1).await?;
     let (stored, job) = store(&gateway, prepared).await?;
     let mut response = replies::json(stored.status(), &job)?;

@@ -9,7 +9,6 @@ pub(crate) mod jobs;
 pub(crate) mod kinds;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
-pub(crate) mod new_job;
 pub(crate) mod operations;
 pub(crate) mod queues;
 pub(crate) mod store;

@@ -5,10 +5,12 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use atode_queue::{JobId, JobView, Operated, Operation};
+use atode_jobs::parse_due;
+use atode_queue::{Due, JobId, JobView, Operated, Operation};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::lookup::{job, parse_id};
-use crate::api::new_job::DueRequest;
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::deadline::in_time;
@@ -25,6 +27,14 @@ pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>) -> Result<
     operate(&gateway, &id, Operation::RunNow).await
 }
 
+/// The body of a request to reschedule. It has exactly one of the two fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DueRequest {
+    delay: Option<Value>,
+    run_at: Option<Value>,
+}
+
 pub(crate) async fn reschedule(
     gateway: Data<Gateway>,
     id: Path<String>,
@@ -33,7 +43,7 @@ pub(crate) async fn reschedule(
 ) -> Result<HttpResponse, Problem> {
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let due: DueRequest = body::object(body::text(&body)?)?;
-    operate(&gateway, &id, Operation::Reschedule(due.due(gateway.client.now())?)).await
+    operate(&gateway, &id, Operation::Reschedule(due.parse(gateway.client.now())?)).await
 }
 
 pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
@@ -42,6 +52,17 @@ pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Result<
 
 pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
     operate(&gateway, &id, Operation::Delete).await
+}
+
+impl DueRequest {
+    fn parse(&self, now: i64) -> Result<Due, Problem> {
+        let text = |value| Value::as_str(value).unwrap_or_default();
+        match parse_due(self.delay.as_ref().map(text), self.run_at.as_ref().map(text), now) {
+            Ok(Some(due)) => Ok(due),
+            Ok(None) => Err(Problem::invalid_field("", "delay or run_at is missing")),
+            Err((field, detail)) => Err(Problem::invalid_field(&format!("/{field}"), detail)),
+        }
+    }
 }
 
 async fn operate(gateway: &Gateway, id: &str, operation: Operation) -> Result<HttpResponse, Problem> {

@@ -38,11 +38,7 @@ pub(crate) async fn store(gateway: &Gateway, prepared: Prepared<'_>) -> Result<(
         };
         answer(gateway, prepared, enqueued, duplicate)
     };
-    if waits_for_the_disk {
-        Box::pin(stored).await
-    } else {
-        in_time(stored, |error| queue_errors::of_enqueue(&error)).await
-    }
+    if waits_for_the_disk { Box::pin(stored).await } else { in_time(stored, queue_errors::of_enqueue).await }
 }
 
 /// The job that an earlier request with the same idempotency key stored, if it is still kept.
@@ -62,7 +58,7 @@ pub(crate) fn answer(
     enqueued: Result<Enqueued, Error>,
     duplicate: Result<Option<JobView>, Problem>,
 ) -> Result<(Stored, JobView), Problem> {
-    match enqueued.map_err(|error| queue_errors::of_enqueue(&error))? {
+    match enqueued.map_err(queue_errors::of_enqueue)? {
         Enqueued::Created { at } => {
             gateway.unserved.enqueued(&gateway.client, &prepared.job.queue, &prepared.job.kind);
             Ok((Stored::Now, prepared.stored(at)))
@@ -71,9 +67,12 @@ pub(crate) fn answer(
             let job = duplicate?.map_or_else(|| prepared.removed(id), |job| with_defaults(gateway, job));
             Ok((Stored::Before, job))
         }
-        Enqueued::Conflict(id) => Err(Problem::new(
-            Slug::IdempotencyKeyReused,
-            format!("this idempotency key was used for job {id}, with another body"),
-        )),
+        Enqueued::Conflict(id) => Err(key_reused(id)),
     }
+}
+
+/// The refusal of a job whose idempotency key belongs to job `id`.
+pub(crate) fn key_reused(id: JobId) -> Problem {
+    let detail = format!("this idempotency key was used for job {id}, with another body");
+    Problem::new(Slug::IdempotencyKeyReused, detail)
 }

@@ -14,7 +14,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::kinds::duration_text;
-use crate::api::new_job::prepare;
 use crate::api::store::store;
 use crate::console::{page, payload_example};
 use crate::gateway::Gateway;
@@ -108,7 +107,7 @@ async fn store_form(gateway: &Gateway, form: &Form) -> Result<JobView, Problem> 
     request.delay = filled(&form.delay).map(Value::from);
     request.max_retries =
         filled(&form.max_retries).map(|text| text.parse::<u64>().map_or(Value::from(text), Value::from));
-    let prepared = prepare(gateway, &request, "", KeySource::Header(None), "")?;
+    let prepared = gateway.rules.prepare(&request, "", KeySource::Header(None), gateway.client.now())?;
     Ok(store(gateway, prepared).await?.1)
 }
 

@@ -58,9 +58,9 @@ pub(crate) async fn envelope(
     } else {
         response
     };
-    if let Some(failures) = response.response().extensions().get::<PartialFailures>() {
+    if let Some(PartialFailures(failures)) = response.response().extensions().get() {
         let path = response.request().path();
-        for error in failures.errors() {
+        for error in failures {
             tracing::warn!(request_id = id, path, "a part of the request failed: {error}");
         }
     }

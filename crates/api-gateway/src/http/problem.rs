@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use atode_jobs::FieldError;
+use atode_jobs::{FieldError, InvalidRequest};
 use serde::Serialize;
 
 use crate::http::slug::Slug;
@@ -172,6 +172,12 @@ impl Problem {
 
     pub(crate) fn json(&self, request_id: &str) -> String {
         serde_json::to_string(&self.document(Some(request_id))).unwrap_or_default()
+    }
+}
+
+impl From<InvalidRequest> for Problem {
+    fn from(invalid: InvalidRequest) -> Self {
+        Problem::invalid(invalid.errors)
     }
 }
 

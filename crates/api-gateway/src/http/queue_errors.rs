@@ -6,9 +6,10 @@ use crate::http::problem::Problem;
 use crate::http::slug::Slug;
 
 /// A failed enqueue. The client has to know whether it may send the job again.
-pub(crate) fn of_enqueue(error: &Error) -> Problem {
+#[expect(clippy::needless_pass_by_value, reason = "an argument of `map_err`, like the others")]
+pub(crate) fn of_enqueue(error: Error) -> Problem {
     let summary = error.outline();
-    let problem = match error {
+    let problem = match &error {
         Error::NotSent(_) | Error::Refused { .. } | Error::Overloaded => {
             Problem::new(Slug::Unavailable, format!("{summary}. Nothing was stored: send the request again"))
         }
@@ -23,7 +24,7 @@ pub(crate) fn of_enqueue(error: &Error) -> Problem {
         Error::NotYetOnDisk(_) => Problem::new(Slug::NotYetOnDisk, summary),
         Error::Corrupt(_) => Problem::internal(&summary),
     };
-    problem.caused_by(error)
+    problem.caused_by(&error)
 }
 
 /// A job that was stored before under the same idempotency key and cannot be shown now.

@@ -58,24 +58,7 @@ pub(crate) fn in_slices(response: ServiceResponse) -> ServiceResponse {
 }
 
 /// Failures in parts of a request that succeeds as a whole: an extension of its reply, which the envelope logs.
-#[derive(Default)]
-pub(crate) struct PartialFailures(Vec<String>);
-
-impl PartialFailures {
-    pub(crate) fn add(&mut self, error: String) {
-        self.0.push(error);
-    }
-
-    pub(crate) fn add_to(self, response: &mut HttpResponse) {
-        if !self.0.is_empty() {
-            response.extensions_mut().insert(self);
-        }
-    }
-
-    pub(crate) fn errors(&self) -> &[String] {
-        &self.0
-    }
-}
+pub(crate) struct PartialFailures(pub(crate) Vec<String>);
 
 struct Slices {
     rest: Bytes,
