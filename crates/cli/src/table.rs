@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_stands_below_its_row() {
+    fn columns_without_room_go_below_their_row() {
         assert_eq!(workers(None).lines().count(), 3);
         let text = workers(Some(80));
         let lines: Vec<&str> = text.lines().map(str::trim).collect();

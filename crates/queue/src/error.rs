@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_in_plain_words() {
+    fn trouble_is_described_in_plain_words() {
         let io = |details| trouble(&FredError::new(ErrorKind::IO, details));
         assert_eq!(
             io(r#"Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }"#),

@@ -176,7 +176,7 @@ async fn sweep(test: &TestQueue, ledger: &Ledger, mut dice: Dice) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_happens_at_the_same_time_each_job_ends_exactly_once() {
+async fn each_job_ends_exactly_once_under_concurrent_transitions() {
     let test = TestQueue::start().await.with_kinds(&KINDS);
     let other = test.beside("default").await.with_kinds(&KINDS);
     let ledger = Ledger { producing: AtomicUsize::new(PRODUCERS as usize), ..Ledger::default() };

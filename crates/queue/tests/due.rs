@@ -164,7 +164,7 @@ async fn an_id_without_a_record_is_removed_by_a_claim_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_is_none_holds_up_no_other_job_of_its_claim() {
+async fn an_invalid_id_does_not_block_the_other_jobs_of_its_claim() {
     let test = TestQueue::start().await;
     let made = test.enqueue_many(2, Due::At(5)).await;
     test.command(&["ZADD", &test.set("due"), "0", "no id and no record"]);
@@ -191,7 +191,7 @@ async fn an_id_that_is_none_holds_up_no_other_job_of_its_claim() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_last_token_that_is_none_holds_up_no_claim() {
+async fn an_invalid_last_token_does_not_block_a_claim() {
     let test = TestQueue::start().await;
     for fence in ["1e300", "9007199254740992", "nan", "by hand"] {
         let id = test.enqueue_now().await;

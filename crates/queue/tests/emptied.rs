@@ -48,7 +48,7 @@ async fn every_client_notices_a_flushall_and_later_jobs_can_be_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_without_its_data_is_noticed_and_one_with_it_is_none() {
+async fn a_restart_is_noticed_only_if_the_data_is_gone() {
     let test = TestQueue::start().await;
     test.enqueue_now().await;
     until_known(&test).await;

@@ -24,7 +24,7 @@ async fn reap_one(test: &TestQueue) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_claimers_each_job_goes_to_exactly_one() {
+async fn each_job_goes_to_exactly_one_of_many_claimers() {
     let test = TestQueue::start().await;
     let other = test.beside("default").await;
     let made: HashSet<_> = test.enqueue_many(2_000, NOW).await.into_iter().collect();

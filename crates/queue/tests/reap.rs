@@ -152,7 +152,7 @@ async fn a_job_that_was_claimed_again_in_the_meantime_is_not_reaped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_sweepers_at_the_same_time_one_moves_each_job() {
+async fn each_job_is_moved_by_one_of_several_concurrent_sweepers() {
     let test = TestQueue::start().await;
     let other = test.beside("default").await;
     test.enqueue_many(300, NOW).await;

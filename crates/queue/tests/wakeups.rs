@@ -114,7 +114,7 @@ async fn only_a_job_that_is_due_earlier_than_all_others_of_its_kind_wakes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_brings_a_job_back_wakes() {
+async fn each_transition_that_brings_a_job_back_wakes() {
     let test = TestQueue::start().await;
     let mut wakes = Listener::new(&test, "wake");
     let id = test.enqueue_now().await;

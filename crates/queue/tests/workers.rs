@@ -50,7 +50,7 @@ async fn a_registration_is_listed_as_it_was_written_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registration_that_is_not_renewed_goes_by_itself() {
+async fn a_registration_that_is_not_renewed_expires() {
     let test = TestQueue::start().await;
     let (dead, lives) = (registration(&test.client, 1), registration(&test.client, 2));
     test.client.heartbeat(&dead, Duration::from_millis(150)).await.unwrap();

@@ -49,7 +49,7 @@ async fn enqueue_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idempotency_key_that_is_none_stores_nothing() {
+async fn an_idempotency_key_of_a_wrong_type_stores_nothing() {
     let test = TestQueue::start().await;
     let job = NewJob { idempotency: Some(Idempotency::new("a client", "k", b"")), ..test.new_job(NOW) };
     test.client.enqueue(job.clone()).await.unwrap();

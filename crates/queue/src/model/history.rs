@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_long_errors_the_first_and_the_last_two_are_kept_whole() {
+    fn the_first_and_the_last_two_of_many_long_errors_are_kept_whole() {
         let mut history = History::default();
         for n in 1..=30 {
             history = history.with_failure(Failure::new(FailureCause::Error, &"x".repeat(20_000), run(n), 3));

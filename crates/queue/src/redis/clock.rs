@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_is_not_waited_for() {
+    fn a_past_instant_is_not_waited_for() {
         let clock = RedisClock::default();
         for past in [i64::MIN, 0, clock.now()] {
             assert_eq!(clock.until(past), Duration::ZERO);

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_workers_of_other_kinds_took_leaves_the_own_kinds_as_they_were() {
+    fn claims_of_other_kinds_do_not_change_what_is_known_of_the_own_kinds() {
         assert_eq!(
             heard(&["50", "=100 3 theirs -"]),
             Heard { due: Some(50), others: true, ..Heard::default() }
