@@ -12,7 +12,8 @@ use crate::drainer::{self, Drainer};
 use crate::fixture::Fixture;
 use crate::goals::Goal;
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, shown, step};
+use crate::outcome::{Outcome, Size, step};
+use crate::table::{Table, shown};
 
 /// Numbers of worker processes. The numbers of one row are measured at the same time, each with its own Redis, because
 /// the workers are nearly always idle.

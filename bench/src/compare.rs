@@ -5,9 +5,10 @@ use peer_protocol::What;
 use crate::contenders::{self, Contender, Wanted};
 use crate::goals::Goal;
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::outcome::{Outcome, Size, step};
 use crate::plots::{Axis, Bars, Chart, Lines, Plot, Scale, Series};
 use crate::runs::{self, Load, Run};
+use crate::table::{Table, median, rounds_of, shown};
 
 const CONCURRENCY: usize = 64;
 const PRODUCERS: usize = 64;

@@ -4,9 +4,10 @@ use peer_protocol::What;
 
 use crate::contenders::{self, Contender, Wanted, Whose};
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, shown, step};
+use crate::outcome::{Outcome, Size, step};
 use crate::plots::{Axis, Chart, Lines, Plot, Scale, Series};
 use crate::runs::{self, Load};
+use crate::table::{Table, shown};
 
 pub(crate) fn section(size: Size, wanted: &Wanted) -> anyhow::Result<Outcome> {
     let (peers, skipped) = contenders::ready(wanted);

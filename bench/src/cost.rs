@@ -6,8 +6,9 @@ use crate::drain::drain;
 use crate::fixture::{self, Fixture, QUEUE};
 use crate::goals::Goal;
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::outcome::{Outcome, Size, step};
 use crate::producers;
+use crate::table::{Table, median, rounds_of, shown};
 
 const CONCURRENCY: usize = 64;
 const PRODUCERS: usize = 64;

@@ -13,8 +13,9 @@ use crate::drainer;
 use crate::fixture::{Fixture, QUEUE};
 use crate::goals::Goal;
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, shown, step};
+use crate::outcome::{Outcome, Size, step};
 use crate::producers;
+use crate::table::{Table, shown};
 
 const TICK: Duration = Duration::from_millis(10);
 

@@ -6,9 +6,10 @@ use crate::drain::drain;
 use crate::fixture::{Fixture, QUEUE};
 use crate::goals::Goal;
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::outcome::{Outcome, Size, step};
 use crate::plots::{Axis, Chart, Lines, Plot, Scale, Series};
 use crate::producers;
+use crate::table::{Table, median, rounds_of, shown};
 
 /// Rounds that do not count. After a hash has doubled, Redis moves its entries in small steps during the following
 /// commands. This section compares depths, not growth.

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::machine;
-use crate::outcome::{Outcome, Table};
-use crate::suite::Measured;
+use crate::outcome::{Measured, Outcome};
+use crate::table::Table;
 
 /// The folder of the plots, beside the document.
 const PLOTS: &str = "benchmarks";
@@ -29,7 +29,7 @@ pub(crate) fn write(docs: &Path, goals: &Table, all: &[Measured]) -> anyhow::Res
     }
     write!(text, "\n## {}\n\n{}\n", goals.title, goals.markdown())?;
     for measured in all {
-        write!(text, "\n## {}\n", measured.section.title())?;
+        write!(text, "\n## {}\n", measured.title)?;
         match &measured.outcome {
             Ok(outcome) => section(&mut text, outcome, &plots)?,
             Err(error) => write!(text, "\nNo figure: {}\n", error.replace('\n', " "))?,

@@ -3,6 +3,7 @@
 use atode_testkit::{Gateway, RedisServer};
 
 use crate::fixture::{self, QUEUE};
+use crate::runtime::on_tokio;
 use crate::{proc, wrk};
 
 pub(crate) struct Load {
@@ -26,7 +27,7 @@ pub(crate) fn measure(
     let requests = wrk::posts(gateway.base_url(), body, seconds, connections)?;
     let peak_memory = proc::peak_memory(gateway.pid())?;
     drop(gateway);
-    crate::on_tokio(check(redis, &requests, body, connections))?;
+    on_tokio(check(redis, &requests, body, connections))?;
     Ok(Load { requests, peak_memory })
 }
 

@@ -1,6 +1,6 @@
 //! The goals of this project, and the figures of a run beside them.
 
-use crate::outcome::{Table, shown};
+use crate::table::{Table, shown};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Goal {

@@ -4,7 +4,8 @@
 use atode_testkit::RedisServer;
 
 use crate::goals::Goal;
-use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::outcome::{Outcome, Size, step};
+use crate::table::{Table, median, rounds_of, shown};
 use crate::{baseline, gateway, wrk};
 
 const CONNECTIONS: u64 = 64;

@@ -6,7 +6,8 @@ use atode_testkit::Worker;
 
 use crate::fixture::Fixture;
 use crate::goals::Goal;
-use crate::outcome::{Outcome, Size, Table, shown, step};
+use crate::outcome::{Outcome, Size, step};
+use crate::table::{Table, shown};
 use crate::{proc, producers};
 
 /// A kind that the `worker` binary knows.

@@ -25,12 +25,16 @@ mod kinds;
 mod machine;
 mod memory;
 mod outcome;
+mod pipeline;
+mod plain;
 mod plots;
 mod proc;
 mod producers;
 mod replay;
 mod runs;
+mod runtime;
 mod suite;
+mod table;
 mod workers;
 mod wrk;
 
@@ -44,6 +48,7 @@ use crate::atode::Atode;
 use crate::contenders::Wanted;
 use crate::kinds::{KeptNoop, Noop};
 use crate::outcome::Size;
+use crate::runtime::on_tokio;
 use crate::suite::Section;
 
 /// Benchmarks of the queue, on redis-servers that this program starts itself.
@@ -135,11 +140,4 @@ fn peer<K: Job>(args: &peer_protocol::Args) -> anyhow::Result<()> {
     let figures = on_tokio(peer_protocol::measure::<Atode<K>>(args))?;
     peer_protocol::print::<Atode<K>>(args, &figures);
     Ok(())
-}
-
-fn on_tokio<T>(measure: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let measured = runtime.block_on(measure);
-    runtime.shutdown_background();
-    measured
 }

@@ -7,7 +7,9 @@ use atode_testkit::{RedisServer, Worker};
 
 use crate::fixture::{Fixture, QUEUE, job_of};
 use crate::goals::Goal;
-use crate::outcome::{Outcome, Size, Table, shown, step};
+use crate::outcome::{Outcome, Size, step};
+use crate::runtime::on_tokio;
+use crate::table::{Table, shown};
 use crate::{drain, gateway, proc, producers, wrk};
 
 /// A kind that the `worker` binary knows. It prints one line per job.
@@ -35,7 +37,7 @@ pub(crate) fn section(size: Size) -> anyhow::Result<Outcome> {
     }
     let jobs = size.of(300_000, 3_000);
     step("memory: worker");
-    let worker = crate::on_tokio(worker(jobs))? as f64 / 1e6;
+    let worker = on_tokio(worker(jobs))? as f64 / 1e6;
     table.row([
         "worker".to_owned(),
         format!("{} jobs of {KIND}, concurrency {CONCURRENCY}", shown(Some(jobs as f64), 0)),

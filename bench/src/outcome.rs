@@ -1,9 +1,8 @@
 //! The result of a section: tables, notes, figures for the goals, plots.
 
-use comfy_table::presets;
-
 use crate::goals::Goal;
 use crate::plots::Plot;
+use crate::table::Table;
 
 #[derive(Default)]
 pub(crate) struct Outcome {
@@ -12,6 +11,19 @@ pub(crate) struct Outcome {
     pub(crate) notes: Vec<String>,
     pub(crate) figures: Vec<(Goal, f64)>,
     pub(crate) plots: Vec<Plot>,
+}
+
+/// A section's title, and its outcome or the reason why it has no figure.
+pub(crate) struct Measured {
+    pub(crate) title: &'static str,
+    pub(crate) outcome: Result<Outcome, String>,
+}
+
+/// The size of a run: full for figures, quick to check that everything works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Full,
+    Quick,
 }
 
 impl Outcome {
@@ -25,35 +37,6 @@ impl Outcome {
     }
 }
 
-pub(crate) struct Table {
-    pub(crate) title: String,
-    table: comfy_table::Table,
-}
-
-impl Table {
-    pub(crate) fn new(title: impl Into<String>, header: &[&str]) -> Self {
-        let mut table = comfy_table::Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header(header);
-        Table { title: title.into(), table }
-    }
-
-    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.table.add_row(cells.into_iter().collect::<Vec<_>>());
-    }
-
-    pub(crate) fn markdown(&self) -> String {
-        self.table.to_string()
-    }
-}
-
-/// The size of a run: full for figures, quick to check that everything works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Size {
-    Full,
-    Quick,
-}
-
 impl Size {
     pub(crate) fn of<T>(self, full: T, quick: T) -> T {
         match self {
@@ -63,55 +46,8 @@ impl Size {
     }
 }
 
-/// The median, or `None` if there is no figure.
-pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let mut figures: Vec<f64> = figures.into_iter().collect();
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied()
-}
-
-/// A figure with thousands separators, or a dash if there is none.
-pub(crate) fn shown(figure: Option<f64>, digits: usize) -> String {
-    let Some(figure) = figure else { return "–".to_owned() };
-    let text = format!("{figure:.digits$}");
-    let whole = text.find('.').unwrap_or(text.len());
-    let first = usize::from(text.starts_with('-'));
-    let mut separated = String::new();
-    for (at, digit) in text.char_indices() {
-        if at > first && at < whole && (whole - at) % 3 == 0 {
-            separated.push(',');
-        }
-        separated.push(digit);
-    }
-    separated
-}
-
-/// `3 rounds`
-pub(crate) fn rounds_of(rounds: usize) -> String {
-    format!("{rounds} round{}", if rounds == 1 { "" } else { "s" })
-}
-
 /// Prints the current step to stderr.
 #[expect(clippy::print_stderr, reason = "runs take minutes, so users need to see progress")]
 pub(crate) fn step(text: impl std::fmt::Display) {
     eprintln!("  … {text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        let figures = [(0.5, 1), (999.0, 0), (1_234.5, 1), (-1_234_567.0, 0), (-123.0, 0)];
-        let texts = figures.map(|(figure, digits)| shown(Some(figure), digits));
-        assert_eq!(texts, ["0.5", "999", "1,234.5", "-1,234,567", "-123"]);
-        assert_eq!(shown(None, 0), "–");
-    }
-
-    #[test]
-    fn the_median_is_that_of_what_is_there() {
-        assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median([]), None);
-    }
 }

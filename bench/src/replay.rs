@@ -1,41 +1,42 @@
 //! The scripts of atode without the work of a client: the calls of a real client are recorded and sent again to
-//! another Redis, and the replies are only counted.
+//! another Redis.
 
-use std::io::{BufRead, BufReader, Read, Write, copy};
+use std::io::{BufRead, BufReader, Write, copy};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use atode_queue::{Claim, ClaimOptions, Due, History};
 use atode_testkit::RedisServer;
 use peer_protocol::PAYLOAD;
 
 use crate::fixture::{self, QUEUE};
-use crate::floor::{Cost, Costs, connect};
 use crate::kinds::Retention;
+use crate::pipeline::{Costs, IN_FLIGHT, connect, send};
+use crate::runtime::on_tokio;
 
 /// Sets the last token (docs/architecture.md) to one from the future. The next token is then the last one plus 1
 /// instead of the time, so that recorded settlements still match when they are sent again.
 const FENCE: [&str; 3] = ["SET", "atode:{default}:fence", "8000000000000000"];
-/// Jobs in flight at a time.
-const PIPELINE: usize = 512;
-const END: &[u8] = b"$3\r\nend\r\n";
 
 type Requests = Arc<Mutex<Vec<Vec<u8>>>>;
 
 pub(crate) fn measure(jobs: usize, batch: usize) -> anyhow::Result<Costs> {
-    let (enqueues, drains) = crate::on_tokio(record(jobs, batch))?;
+    let (enqueues, drains) = on_tokio(record(jobs, batch))?;
     let redis = RedisServer::start();
     redis.command(&FENCE);
     // A client lists the queue once per connection, without a script.
     redis.command(&["SADD", "atode:queues", QUEUE]);
     let mut connection = connect(&redis)?;
-    let in_flight = (PIPELINE / batch).max(1);
-    let enqueue = send(&redis, &mut connection, &enqueues, in_flight)?;
-    crate::on_tokio(expect(&redis, jobs))?;
-    let drain = send(&redis, &mut connection, &drains, in_flight)?;
-    crate::on_tokio(expect(&redis, 0))?;
+    // As many jobs in flight as there are plain commands.
+    let pieces = |calls: &[Vec<u8>]| -> Vec<Vec<u8>> {
+        calls.chunks((IN_FLIGHT / batch).max(1)).map(<[_]>::concat).collect()
+    };
+    let enqueue = send(&redis, &mut connection, &pieces(&enqueues))?;
+    on_tokio(expect(&redis, jobs))?;
+    let drain = send(&redis, &mut connection, &pieces(&drains))?;
+    on_tokio(expect(&redis, 0))?;
     Ok(Costs { enqueue, drain })
 }
 
@@ -92,31 +93,6 @@ async fn expect(redis: &RedisServer, ready: usize) -> anyhow::Result<()> {
         "expected {ready} ready jobs and nothing else: {counts:?}"
     );
     fixture::audit(&client).await
-}
-
-fn send(
-    redis: &RedisServer,
-    connection: &mut TcpStream,
-    requests: &[Vec<u8>],
-    in_flight: usize,
-) -> anyhow::Result<Cost> {
-    let pieces: Vec<Vec<u8>> = requests
-        .chunks(in_flight)
-        .map(|calls| [calls.concat(), b"*2\r\n$4\r\nECHO\r\n$3\r\nend\r\n".to_vec()].concat())
-        .collect();
-    let mut replies = vec![0; 1 << 18];
-    let (cpu, start) = (fixture::redis_cpu(redis), Instant::now());
-    for piece in &pieces {
-        connection.write_all(piece)?;
-        let mut last = Vec::new();
-        while !last.ends_with(END) {
-            let read = connection.read(&mut replies)?;
-            anyhow::ensure!(read > 0, "Redis closed the connection");
-            last.extend_from_slice(&replies[read.saturating_sub(END.len())..read]);
-        }
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    Ok(Cost { seconds, cpu: fixture::redis_cpu(redis) - cpu })
 }
 
 /// Opens a port that forwards to `target` until the process ends, and records the script calls that pass through it.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::contenders::{Contender, Whose};
 use crate::fixture;
+use crate::runtime::on_tokio;
 
 /// Timeout of a run. The programs give up when no job runs, so this is for one that hangs elsewhere.
 const LONGEST_RUN: Duration = Duration::from_secs(20 * 60);
@@ -92,7 +93,7 @@ pub(crate) fn run(contender: &Contender, load: Load) -> anyhow::Result<Run> {
     );
     if contender.whose == Whose::Atode {
         // The program itself does not audit, because the run would then include the cost of the audit.
-        crate::on_tokio(async { fixture::audit(&fixture::client_of(redis.port()).await?).await })?;
+        on_tokio(async { fixture::audit(&fixture::client_of(redis.port()).await?).await })?;
     }
     Ok(Run { line, redis_cpu, redis_memory })
 }

@@ -6,10 +6,12 @@ use std::time::Instant;
 use clap::Subcommand;
 
 use crate::contenders::Wanted;
-use crate::outcome::{Outcome, Size, Table, step};
+use crate::outcome::{Measured, Outcome, Size, step};
+use crate::runtime::on_tokio;
+use crate::table::Table;
 use crate::{
     calls, compare, concurrency, cost, deep_lateness, depth, document, floor, goals, http, idle, memory,
-    on_tokio, workers,
+    workers,
 };
 
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Section {
         Section::Memory,
     ];
 
-    pub(crate) fn title(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
             Section::Compare => "Side by side",
             Section::Http => "Over HTTP",
@@ -87,12 +89,6 @@ impl Section {
     }
 }
 
-/// The outcome of a section, or the reason why it has no figure.
-pub(crate) struct Measured {
-    pub(crate) section: Section,
-    pub(crate) outcome: Result<Outcome, String>,
-}
-
 pub(crate) fn one(section: Section, size: Size, wanted: &Wanted) -> anyhow::Result<()> {
     warn_of(size);
     let measured = measure(section, size, wanted);
@@ -118,7 +114,7 @@ fn measure(section: Section, size: Size, wanted: &Wanted) -> Measured {
         Err(error) => println!("\nNo figure: {error}"),
     }
     step(format_args!("{} took {:.0} s", section.title(), start.elapsed().as_secs_f64()));
-    Measured { section, outcome }
+    Measured { title: section.title(), outcome }
 }
 
 fn finish(size: Size, all: &[Measured], docs: Option<&Path>) -> anyhow::Result<()> {

@@ -6,8 +6,9 @@ use crate::drain::{Drained, drain};
 use crate::fixture::{Fixture, QUEUE};
 use crate::goals::Goal;
 use crate::kinds::Retention;
-use crate::outcome::{Outcome, Size, Table, median, rounds_of, shown, step};
+use crate::outcome::{Outcome, Size, step};
 use crate::producers;
+use crate::table::{Table, median, rounds_of, shown};
 
 const PROCESSES: [usize; 3] = [1, 2, 4];
 
