@@ -1,41 +1,35 @@
 //! A circuit breaker. While the shared backend is away, no request waits for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::counted::Counted;
+use crate::memory::Memory;
 use crate::subject::Subject;
 
+/// Open while it has a failed decision. A cluster has recovered only when the node behind that decision answers.
 #[derive(Default)]
-pub(crate) struct Breaker {
-    open: AtomicBool,
-    /// The decision that failed. A cluster has recovered only when the node behind this decision answers.
-    failed: Mutex<Option<Failed>>,
-}
+pub(crate) struct Breaker(RwLock<Option<Failed>>);
 
 /// The policy and the client of a failed decision.
-pub(crate) type Failed = (Arc<Counted>, Subject);
+pub(crate) type Failed = (Arc<Memory>, Subject);
 
 impl Breaker {
     pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Opens the breaker. True for exactly one of several concurrent callers.
-    pub(crate) fn trip(&self, counted: &Arc<Counted>, subject: &Subject) -> bool {
-        if self.open.swap(true, Ordering::AcqRel) {
-            return false;
-        }
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((counted.clone(), subject.clone()));
-        true
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     pub(crate) fn failed(&self) -> Option<Failed> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens the breaker. True for exactly one of several concurrent callers.
+    pub(crate) fn trip(&self, memory: &Arc<Memory>, subject: &Subject) -> bool {
+        let mut failed = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let was_closed = failed.is_none();
+        failed.get_or_insert_with(|| (memory.clone(), subject.clone()));
+        was_closed
     }
 
     pub(crate) fn close(&self) {
-        self.open.store(false, Ordering::Release);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -8,7 +8,14 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::InfoKind;
 
-use crate::limiter::StartError;
+/// The reason why a limiter cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cache_server.redis.default.cluster.addrs: {0}")]
+    Addresses(String),
+    #[error(transparent)]
+    Config(#[from] atode_config::ConfigError),
+}
 
 /// Connects to the first address that answers. `None` if none does.
 pub(crate) async fn connect(redis: &DefaultRedis) -> Result<Option<Client>, StartError> {

@@ -7,7 +7,6 @@
 
 mod breaker;
 mod connect;
-mod counted;
 mod decision;
 mod denials;
 mod gather;
@@ -19,8 +18,9 @@ mod shared;
 mod subject;
 mod tally;
 
+pub use connect::StartError;
 pub use decision::{Decision, Denial, Quota};
-pub use limiter::{RateLimiter, Settings, StartError};
+pub use limiter::{RateLimiter, Settings};
 pub use memory::MAX_CLIENTS;
 pub use policy::{Limits, Window};
 pub use subject::Subject;

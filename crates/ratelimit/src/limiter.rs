@@ -8,8 +8,9 @@ use std::time::Duration;
 use atode_config::redis::DefaultRedis;
 use atode_config::{OnError, RateLimit, StorageType};
 
-use crate::counted::Counted;
+use crate::connect::StartError;
 use crate::decision::Decision;
+use crate::memory::Memory;
 use crate::policy::{Limits, Policy};
 use crate::shared::Shared;
 use crate::subject::Subject;
@@ -29,15 +30,6 @@ pub struct Settings {
     pub deadline: Duration,
 }
 
-/// The reason why a limiter cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error("cache_server.redis.default.cluster.addrs: {0}")]
-    Addresses(String),
-    #[error(transparent)]
-    Config(#[from] atode_config::ConfigError),
-}
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RateLimiter {
@@ -51,10 +43,10 @@ struct Inner {
     tally: Arc<Tally>,
 }
 
-/// The counters of one set of limits.
+/// The policies of one set of limits.
 struct Plan {
-    requests: Arc<Counted>,
-    jobs: Arc<Counted>,
+    requests: Arc<Memory>,
+    jobs: Arc<Memory>,
 }
 
 enum Backend {
@@ -131,7 +123,7 @@ impl RateLimiter {
     /// The number of clients that this process remembers.
     pub fn clients_remembered(&self) -> usize {
         let plans = self.inner.of_keys.values().chain([&self.inner.default]);
-        plans.map(|plan| plan.requests.memory.len() + plan.jobs.memory.len()).sum()
+        plans.map(|plan| plan.requests.len() + plan.jobs.len()).sum()
     }
 
     fn plan(&self, subject: &Subject) -> &Plan {
@@ -142,22 +134,22 @@ impl RateLimiter {
         own.unwrap_or(&self.inner.default)
     }
 
-    async fn check(&self, subject: &Subject, counted: &Arc<Counted>, cost: NonZeroU32) -> Decision {
-        let Some(most) = counted.policy.largest_cost() else { return Decision::Allowed(Vec::new()) };
+    async fn check(&self, subject: &Subject, memory: &Arc<Memory>, cost: NonZeroU32) -> Decision {
+        let Some(most) = memory.policy.largest_cost() else { return Decision::Allowed(Vec::new()) };
         let (by, decision) = if cost > most {
             (By::Configuration, Decision::TooLarge { most })
         } else {
-            self.decide(subject, counted, cost).await
+            self.decide(subject, memory, cost).await
         };
         self.inner.tally.decision(by, &decision);
         decision
     }
 
-    async fn decide(&self, subject: &Subject, counted: &Arc<Counted>, cost: NonZeroU32) -> (By, Decision) {
+    async fn decide(&self, subject: &Subject, memory: &Arc<Memory>, cost: NonZeroU32) -> (By, Decision) {
         let on_error = match &self.inner.backend {
             Backend::Memory => OnError::Memory,
             Backend::Shared(shared) => {
-                if let Some(decided) = shared.check(counted, subject, cost).await {
+                if let Some(decided) = shared.check(memory, subject, cost).await {
                     return decided;
                 }
                 self.inner.tally.fallback();
@@ -165,7 +157,7 @@ impl RateLimiter {
             }
         };
         match on_error {
-            OnError::Memory => (By::Memory, counted.memory.check(subject, cost)),
+            OnError::Memory => (By::Memory, memory.check(subject, cost)),
             OnError::Allow => (By::Configuration, Decision::Allowed(Vec::new())),
             OnError::Deny => (By::Configuration, Decision::Unavailable),
         }
@@ -174,8 +166,8 @@ impl RateLimiter {
 
 impl Plan {
     fn new(limits: &Limits) -> Self {
-        let counted = |policy| Arc::new(Counted::new(policy));
-        Plan { requests: counted(Policy::requests(limits)), jobs: counted(Policy::jobs(limits)) }
+        let memory = |policy| Arc::new(Memory::new(policy));
+        Plan { requests: memory(Policy::requests(limits)), jobs: memory(Policy::jobs(limits)) }
     }
 }
 
@@ -184,8 +176,8 @@ async fn drop_idle(inner: Weak<Inner>) {
         tokio::time::sleep(DROP_IDLE_INTERVAL).await;
         let Some(inner) = inner.upgrade() else { return };
         for plan in inner.of_keys.values().chain([&inner.default]) {
-            plan.requests.memory.drop_idle();
-            plan.jobs.memory.drop_idle();
+            plan.requests.drop_idle();
+            plan.jobs.drop_idle();
         }
     }
 }

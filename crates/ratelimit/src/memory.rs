@@ -28,7 +28,9 @@ type ClientHash = u64;
 
 type Instant = <DefaultClock as Clock>::Instant;
 
+/// A policy, and the clients of this process that it has counted.
 pub(crate) struct Memory {
+    pub(crate) policy: Policy,
     windows: Vec<Limiter>,
     clock: DefaultClock,
     hasher: RandomState,
@@ -43,10 +45,10 @@ struct Limiter {
 }
 
 impl Memory {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let clock = DefaultClock::default();
         let windows = policy.windows.iter().map(|window| Limiter::new(*window, &clock)).collect();
-        Memory { windows, clock, hasher: RandomState::new() }
+        Memory { policy, windows, clock, hasher: RandomState::new() }
     }
 
     /// Allows a request if all windows allow it. Otherwise nothing is spent, except that of two simultaneous requests a

@@ -8,12 +8,11 @@ use atode_config::OnError;
 use atode_config::redis::DefaultRedis;
 
 use crate::breaker::Breaker;
-use crate::connect;
-use crate::counted::Counted;
+use crate::connect::{StartError, connect};
 use crate::decision::Decision;
 use crate::denials::Denials;
 use crate::gather::{Gather, Joined, Question};
-use crate::limiter::StartError;
+use crate::memory::Memory;
 use crate::remote::Remote;
 use crate::subject::Subject;
 use crate::tally::{By, Tally};
@@ -50,29 +49,26 @@ impl Shared {
             on_error,
             tally,
         });
-        match connect::connect(redis).await? {
-            Some(client) => shared.connected(Remote::new(client, &redis.key_prefix)),
-            None => {
-                shared.tally.breaker_opened();
-                tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
-                tokio::spawn(keep_connecting(Arc::downgrade(&shared), redis.clone()));
-            }
+        shared.connect(redis).await?;
+        if shared.remote.get().is_none() {
+            shared.tally.breaker_opened();
+            tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
         }
-        tokio::spawn(recover(Arc::downgrade(&shared)));
+        tokio::spawn(recover(Arc::downgrade(&shared), redis.clone()));
         Ok(shared)
     }
 
     /// `None` if the backend is away or did not answer before the deadline.
     pub(crate) async fn check(
         self: &Arc<Self>,
-        counted: &Arc<Counted>,
+        memory: &Arc<Memory>,
         subject: &Subject,
         cost: NonZeroU32,
     ) -> Option<(By, Decision)> {
         if self.remote.get().is_none() || self.breaker.is_open() {
             return None;
         }
-        let id = counted.policy.id;
+        let id = memory.policy.id;
         if let Some(denial) = self.denials.find(id, subject, cost) {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
@@ -80,7 +76,7 @@ impl Shared {
         let answer = match self.gather.join(&question) {
             Joined::First(answer) => {
                 // A separate task, because the first request may be dropped before the others have their decisions.
-                tokio::spawn(self.clone().drive(counted.clone(), question));
+                tokio::spawn(self.clone().drive(memory.clone(), question));
                 answer
             }
             Joined::Behind(answer) => answer,
@@ -89,18 +85,18 @@ impl Shared {
     }
 
     /// Makes round trips until no request waits any more.
-    async fn drive(self: Arc<Self>, counted: Arc<Counted>, question: Question) {
+    async fn drive(self: Arc<Self>, memory: Arc<Memory>, question: Question) {
         let Some(remote) = self.remote.get() else { return };
-        let key = remote.key(&counted.policy, &question.subject);
+        let key = remote.key(&memory.policy, &question.subject);
         while let Some(group) = self.gather.next(&question).await {
             if self.breaker.is_open() {
                 continue;
             }
-            let decisions = remote.check(&counted.policy, &key, question.cost, group.answers.len());
+            let decisions = remote.check(&memory.policy, &key, question.cost, group.answers.len());
             // One timer for the group. The others arrived later, so none waits longer than the first.
             let failure = match tokio::time::timeout_at(group.since + self.deadline, decisions).await {
                 Ok(Ok(decisions)) => {
-                    self.record(&counted, &question, &decisions);
+                    self.record(&memory, &question, &decisions);
                     for (answer, decision) in group.answers.into_iter().zip(decisions) {
                         let _ = answer.send(decision);
                     }
@@ -109,7 +105,7 @@ impl Shared {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer within {:?}", self.deadline),
             };
-            if self.breaker.trip(&counted, &question.subject) {
+            if self.breaker.trip(&memory, &question.subject) {
                 self.tally.breaker_opened();
                 tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
             }
@@ -117,48 +113,45 @@ impl Shared {
     }
 
     /// Keeps the local limiter warm: if the backend goes away, nobody starts with a full quota. Remembers a refusal.
-    fn record(&self, counted: &Counted, question: &Question, decisions: &[Decision]) {
+    fn record(&self, memory: &Memory, question: &Question, decisions: &[Decision]) {
         let allowed = decisions.iter().filter(|decision| matches!(decision, Decision::Allowed(_))).count();
-        counted.memory.spend(&question.subject, question.cost.get().saturating_mul(allowed as u32));
+        memory.spend(&question.subject, question.cost.get().saturating_mul(allowed as u32));
         if let Some(Decision::Denied(denial)) = decisions.last() {
-            self.denials.remember(counted.policy.id, &question.subject, question.cost, denial);
+            self.denials.remember(memory.policy.id, &question.subject, question.cost, denial);
         }
     }
 
-    fn connected(&self, remote: Remote) {
-        let _ = self.remote.set(remote);
-        self.tally.breaker_closed();
-        tracing::info!("rate limits are shared through Redis");
-    }
-}
-
-async fn keep_connecting(shared: Weak<Shared>, redis: DefaultRedis) {
-    loop {
-        tokio::time::sleep(PROBE_INTERVAL).await;
-        let Some(shared) = shared.upgrade() else { return };
-        match connect::connect(&redis).await {
-            Ok(Some(client)) => return shared.connected(Remote::new(client, &redis.key_prefix)),
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the rate limiter cannot use its Redis"),
+    /// Does nothing if no server answers.
+    async fn connect(&self, redis: &DefaultRedis) -> Result<(), StartError> {
+        if let Some(client) = connect(redis).await? {
+            let _ = self.remote.set(Remote::new(client, &redis.key_prefix));
+            self.tally.breaker_closed();
+            tracing::info!("rate limits are shared through Redis");
         }
+        Ok(())
     }
-}
 
-/// Probes a backend that failed until it answers, then closes the breaker.
-async fn recover(shared: Weak<Shared>) {
-    loop {
-        tokio::time::sleep(PROBE_INTERVAL).await;
-        let Some(shared) = shared.upgrade() else { return };
-        let (true, Some(remote), Some((counted, subject))) =
-            (shared.breaker.is_open(), shared.remote.get(), shared.breaker.failed())
-        else {
-            continue;
-        };
-        let probe = remote.probe(&counted.policy, &subject);
-        if let Ok(Ok(())) = tokio::time::timeout(shared.deadline, probe).await {
-            shared.breaker.close();
-            shared.tally.breaker_closed();
+    /// Closes the breaker if it is open and the server behind the failed decision answers.
+    async fn probe(&self, remote: &Remote) {
+        let Some((memory, subject)) = self.breaker.failed() else { return };
+        let probe = remote.probe(&memory.policy, &subject);
+        if let Ok(Ok(())) = tokio::time::timeout(self.deadline, probe).await {
+            self.breaker.close();
+            self.tally.breaker_closed();
             tracing::info!("the rate limiter's Redis is back");
+        }
+    }
+}
+
+/// Connects to a backend that was away at the start, and probes one that failed later.
+async fn recover(shared: Weak<Shared>, redis: DefaultRedis) {
+    loop {
+        tokio::time::sleep(PROBE_INTERVAL).await;
+        let Some(shared) = shared.upgrade() else { return };
+        if let Some(remote) = shared.remote.get() {
+            shared.probe(remote).await;
+        } else if let Err(error) = shared.connect(&redis).await {
+            tracing::error!(%error, "the rate limiter cannot use its Redis");
         }
     }
 }
