@@ -16,11 +16,11 @@ mod child;
 mod clock;
 mod eventually;
 mod http;
+mod network;
 mod output;
 mod port;
 mod process;
 mod proxy;
-
 mod redis;
 mod redis_acl;
 mod redis_builder;

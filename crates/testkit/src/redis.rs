@@ -17,7 +17,6 @@ use crate::clock::Clock;
 use crate::eventually::poll;
 use crate::port::ReservedPort;
 use crate::process::tail;
-use crate::redis_builder::RedisBuilder;
 use crate::resp::{Connection, Reply};
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -29,33 +28,30 @@ const PING_TIMEOUT: Duration = Duration::from_millis(500);
 /// It persists to an AOF that is synced every second, and evicts nothing. The executable is `$REDIS_SERVER`, or
 /// `redis-server` from the path.
 pub struct RedisServer {
-    builder: RedisBuilder,
+    settings: Settings,
     port: ReservedPort,
     dir: TempDir,
     clock: Option<Clock>,
     child: Mutex<Option<OwnedChild>>,
 }
 
+/// What a server is started with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// The name of each setting of `redis.conf`, and the words after it.
+    pub(crate) words: Vec<(String, Vec<String>)>,
+    pub(crate) password: Option<String>,
+    pub(crate) clock: bool,
+    /// Sentinels only: the first content of the configuration file, which the sentinel then updates.
+    pub(crate) sentinel: Option<String>,
+}
+
 impl RedisServer {
-    #[track_caller]
-    pub fn start() -> Self {
-        Self::builder().start()
-    }
-
-    pub fn builder() -> RedisBuilder {
-        RedisBuilder::new()
-    }
-
-    /// A builder of a sentinel, which is a server with other commands.
-    pub(crate) fn builder_of_a_sentinel(file: &str) -> RedisBuilder {
-        RedisBuilder::sentinel(file)
-    }
-
     /// Creates a server that is not started yet.
-    pub(crate) fn prepare(builder: RedisBuilder) -> Self {
+    pub(crate) fn prepare(settings: Settings) -> Self {
         let dir = tempfile::Builder::new().prefix("atode-redis-").tempdir().expect("a temporary folder");
-        let clock = builder.clock.then(|| Clock::build(dir.path()));
-        Self { builder, port: ReservedPort::find(), dir, clock, child: Mutex::new(None) }
+        let clock = settings.clock.then(|| Clock::build(dir.path()));
+        Self { settings, port: ReservedPort::find(), dir, clock, child: Mutex::new(None) }
     }
 
     pub fn port(&self) -> u16 {
@@ -72,7 +68,7 @@ impl RedisServer {
         self.dir.path()
     }
 
-    /// The clock of a server that was built [`with_clock`](RedisBuilder::with_clock).
+    /// The clock of a server that was built [`with_clock`](crate::RedisBuilder::with_clock).
     pub fn clock(&self) -> &Clock {
         self.clock.as_ref().expect("the server was built with a clock")
     }
@@ -102,7 +98,9 @@ impl RedisServer {
     #[track_caller]
     pub fn restart(&self) {
         self.launch();
-        self.wait_until_ready();
+        if let Err(exit) = self.ready_or_exit() {
+            panic!("redis-server exited at its start ({exit}); its log:\n{}", self.log_tail());
+        }
     }
 
     /// [`restart`](Self::restart) without waiting, for tests of clients while the server loads its data.
@@ -111,7 +109,7 @@ impl RedisServer {
         self.stop();
         let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| OsString::from("redis-server"));
         let mut command = Command::new(&program);
-        if let Some(file) = &self.builder.sentinel {
+        if let Some(file) = &self.settings.sentinel {
             let path = self.dir().join("sentinel.conf");
             if !path.exists() {
                 fs::write(&path, file).expect("a file in the folder");
@@ -119,7 +117,7 @@ impl RedisServer {
             command.arg(path).arg("--sentinel");
         }
         command.args(["--port", &self.port().to_string(), "--dir"]).arg(self.dir());
-        for (name, words) in &self.builder.settings {
+        for (name, words) in &self.settings.words {
             command.arg(format!("--{name}")).args(words);
         }
         if let Some(clock) = &self.clock {
@@ -134,13 +132,6 @@ impl RedisServer {
             Err(error) => {
                 panic!("can't run {} (install Redis, or set REDIS_SERVER): {error}", program.display())
             }
-        }
-    }
-
-    #[track_caller]
-    pub fn wait_until_ready(&self) {
-        if let Err(exit) = self.ready_or_exit() {
-            panic!("redis-server exited at its start ({exit}); its log:\n{}", self.log_tail());
         }
     }
 
@@ -187,7 +178,7 @@ impl RedisServer {
     /// A connection for several commands, for MULTI or SUBSCRIBE, or with another timeout.
     pub fn connect(&self, timeout: Duration) -> io::Result<Connection> {
         let mut connection = Connection::open(self.socket_addr(), timeout)?;
-        if let Some(password) = &self.builder.password
+        if let Some(password) = &self.settings.password
             && let Reply::Error(error) = connection.command(&["AUTH", password])?
         {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, error));

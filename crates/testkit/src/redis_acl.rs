@@ -45,7 +45,7 @@ impl RedisBuilder {
     #[must_use]
     pub fn user(mut self, user: &AclUser) -> Self {
         let words = std::iter::once(user.name.clone()).chain(user.definition());
-        self.settings.push(("user".to_owned(), words.collect()));
+        self.0.words.push(("user".to_owned(), words.collect()));
         self
     }
 }

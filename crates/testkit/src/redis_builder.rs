@@ -1,20 +1,19 @@
 //! The settings of a `redis-server` under test.
 
-use crate::redis::RedisServer;
+use crate::redis::{RedisServer, Settings};
 
 /// Settings of a [`RedisServer`]. A later setting overrides an earlier one with the same name.
 #[derive(Debug, Clone)]
-pub struct RedisBuilder {
-    pub(crate) settings: Vec<(String, Vec<String>)>,
-    pub(crate) password: Option<String>,
-    pub(crate) clock: bool,
-    /// Sentinels only: the first content of the configuration file, which the sentinel then updates.
-    pub(crate) sentinel: Option<String>,
-}
+pub struct RedisBuilder(pub(crate) Settings);
 
-impl RedisBuilder {
-    pub(crate) fn new() -> Self {
-        Self { settings: vec![], password: None, clock: false, sentinel: None }
+impl RedisServer {
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    pub fn builder() -> RedisBuilder {
+        RedisBuilder(Settings::default())
             .arg("bind", "127.0.0.1")
             .arg("daemonize", "no")
             .arg("save", "")
@@ -23,14 +22,17 @@ impl RedisBuilder {
             .arg("maxmemory-policy", "noeviction")
     }
 
-    pub(crate) fn sentinel(file: &str) -> Self {
-        Self { settings: vec![], password: None, clock: false, sentinel: Some(file.to_owned()) }
+    /// A builder of a sentinel, which is a server with other commands. It starts with this configuration file.
+    pub(crate) fn builder_of_a_sentinel(file: &str) -> RedisBuilder {
+        RedisBuilder(Settings { sentinel: Some(file.to_owned()), ..Settings::default() })
     }
+}
 
+impl RedisBuilder {
     /// Adds a setting of `redis.conf`: `.arg("maxmemory", "2mb")`.
     #[must_use]
     pub fn arg(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), vec![value.to_owned()]));
+        self.0.words.push((name.to_owned(), vec![value.to_owned()]));
         self
     }
 
@@ -48,20 +50,20 @@ impl RedisBuilder {
     /// Requires a password from clients. [`RedisServer::command`] sends it.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
-        self.password = Some(password.to_owned());
+        self.0.password = Some(password.to_owned());
         self.arg("requirepass", password)
     }
 
     /// Gives the server a clock that the test controls: [`RedisServer::clock`].
     #[must_use]
     pub fn with_clock(mut self) -> Self {
-        self.clock = true;
+        self.0.clock = true;
         self
     }
 
     /// Creates a server that is down but has a port. [`RedisServer::restart`] starts it.
     pub fn prepare(self) -> RedisServer {
-        RedisServer::prepare(self)
+        RedisServer::prepare(self.0)
     }
 
     #[track_caller]

@@ -175,7 +175,7 @@ fn a_request_whose_reply_is_dropped_is_executed_once() {
     let (redis, proxy) = behind_a_proxy();
     for n in 0..20 {
         let mut connection = connect(&proxy, DEADLINE);
-        proxy.drop_next_reply();
+        proxy.drop_reply_to("INCR");
         assert!(!proxy.has_dropped());
         is_closed(incr(&mut connection));
         assert!(proxy.has_dropped());
