@@ -34,7 +34,7 @@ fn rows(job: &JobView) -> Vec<Vec<String>> {
         format!("{} (pid {} on {}, build {})", worker.id, worker.pid, worker.host, worker.build)
     });
     [
-        ("id", Some(format!("{} (in Redis {})", job.id, job.id.short()))),
+        ("id", Some(format!("{} (in Redis '{}')", job.id, job.id.short()))),
         ("kind", Some(job.kind.clone())),
         ("queue", Some(job.queue.clone())),
         ("state", Some(job.state.map_or_else(|| "gone".to_owned(), |state| state.to_string()))),

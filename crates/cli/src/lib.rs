@@ -61,7 +61,7 @@ enum Action {
 enum JobAction {
     /// Its state, its attempts, and which worker ran it.
     Show {
-        /// A UUID, or the 22 characters that stand in Redis.
+        /// A UUID, or the 14 or 22 characters that stand in Redis (in single quotes).
         id: JobId,
     },
 }

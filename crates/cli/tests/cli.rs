@@ -56,7 +56,7 @@ fn a_job_is_enqueued_run_and_shown_with_the_worker_that_ran_it() {
     }
     // The short form, as it stands in Redis, names the same job.
     let short =
-        shown.out.split("(in Redis ").nth(1).and_then(|rest| rest.split(')').next()).expect("the short id");
+        shown.out.split("(in Redis '").nth(1).and_then(|rest| rest.split('\'').next()).expect("the short id");
     assert_eq!(json(&addr, &["job", "show", short, "--json"])["id"], id);
 
     let queues = json(&addr, &["queues", "--json"])["items"].clone();

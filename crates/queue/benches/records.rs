@@ -28,6 +28,11 @@ fn ids(criterion: &mut Criterion) {
     criterion.bench_function("id/parse short", |bench| {
         bench.iter(|| black_box(&short).parse::<JobId>().expect("an id"));
     });
+    // Earlier versions made such ids.
+    let earlier = "01a20ae0-e7a9-74d9-a81f-9cb53c56386d".parse::<JobId>().expect("an id").short();
+    criterion.bench_function("id/parse 22 characters", |bench| {
+        bench.iter(|| black_box(&earlier).parse::<JobId>().expect("an id"));
+    });
 }
 
 criterion_group!(benches, records, ids);

@@ -38,6 +38,21 @@ async fn the_same_key_and_body_is_a_duplicate_and_another_body_a_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_an_earlier_version_stored_names_its_job() {
+    let test = TestQueue::start().await;
+    let first = with_key(&test, "k", "body");
+    let id = first.id;
+    assert!(enqueue(&test, first).await.is_created());
+    let key = test.command(&["KEYS", "*:idem:*"]).texts().remove(0);
+    let holder = test.command(&["GET", &key]).text();
+    let earlier: JobId = "01a20ae0-e7a9-74d9-a81f-9cb53c56386d".parse().unwrap();
+    let holder = holder.replace(&id.short(), &earlier.short());
+    test.command(&["SET", &key, &holder, "KEEPTTL"]);
+    assert_eq!(enqueue(&test, with_key(&test, "k", "body")).await, Enqueued::Duplicate(earlier));
+    assert_eq!(enqueue(&test, with_key(&test, "k", "another")).await, Enqueued::Conflict(earlier));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_belongs_to_its_client_and_queue() {
     let test = TestQueue::start().await;
     let other = test.beside("other").await;

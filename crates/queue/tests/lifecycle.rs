@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Due, Durability, FailureCause, MAX_FINISHED, NewJob, State, Verdict};
+use atode_queue::{Due, Durability, Error, FailureCause, JobId, MAX_FINISHED, NewJob, State, Verdict};
 use atode_testkit::eventually_async;
 use support::{DEADLINE, HOUR, INSTANT, KIND, TestQueue, failed, record};
 
@@ -58,6 +58,37 @@ async fn a_job_is_visible_at_each_step_with_its_payload_byte_for_byte() {
     assert_eq!((view.last_error, view.payload.get()), (None, payload));
     assert_eq!(test.score("done", id), Some(finished + 3_600_000));
     assert!(test.claim(10).await.jobs.is_empty());
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_an_earlier_version_stored_runs_under_its_22_characters() {
+    let test = TestQueue::start().await;
+    let id: JobId = "01a20ae0-e7a9-74d9-a81f-9cb53c56386d".parse().unwrap();
+    assert_eq!(id.short().len(), 22);
+    let later = test.enqueue(Due::After(HOUR)).await;
+    assert_eq!(later.short().len(), 14);
+    let record = test.command(&["HGET", &test.key("jobs"), &later.short()]).text();
+    test.command(&["HSET", &test.key("jobs"), &id.short(), &record]);
+    test.command(&["ZADD", &test.set("due"), "1", &id.short()]);
+
+    assert_eq!(test.state(id).await, State::Ready);
+    let claimed = test.claim_one().await;
+    assert_eq!(claimed.lease.id(), id);
+    let run = test.run(&claimed, test.now());
+    test.done(claimed.lease.complete(HOUR, claimed.history.finished_with(run))).await;
+    assert_eq!(test.state(id).await, State::Completed);
+    assert!(test.score("done", id).is_some());
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_already_there_is_an_error() {
+    let test = TestQueue::start().await;
+    let job = test.new_job(Due::After(HOUR));
+    assert!(test.client.enqueue(job.clone()).await.unwrap().is_created());
+    let error = test.client.enqueue(job).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
     test.check_invariants();
 }
 

@@ -10,7 +10,8 @@
 --        name of each kind; the number of jobs of each kind; for each idempotency key the place
 --        (1…n) of its job and a hash of the request body
 -- reply  now ms, then for each job that was not stored: its place (0…), and the id of the job that
---        holds its idempotency key, behind "=" (same body: a duplicate) or "!" (another body)
+--        holds its idempotency key, behind "=" (same body: a duplicate) or "!" (another body); an
+--        error if a job with the id of a new one was already there
 local now = clock()
 local atomic, wake_channel, ttl = ARGV[1] == '1', ARGV[2], ARGV[3]
 local kinds, n = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -23,11 +24,12 @@ for m = 1, #KEYS - 3 - kinds do
   local key, i, body = KEYS[3 + kinds + m], tonumber(ARGV[idempotency + 2 * m - 1]), ARGV[idempotency + 2 * m]
   local holder = holders[key] or redis.call('GET', key)
   if holder then
-    local same = string.sub(holder, 24) == body
+    local id, known_body = string.match(holder, '^(%S+) (.*)')
+    local same = known_body == body
     conflict = conflict or not same
     refused[i] = true
     reply[#reply + 1] = i - 1
-    reply[#reply + 1] = (same and '=' or '!') .. string.sub(holder, 1, 22)
+    reply[#reply + 1] = (same and '=' or '!') .. id
   else
     holders[key] = ARGV[jobs + 2 * i - 1] .. ' ' .. body
     keys[#keys + 1] = key
@@ -59,11 +61,14 @@ expect('HLEN', 1, 1)
 expect('SCARD', 2, 2)
 expect('HLEN', 3, 3)
 expect('ZCARD', 4, 3 + kinds)
-redis.call('HSET', KEYS[1], unpack(records))
+local new = redis.call('HSET', KEYS[1], unpack(records))
 for _, key in ipairs(keys) do
   redis.call('SET', key, holders[key], 'PX', ttl)
 end
 redis.call('SADD', KEYS[2], unpack(ARGV, names + 1, names + kinds))
 put_due(due, wake_channel)
 count(KEYS[3], now, 'enqueued', #records / 2)
+if new < #records / 2 then
+  return redis.error_reply('ERR two jobs have the same id, and the later one has replaced the earlier one')
+end
 return reply
