@@ -1,6 +1,5 @@
 //! The fixture of a measurement: a Redis, a client, jobs, a worker.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,15 +107,7 @@ pub(crate) fn job_of(
     due: Due,
 ) -> anyhow::Result<NewJob> {
     let payload: &RawValue = serde_json::from_str(payload)?;
-    let record = Record {
-        kind: Cow::Borrowed(kind),
-        payload,
-        delay: None,
-        run_at: None,
-        max_retries: None,
-        durability: None,
-    };
-    Ok(NewJob::new(client.new_id(), queue, kind, &record, due))
+    Ok(NewJob::new(client.new_id(), queue, kind, &Record::new(payload), due))
 }
 
 /// A worker, and the token that stops it.

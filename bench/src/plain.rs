@@ -18,7 +18,7 @@ pub(crate) fn measure(jobs: usize, batch: usize) -> anyhow::Result<Costs> {
 
 /// The requests that store the jobs, and the requests that claim and complete them.
 fn requests(jobs: usize, batch: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    let record = format!(r#"{{"kind":"bench:removed","payload":{PAYLOAD}}}"#);
+    let record = format!("0000 {PAYLOAD}");
     let holder = r#"1700000000000000 1700000000000 1700000000000 30000 {"worker":"bench","attempt":1}"#;
     let (mut stored, mut removed) = (Pieces::default(), Pieces::default());
     let ids: Vec<String> = (0..jobs).map(|n| format!("{n:022}")).collect();

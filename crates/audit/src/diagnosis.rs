@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atode_queue::{JobFacts, JobId, JobRepair, Record, Set, Target, names_holder};
+use atode_queue::{Error, JobFacts, JobId, JobRepair, Record, RecordKind, Set, Target, names_holder};
 use bytes::Bytes;
 
 use crate::finding::Wrong;
@@ -12,24 +12,34 @@ pub(crate) enum Diagnosis {
     InOrder,
     /// The facts lack the sets of the job's own kind.
     UnknownKind(Arc<str>),
+    /// The record names its kind by a tag, which is not enough to tell the kind. If nothing tells it, the record is
+    /// unreadable, and this is its repair.
+    UnknownTag(JobRepair),
     Wrong(Wrong, JobRepair),
 }
 
 /// `kinds` are those whose sets are in the facts.
 pub(crate) fn diagnose(facts: JobFacts, kinds: &[Arc<str>]) -> Diagnosis {
     let places: Vec<usize> = (0..facts.sets.len()).filter(|place| facts.sets[*place]).collect();
-    let found = match facts.record.as_deref().map(Record::decode) {
+    let mut unknown_tag = false;
+    let record = facts.record.as_deref();
+    let record = record.map(|record| Ok::<_, Error>((RecordKind::decode(record)?, Record::decode(record)?)));
+    let found = match record {
         None if !places.is_empty() => Some((Wrong::NoRecord, Target::Out)),
         None if facts.holder.is_some() => Some((Wrong::NoLease, Target::Out)),
         None if facts.has_history => Some((Wrong::StateOnly, Target::Out)),
         None => None,
         Some(Err(_)) => Some((Wrong::UnreadableRecord, Target::Out)),
-        Some(Ok(record)) => {
-            let Some(own) = kinds.iter().position(|kind| **kind == *record.kind) else {
-                return Diagnosis::UnknownKind((*record.kind).into());
-            };
-            wrong_with(&facts, &places, own).map(|wrong| (wrong, target(&facts, &places, own, &record)))
-        }
+        Some(Ok((kind, record))) => match (own_kind(&kind, &places, kinds), kind) {
+            (Some(own), _) => {
+                wrong_with(&facts, &places, own).map(|wrong| (wrong, target(&facts, &places, own, &record)))
+            }
+            (None, RecordKind::Name(name)) => return Diagnosis::UnknownKind((*name).into()),
+            (None, RecordKind::Tag(_)) => {
+                unknown_tag = true;
+                Some((Wrong::UnreadableRecord, Target::Out))
+            }
+        },
     };
     let Some((wrong, target)) = found else { return Diagnosis::InOrder };
     let repair = JobRepair {
@@ -41,7 +51,7 @@ pub(crate) fn diagnose(facts: JobFacts, kinds: &[Arc<str>]) -> Diagnosis {
         kinds: kinds.to_vec(),
         target,
     };
-    Diagnosis::Wrong(wrong, repair)
+    if unknown_tag { Diagnosis::UnknownTag(repair) } else { Diagnosis::Wrong(wrong, repair) }
 }
 
 /// The names of the keys that a repair changes, without the prefix that they share.
@@ -68,6 +78,15 @@ pub(crate) fn action(repair: &JobRepair) -> String {
         Target::Due { .. } => "make it due now".to_owned(),
         Target::Out if repair.digest.is_empty() => "remove it".to_owned(),
         Target::Out => "set its record aside".to_owned(),
+    }
+}
+
+/// The kind of a record among `kinds`. If several have its tag, it is the one whose set has the job.
+fn own_kind(kind: &RecordKind, places: &[usize], kinds: &[Arc<str>]) -> Option<usize> {
+    let possible: Vec<usize> = (0..kinds.len()).filter(|own| kind.is(&kinds[*own])).collect();
+    match possible[..] {
+        [own] => Some(own),
+        _ => possible.into_iter().find(|own| places.iter().any(|place| place / Set::ALL.len() == *own)),
     }
 }
 
@@ -152,6 +171,7 @@ mod tests {
         match diagnose(facts, &["a".into(), "b".into()]) {
             Diagnosis::InOrder => None,
             Diagnosis::UnknownKind(kind) => panic!("{kind}"),
+            Diagnosis::UnknownTag(_) => panic!("an unknown tag"),
             Diagnosis::Wrong(wrong, repair) => Some((wrong, repair.target)),
         }
     }

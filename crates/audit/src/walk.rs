@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use atode_queue::{Error, Inspection, JobHash, JobId, JobRepair, Placement, Record, Set, names_holder, step};
+use atode_queue::{
+    Error, Inspection, JobHash, JobId, JobRepair, Placement, Record, RecordKind, Set, names_holder, step,
+};
 use bytes::Bytes;
 
 use crate::diagnosis::{Diagnosis, action, diagnose, keys};
@@ -70,18 +72,18 @@ impl<'a> Walk<'a> {
 
     async fn suspicious_records(&self, records: &[(Bytes, Bytes)]) -> Result<Vec<Bytes>, Error> {
         let mut suspects = Vec::new();
-        let mut by_kind: Vec<(String, Vec<Bytes>)> = Vec::new();
+        let mut by_kind: Vec<Vec<Bytes>> = vec![Vec::new(); self.kinds.len()];
         for (id, record) in records {
-            match Record::decode(record) {
-                Err(_) => suspects.push(id.clone()),
-                Ok(record) => match by_kind.iter_mut().find(|(kind, _)| *kind == record.kind) {
-                    Some((_, ids)) => ids.push(id.clone()),
-                    None => by_kind.push((record.kind.into_owned(), vec![id.clone()])),
-                },
+            let kind = Record::decode(record).and_then(|_| RecordKind::decode(record));
+            let can_be = |place: &usize| kind.as_ref().is_ok_and(|kind| kind.is(&self.kinds[*place]));
+            let mut possible = (0..self.kinds.len()).filter(can_be);
+            match (possible.next(), possible.next()) {
+                (Some(place), None) => by_kind[place].push(id.clone()),
+                _ => suspects.push(id.clone()),
             }
         }
-        for (kind, ids) in by_kind {
-            let placements = self.inspection.placements(self.queue, &kind, ids).await?;
+        for (kind, ids) in self.kinds.iter().zip(by_kind).filter(|(_, ids)| !ids.is_empty()) {
+            let placements = self.inspection.placements(self.queue, kind, ids).await?;
             suspects.extend(placements.into_iter().filter(looks_wrong).map(|placement| placement.id));
         }
         Ok(suspects)
@@ -95,9 +97,10 @@ impl<'a> Walk<'a> {
             for ids in ids.chunks(step(self.record_bytes)) {
                 let records = self.inspection.records(self.queue, ids).await?;
                 let is_suspect = |record: &Option<Bytes>| {
-                    !record
-                        .as_deref()
-                        .is_some_and(|json| Record::decode(json).is_ok_and(|record| record.kind == kind))
+                    !record.as_deref().is_some_and(|record| {
+                        Record::decode(record).is_ok()
+                            && RecordKind::decode(record).is_ok_and(|own| own.is(kind))
+                    })
                 };
                 let suspects = ids.iter().zip(&records).filter(|(_, record)| is_suspect(record));
                 let suspects = suspects.map(|(id, _)| id.clone()).collect();
@@ -132,8 +135,8 @@ impl<'a> Walk<'a> {
     async fn check(&mut self, ids: Vec<Bytes>) -> Result<(), Error> {
         let mut left: Vec<Bytes> = ids.into_iter().filter(|id| !self.found.contains(id)).collect();
         self.audit.suspected += left.len() as u64;
-        for _ in 0..MAX_ROUNDS {
-            let mut again = Vec::new();
+        for round in 1..=MAX_ROUNDS {
+            let (mut again, mut new_kinds) = (Vec::new(), Vec::new());
             let sets = Set::ALL.len() * self.kinds.len();
             let per_call = (LOOKUPS / sets.max(1)).clamp(1, step(self.record_bytes));
             for ids in left.chunks(per_call) {
@@ -142,13 +145,24 @@ impl<'a> Walk<'a> {
                     match diagnose(facts, &self.kinds) {
                         Diagnosis::InOrder => {}
                         Diagnosis::UnknownKind(kind) => {
-                            if !self.kinds.contains(&kind) {
-                                self.kinds.push(kind);
-                            }
+                            new_kinds.push(kind);
                             again.push(id);
                         }
+                        Diagnosis::UnknownTag(unreadable) if round == MAX_ROUNDS => {
+                            self.report(id, Wrong::UnreadableRecord, unreadable);
+                        }
+                        Diagnosis::UnknownTag(_) => again.push(id),
                         Diagnosis::Wrong(wrong, repair) => self.report(id, wrong, repair),
                     }
+                }
+            }
+            if !again.is_empty() {
+                // A job of a new kind may have come since the kinds were read. Its script has listed the kind.
+                new_kinds.extend(self.inspection.kinds_of(self.queue).await?);
+            }
+            for kind in new_kinds {
+                if !self.kinds.contains(&kind) {
+                    self.kinds.push(kind);
                 }
             }
             left = again;

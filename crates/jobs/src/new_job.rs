@@ -1,6 +1,5 @@
 //! A job ready to be stored: its kind, its payload, and what the request decides itself.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,6 @@ pub(crate) fn new_job(
         None => (None, None),
     };
     let record = Record {
-        kind: Cow::Borrowed(&**kind),
         payload,
         delay: own_delay,
         run_at,

@@ -5,14 +5,15 @@ use std::hint::black_box;
 use atode_queue::{JobId, Record};
 use criterion::{Criterion, criterion_group, criterion_main};
 
-const RECORD: &[u8] =
-    br#"{"kind":"bench:noted","payload":{"message":"hello world 000000001","t":1700000000000}}"#;
+const PAYLOAD: &str = r#"{"message":"hello world 000000001","t":1700000000000}"#;
 
 fn records(criterion: &mut Criterion) {
-    let record = Record::decode(RECORD).expect("a record");
-    criterion.bench_function("record/encode", |bench| bench.iter(|| black_box(&record).encode()));
+    let record = Record::new(serde_json::from_str(PAYLOAD).expect("JSON"));
+    let stored = record.encode("bench:noted");
+    criterion
+        .bench_function("record/encode", |bench| bench.iter(|| black_box(&record).encode("bench:noted")));
     criterion.bench_function("record/decode", |bench| {
-        bench.iter(|| Record::decode(black_box(RECORD)).expect("a record").payload.get().len());
+        bench.iter(|| Record::decode(black_box(&stored)).expect("a record").payload.get().len());
     });
 }
 

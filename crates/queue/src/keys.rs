@@ -128,7 +128,7 @@ impl QueueKeys {
         format!("{}{kind}:{}", self.base, set.name())
     }
 
-    /// HASH id → the job as JSON, written once.
+    /// HASH id → the record of the job, written once.
     pub(crate) fn jobs(&self) -> String {
         self.name("jobs")
     }

@@ -42,6 +42,7 @@ pub use model::id::{InvalidId, JobId, WorkerId};
 pub use model::lease::{ExpiredLease, FencingToken, Lease, LeaseRef};
 pub use model::new_job::{Atomicity, Due, Enqueued, Idempotency, NewJob};
 pub use model::record::{Durability, Record};
+pub use model::record_kind::RecordKind;
 pub use model::run::{Run, WorkerRef};
 pub use model::settlement::{Settled, Settlement, Verdict};
 pub use model::state::State;

@@ -16,9 +16,7 @@ const NOW: Due = Due::After(Duration::ZERO);
 fn large(test: &TestQueue, bytes: usize) -> NewJob {
     let payload = format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes - 11));
     let payload: &RawValue = serde_json::from_str(&payload).unwrap();
-    let record =
-        Record { kind: KIND.into(), payload, delay: None, run_at: None, max_retries: None, durability: None };
-    NewJob::new(test.client.new_id(), &test.queue, &KIND.into(), &record, NOW)
+    NewJob::new(test.client.new_id(), &test.queue, &KIND.into(), &Record::new(payload), NOW)
 }
 
 async fn store(test: &TestQueue, jobs: &[NewJob]) {

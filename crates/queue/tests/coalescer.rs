@@ -25,7 +25,7 @@ async fn ready(test: &TestQueue) {
 
 fn with_payload(test: &TestQueue, bytes: usize) -> NewJob {
     let payload = format!("\"{}\"", "x".repeat(bytes));
-    NewJob::new(test.client.new_id(), &test.queue, &KIND.into(), &record(KIND, &payload), NOW)
+    NewJob::new(test.client.new_id(), &test.queue, &KIND.into(), &record(&payload), NOW)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Due, Durability, Error, FailureCause, JobId, MAX_FINISHED, NewJob, State, Verdict};
+use atode_queue::{Due, Durability, Error, FailureCause, JobId, MAX_FINISHED, NewJob, Record, State, Verdict};
 use atode_testkit::eventually_async;
 use support::{DEADLINE, HOUR, INSTANT, KIND, TestQueue, failed, record};
 
@@ -16,7 +16,7 @@ async fn a_job_is_visible_at_each_step_with_its_payload_byte_for_byte() {
     let payload = "{\"n\": 9007199254740993,  \"d\": 0.1000000000000000055511151231257827, \"e\": 1e400,\
                    \"é\": \"\\u00e9 \u{1f980}\",\n \"lua\": \"]] .. redis.call('FLUSHALL') {1} %d\"}";
     let id = test.client.new_id();
-    let record = record(KIND, payload);
+    let record = record(payload);
     let job = NewJob::new(id, &test.queue, &KIND.into(), &record, Due::After(Duration::ZERO));
     let before = test.now();
     assert!(test.client.enqueue(job).await.unwrap().is_created());
@@ -35,7 +35,7 @@ async fn a_job_is_visible_at_each_step_with_its_payload_byte_for_byte() {
     let mut claim = test.claim(10).await;
     let claimed = claim.jobs.remove(0);
     assert_eq!((claimed.lease.id(), claimed.due), (id, due));
-    assert_eq!(claimed.record, record.encode());
+    assert_eq!(claimed.record, record.encode(KIND));
     let view = test.job(id).await;
     assert_eq!((view.state, view.attempt), (Some(State::Active), 1));
     assert_eq!(view.worker.as_deref(), Some(&test.worker));
@@ -83,6 +83,27 @@ async fn a_job_that_an_earlier_version_stored_runs_under_its_22_characters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_with_a_record_of_an_earlier_version_lives_on() {
+    let test = TestQueue::start().await;
+    let id = test.enqueue(Due::After(Duration::ZERO)).await;
+    let payload = r#"{"x":  1}"#;
+    let old = format!(r#"{{"kind":"{KIND}","payload":{payload},"max_retries":7}}"#);
+    test.command(&["HSET", &test.key("jobs"), &id.short(), &old]);
+    let view = test.job(id).await;
+    assert_eq!((&*view.kind, view.payload.get(), view.max_retries), (KIND, payload, Some(7)));
+
+    let mut claim = test.claim(1).await;
+    let claimed = claim.jobs.remove(0);
+    assert_eq!(claimed.record, old);
+    assert_eq!(Record::decode(&claimed.record).unwrap().payload.get(), payload);
+    let run = test.run(&claimed, claim.now);
+    test.done(claimed.lease.complete(HOUR, claimed.history.finished_with(run))).await;
+    let view = test.job(id).await;
+    assert_eq!((view.state, view.payload.get()), (Some(State::Completed), payload));
+    test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_id_that_is_already_there_is_an_error() {
     let test = TestQueue::start().await;
     let job = test.new_job(Due::After(HOUR));
@@ -90,6 +111,19 @@ async fn an_id_that_is_already_there_is_an_error() {
     let error = test.client.enqueue(job).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
     test.check_invariants();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_kinds_with_the_same_tag_are_told_apart_by_their_sets() {
+    let test = TestQueue::start().await;
+    // Their records start alike.
+    let (one, other) = (
+        test.enqueue_of("t:ac1a", Due::After(HOUR)).await,
+        test.enqueue_of("t:adhb", Due::After(HOUR)).await,
+    );
+    let tag = |id: JobId| test.command(&["HGET", &test.key("jobs"), &id.short()]).text()[..4].to_owned();
+    assert_eq!(tag(one), tag(other));
+    assert_eq!((&*test.job(one).await.kind, &*test.job(other).await.kind), ("t:ac1a", "t:adhb"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

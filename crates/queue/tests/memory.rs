@@ -17,7 +17,7 @@ const NOW: Due = Due::After(Duration::ZERO);
 
 fn large_job(test: &TestQueue, bytes: usize) -> NewJob {
     let payload = format!(r#"{{"padding":"{}"}}"#, "x".repeat(bytes));
-    let record = support::record(KIND, &payload);
+    let record = support::record(&payload);
     NewJob::new(test.client.new_id(), &test.queue, &KIND.into(), &record, NOW)
 }
 

@@ -165,7 +165,7 @@ async fn while_redis_is_silent_every_enqueue_is_answered_within_a_second() {
 
     // A batch of several calls, of which only the first is sent.
     let payload = format!("\"{}\"", "x".repeat(600 << 10));
-    let record = support::record(support::KIND, &payload);
+    let record = support::record(&payload);
     let jobs =
         [(); 5].map(|()| NewJob::new(test.client.new_id(), &test.queue, &support::KIND.into(), &record, NOW));
     let start = Instant::now();

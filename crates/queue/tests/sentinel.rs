@@ -45,7 +45,7 @@ impl Stand {
     }
 
     async fn enqueue(&self, due: Due) -> Result<JobId, Error> {
-        let record = support::record(KIND, "{}");
+        let record = support::record("{}");
         let job = NewJob::new(self.client.new_id(), &self.queue, &KIND.into(), &record, due);
         let id = job.id;
         self.client.enqueue(job).await.map(|_| id)

@@ -1,6 +1,5 @@
 //! Direct access to the queue, for jobs in states that no worker of this build would leave them in.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,14 +31,7 @@ impl Stored {
 
     /// Stores a job of any kind and payload, due in an hour.
     pub(crate) fn enqueue(&self, queue: &str, kind: &str, payload: &str) -> JobId {
-        let record = Record {
-            kind: Cow::Borrowed(kind),
-            payload: serde_json::from_str(payload).expect("JSON"),
-            delay: None,
-            run_at: None,
-            max_retries: None,
-            durability: None,
-        };
+        let record = Record::new(serde_json::from_str(payload).expect("JSON"));
         let due = Due::After(Duration::from_secs(3_600));
         let job = NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due);
         let id = job.id;

@@ -29,7 +29,7 @@ const ORDER_BITS: u32 = 49;
 const LOW_BITS: u32 = 38;
 
 /// Base64 with its digits in ASCII order: the form of the UUIDs that do not have the short one.
-static LONG: LazyLock<Encoding> = LazyLock::new(|| {
+pub(crate) static LONG: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~");
     spec.encoding().expect("64 distinct ASCII symbols")

@@ -9,6 +9,7 @@ pub(crate) mod instant;
 pub(crate) mod lease;
 pub(crate) mod new_job;
 pub(crate) mod record;
+pub(crate) mod record_kind;
 pub(crate) mod run;
 pub(crate) mod settlement;
 pub(crate) mod state;

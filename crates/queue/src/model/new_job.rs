@@ -71,7 +71,7 @@ impl NewJob {
             id,
             queue: queue.clone(),
             kind: kind.clone(),
-            record: record.encode().into(),
+            record: record.encode(kind).into(),
             due,
             idempotency: None,
             durability: record.durability,

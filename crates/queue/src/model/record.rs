@@ -1,32 +1,33 @@
-//! The record: the job as it was enqueued. Its JSON is made and read here; scripts move it as bytes.
+//! The record: the job as it was enqueued. It is made and read here; scripts move it as bytes.
+//!
+//! `<tag of the kind>[,<option>]… <payload>`, for example `QHGI,d2000,r3 {"message":"Hello"}`. An option is a letter
+//! with its value: `d` delay in ms, `t` due time in Unix ms, `r` maximum retries, `f` (no value) durability `fsync`.
+//! Earlier versions stored JSON with the fields `kind` and `payload` instead. Both are read.
 
-use std::borrow::Cow;
+use std::io::Write as _;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::model::record_kind::{RecordKind, TAG, tag};
 
 /// The job as it was enqueued. Defaults of the kind are left out: they would cost memory for each waiting
-/// job.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// job. The kind itself is that of the set that holds the job's id; see also [`RecordKind`].
+#[derive(Debug, Clone, Deserialize)]
 pub struct Record<'a> {
-    #[serde(borrow)]
-    pub kind: Cow<'a, str>,
     /// The client's bytes, unchanged.
     #[serde(borrow)]
     pub payload: &'a RawValue,
     /// The delay of the request in ms, if it set one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<u64>,
     /// The due time of the request in Unix ms, if it set one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<i64>,
     /// The limit of the request, if it set one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
-    /// The durability of the request, if it asked for more than the server's settings provide.
-    #[serde(default, deserialize_with = "known", skip_serializing_if = "Option::is_none")]
+    /// The durability of the request, if it asked for more than the server's settings provide. A value of a later
+    /// version reads as unset: the job can still run.
+    #[serde(default, deserialize_with = "known")]
     pub durability: Option<Durability>,
 }
 
@@ -38,38 +39,157 @@ pub enum Durability {
     Fsync,
 }
 
-/// A value of a later version reads as unset: the job can still run.
-fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Durability>, D::Error> {
-    let value = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+impl<'a> Record<'a> {
+    /// A record with a payload and no options.
+    pub fn new(payload: &'a RawValue) -> Self {
+        Record { payload, delay: None, run_at: None, max_retries: None, durability: None }
+    }
+
+    pub fn decode(record: &'a [u8]) -> Result<Self, Error> {
+        if record.starts_with(b"{") {
+            RecordKind::decode(record)?;
+            return serde_json::from_slice(record).map_err(unreadable);
+        }
+        let end = record.iter().position(|byte| *byte == b' ').unwrap_or(record.len());
+        let (header, payload) = record.split_at(end);
+        RecordKind::decode(header)?;
+        let options = match header.get(TAG..).unwrap_or_default() {
+            [] => &[][..],
+            [b',', options @ ..] => options,
+            _ => return Err(Error::corrupt("a job's record: the tag of its kind has a wrong length")),
+        };
+        let mut decoded = Record::new(serde_json::from_slice(payload).map_err(unreadable)?);
+        if !options.is_empty() {
+            let options = std::str::from_utf8(options).map_err(unreadable)?;
+            options.split(',').try_for_each(|option| decoded.set(option))?;
+        }
+        Ok(decoded)
+    }
+
+    /// The bytes that are stored.
+    pub fn encode(&self, kind: &str) -> Vec<u8> {
+        let payload = self.payload.get();
+        let mut record = Vec::with_capacity(TAG + 1 + payload.len());
+        record.extend_from_slice(&tag(kind));
+        let options = [
+            self.delay.map(|delay| (b'd', i128::from(delay))),
+            self.run_at.map(|run_at| (b't', i128::from(run_at))),
+            self.max_retries.map(|max_retries| (b'r', i128::from(max_retries))),
+        ];
+        for (letter, value) in options.into_iter().flatten() {
+            record.extend_from_slice(&[b',', letter]);
+            write!(record, "{value}").expect("a vector takes everything");
+        }
+        if let Some(Durability::Fsync) = self.durability {
+            record.extend_from_slice(b",f");
+        }
+        record.push(b' ');
+        record.extend_from_slice(payload.as_bytes());
+        record
+    }
+
+    /// An option of a later version is skipped: the job can still run.
+    fn set(&mut self, option: &str) -> Result<(), Error> {
+        let Some((letter, value)) = option.split_at_checked(1) else { return Ok(()) };
+        match letter {
+            "d" => self.delay = Some(value.parse().map_err(unreadable)?),
+            "t" => self.run_at = Some(value.parse().map_err(unreadable)?),
+            "r" => self.max_retries = Some(value.parse().map_err(unreadable)?),
+            "f" if value.is_empty() => self.durability = Some(Durability::Fsync),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn known<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Durability>, D::Error> {
+    let value = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
     Ok(value.filter(|value| value == "fsync").map(|_| Durability::Fsync))
 }
 
-impl<'a> Record<'a> {
-    pub fn decode(json: &'a [u8]) -> Result<Self, Error> {
-        serde_json::from_slice(json).map_err(|error| Error::corrupt(format!("a job's record: {error}")))
-    }
-
-    pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("strings, numbers and raw JSON always serialise")
-    }
+fn unreadable(error: impl std::fmt::Display) -> Error {
+    Error::corrupt(format!("a job's record: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const PAYLOAD: &str =
+        r#"{"n": 9007199254740993, "d": 0.1000000000000000055511151231257827, "é": "é , "}"#;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn options(record: &Record) -> (Option<u64>, Option<i64>, Option<u32>, Option<Durability>) {
+        (record.delay, record.run_at, record.max_retries, record.durability)
+    }
+
     #[test]
-    fn a_payload_comes_back_byte_for_byte() {
-        let payload = r#"{"n": 9007199254740993, "d": 0.1000000000000000055511151231257827, "é": "é"}"#;
-        let record = Record {
-            kind: "demo:delay_print".into(),
-            payload: serde_json::from_str(payload).unwrap(),
-            delay: None,
-            run_at: None,
-            max_retries: Some(3),
-            durability: None,
-        };
-        let stored = record.encode();
-        assert_eq!(Record::decode(&stored).unwrap().payload.get(), payload);
+    fn a_record_comes_back_with_its_options_and_its_payload_byte_for_byte() {
+        for delay in [None, Some(0), Some(u64::MAX)] {
+            for run_at in [None, Some(-1), Some(i64::MAX)] {
+                for max_retries in [None, Some(0), Some(u32::MAX)] {
+                    for durability in [None, Some(Durability::Fsync)] {
+                        let record = Record { payload: raw(PAYLOAD), delay, run_at, max_retries, durability };
+                        let stored = record.encode("demo:delay_print");
+                        let decoded = Record::decode(&stored).unwrap();
+                        assert_eq!(decoded.payload.get(), PAYLOAD);
+                        assert_eq!(options(&decoded), (delay, run_at, max_retries, durability));
+                        assert!(RecordKind::decode(&stored).unwrap().is("demo:delay_print"));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_of_any_json_comes_back() {
+        for payload in ["{}", "[1, 2]", "\" a,b {\"", "null", "7"] {
+            let stored = Record::new(raw(payload)).encode("a:b");
+            assert_eq!(stored.len(), 5 + payload.len(), "a record without options has a short header");
+            assert_eq!(Record::decode(&stored).unwrap().payload.get(), payload);
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read() {
+        let old =
+            br#"{"kind":"a:b","payload":{"x": 1},"delay":5,"run_at":6,"max_retries":7,"durability":"fsync"}"#;
+        let record = Record::decode(old).unwrap();
+        assert_eq!(record.payload.get(), r#"{"x": 1}"#);
+        assert_eq!(options(&record), (Some(5), Some(6), Some(7), Some(Durability::Fsync)));
+        let plain = Record::decode(br#"{"kind":"a:b","payload":{},"durability":"all","new":1}"#).unwrap();
+        assert_eq!(options(&plain), (None, None, None, None));
+    }
+
+    #[test]
+    fn an_option_of_a_later_version_is_skipped() {
+        let record = Record::decode(br#"0aZ~,kcustomer:7,r3,f2,z {"x":1}"#).unwrap();
+        assert_eq!(options(&record), (None, None, Some(3), None));
+        assert_eq!(record.payload.get(), r#"{"x":1}"#);
+    }
+
+    #[test]
+    fn garbage_is_reported_as_corrupt() {
+        for record in [
+            &b""[..],
+            b"abcd",
+            b"abcd ",
+            b"abcd {",
+            b"abcd {} {}",
+            b"abcde {}",
+            b"abcd,dx {}",
+            b"abcd,r-1 {}",
+            b"abcd,r\xff {}",
+            b"abcd \"\xff\"",
+            b"a-cd {}",
+            b"{",
+            br#"{"payload":{}}"#,
+            br#"{"kind":"a:b"}"#,
+        ] {
+            assert!(matches!(Record::decode(record), Err(Error::Corrupt(_))), "{record:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fred::types::{Key, Value};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::core::Core;
@@ -16,6 +16,7 @@ use crate::model::holder::Holder;
 use crate::model::id::JobId;
 use crate::model::instant;
 use crate::model::record::{Durability, Record};
+use crate::model::record_kind::RecordKind;
 use crate::model::run::{Run, WorkerRef};
 use crate::model::state::State;
 use crate::scripts::{INSPECT, KIND_OF};
@@ -77,21 +78,30 @@ impl JobView {
 
 /// Looks for a job in these queues. The payload is read once, after the queue and the kind are known.
 pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
-    let kinds = try_join_all(queues.iter().map(|queue| kind_of(core, queue, id))).await?;
-    let found = queues.iter().zip(kinds).find_map(|(queue, kind)| Some((queue, kind?)));
-    let Some((queue, kind)) = found else { return Ok(None) };
-    let reply = inspect(core, queue, &kind, id, "record").await?;
-    let Some(record) = record(&reply, id)? else { return Ok(None) };
-    let record = Record::decode(record)?;
-    let constant = Constant {
-        id,
-        kind: record.kind.into_owned(),
-        queue: queue.to_string(),
-        payload: record.payload.to_owned(),
-        max_retries: record.max_retries,
-        durability: record.durability,
-    };
-    decode(constant, &reply).map(Some)
+    let kinds = try_join_all(queues.iter().map(|queue| kinds_of(core, queue, id))).await?;
+    let found = queues.iter().zip(kinds).find_map(|(queue, kinds)| Some((queue, kinds?)));
+    let Some((queue, kinds)) = found else { return Ok(None) };
+    let mut view = None;
+    for kind in kinds {
+        let reply = inspect(core, queue, &kind, id, "record").await?;
+        let Some(record) = record(&reply, id)? else { return Ok(None) };
+        let record = Record::decode(record)?;
+        let constant = Constant {
+            id,
+            kind,
+            queue: queue.to_string(),
+            payload: record.payload.to_owned(),
+            max_retries: record.max_retries,
+            durability: record.durability,
+        };
+        let found = decode(constant, &reply)?;
+        // Of two kinds with one tag, only one has the job in its sets.
+        if found.state.is_some() {
+            return Ok(Some(found));
+        }
+        view = Some(found);
+    }
+    Ok(view)
 }
 
 /// The current state of a job that was read before. Its payload is not read again, because it does not change.
@@ -121,19 +131,29 @@ struct Constant {
     durability: Option<Durability>,
 }
 
-async fn kind_of(core: &Core, queue: &str, id: JobId) -> Result<Option<String>, Error> {
-    #[derive(Deserialize)]
-    struct Kind {
-        kind: String,
-    }
-    let keys = vec![core.keys().queue(queue).jobs().into()];
+/// The kinds that the job can be of: one, unless two kinds of the queue have the same tag. Nothing if there is no job.
+async fn kinds_of(core: &Core, queue: &str, id: JobId) -> Result<Option<Vec<String>>, Error> {
+    let keys = core.keys().queue(queue);
+    let keys = vec![keys.jobs().into(), keys.kinds().into()];
     let reply = core.call(&KIND_OF, keys, vec![id.short().into()]).await?;
-    match reply.values().first().and_then(Value::as_bytes) {
-        None | Some([]) => Ok(None),
-        Some(json) => serde_json::from_slice(json)
-            .map(|Kind { kind }| Some(kind))
-            .map_err(|error| Error::corrupt(format!("the record of job {id}: {error}"))),
+    let Some((record, kinds)) = reply.values().split_first() else { return Err(reply.corrupt()) };
+    let record = record.as_bytes().ok_or_else(|| reply.corrupt())?;
+    if record.is_empty() {
+        return Ok(None);
     }
+    let kind = RecordKind::decode(record)?;
+    if let RecordKind::Name(name) = kind {
+        return Ok(Some(vec![name.into_owned()]));
+    }
+    let [Value::Array(kinds)] = kinds else { return Err(reply.corrupt()) };
+    let possible: Vec<String> =
+        kinds.iter().filter_map(Value::as_string).filter(|name| kind.is(name)).collect();
+    if possible.is_empty() {
+        return Err(Error::corrupt(format!(
+            "queue {queue} does not list the kind of job {id}; see `atode audit`"
+        )));
+    }
+    Ok(Some(possible))
 }
 
 /// `part` is `record` or `state`, as in the script's header.

@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +91,7 @@ impl TestQueue {
     }
 
     pub(crate) fn new_job_of(&self, kind: &str, due: Due) -> NewJob {
-        NewJob::new(self.client.new_id(), &self.queue, &kind.into(), &record(kind, "{}"), due)
+        NewJob::new(self.client.new_id(), &self.queue, &kind.into(), &record("{}"), due)
     }
 
     pub(crate) async fn enqueue(&self, due: Due) -> JobId {
@@ -322,15 +321,8 @@ pub(crate) fn worker(client: &Client, pid: u32) -> WorkerRef {
     WorkerRef { id, host: "a host".to_owned(), pid, build: "0.1.0+test".to_owned() }
 }
 
-pub(crate) fn record<'a>(kind: &str, payload: &'a str) -> Record<'a> {
-    Record {
-        kind: Cow::Owned(kind.to_owned()),
-        payload: serde_json::from_str(payload).expect("JSON"),
-        delay: None,
-        run_at: None,
-        max_retries: None,
-        durability: None,
-    }
+pub(crate) fn record(payload: &str) -> Record<'_> {
+    Record::new(serde_json::from_str(payload).expect("JSON"))
 }
 
 /// The history with one more failure.

@@ -163,8 +163,7 @@ impl Fixture {
 
     fn new_job(&self, queue: &str, kind: &str, payload: &str, due: Due, max_retries: Option<u32>) -> NewJob {
         let payload: &RawValue = serde_json::from_str(payload).expect("JSON");
-        let record =
-            Record { kind: kind.into(), payload, delay: None, run_at: None, max_retries, durability: None };
+        let record = Record { max_retries, ..Record::new(payload) };
         NewJob::new(self.client.new_id(), &queue.into(), &kind.into(), &record, due)
     }
 
