@@ -1,16 +1,20 @@
 //! The sections of `config.yaml` except `api`: their keys, and the value of each key that is absent.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::values::{by_queue, checked, duration, partitions, text, whole, word};
 
 const GIBIBYTE: u32 = 1 << 30;
 /// In milliseconds.
 const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60 * 1_000;
+
+/// Targets of actix that a log at `info` leaves out, and their levels.
+const SERVER_NOISE: [(&str, LevelFilter); 2] =
+    [("actix_server", LevelFilter::WARN), ("actix_http::h1::dispatcher", LevelFilter::OFF)];
 
 /// One entry of `queues`: a queue that jobs may be enqueued to.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,9 +85,9 @@ pub struct Worker {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logging {
-    /// A level such as `info`, or a filter of tracing such as `info,atode_queue=debug`.
+    /// A level such as `info`, or levels of single targets such as `info,atode_queue=debug`.
     #[serde(deserialize_with = "level")]
-    pub level: EnvFilter,
+    pub level: Targets,
     #[serde(deserialize_with = "word")]
     pub format: LogFormat,
 }
@@ -131,7 +135,8 @@ impl Default for Worker {
 
 impl Default for Logging {
     fn default() -> Self {
-        Self { level: EnvFilter::new(without_server_noise("info")), format: LogFormat::Text }
+        let level = Targets::new().with_default(LevelFilter::INFO).with_targets(SERVER_NOISE);
+        Self { level, format: LogFormat::Text }
     }
 }
 
@@ -146,29 +151,23 @@ where
     Ok(by_queue.map(|weights| weights.into_iter().map(|(queue, weight)| (queue, weight.0)).collect()))
 }
 
-fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EnvFilter, D::Error> {
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Targets, D::Error> {
     let expected = "off, error, warn, info, debug, trace, or a filter such as \"info,atode_queue=debug\"";
-    let parse =
-        |text: &str| EnvFilter::try_new(without_server_noise(text)).ok().filter(|_| names_levels(text));
-    checked(deserializer, |raw| raw.text(expected, parse))
+    checked(deserializer, |raw| raw.text(expected, filter))
 }
 
+/// Reads a filter. tracing takes a word that is no level for a target, so `level: inof` would hide all other targets. It
+/// also takes the brackets of span filters, which are not supported here, for a part of a target.
+///
 /// At `info`, actix reports its threads, and reports each malformed request as an error. An operator needs neither. A
 /// filter that names actix, or any level above `info`, shows both.
-fn without_server_noise(directives: &str) -> Cow<'_, str> {
-    let is_info = |directive: &str| directive.trim().eq_ignore_ascii_case("info");
-    if directives.split(',').any(is_info) && !directives.contains("actix") {
-        format!("{directives},actix_server=warn,actix_http::h1::dispatcher=off").into()
-    } else {
-        directives.into()
+fn filter(text: &str) -> Option<Targets> {
+    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    if text.contains('[') || !directives.iter().all(|it| it.contains('=') || is_level(it)) {
+        return None;
     }
-}
-
-/// Refuses typing errors: tracing takes a single word for a target at all levels, so `level: inof` would hide all other
-/// targets.
-fn names_levels(directives: &str) -> bool {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word.trim()));
-    directives.contains('[')
-        || directives.split(',').all(|directive| directive.contains('=') || is_level(directive))
+    let filter: Targets = directives.join(",").parse().ok()?;
+    let is_info = directives.iter().any(|it| it.eq_ignore_ascii_case("info"));
+    Some(if is_info && !text.contains("actix") { filter.with_targets(SERVER_NOISE) } else { filter })
 }

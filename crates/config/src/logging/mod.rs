@@ -17,7 +17,8 @@ use std::{
 use jiff::Timestamp;
 use tracing::{Event, Subscriber, subscriber::SetGlobalDefaultError};
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer,
+    filter::Targets,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     layer::SubscriberExt,
     registry,
@@ -96,7 +97,7 @@ fn is_colourful() -> bool {
     io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn subscriber(level: &EnvFilter, form: Form) -> impl Subscriber + Send + Sync + use<> {
+fn subscriber(level: &Targets, form: Form) -> impl Subscriber + Send + Sync + use<> {
     // Otherwise a failed write is reported by `eprintln!`, which fails too and panics.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || Line(form))
