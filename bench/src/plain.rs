@@ -21,7 +21,7 @@ fn requests(jobs: usize, batch: usize) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let record = format!("0000 {PAYLOAD}");
     let holder = r#"1700000000000000 1700000000000 1700000000000 30000 {"worker":"bench","attempt":1}"#;
     let (mut stored, mut removed) = (Pieces::default(), Pieces::default());
-    let ids: Vec<String> = (0..jobs).map(|n| format!("{n:022}")).collect();
+    let ids: Vec<String> = (0..jobs).map(|n| format!("{n:014}")).collect();
     for ids in ids.chunks(batch) {
         let with = |value: &'static str| ids.iter().flat_map(move |id| [value, id.as_str()]);
         let then = |value| ids.iter().flat_map(move |id| [id.as_str(), value]);

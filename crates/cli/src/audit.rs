@@ -26,7 +26,7 @@ struct Report {
     /// Number of checked jobs.
     jobs: u64,
     findings: Vec<Row>,
-    /// Number of findings that are left.
+    /// Number of findings that were not repaired.
     left: usize,
     duration_ms: u64,
 }
@@ -49,11 +49,11 @@ enum Outcome {
 
 #[derive(Args)]
 pub(crate) struct AuditArgs {
-    /// Repair every problem. No job is lost: a job that may not have run becomes due again, and unreadable data is
-    /// set aside.
+    /// Repair every finding. No job is lost: a job that may not have run becomes due again, and unreadable data is
+    /// moved aside.
     #[arg(long)]
     repair: bool,
-    /// Look at this queue only.
+    /// Check only this queue.
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
 }

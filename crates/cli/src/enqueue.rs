@@ -17,21 +17,21 @@ use crate::session::Session;
 
 #[derive(Args)]
 pub(crate) struct EnqueueArgs {
-    /// The name of the kind; `GET /v1/kinds` lists them all.
+    /// The kind of the job. `GET /v1/kinds` lists all kinds.
     kind: String,
-    /// A JSON object, as the kind takes it; `-` reads it from stdin, `@FILE` from a file.
+    /// A JSON object that fits the kind. `-` reads it from stdin, `@FILE` from a file.
     #[arg(long, default_value = "{}", value_name = "JSON")]
     payload: String,
-    /// Wait before the first run, such as 250ms, 10s, 3m. The kind has its own, which this replaces.
+    /// Wait before the first run, such as 250ms, 10s or 3m [default: that of the kind].
     #[arg(long, value_parser = parse_delay)]
     delay: Option<String>,
-    /// Earliest instant of the first run, instead of a delay, such as 2030-01-31T09:30:00Z.
+    /// Due time, instead of a delay, such as 2030-01-31T09:30:00Z.
     #[arg(long, value_name = "TIME", conflicts_with = "delay")]
     run_at: Option<String>,
-    /// Retries after the first attempt, 0 to 1,000. The kind has its own number, which this replaces.
+    /// Retries after the first attempt, 0 to 1,000 [default: that of the kind].
     #[arg(long, value_name = "N")]
     max_retries: Option<u32>,
-    /// The queue to store the job in, instead of the kind's own.
+    /// Queue of the job [default: that of the kind].
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
 }
@@ -62,7 +62,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
     }
 }
 
-/// The JSON that `--payload` names: `-` is stdin, `@FILE` a file, everything else the JSON itself.
+/// The JSON that `--payload` names: `-` is stdin, `@FILE` is a file, any other value is the JSON itself.
 fn read_payload(argument: &str) -> anyhow::Result<Cow<'_, str>> {
     let text = if argument == "-" {
         io::read_to_string(io::stdin()).context("--payload -: cannot read stdin")?
@@ -74,7 +74,7 @@ fn read_payload(argument: &str) -> anyhow::Result<Cow<'_, str>> {
     Ok(Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
 }
 
-/// The delay as it was written: the request has it as text.
+/// Checks a delay and returns it as text, because a request has it as text.
 fn parse_delay(text: &str) -> Result<String, String> {
     atode_jobs::parse_delay(text).map(|_| text.to_owned())
 }

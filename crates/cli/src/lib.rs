@@ -1,6 +1,6 @@
 //! The command line of the queue. It talks to Redis itself, so it works while no gateway runs.
 //!
-//! A program with kinds of its own calls [`main`] with its own registry.
+//! A program with its own kinds calls [`main`] with its own registry.
 
 mod audit;
 mod enqueue;
@@ -21,17 +21,17 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::session::Session;
 
-/// Looks at the queue and works on it.
+/// Shows and changes the jobs in Redis, with or without a running gateway.
 ///
-/// Tables are as wide as the terminal (or `COLUMNS`); `--json` prints what the HTTP API answers.
+/// Tables are as wide as the terminal (or `COLUMNS`). `--json` prints the same JSON as the HTTP API.
 ///
-/// Exits with 0, with 1 when something was refused or failed, with 2 when the command was wrong (of
-/// `audit`, see there).
+/// Exits with 0 on success, with 1 if something was refused or failed, and with 2 if the command line is wrong.
+/// `audit --help` lists the exit codes of `audit`.
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Print JSON, for programs.
+    /// Print JSON instead of tables.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -40,15 +40,15 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Check that everything stored fits together, while it is in use.
+    /// Check that the stored data is consistent. The queues may be in use meanwhile.
     ///
-    /// Looks at every record, set and key of every queue in small steps; what was only in motion is not
-    /// reported. Exits with 0 when nothing is wrong or all of it was repaired, with 1 when something is
-    /// wrong (or left wrong), with 2 when it could not look.
+    /// Reads every record, set and key of every queue in small steps. A job that only changed its state meanwhile is
+    /// not reported. Exits with 0 if nothing is wrong or everything was repaired, with 1 if something is wrong and was
+    /// not repaired, and with 2 if the data could not be read.
     Audit(audit::AuditArgs),
     /// Store a job.
     Enqueue(enqueue::EnqueueArgs),
-    /// Look at one job.
+    /// Show one job.
     #[command(subcommand)]
     Job(JobAction),
     /// Count jobs by queue and state.
@@ -59,21 +59,21 @@ enum Action {
 
 #[derive(Subcommand)]
 enum JobAction {
-    /// Its state, its attempts, and which worker ran it.
+    /// Show the state of a job, its attempts, and the worker that ran it.
     Show {
-        /// A UUID, or the 14 or 22 characters that stand in Redis (in single quotes).
+        /// The job's UUID, or its form of 14 or 22 characters in Redis, in single quotes.
         id: JobId,
     },
 }
 
-/// Connections to Redis, and a thread that resolves its name.
+/// Files and threads that a command needs: connections to Redis, and a thread that resolves its name.
 const NEEDS: process::Needs = process::Needs { files: 32, threads: 2 };
 
 /// The whole `main` of a command line: the program's name and version, and the kinds that it can enqueue.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
     let command = Command::command().name(build.name).version(build.version);
     let command = Command::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    // An audit that could not look exits with another code than one that found something.
+    // Exit code 1 of an audit means that it found something.
     let failure =
         if matches!(command.action, Action::Audit(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
     match start(command, registry) {
@@ -90,7 +90,7 @@ fn start(command: Command, registry: Result<Registry, DuplicateKind>) -> anyhow:
     let registry = registry?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(run(command, registry));
-    // A name that is still being resolved is not waited for.
+    // Does not wait for a name that is still being resolved.
     runtime.shutdown_background();
     ended
 }

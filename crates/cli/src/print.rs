@@ -25,7 +25,7 @@ pub(crate) fn items(items: &impl Serialize) -> anyhow::Result<()> {
 
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{text}") {
-        // Whoever reads has seen enough, as in `atode queues | head -1`.
+        // The reader has closed the pipe, as `head` does in `atode queues | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
@@ -43,11 +43,11 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// Overwrites itself, on a terminal only: nobody wants it in a log. An empty one takes it away.
+/// Replaces the progress line on a terminal. An empty text removes it. Logs get no progress.
 pub(crate) fn progress(text: &str) {
     let mut terminal = io::stderr();
     if terminal.is_terminal() {
-        // It is only for somebody who watches.
+        // A lost progress line does no harm.
         let _ = write!(terminal, "\r\x1b[K{text}").and_then(|()| terminal.flush());
     }
 }
@@ -57,6 +57,6 @@ pub(crate) fn warning(text: &str) {
 }
 
 pub(crate) fn error(error: &anyhow::Error) {
-    // Where not even this can be written, the exit code says it.
+    // If this cannot be written either, the exit code reports the failure.
     let _ = writeln!(io::stderr(), "atode: {}", one_line(&format!("{error:#}")));
 }

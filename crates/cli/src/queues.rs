@@ -23,7 +23,7 @@ pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
         whole("completed"),
         whole("dead"),
         whole("cancelled"),
-        // How long the job that is due for longest has waited.
+        // Age of the oldest ready job.
         whole("waits"),
     ];
     print::table(

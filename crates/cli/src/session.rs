@@ -1,4 +1,4 @@
-//! The start of every command: configuration, kinds, a connection.
+//! The start of every command: the configuration, the kinds, and a connection to Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
 }
 
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a command waits for its connection to Redis.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Session {
     pub(crate) async fn open(args: &ConfigArgs, registry: Registry) -> anyhow::Result<Self> {
@@ -26,7 +27,7 @@ impl Session {
         }
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         let mut connects = client.connection().connects();
-        if tokio::time::timeout(PATIENCE, connects.wait_for(|connects| *connects > 0)).await.is_err() {
+        if tokio::time::timeout(CONNECT_TIMEOUT, connects.wait_for(|connects| *connects > 0)).await.is_err() {
             let connection = client.connection();
             match connection.trouble() {
                 Some(why) => bail!("no connection to Redis at {}: {why}", connection.address()),
@@ -36,7 +37,7 @@ impl Session {
         Ok(Session { config, registry, client })
     }
 
-    /// Configured queues, then those that jobs were left in: the order of the API.
+    /// The configured queues, then the unconfigured ones that hold or held jobs, as in the API.
     pub(crate) async fn queues(&self) -> anyhow::Result<Vec<Arc<str>>> {
         let configured = &self.config.queues;
         let left = self.client.queue_names().await.context("the catalogue of queues")?;
@@ -44,7 +45,7 @@ impl Session {
         Ok(configured.keys().chain(left).map(|name| Arc::from(name.as_str())).collect())
     }
 
-    /// A job as the API shows it: what it leaves to its kind is filled in, where this build knows the kind.
+    /// A job as the API shows it: with the defaults of its kind, if this build knows the kind.
     pub(crate) async fn job(&self, queues: &[Arc<str>], id: JobId) -> anyhow::Result<Option<JobView>> {
         let mut job = self.client.job(queues, id).await?;
         if let Some(job) = &mut job

@@ -1,4 +1,4 @@
-//! Tables for people. Ids are never broken: columns for which the terminal has no room go below their row.
+//! Tables for people. Ids are never broken: columns that do not fit the terminal go below their row.
 
 use std::io;
 use std::iter::zip;
@@ -68,7 +68,7 @@ pub(crate) fn layout(columns: &[Column], rows: Vec<Vec<String>>, width: Option<u
     folded(columns, &rows, &natural, width)
 }
 
-/// Each row on one line, as far as its columns have room, and the others below it.
+/// Each row on one line with the columns that fit, and its other columns below that line.
 fn folded(columns: &[Column], rows: &[Vec<String>], natural: &[u16], width: u16) -> String {
     let mut room = width;
     let stays: Vec<bool> = zip(columns, natural)
@@ -127,11 +127,11 @@ fn has_header(columns: &[Column]) -> bool {
     columns.iter().any(|column| !column.title.is_empty())
 }
 
-/// The text of a job or its error is shown; the terminal never obeys control characters in it.
+/// Escapes control characters, so that the terminal shows those of a payload or an error instead of obeying them.
 fn on_one_line(cell: &str) -> String {
     let mut line = String::with_capacity(cell.len());
     for c in cell.chars() {
-        // Beside control characters: what breaks lines or changes the direction of writing.
+        // Control characters, and characters that break lines or change the direction of writing.
         if c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_without_room_go_below_their_row() {
+    fn a_column_without_room_goes_below_its_row() {
         assert_eq!(workers(None).lines().count(), 3);
         let text = workers(Some(80));
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_shown_not_obeyed() {
+    fn control_characters_are_shown_and_not_obeyed() {
         let text = layout(
             &[whole(""), wraps("")],
             vec![vec!["a\u{1b}[2J".to_owned(), "b\nc\u{202e}".to_owned()]],

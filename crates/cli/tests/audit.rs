@@ -37,7 +37,7 @@ fn enqueue(redis: &RedisServer) -> String {
 const DUE: &str = "atode:{default}:demo:delay_print:due";
 
 #[test]
-fn findings_are_shown_then_repaired_then_gone() {
+fn findings_are_shown_until_they_are_repaired() {
     let redis = RedisServer::start();
     let ended = atode(&redis, &["audit"]);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
@@ -117,7 +117,7 @@ fn the_exit_code_says_that_a_finding_could_not_be_repaired() {
 }
 
 #[test]
-fn one_queue_is_looked_at_where_it_is_named() {
+fn only_the_named_queue_is_checked() {
     let redis = RedisServer::start();
     enqueue(&redis);
     redis.command(&["ZADD", "atode:{other}:a:b:due", "1", "by hand"]);
@@ -133,7 +133,7 @@ fn one_queue_is_looked_at_where_it_is_named() {
 }
 
 #[test]
-fn an_audit_that_cannot_look_exits_with_2() {
+fn an_audit_that_cannot_read_the_data_exits_with_2() {
     let redis = RedisServer::start();
     assert_eq!(atode(&redis, &["audit", "--mend"]).code, 2);
     assert!(atode(&redis, &["audit", "--help"]).out.contains("Exits with 0"));

@@ -54,7 +54,7 @@ fn a_job_is_enqueued_run_and_shown_with_the_worker_that_ran_it() {
     for word in ["completed", "demo:delay_print", "1 of 11", &worker.pid().to_string()] {
         assert!(shown.out.contains(word), "{word} is missing in\n{}", shown.out);
     }
-    // The short form, as it stands in Redis, names the same job.
+    // The short form that Redis has names the same job.
     let short =
         shown.out.split("(in Redis '").nth(1).and_then(|rest| rest.split('\'').next()).expect("the short id");
     assert_eq!(json(&addr, &["job", "show", short, "--json"])["id"], id);
@@ -75,9 +75,9 @@ fn a_payload_is_read_from_a_file_or_stdin() {
     let argument = format!("@{}", file.path().display());
     let stored = json(&addr, &["enqueue", "demo:delay_print", "--payload", &argument, "--json"]);
     assert_eq!(stored["payload"]["message"], "from a file");
-    assert_eq!(stored["max_retries"], 10, "as the API answers it, not null");
+    assert_eq!(stored["max_retries"], 10, "the default of the kind, as in the API");
 
-    // A shell connects its stdin; a test's processes have none.
+    // The shell connects stdin, which the processes of a test do not have.
     let program = env!("CARGO_BIN_EXE_atode");
     let command = format!(
         "printf '%s' '{{\"message\":\"piped\"}}' | {program} enqueue demo:delay_print --payload - --json"
@@ -92,7 +92,7 @@ fn a_payload_is_read_from_a_file_or_stdin() {
 }
 
 #[test]
-fn json_of_the_command_line_is_that_of_the_api() {
+fn the_json_of_the_command_line_equals_that_of_the_api() {
     let redis = RedisServer::start();
     let addr = redis.addr();
     let gateway = Gateway::start(&redis);
@@ -127,7 +127,7 @@ fn at_80_columns_ids_are_whole() {
 }
 
 #[test]
-fn what_is_refused_exits_with_1_and_says_why() {
+fn a_refused_command_exits_with_1_and_gives_the_reason() {
     let redis = RedisServer::start();
     let addr = redis.addr();
     for (args, word) in [
@@ -164,7 +164,7 @@ fn a_wrong_command_exits_with_2() {
 }
 
 #[test]
-fn no_worker_and_no_redis_are_said_plainly() {
+fn a_missing_worker_and_a_missing_redis_are_reported() {
     let redis = RedisServer::start();
     assert!(atode(&redis.addr(), &["workers"]).out.contains("no worker is running"));
     redis.stop();
@@ -174,7 +174,7 @@ fn no_worker_and_no_redis_are_said_plainly() {
 }
 
 #[test]
-fn a_redis_that_refuses_is_quoted() {
+fn the_error_quotes_a_redis_that_refuses() {
     let user = AclUser::new("some", "~atode:* &atode:* +@all -evalsha");
     let redis = RedisServer::builder().user(&user).start();
     let with = |password: &str| {

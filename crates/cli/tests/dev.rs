@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use atode_testkit::{Process, ProcessBuilder, RedisServer, binary, workspace_root};
 
-/// It waits for processes to start and to drain.
+/// Long enough for processes to start and to drain.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 const CONFIG: &str = "api: { rate_limit: { enabled: false } }\n";
@@ -83,7 +83,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn dev_follows_what_up_was_started_with_and_restarts_every_worker() {
+fn dev_uses_the_settings_of_up_and_restarts_every_worker() {
     let redis = RedisServer::start();
     let project = Project::new();
     let up = project
@@ -119,7 +119,7 @@ fn dev_follows_what_up_was_started_with_and_restarts_every_worker() {
     assert_eq!(code, 1, "{out}");
     assert!(err.contains("server.prot: unknown key") && err.contains("keep running as they were"), "{err}");
     assert_eq!(names.map(|name| project.pid(name)), after);
-    assert_eq!(project.run(&["status"]).0, 0, "what ran still runs");
+    assert_eq!(project.run(&["status"]).0, 0, "the processes keep running");
     project.configure(CONFIG);
 
     let (code, out, err) = project.run(&["down", "worker-2"]);
@@ -135,7 +135,7 @@ fn dev_follows_what_up_was_started_with_and_restarts_every_worker() {
 }
 
 #[test]
-fn what_does_not_answer_is_not_waited_for() {
+fn a_command_that_does_not_answer_is_cut_off() {
     let script = format!(". {}/scripts/dev/lib/project.sh; within 1 sleep 100", workspace_root().display());
     let hanging = Process::builder("/bin/bash").args(["-c", &script]).start();
     assert_eq!(hanging.wait(Duration::from_secs(30)).code(), Some(1));

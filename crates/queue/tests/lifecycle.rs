@@ -6,7 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Due, Durability, Error, FailureCause, JobId, MAX_FINISHED, NewJob, Record, State, Verdict};
+use atode_queue::{
+    Due, Durability, Error, FailureCause, JobId, MAX_FINISHED, NewJob, Record, State, Verdict,
+};
 use atode_testkit::eventually_async;
 use support::{DEADLINE, HOUR, INSTANT, KIND, TestQueue, failed, record};
 

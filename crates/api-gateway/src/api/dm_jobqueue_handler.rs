@@ -46,7 +46,7 @@ pub(crate) async fn register(
 fn in_range(value: Option<i64>, max: i64, field: &str) -> Result<Option<i64>, Problem> {
     match value.filter(|value| *value > 0) {
         Some(value) if value > max => {
-            Err(Problem::invalid_field(&format!("/{field}"), format!("{max} at most")))
+            Err(Problem::invalid_field(&format!("/{field}"), format!("expected {max} or less")))
         }
         value => Ok(value),
     }

@@ -16,7 +16,7 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<Cow<'_, st
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let (first, second) = (keys.next(), keys.next());
     if second.is_some() {
-        return Err(Problem::malformed("there are two headers Idempotency-Key"));
+        return Err(Problem::malformed("send only one header Idempotency-Key"));
     }
     let Some(header) = first else { return Ok(None) };
     let key = header.to_str().map_err(|_| "not ASCII".to_owned());

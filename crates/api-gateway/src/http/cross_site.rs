@@ -58,7 +58,7 @@ impl CrossSite {
     pub(crate) fn check(&self, request: &HttpRequest) -> Result<(), Problem> {
         let headers = request.headers();
         if headers.get_all(HOST).nth(1).is_some() {
-            return Err(Problem::malformed("there are two headers Host"));
+            return Err(Problem::malformed("send only one header Host"));
         }
         let host = self.host(request);
         if let (Names::Only { .. }, Some(host)) = (&self.names, host)

@@ -83,7 +83,7 @@ fn outcome(decision: Decision) -> (Vec<Quota>, Result<(), Problem>) {
         }
         Decision::TooLarge { most } => {
             let detail = format!(
-                "{most} jobs at most in one request: api.rate_limit.jobs_per_minute never lets more through"
+                "send {most} jobs at most per request: api.rate_limit.jobs_per_minute allows no more"
             );
             (Vec::new(), Err(Problem::invalid_field("/jobs", detail)))
         }

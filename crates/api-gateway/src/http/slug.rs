@@ -82,7 +82,7 @@ impl Slug {
             Slug::NotYetOnDisk => ("not-yet-on-disk", "Stored, but not yet on disk", 503,
                 "The job is stored and will run, but Redis did not confirm in time that it is on its disk. Send the request again with the same Idempotency-Key: it waits for the disk and stores nothing twice. The detail names the job."),
             Slug::HeadTooLarge => ("request-head-too-large", "The head of the request is too large", 431,
-                "The URL and the headers of the request are too large or too many. Nothing was stored. An Idempotency-Key has 255 characters at most; data for the job belongs into its payload."),
+                "The URL and the headers of the request are too large or too many. Nothing was stored. An Idempotency-Key has 255 characters at most; put data for the job into its payload."),
             Slug::CrossSite => ("cross-site-request", "Cross-site request refused", 403,
                 "A web page of another origin made your browser send this request, as its headers Sec-Fetch-Site and Origin show. Only this service's own pages may change anything here. Nothing was changed. Programs other than browsers send neither header and are not affected. If the request came from one of this service's own pages, a proxy in front of it changes the header Host: configure the proxy to keep Host, or to send X-Forwarded-Host, and set api.rate_limit.trusted_proxies."),
             Slug::WrongHost => ("wrong-host", "Unknown host name", 421,
