@@ -134,7 +134,7 @@ fn a_gateway_that_starts_before_redis_says_so_and_works_once_redis_is_up() {
     let redis = RedisServer::builder().prepare();
     let gateway = Gateway::builder(&redis.addr()).start();
     assert_redis_is_away(&gateway);
-    let log = gateway.wait_for_stderr(|log| log.contains("no connection to Redis"), DEADLINE);
+    let log = gateway.wait_for_stderr(|log| log.contains("cannot connect to Redis"), DEADLINE);
     assert!(log.contains(&redis.addr()), "{log}");
     assert_eq!(gateway.try_exit(), None);
 

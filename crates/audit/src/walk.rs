@@ -1,5 +1,5 @@
-//! Walks through everything that one queue stores, in steps. A job that looks wrong here may be in motion: it is a
-//! suspect, which a script that sees one instant confirms or not.
+//! Walks through everything that one queue stores, in steps. A job that looks wrong here may just be
+//! changing its state, so it is only a suspect. A script that sees everything at one instant confirms or clears it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::finding::{Audit, Finding, MAX_FINDINGS, Plan, Wrong};
 
 /// Lookups of a script call: sets times ids.
 const LOOKUPS: usize = 4_000;
-/// A job of a kind that was unknown so far is checked again, with the sets of that kind.
+/// Checks of one job at most. A job of a kind that was unknown so far is checked again, with the sets of that kind.
 const MAX_ROUNDS: usize = 3;
 
 pub(crate) struct Walk<'a> {
@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
                 }
             }
             if !again.is_empty() {
-                // A job of a new kind may have come since the kinds were read. Its script has listed the kind.
+                // A job of a new kind may have been enqueued since the kinds were read. The enqueue has listed its kind.
                 new_kinds.extend(self.inspection.kinds_of(self.queue).await?);
             }
             for kind in new_kinds {
@@ -193,7 +193,7 @@ fn looks_wrong(placement: &Placement) -> bool {
     placement.sets.iter().filter(|is_in| **is_in).count() != 1 || !fits
 }
 
-/// The long form of an id; other members as they are.
+/// An id in its long form. A member that is not an id is returned as it is.
 fn display_id(id: &Bytes) -> String {
     let text = String::from_utf8_lossy(id);
     text.parse::<JobId>().map_or_else(|_| text.into_owned(), |id| id.to_string())

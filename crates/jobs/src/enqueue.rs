@@ -53,7 +53,7 @@ pub enum EnqueueError {
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
     /// The key was used earlier with another kind or payload.
-    #[error("this key made job {0}, from another kind or payload")]
+    #[error("this idempotency key was used before for job {0}, with another kind or payload")]
     Conflict(JobId),
     #[error(transparent)]
     Queue(#[from] atode_queue::Error),

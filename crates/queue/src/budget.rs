@@ -9,7 +9,7 @@ use crate::error::Error;
 pub const MAX_BATCH: usize = 1_000;
 
 /// Bounds the bytes of a call in one direction. A call without an answer makes the next one smaller; quick answers
-/// make it larger again. So neither a slow network nor large jobs can make the same call fail for ever.
+/// make it larger again. So neither a slow network nor large jobs can make the same call fail forever.
 ///
 /// A client has one budget for sending and one for receiving.
 #[derive(Debug)]

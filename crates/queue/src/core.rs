@@ -33,12 +33,12 @@ pub(crate) struct Core {
     record_sizes: RecordSizes,
     /// The runtime in which the client was opened. Background tasks run there, whatever thread calls.
     runtime: Handle,
-    /// The tasks of the connection, which ends with them.
+    /// The background tasks of the connection. It closes when they are dropped.
     _tasks: Tasks,
 }
 
 impl Core {
-    /// Returns at once; Redis may be down now and come later. Needs a tokio runtime.
+    /// Returns at once; Redis may be down now and come up later. Needs a tokio runtime.
     pub(crate) fn open(redis: &JobqueueRedis) -> Result<(Arc<Self>, UnboundedReceiver<Listener>), Error> {
         let clock = Arc::<RedisClock>::default();
         let keys = Keys::new(&redis.key_prefix);
@@ -135,7 +135,7 @@ impl Core {
         Ok(reply)
     }
 
-    /// [`call`](Self::call) that carries `carried` bytes of jobs, from which the outgoing budget learns.
+    /// [`call`](Self::call) with `carried` bytes of jobs. Its success or failure adjusts the outgoing budget.
     pub(crate) async fn call_with(
         &self,
         carried: usize,

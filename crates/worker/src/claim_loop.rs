@@ -76,7 +76,7 @@ enum State {
 enum Wait {
     /// Results of earlier jobs are stored.
     Results,
-    /// A slot becomes free, or another queue leaves its share.
+    /// A slot becomes free, or another queue gives up its share.
     Room,
     /// The next job is due at this Unix ms, if one is known, or a wake-up arrives.
     Job { next_due: Option<i64> },
@@ -205,7 +205,7 @@ impl ClaimLoop {
         self.worker.metrics.claim_failed(queue);
         if !std::mem::replace(&mut self.failing, true) {
             let next_bytes = self.worker.client.incoming().bytes();
-            tracing::error!(%queue, %error, next_bytes, "cannot claim jobs; retrying with answers of at most next_bytes");
+            tracing::error!(%queue, %error, next_bytes, "cannot claim jobs; retrying with replies of at most next_bytes bytes");
         }
     }
 
@@ -240,7 +240,7 @@ impl ClaimLoop {
                     }
                     self.turns.heard(&heard);
                     if let Some(drained) = heard.drained {
-                        // Another worker claimed all that was due: its claim saves this worker one.
+                        // Another worker has just claimed everything that was due, so this worker can skip a claim.
                         due = drained.next_due.unwrap_or(i64::MAX);
                         poll = Instant::now() + SAFETY_POLL.mul_f64(1.0 + 0.2 * rand::random::<f64>());
                     }

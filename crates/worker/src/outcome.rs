@@ -49,7 +49,7 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
             return unsettled.lease.hand_back();
         }
         end if stopped == Some(Stop::Shutdown) => {
-            tracing::info!(target: "job", error = end.error(), "the worker stops; the job is released and no attempt is spent");
+            tracing::info!(target: "job", error = end.error(), "worker stopping; the job is released without spending an attempt");
             return release(job, unsettled, Duration::ZERO);
         }
         // Redis knows of the cancellation: a retry or a release ends in `cancelled`.
@@ -115,6 +115,6 @@ pub(crate) fn release(
 
 /// A job that never ran has spent no attempt.
 pub(crate) fn postpone(lease: Lease) -> Settlement {
-    tracing::error!(target: "job", "no runtime thread was free within the job's timeout; the job is postponed. Other handlers block the threads: should their kinds be `Execution::Blocking`?");
+    tracing::error!(target: "job", "no runtime thread became free before the job timed out; the job is postponed. Other handlers block the runtime's threads: should their kinds use `Execution::Blocking`?");
     lease.release(NO_THREAD_DELAY)
 }

@@ -57,7 +57,7 @@ pub(crate) async fn report_other_workers(worker: Arc<Worker>) {
         if *build == worker.me.build {
             tracing::info!(target: "fleet", %id, %host, pid, %build, "another worker serves these queues");
         } else {
-            tracing::warn!(target: "fleet", %id, %host, pid, %build, own_build = %worker.me.build, "another worker of a different build serves these queues; if it should be gone, stop that process");
+            tracing::warn!(target: "fleet", %id, %host, pid, %build, own_build = %worker.me.build, "another worker of a different build serves these queues; if it should not be running, stop that process");
         }
     }
 }

@@ -77,7 +77,7 @@ pub(crate) async fn run(
         batch = settled.unanswered;
         if let Some(error) = settled.error {
             if !std::mem::replace(&mut failing, true) {
-                tracing::warn!(%queue, %error, jobs = batch.len(), "cannot store the results of jobs; retrying until Redis takes them");
+                tracing::warn!(%queue, %error, jobs = batch.len(), "cannot store the results of jobs; retrying until Redis accepts them");
             }
             tokio::time::sleep(retry).await;
             retry = (retry * 2).min(SLOWEST_RETRY);

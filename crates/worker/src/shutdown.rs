@@ -40,7 +40,10 @@ pub(crate) async fn drain(worker: &Worker) {
         }
     }
     if !worker.slots.drained(timeout).await {
-        tracing::warn!(running = worker.slots.taken(), "the shutdown timeout is over; stopping the rest");
+        tracing::warn!(
+            running = worker.slots.taken(),
+            "the shutdown timeout has expired; stopping the remaining jobs"
+        );
         worker.slots.jobs().iter().for_each(|job| job.stop(Stop::Shutdown));
         // Handlers may end by themselves during the grace. Afterwards they are dropped.
         worker.slots.drained(GRACE + DROP).await;
@@ -53,7 +56,7 @@ pub(crate) async fn drain(worker: &Worker) {
         } else if job.lease().is_some() {
             tracing::error!(
                 job.id = %job.id, kind = %job.kind.name,
-                "the handler does not end; the job runs again elsewhere after its lease has expired"
+                "the handler did not end; the job will run again elsewhere once its lease has expired"
             );
         }
     }
@@ -64,7 +67,7 @@ pub(crate) async fn drain(worker: &Worker) {
     if worker.pending_results() > 0 {
         tracing::error!(
             results = worker.pending_results(),
-            "cannot store results; their jobs run again after their lease has expired"
+            "could not store results; their jobs will run again once their leases have expired"
         );
     }
 }

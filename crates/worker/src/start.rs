@@ -76,7 +76,7 @@ pub async fn run(
     tracing::info!(
         worker = %worker.me.id, pid = worker.me.pid, build = %worker.me.build, redis = worker.client.connection().address(),
         queues = ?worker.settings.queues, kinds = ?worker.kind_names, slots = worker.slots.size(),
-        "worker starts"
+        "worker starting"
     );
     tracing::info!("listening on {}", worker.http);
 

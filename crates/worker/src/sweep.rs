@@ -80,7 +80,7 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, hold_off: &mut HoldOff) -> Res
     if !put_back.is_none() {
         tracing::error!(
             %queue, jobs = put_back.recovered, removed = put_back.removed,
-            "the holders of these leases are unreadable: their jobs run again, and entries that are no jobs are removed from the lease set; was Redis edited by hand?"
+            "found leases with unreadable holders; their jobs run again, and entries that are not jobs are removed from the lease set. Was Redis edited by hand?"
         );
     }
     recovered?;
@@ -166,7 +166,7 @@ fn report(job: &Reaped) {
             tracing::warn!(job.id = %id, %kind, error, ?due_after, "recovered a job whose lease had expired; it runs again");
         }
         None => {
-            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "its worker crashed at each run; the job is dead");
+            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "its worker crashed too often while the job ran; the job is dead");
         }
     }
 }

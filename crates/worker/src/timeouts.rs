@@ -48,7 +48,7 @@ fn give_up(worker: &Worker, job: &ClaimedJob) {
     let _in_span = span.enter();
     let was_cancelled = job.stopped().is_some_and(|(why, _)| why == Stop::Cancelled);
     if was_cancelled {
-        tracing::error!(target: "job", "the handler ignores its cancellation; the job is cancelled, the slot stays taken");
+        tracing::error!(target: "job", "the handler ignored its cancellation; the job is cancelled, and its slot stays taken until the handler ends");
         worker.settle(release(job, unsettled, Duration::ZERO));
         return;
     }
@@ -58,7 +58,7 @@ fn give_up(worker: &Worker, job: &ClaimedJob) {
     }
     let error =
         format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
-    tracing::error!(target: "job", "the handler ignores its cancellation; its slot stays taken until it ends");
+    tracing::error!(target: "job", "the handler ignored its timeout; its slot stays taken until the handler ends");
     let settlement = fail(job, unsettled, FailureCause::Timeout, &error, worker.client.now());
     worker.metrics.ended(kind, Some(&settlement));
     worker.settle(settlement);

@@ -108,7 +108,7 @@ fn no_job_runs_twice_after_redis_refused_writes_longer_than_a_lease() {
 fn a_worker_that_starts_before_redis_logs_it_waits_and_then_works() {
     let fixture = Fixture::on(RedisServer::builder().prepare());
     let worker = Worker::builder(&fixture.redis.addr()).start();
-    worker.wait_for_stderr(|log| log.contains("no connection to Redis"), DEADLINE);
+    worker.wait_for_stderr(|log| log.contains("cannot connect to Redis"), DEADLINE);
     assert_eq!(worker.get("/healthz").status, 200);
     assert_eq!(worker.get("/readyz").status, 503);
     // By then the worker has tried to connect more than once.

@@ -83,12 +83,12 @@ fn outcome(decision: Decision) -> (Vec<Quota>, Result<(), Problem>) {
         }
         Decision::TooLarge { most } => {
             let detail = format!(
-                "send {most} jobs at most per request: api.rate_limit.jobs_per_minute allows no more"
+                "too many jobs in one request: send {most} jobs at most (api.rate_limit.jobs_per_minute)"
             );
             (Vec::new(), Err(Problem::invalid_field("/jobs", detail)))
         }
         Decision::Unavailable => {
-            (Vec::new(), Err(Problem::new(Slug::LimiterAway, "the store of the rate limits is unavailable")))
+            (Vec::new(), Err(Problem::new(Slug::LimiterAway, "the rate-limit store is unavailable")))
         }
     }
 }

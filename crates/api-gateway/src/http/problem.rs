@@ -69,7 +69,7 @@ impl Problem {
 
     /// The header tells this apart from a wrong `Content-Type` (RFC 9110, 12.5.3).
     pub(crate) fn unsupported_encoding() -> Self {
-        let detail = "send the body uncompressed: the header Content-Encoding may only be identity";
+        let detail = "send the body uncompressed: the only accepted Content-Encoding is identity";
         let headers = vec![(ACCEPT_ENCODING, HeaderValue::from_static("identity"))];
         Problem { headers, ..Problem::new(Slug::UnsupportedMediaType, detail) }
     }
@@ -77,7 +77,7 @@ impl Problem {
     /// `policy`, set by the configuration's `key`, refuses for another `retry_after` seconds.
     pub(crate) fn rate_limited(policy: &'static str, limit: u32, key: &str, retry_after: u64) -> Self {
         let detail =
-            format!("the limit {policy:?} of {limit} ({key}) is reached; try again in {retry_after} s");
+            format!("the rate limit {policy:?} of {limit} ({key}) is exceeded; try again in {retry_after} s");
         let headers = vec![(RETRY_AFTER, retry_after.into())];
         Problem { headers, violated: Some(policy), ..Problem::new(Slug::RateLimited, detail) }
     }
@@ -98,7 +98,7 @@ impl Problem {
 
     /// Bad data in Redis or a bug.
     pub(crate) fn internal(detail: &str) -> Self {
-        let hint = "The service's operator finds the reason in its log, under this request_id";
+        let hint = "The operator can find the cause in the gateway's log under this request_id";
         Problem::new(Slug::Internal, format!("{detail}. {hint}"))
     }
 

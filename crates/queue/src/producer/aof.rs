@@ -70,7 +70,7 @@ impl Aof {
             // Under `always` it returns at once, and knows of a file that is not in use yet.
             _ if self.is_valkey || self.version >= (7, 2) => {
                 if self.run_id.is_empty() {
-                    return no("this user of Redis may not ask INFO, which tells a restart during the wait"
+                    return no("this user of Redis may not run INFO, which tells a restart during the wait"
                         .to_owned());
                 }
                 Ok(Proof::WaitAof)

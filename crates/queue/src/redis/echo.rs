@@ -55,10 +55,10 @@ impl Echo {
         if deaf {
             tracing::warn!(
                 redis,
-                "what Redis publishes is not heard; subscribing again, and looking for jobs every {LOOK:?} meanwhile"
+                "messages of Redis pub/sub do not arrive; subscribing again, and polling for jobs every {LOOK:?} until then"
             );
         } else {
-            tracing::info!(redis, "what Redis publishes is heard again");
+            tracing::info!(redis, "messages of Redis pub/sub arrive again");
         }
     }
 }

@@ -91,7 +91,7 @@ impl Greeter {
     fn failed(&self, error: &FredError, logged: &mut Vec<String>) {
         let why = trouble(error);
         if logged.len() < MOST_REASONS && !logged.contains(&why) {
-            tracing::error!(redis = %self.address, error = why, "no connection to Redis; trying again until it is there");
+            tracing::error!(redis = %self.address, error = why, "cannot connect to Redis; retrying until it can be reached");
             logged.push(why.clone());
         }
         self.trouble.set(Some(why));

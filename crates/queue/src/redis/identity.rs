@@ -39,8 +39,8 @@ impl Identity {
         if self.is_another(found.as_deref()) {
             tracing::error!(
                 redis = connection.address(),
-                "Redis was emptied, or is another one: the jobs that it held are gone. If it was a FLUSHALL or a \
-                 start without its data, stop it and restore its AOF; the id of a lost job answers 404"
+                "Redis was emptied, or is a different server: the jobs that it held are gone. After a FLUSHALL, or if \
+                 Redis started without its files, stop Redis and restore its AOF. Requests for lost jobs get a 404"
             );
         }
         if found.is_none() {

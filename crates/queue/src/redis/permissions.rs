@@ -128,17 +128,16 @@ impl Subject {
             .then(|| self.lacks("may not run commands that every job needs", &needed, None));
         let mut warnings = Vec::new();
         if !channels.is_empty() {
-            let what =
-                "may not use channels, so nobody is told of new jobs: everybody looks every half second";
+            let what = "may not use pub/sub channels, so new jobs are not announced: workers and waiting clients poll every 500 ms";
             warnings.push(self.lacks(what, &channels, Some(format!("&{}*", self.keys.prefix()))));
         }
         if !info.is_empty() {
             let what =
-                "may not ask INFO: whether this Redis keeps jobs safe (AOF, eviction, memory) is not checked";
+                "may not run INFO: whether this Redis keeps jobs safe (AOF, eviction, memory) is not checked";
             warnings.push(self.lacks(what, &info, None));
         }
         if !useful.is_empty() {
-            let what = "may not run some commands of counts, trims, operations or the audit";
+            let what = "may not run some commands that counts, trims, job operations or the audit need";
             warnings.push(self.lacks(what, &useful, None));
         }
         let channels = if channels.is_empty() { Channels::Permitted } else { Channels::Denied };

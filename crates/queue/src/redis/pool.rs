@@ -112,7 +112,7 @@ impl Set {
 }
 
 /// fred replaces the configured sentinels with those that the last sentinel reported. When these are gone or have
-/// moved, it keeps asking them for ever. A new client begins with the settings.
+/// moved, it keeps asking them forever. A new client begins with the settings.
 async fn renew_lost(mut source: Source, mut set: Set, current: watch::Sender<Pool>, patience: Duration) {
     let mut lost = None;
     loop {
@@ -126,7 +126,7 @@ async fn renew_lost(mut source: Source, mut set: Set, current: watch::Sender<Poo
                     current.send_replace(new.pool.clone());
                     set = new; // and the tasks of the old one end
                 }
-                Err(error) => tracing::error!(%error, "no new clients for Redis"),
+                Err(error) => tracing::error!(%error, "cannot create new Redis clients"),
             }
         }
     }

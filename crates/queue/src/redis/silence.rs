@@ -83,7 +83,7 @@ async fn follow(mut commands: Receiver<Server>, mut listens: Receiver<Server>, s
         }
         if commanded.is_some() && listened.is_some() && commanded != listened {
             tracing::info!(
-                "subscribed to another Redis than the one that takes commands; connecting to that one"
+                "the subscriber is connected to another Redis server than the commands; reconnecting the subscriber"
             );
             listened = None;
             let _ = subscriber.force_reconnection().await;
