@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::replies::{self, PartialFailures};
 use crate::http::slug::Slug;
-use crate::http::{limit_headers, limits, request_metrics};
+use crate::http::{limit_headers, limits};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -78,7 +78,7 @@ pub(crate) async fn envelope(
         // The client's next connection may reach a gateway that keeps running.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    request_metrics::count(response.request(), status, start.elapsed());
+    Gateway::of(response.request()).request_metrics.count(response.request(), status, start.elapsed());
     Ok(response)
 }
 

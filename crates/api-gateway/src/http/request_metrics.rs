@@ -9,8 +9,6 @@ use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
-use crate::gateway::Gateway;
-
 const REQUESTS: &str = "atode_http_requests_total";
 pub(crate) const DURATION: &str = "atode_http_request_duration_seconds";
 pub(crate) const BUCKETS: [f64; 13] =
@@ -46,20 +44,15 @@ pub(crate) fn describe() {
     describe_histogram!(DURATION, Unit::Seconds, "Time from the head of a request to the head of its reply.");
 }
 
-/// Counts a request that has its reply.
-pub(crate) fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
-    let route = match request.app_data::<Pattern>() {
-        Some(Pattern(pattern)) => Cow::Borrowed(*pattern),
-        // Refused before it was routed.
-        None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
-    };
-    Gateway::of(request)
-        .request_metrics
-        .count(Reply { method: label(request.method()), route, status }, took);
-}
-
 impl RequestMetrics {
-    fn count(&self, reply: Reply, took: Duration) {
+    /// Counts a request that has its reply.
+    pub(crate) fn count(&self, request: &HttpRequest, status: StatusCode, took: Duration) {
+        let route = match request.app_data::<Pattern>() {
+            Some(Pattern(pattern)) => Cow::Borrowed(*pattern),
+            // Refused before it was routed.
+            None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
+        };
+        let reply = Reply { method: label(request.method()), route, status };
         if let Some(handles) = self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&reply) {
             return handles.count(took);
         }
