@@ -165,7 +165,7 @@ fn builder<B: Binary>(redis: &str) -> ServiceBuilder<B> {
 
 /// The worker's id in the first line of its log.
 fn worker_id(log: &str) -> Option<WorkerId> {
-    let (_, behind) = log.split_once("worker starts worker=")?;
+    let (_, behind) = log.split_once("worker starting worker=")?;
     behind.split_whitespace().next()?.parse().ok()
 }
 

@@ -98,7 +98,7 @@ fn a_job_that_cannot_be_stopped_keeps_its_lease_and_one_that_never_started_is_re
 
     child.terminate();
     assert_eq!(child.wait(DEADLINE).code(), Some(0));
-    assert!(child.stderr().contains("does not end"), "{}", child.stderr());
+    assert!(child.stderr().contains("did not end"), "{}", child.stderr());
     for id in ids {
         assert_eq!(fixture.job(id).state, Some(State::Active));
     }
