@@ -16,6 +16,8 @@ pub struct RedisSentinel {
 const SENTINELS: usize = 3;
 /// Generous for operations that take a few seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(40);
+/// Sentinels turn a restarted master into a replica only after several of their periods of 10 s.
+const RECONFIGURED: Duration = Duration::from_secs(120);
 
 impl RedisSentinel {
     /// The master's name in the configuration of the sentinels.
@@ -128,7 +130,7 @@ fn server() -> RedisServer {
 
 #[track_caller]
 fn wait_for_sync(master: &RedisServer, replica: &RedisServer) {
-    eventually("the replica is in sync", DEADLINE, || {
+    eventually("the replica is in sync", RECONFIGURED, || {
         let info =
             |server: &RedisServer| server.try_command(&["INFO", "replication"]).ok().map(|it| it.text());
         let (master, replica) = (info(master)?, info(replica)?);
