@@ -35,7 +35,7 @@ pub struct RedisServer {
     child: Mutex<Option<OwnedChild>>,
 }
 
-/// What a server is started with.
+/// The settings that a server starts with.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// The name of each setting of `redis.conf`, and the words after it.

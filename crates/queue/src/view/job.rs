@@ -95,7 +95,7 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
             durability: record.durability,
         };
         let found = decode(constant, &reply)?;
-        // Of two kinds with one tag, only one has the job in its sets.
+        // Two kinds may share a tag. The job is in the sets of only one of them.
         if found.state.is_some() {
             return Ok(Some(found));
         }
