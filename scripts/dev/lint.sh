@@ -19,6 +19,8 @@ check cargo fmt --all --check --manifest-path bench/peers/rust/Cargo.toml
 check cargo fmt --all --check --manifest-path examples/own-kinds/Cargo.toml
 check cargo clippy --workspace --all-targets -- -D warnings
 check scripts/check-imports.sh
+# docs/decisions/0013-libraries.md says why.
+check cargo tree --quiet --locked --invert idna_adapter@1.0.0 --depth 0
 if command -v shellcheck >/dev/null 2>&1; then
   # Sourced files are checked together with the scripts that source them.
   check shellcheck --external-sources --check-sourced dev .ci/run scripts/start-*.sh scripts/check-*.sh scripts/dev/*.sh
