@@ -1,9 +1,19 @@
 //! Divides the slots of a worker among its queues: by weight while several queues have due jobs. A queue that is
 //! alone gets every free slot.
 //!
-//! A claim loop reserves room here before a claim, and reports afterwards how many jobs it got. A queue that has
-//! used more than its share waits until the others have caught up (start-time fair queueing: Goyal, Vin and
-//! Cheng, 1996).
+//! A claim loop reserves room here before a claim, and reports afterwards how many jobs it got:
+//!
+//! ```text
+//!           ┌─ room ────▶ Polling ── more jobs are due ──▶ HasDueJobs ◀── more jobs are due ──┐
+//!  Idle ────┤                                                │    │                           │
+//!           │                               ┌─── no room ────┘    └──── room ───▶ Claiming ───┘
+//!           │                               ▼                                        ▲
+//!           └─ no room ──────────────▶ WaitingForRoom ──────────────── room ─────────┘
+//! ```
+//!
+//! A claim that leaves no due jobs or fails, and a wait for anything but room, lead back to `Idle`. All queues but
+//! those in `Idle` and `Polling` compete for slots. A queue that has used more than its share waits until the others
+//! that compete have caught up (start-time fair queueing: Goyal, Vin and Cheng, 1996).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,12 +31,21 @@ struct Share {
     weight: f64,
     /// Jobs claimed per unit of weight while other queues had due jobs as well.
     spent: f64,
-    /// Whether its last claim left due jobs, or it waits for room to claim.
-    has_more: bool,
-    /// Room of the claim that is under way.
-    reserved: usize,
-    /// Whether that claim may bring a suspect.
-    may_bring_suspect: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// No due jobs are known.
+    Idle,
+    /// A claim finds out whether jobs are due.
+    Polling(Grant),
+    /// There may be due jobs, but no room to claim them.
+    WaitingForRoom,
+    /// A claim is under way for a queue that competes.
+    Claiming(Grant),
+    /// The last claim left due jobs.
+    HasDueJobs,
 }
 
 /// Room for one claim.
@@ -36,15 +55,20 @@ pub(crate) struct Grant {
     pub(crate) may_bring_suspect: bool,
 }
 
+impl State {
+    fn competes(self) -> bool {
+        !matches!(self, State::Idle | State::Polling(_))
+    }
+
+    /// The room of the claim that is under way.
+    fn grant(self) -> Option<Grant> {
+        if let State::Polling(grant) | State::Claiming(grant) = self { Some(grant) } else { None }
+    }
+}
+
 impl Shares {
     pub(crate) fn new(size: usize, weights: impl Iterator<Item = u32>) -> Self {
-        let share = |weight| Share {
-            weight: f64::from(weight),
-            spent: 0.0,
-            has_more: false,
-            reserved: 0,
-            may_bring_suspect: false,
-        };
+        let share = |weight| Share { weight: f64::from(weight), spent: 0.0, state: State::Idle };
         let queues: Vec<Share> = weights.map(share).collect();
         let changed = queues.iter().map(|_| Notify::new()).collect();
         Shares { size, queues: Mutex::new(queues), changed }
@@ -54,42 +78,40 @@ impl Shares {
     /// one claim at a time may bring a suspect.
     pub(crate) fn reserve(&self, place: usize, free: usize, has_suspect: bool) -> Grant {
         let mut queues = self.queues();
-        let reserved: usize = queues.iter().map(|share| share.reserved).sum();
-        let free = free.saturating_sub(reserved);
+        let grants = || queues.iter().filter_map(|share| share.state.grant());
+        let free = free.saturating_sub(grants().map(|grant| grant.room).sum());
+        let may_bring_suspect = !has_suspect && !grants().any(|grant| grant.may_bring_suspect);
         let others =
-            || queues.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, share)| share);
-        let may_bring_suspect = !has_suspect && !others().any(|share| share.may_bring_suspect);
-        let competing = || others().filter(|share| share.has_more);
-        let weights: f64 = competing().map(|share| share.weight).sum();
-        let least = competing().map(|share| share.spent).min_by(f64::total_cmp);
+            queues.iter().enumerate().filter(|(other, share)| *other != place && share.state.competes());
+        let (weights, least) = others.fold((0.0, f64::INFINITY), |(weights, least), (_, share)| {
+            (weights + share.weight, share.spent.min(least))
+        });
         let share = &mut queues[place];
-        let room = match least {
-            None => free,
-            Some(least) => {
-                if !share.has_more {
-                    share.spent = share.spent.max(least); // a queue saves nothing up while it has no jobs
-                }
-                let round = self.size as f64 / (weights + share.weight);
-                free.min(((least + round - share.spent) * share.weight).ceil().max(0.0) as usize)
+        let room = if least.is_infinite() {
+            free
+        } else {
+            if !share.state.competes() {
+                share.spent = share.spent.max(least); // a queue saves nothing up while it has no jobs
             }
+            let round = self.size as f64 / (weights + share.weight);
+            free.min(((least + round - share.spent) * share.weight).ceil().max(0.0) as usize)
         };
-        if room == 0 {
-            share.has_more = true; // until its claim shows otherwise: else the others would leave it no room
-        }
-        share.reserved = room;
-        share.may_bring_suspect = may_bring_suspect && room > 0;
-        Grant { room, may_bring_suspect: share.may_bring_suspect }
+        let grant = Grant { room, may_bring_suspect: may_bring_suspect && room > 0 };
+        share.state = match share.state {
+            _ if room == 0 => State::WaitingForRoom,
+            State::Idle => State::Polling(grant),
+            _ => State::Claiming(grant),
+        };
+        grant
     }
 
     /// Reports the jobs that a claim got, and whether it left due jobs.
     pub(crate) fn claimed(&self, place: usize, jobs: usize, has_more: bool) {
         let mut queues = self.queues();
         let share = &mut queues[place];
-        share.reserved = 0;
-        share.may_bring_suspect = false;
-        share.has_more = has_more;
+        share.state = if has_more { State::HasDueJobs } else { State::Idle };
         share.spent += jobs as f64 / share.weight;
-        if !queues.iter().any(|share| share.has_more) {
+        if !queues.iter().any(|share| share.state.competes()) {
             queues.iter_mut().for_each(|share| share.spent = 0.0);
         }
         drop(queues);
