@@ -2,45 +2,25 @@
 //! covers all kinds, also those that this worker does not know. Any worker of the queue sweeps and announces it, so
 //! that the others wait for their next turn. Sweeping twice is harmless.
 
+mod hold_off;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use atode_jobs::Backoff;
 use atode_queue::{
     Error, Expired, ExpiredLeases, Failure, FailureCause, Fate, Notices, PutBack, Reaped, Verdict, WorkerId,
 };
-use tokio::sync::watch;
 
 use crate::worker::Worker;
+use hold_off::HoldOff;
 
 /// Time between two sweeps, ± 20 %.
 const INTERVAL: Duration = Duration::from_millis(2_500);
 
-/// Redis' clock was set if it moved by this much more or less than the local clock.
-const CLOCK_STEP: Duration = Duration::from_secs(2);
-
-/// Time in which a lease holder reconnects: by default, attempts are at most 1 s apart. It is also longer than the
-/// heartbeat of a short lease.
-const RECONNECT: Duration = Duration::from_secs(2);
-
-/// Holds recovery back while holders may still extend their leases.
-///
-/// After an outage of Redis, or a step of its clock, all leases seem to expire at once. Their holders are alive and
-/// extend them within one heartbeat. So a sweeper waits that long after either of these, after its first connect,
-/// and after a heartbeat of its own that failed.
-struct HoldOff {
-    connects: watch::Receiver<u64>,
-    /// Redis' time in Unix ms and the local time, at the last look.
-    seen: Option<(i64, Instant)>,
-    missed_beats: u64,
-    until: Instant,
-}
-
 pub(crate) async fn run(worker: Arc<Worker>, queue: Arc<str>) {
-    let connects = worker.client.connection().connects();
-    let mut hold_off = HoldOff { connects, seen: None, missed_beats: 0, until: Instant::now() };
+    let mut hold_off = HoldOff::new(&worker);
     let sweeps = worker.client.sweeps(&queue);
     loop {
         let interval = INTERVAL.mul_f64(0.8 + 0.4 * rand::random::<f64>());
@@ -49,7 +29,7 @@ pub(crate) async fn run(worker: Arc<Worker>, queue: Arc<str>) {
             continue;
         }
         if swept_elsewhere.is_ok() {
-            hold_off.look(&worker, worker.client.now());
+            hold_off.look(&worker);
             continue;
         }
         if let Err(error) = sweep(&worker, &queue, &mut hold_off).await {
@@ -71,8 +51,8 @@ async fn sweep(worker: &Worker, queue: &Arc<str>, hold_off: &mut HoldOff) -> Res
     // A failed trim must not hold up the recovery of jobs.
     let trimmed = worker.client.trim(queue).await;
     // Only now, after an answer from Redis, is a step of its clock known.
-    hold_off.look(worker, worker.client.now());
-    if Instant::now() < hold_off.until {
+    hold_off.look(worker);
+    if hold_off.is_on() {
         return trimmed.map(drop);
     }
     let mut put_back = PutBack::default();
@@ -168,33 +148,6 @@ fn report(job: &Reaped) {
         None => {
             tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "its worker crashed too often while the job ran; the job is dead");
         }
-    }
-}
-
-impl HoldOff {
-    /// Begins to wait if Redis was away or its clock was set since the last look.
-    fn look(&mut self, worker: &Worker, redis_now: i64) {
-        if self.connects.has_changed().is_ok_and(|changed| changed) {
-            self.connects.mark_unchanged();
-            self.begin(worker, "connected to Redis");
-        }
-        let missed = worker.missed_beats.load(Ordering::Acquire);
-        if std::mem::replace(&mut self.missed_beats, missed) != missed {
-            self.begin(worker, "a heartbeat failed");
-        }
-        let now = Instant::now();
-        if let Some((redis_then, then)) = self.seen.replace((redis_now, now)) {
-            let step = redis_now - redis_then - now.duration_since(then).as_millis() as i64;
-            if step.unsigned_abs() > CLOCK_STEP.as_millis() as u64 {
-                tracing::warn!(step_ms = step, "Redis' clock was set; due times move with it");
-                self.begin(worker, "Redis' clock was set");
-            }
-        }
-    }
-
-    fn begin(&mut self, worker: &Worker, why: &str) {
-        tracing::debug!(why, "no recovery until all lease holders had time for a heartbeat");
-        self.until = Instant::now() + worker.settings.heartbeat().max(RECONNECT);
     }
 }
 
