@@ -33,6 +33,12 @@ pub struct StateType {
     name: fn() -> &'static str,
 }
 
+impl PartialEq for StateType {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id)() == (other.id)()
+    }
+}
+
 impl StateType {
     #[must_use]
     pub const fn of<T: Send + Sync + 'static>() -> Self {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::app_state::AppState;
+use crate::app_state::{AppState, StateType};
 use crate::job::Job;
 use crate::kind::Kind;
 
@@ -13,7 +13,7 @@ pub struct DuplicateKind(String);
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the kind {kind:?} needs the state {state}, which this worker does not have; give it to the worker with Registry::provide"
+    "the kind {kind:?} needs the state {state}, which this worker does not have; name it in worker::main_with_state and give it to the worker with Registry::provide"
 )]
 pub struct MissingState {
     kind: Arc<str>,
@@ -44,10 +44,11 @@ impl Registry {
         self.state.insert(value);
     }
 
-    /// Whether each kind has the state that it needs.
-    pub fn check_state(&self) -> Result<(), MissingState> {
+    /// Whether each kind has the state that it needs, or will have it once state of the types `expected` is provided.
+    pub fn check_state(&self, expected: &[StateType]) -> Result<(), MissingState> {
+        let is_missing = |needed: &&StateType| !self.state.has(**needed) && !expected.contains(needed);
         for kind in self.kinds() {
-            if let Some(missing) = kind.state.iter().find(|needed| !self.state.has(**needed)) {
+            if let Some(missing) = kind.state.iter().find(is_missing) {
                 return Err(MissingState { kind: kind.name.clone(), state: missing.name() });
             }
         }
@@ -87,7 +88,6 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::app_state::StateType;
     use crate::job::{JobContext, JobError};
 
     struct Mailer;
@@ -147,10 +147,11 @@ mod tests {
     #[test]
     fn a_kind_without_its_state_is_an_error() {
         let mut registry = with_mail();
-        let missing = registry.check_state().unwrap_err().to_string();
+        let missing = registry.check_state(&[]).unwrap_err().to_string();
         assert!(missing.contains("\"mail:send\"") && missing.contains("Mailer"), "{missing}");
+        assert!(registry.check_state(&[StateType::of::<Mailer>()]).is_ok());
         registry.provide(Mailer);
-        assert!(registry.check_state().is_ok());
+        assert!(registry.check_state(&[]).is_ok());
     }
 
     #[test]

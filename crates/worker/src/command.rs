@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use atode_config::Build;
 use atode_config::process::{self, ServerArgs};
-use atode_jobs::{DuplicateKind, Registry};
+use atode_jobs::{DuplicateKind, Registry, StateType};
 use atode_queue::Client;
 use clap::Parser;
 
@@ -41,26 +41,31 @@ fn parse_queue(text: &str) -> Result<(String, u32), String> {
 
 /// The `main` of a worker with this name and these kinds.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
-    main_with_state(build, registry, async |_| Ok(()))
+    main_with_state(build, registry, &[], async |_| Ok(()))
 }
 
 /// [`main`] for kinds that need state which takes time to make, such as a connection pool. `provide` runs once, on the
 /// worker's runtime and before the first claim, and gives the state to the registry
-/// ([`Registry::provide`]). Its error ends the start.
+/// ([`Registry::provide`]). Its error ends the start. `--check-config` does not run it, and therefore takes the types
+/// that it provides from `types`.
 pub fn main_with_state(
     build: Build,
     registry: Result<Registry, DuplicateKind>,
+    types: &[StateType],
     provide: impl AsyncFnOnce(&mut Registry) -> anyhow::Result<()>,
 ) -> ExitCode {
-    process::main(build, |args: Args| configure_and_run(build, args, registry, provide))
+    process::main(build, |args: Args| configure_and_run(build, args, registry, types, provide))
 }
 
 fn configure_and_run(
     build: Build,
     args: Args,
     registry: Result<Registry, DuplicateKind>,
+    types: &[StateType],
     provide: impl AsyncFnOnce(&mut Registry) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let mut registry = registry?;
+    registry.check_state(types)?;
     let mut config = args.server.config.load()?;
     args.server.override_address(&mut config.worker.host, &mut config.worker.port);
     if let Some(concurrency) = args.concurrency {
@@ -77,7 +82,6 @@ fn configure_and_run(
         config.worker.queues = Some(args.queue.into_iter().collect::<BTreeMap<_, _>>());
     }
     process::begin(&config.logging)?;
-    let mut registry = registry?;
     args.server.warn_of_missing_queues(&config, registry.kinds().map(|kind| (&*kind.name, &*kind.queue)));
     if args.server.ends_after_check(build)? {
         return Ok(());
@@ -92,4 +96,43 @@ fn configure_and_run(
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         start::run(settings, registry, client, stop).await
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use atode_jobs::{Job, JobContext, JobError};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    struct Pool;
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Import {}
+
+    impl Job for Import {
+        const KIND: &'static str = "test:import";
+        const STATE: &'static [StateType] = &[StateType::of::<Pool>()];
+
+        async fn run(self, _: JobContext) -> Result<(), JobError> {
+            Ok(())
+        }
+    }
+
+    fn check(types: &[StateType]) -> anyhow::Result<()> {
+        let build = Build { name: "worker", version: "test" };
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
+        let args = Args::parse_from(["worker", "--check-config", "--env", "test", "--config-dir", config]);
+        let mut registry = Registry::default();
+        registry.register::<Import>()?;
+        configure_and_run(build, args, Ok(registry), types, async |_| panic!("a check makes no state"))
+    }
+
+    #[test]
+    fn a_check_of_the_configuration_fails_if_a_kind_lacks_its_state() {
+        let error = check(&[]).expect_err("nothing provides its state").to_string();
+        assert!(error.contains("\"test:import\"") && error.contains("Pool"), "{error}");
+        check(&[StateType::of::<Pool>()]).expect("the state will be provided");
+    }
 }

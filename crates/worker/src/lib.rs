@@ -25,6 +25,7 @@ mod timeouts;
 mod worker;
 
 pub use atode_config::Build;
+pub use atode_jobs::StateType;
 pub use command::{main, main_with_state};
 pub use settings::Settings;
 pub use shutdown::shutdown_limit;

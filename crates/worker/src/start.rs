@@ -29,7 +29,7 @@ pub async fn run(
     client: Client,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    registry.check_state()?;
+    registry.check_state(&[])?;
     let listener = probe::bind(&settings)?;
     let address = listener.local_addr().context("the address of the health checks")?;
     let handlers = tokio::runtime::Builder::new_multi_thread()

@@ -3,10 +3,12 @@
 use std::process::ExitCode;
 
 use shop_kinds::bank::Bank;
+use worker::StateType;
 
 fn main() -> ExitCode {
     let build = worker::Build { name: "shop-worker", version: env!("CARGO_PKG_VERSION") };
-    worker::main_with_state(build, shop_kinds::registry(), async |registry| {
+    let state = [StateType::of::<Bank>()];
+    worker::main_with_state(build, shop_kinds::registry(), &state, async |registry| {
         registry.provide(Bank::connect().await?);
         Ok(())
     })
