@@ -128,7 +128,7 @@ wait_until_answers() { # NAME HOST PORT FROM
       warn "$1 does not answer at http://$(in_url "$2" "$port")/healthz. See logs/$1.err.log"
       return 1
     fi
-    nap 0.2
+    nap 0.05
     [ "$3" != 0 ] || port=$(logged_port "$1" "$4")
   done
 }

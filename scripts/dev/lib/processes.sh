@@ -70,7 +70,7 @@ start_process() {
   started=$!
   record "$name" "$started" "$word"
   # At first it is a copy of this shell.
-  until pid_of "$name" >/dev/null || ! kill -0 "$started" 2>/dev/null; do nap 0.05; done
+  until pid_of "$name" >/dev/null || ! kill -0 "$started" 2>/dev/null; do nap 0.01; done
 }
 
 # Shows the new output of NAME on the terminal.

@@ -54,7 +54,7 @@ within() {
       wait "$pid" 2>/dev/null
       return 1
     fi
-    sleep 0.05
+    sleep 0.01
   done
   wait "$pid"
 }

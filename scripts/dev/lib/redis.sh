@@ -61,7 +61,7 @@ wait_for_redis() { # COMMAND ARG…: waits while the command succeeds, and at mo
       return 1
     fi
     if [ "${asked_to_stop:-0}" -ne 0 ] || ! "$@"; then return 1; fi
-    nap 0.2
+    nap 0.05
   done
 }
 
