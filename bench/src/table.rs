@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_that_of_what_is_there() {
+    fn the_median_is_the_middle_figure_if_there_is_one() {
         assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([]), None);
     }

@@ -127,7 +127,7 @@ async fn two_requests_with_one_key_in_one_call_make_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_requests_at_the_same_time_one_makes_the_job_and_all_learn_its_id() {
+async fn one_of_several_simultaneous_requests_makes_the_job_and_all_learn_its_id() {
     let test = TestQueue::start().await;
     let other = test.beside("default").await;
     let requests = (0..600_usize).map(|n| {

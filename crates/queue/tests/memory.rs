@@ -66,7 +66,7 @@ async fn finished_jobs_make_room_before_their_time_when_redis_is_nearly_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_large_jobs_fewer_are_kept_as_completed() {
+async fn fewer_large_jobs_are_kept_as_completed() {
     let test = TestQueue::start().await;
     for _ in 0..300 {
         test.client.enqueue(large_job(&test, 1 << 20)).await.unwrap();
