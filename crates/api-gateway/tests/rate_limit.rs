@@ -1,32 +1,11 @@
-//! Rate limits over HTTP: the limited routes and callers, the headers of the replies, and the loss of the limiter's
-//! Redis.
+//! Rate limits over HTTP: the limited routes and callers, and the headers of the replies.
 
 mod support;
 
-use std::time::Duration;
-
-use atode_testkit::{
-    Gateway, GatewayBinary, RedisCluster, RedisServer, Response, ServiceBuilder, eventually,
-};
+use atode_testkit::{Gateway, RedisServer};
 use serde_json::{Value, json};
+use support::limited::{kinds, limited, statuses};
 use support::{request, talk};
-
-fn limited(redis: &RedisServer, per_minute: u32) -> ServiceBuilder<GatewayBinary> {
-    Gateway::builder(&redis.addr())
-        .env("APP__API__RATE_LIMIT__ENABLED", "true")
-        .env("APP__API__RATE_LIMIT__REQUESTS_PER_MINUTE", per_minute.to_string())
-        .env("APP__API__RATE_LIMIT__REQUESTS_PER_HOUR", "1000")
-        // The tests are about decisions, not about speed on a busy machine.
-        .env("APP__API__RATE_LIMIT__DEADLINE", "2s")
-}
-
-fn kinds(gateway: &Gateway, header: &str, value: &str) -> Response {
-    gateway.request("GET", "/v1/kinds").header(header, value).send()
-}
-
-fn statuses(replies: impl Iterator<Item = Response>) -> Vec<u16> {
-    replies.map(|reply| reply.status).collect()
-}
 
 #[test]
 fn every_limited_reply_reports_its_quotas_and_a_refusal_names_the_limit() {
@@ -167,84 +146,6 @@ fn jobs_have_their_own_limit_which_counts_every_job_of_a_batch() {
 }
 
 #[test]
-fn four_gateways_share_one_limit_through_redis_and_through_a_cluster() {
-    let jobs = RedisServer::start();
-    let one = RedisServer::builder().no_aof().start();
-    let cluster = RedisCluster::start();
-    for addrs in [vec![one.addr()], cluster.addrs()] {
-        let addrs = json!(addrs).to_string();
-        let gateways: Vec<Gateway> = (0..4)
-            .map(|_| {
-                limited(&jobs, 40).env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", &addrs).start()
-            })
-            .collect();
-        let replies = std::thread::scope(|scope| {
-            let calls: Vec<_> = (0..80)
-                .map(|n| {
-                    scope.spawn({
-                        let gateway = &gateways[n % 4];
-                        move || gateway.get("/v1/kinds").status
-                    })
-                })
-                .collect();
-            calls.into_iter().map(|call| call.join().expect("a reply")).collect::<Vec<u16>>()
-        });
-        let allowed = replies.iter().filter(|status| **status == 200).count();
-        assert!(replies.iter().all(|status| [200, 429].contains(status)));
-        // One more is allowed every 1.5 s.
-        assert!((40..=44).contains(&allowed), "{allowed} of 80 allowed: {addrs}");
-    }
-}
-
-#[test]
-fn the_loss_of_the_limiters_redis_causes_no_5xx_and_ends_when_it_is_back() {
-    let jobs = RedisServer::start();
-    let limits = RedisServer::builder().no_aof().start();
-    let gateway = limited(&jobs, 1_000)
-        .env("APP__API__RATE_LIMIT__DEADLINE", "200ms")
-        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([limits.addr()]).to_string())
-        .start();
-    assert_eq!(gateway.get("/v1/kinds").status, 200);
-    let (fallbacks, breaker) = ("atode_ratelimit_fallbacks_total", "atode_ratelimit_breaker_open");
-    let by_redis = r#"atode_ratelimit_decisions_total{by="redis",result="allowed"}"#;
-    assert_eq!((gateway.metric(fallbacks), gateway.metric(breaker), gateway.metric(by_redis)), (0, 0, 1));
-    limits.kill();
-    for _ in 0..50 {
-        let reply = gateway.get("/v1/kinds");
-        assert_eq!(reply.status, 200);
-        assert!(reply.header("ratelimit").is_some(), "the local limiter reports quotas too");
-    }
-    gateway.wait_for_stderr(|log| log.contains("rate limiter's Redis is away"), Duration::from_secs(5));
-    assert_eq!(gateway.stderr().matches("rate limiter's Redis is away").count(), 1, "said once");
-    let by_memory = r#"atode_ratelimit_decisions_total{by="memory",result="allowed"}"#;
-    assert_eq!((gateway.metric(fallbacks), gateway.metric(by_memory), gateway.metric(breaker)), (50, 50, 1));
-    limits.restart();
-    eventually("limits are kept in Redis again", Duration::from_secs(5), || {
-        gateway.get("/v1/kinds");
-        (limits.command(&["DBSIZE"]).int() > 0).then_some(())
-    });
-    assert!(gateway.metric(by_redis) > 1);
-    assert_eq!(gateway.metric(breaker), 0);
-}
-
-#[test]
-fn the_loss_of_a_master_of_the_limiters_cluster_causes_no_5xx() {
-    let (jobs, cluster) = (RedisServer::start(), RedisCluster::start());
-    let gateway = limited(&jobs, 1_000)
-        .env("APP__API__RATE_LIMIT__DEADLINE", "200ms")
-        .env("APP__API__RATE_LIMIT__TRUSTED_PROXIES", "1")
-        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!(cluster.addrs()).to_string())
-        .start();
-    // Their keys are spread over all three masters.
-    let everybody = || (0..60).map(|n| kinds(&gateway, "x-forwarded-for", &format!("10.0.0.{n}")));
-    assert!(statuses(everybody()).iter().all(|status| *status == 200));
-    assert!(gateway.metric("atode_ratelimit_fallbacks_total") == 0, "all three masters are asked");
-    cluster.nodes()[1].kill();
-    assert!(statuses(everybody()).iter().all(|status| *status == 200));
-    assert!(gateway.metric("atode_ratelimit_fallbacks_total") > 0);
-}
-
-#[test]
 fn a_long_forwarded_for_is_read_from_the_right_and_a_huge_one_is_refused() {
     let redis = RedisServer::start();
     let many = vec!["7.7.7.7"; 5_000].join(", ");
@@ -279,31 +180,4 @@ fn a_long_forwarded_for_is_read_from_the_right_and_a_huge_one_is_refused() {
     // Invalid text does not hide the entry that the proxy appended to it.
     assert_eq!((from(&["6.6.6.6", "💥, 2.2.2.2"]), from(&["7.7.7.7", "💥, 2.2.2.2"])), (200, 429));
     assert_eq!(from(&[&huge]), 431);
-}
-
-#[test]
-fn deny_refuses_requests_while_the_limits_are_unavailable() {
-    let jobs = RedisServer::start();
-    let nobody = RedisServer::builder().prepare();
-    let gateway = limited(&jobs, 10)
-        .env("APP__API__RATE_LIMIT__ON_ERROR", "deny")
-        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([nobody.addr()]).to_string())
-        .start();
-    let refused = gateway.get("/v1/kinds");
-    assert_eq!(
-        (refused.status, &refused.json()["type"]),
-        (503, &json!("/problems/rate-limiter-unavailable"))
-    );
-    assert_eq!(gateway.get("/healthz").status, 200);
-}
-
-#[test]
-fn addresses_of_several_single_servers_are_refused_at_the_start() {
-    let (jobs, one, two) = (RedisServer::start(), RedisServer::start(), RedisServer::start());
-    let process = limited(&jobs, 10)
-        .env("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS", json!([one.addr(), two.addr()]).to_string())
-        .spawn();
-    let status = process.wait(Duration::from_secs(20));
-    assert!(!status.success());
-    assert!(process.stderr().contains("cache_server.redis.default.cluster.addrs"), "{}", process.stderr());
 }
