@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use crate::api::store::store;
 use crate::gateway::Gateway;
 use crate::http::body;
+use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::problem::Problem;
+use crate::http::replies::Reply;
 
 /// The body. Unknown fields are ignored, as the old service did.
 #[derive(Deserialize)]
@@ -21,13 +23,9 @@ struct Register {
     max_retry: Option<i64>,
 }
 
-pub(crate) async fn register(
-    gateway: Data<Gateway>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
-    let register: Register = body::object(body::text(&body)?)?;
+    let register: Register = json::object(json::text(&body)?)?;
     let delay = in_range(register.delay_seconds, MAX_DELAY.as_secs() as i64, "delay_seconds")?;
     let max_retries = in_range(register.max_retry, MAX_RETRIES.into(), "max_retry")?;
     limit_jobs(&gateway, &request, 1).await?;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
+use crate::http::replies::Reply;
 use crate::http::slug::Slug;
 
 pub(crate) async fn healthz() -> HttpResponse {
@@ -19,7 +20,7 @@ pub(crate) async fn health() -> &'static str {
 
 /// Ready means that Redis answers and that the gateway is not stopping. A danger to stored jobs (no AOF, eviction) does
 /// not keep the gateway from storing more: the status is `degraded`, with the reasons.
-pub(crate) async fn readyz(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn readyz(gateway: Data<Gateway>) -> Reply {
     if gateway.stop.is_cancelled() {
         return Err(Problem::new(Slug::Unavailable, "this gateway is stopping"));
     }

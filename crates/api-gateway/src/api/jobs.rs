@@ -2,42 +2,38 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::web::{Data, Path, Payload, Query};
-use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::KeySource;
 use serde::Deserialize;
 
 use crate::api::idempotency_key::idempotency_key;
 use crate::api::lookup::{job, parse_id};
-use crate::api::store::{Stored, store};
+use crate::api::store::store;
 use crate::api::wait::{parse_wait, until_finished};
 use crate::gateway::Gateway;
 use crate::http::body;
+use crate::http::json;
 use crate::http::limits::limit_jobs;
-use crate::http::problem::Problem;
-use crate::http::replies;
+use crate::http::replies::{self, Reply};
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-pub(crate) async fn enqueue(
-    gateway: Data<Gateway>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
     let key = idempotency_key(&request)?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
-    let text = body::text(&body)?;
+    let text = json::text(&body)?;
     let key = KeySource::Header(key.as_deref());
-    let prepared = gateway.rules.prepare(&body::object(text)?, text, key, gateway.client.now())?;
+    let prepared = gateway.rules.prepare(&json::object(text)?, text, key, gateway.client.now())?;
     limit_jobs(&gateway, &request, 1).await?;
-    let (stored, job) = store(&gateway, prepared).await?;
-    let mut response = replies::json(stored.status(), &job)?;
+    let (status, job) = store(&gateway, prepared).await?;
+    let mut response = replies::json(status, &job)?;
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    if stored == Stored::Before {
+    if status == StatusCode::OK {
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
@@ -49,11 +45,7 @@ pub(crate) struct ShowQuery {
     wait: Option<String>,
 }
 
-pub(crate) async fn show(
-    gateway: Data<Gateway>,
-    id: Path<String>,
-    query: Query<ShowQuery>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, query: Query<ShowQuery>) -> Reply {
     let id = parse_id(&id)?;
     let wait = match &query.wait {
         Some(text) => parse_wait(text)?,

@@ -1,6 +1,6 @@
 //! `GET /v1/kinds`: the kinds of jobs that can be enqueued.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -16,13 +16,13 @@ use crate::http::problem::Problem;
 /// While Redis is away, the number of live workers is null. Everything else is known without Redis.
 pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {
     let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await.ok();
-    let describe = |kind: &Arc<Kind>| {
-        let count = |workers: &Vec<Registration>| {
+    let items = gateway.registry.kinds().map(|kind| {
+        let claim = |workers: &Vec<Registration>| {
             workers.iter().filter(|worker| worker.claims_kind(&kind.name)).count()
         };
-        describe(kind, workers.as_ref().map(count))
-    };
-    let items: Vec<Value> = gateway.registry.kinds().map(describe).collect();
+        describe(kind, workers.as_ref().map(claim))
+    });
+    let items: Vec<Value> = items.collect();
     HttpResponse::Ok().json(json!({ "items": items }))
 }
 
@@ -30,16 +30,16 @@ fn describe(kind: &Kind, live_workers: Option<usize>) -> Value {
     json!({
         "kind": &*kind.name,
         "queue": &*kind.queue,
-        "delay": duration_text(kind.delay),
+        "delay": duration_text(&kind.delay),
         "max_retries": kind.max_retries,
         "backoff": {
-            "first": duration_text(kind.backoff.first),
+            "first": duration_text(&kind.backoff.first),
             "factor": kind.backoff.factor,
-            "ceiling": duration_text(kind.backoff.ceiling),
+            "ceiling": duration_text(&kind.backoff.ceiling),
             "jitter": kind.backoff.jitter,
         },
-        "timeout": duration_text(kind.timeout),
-        "retention": duration_text(kind.retention),
+        "timeout": duration_text(&kind.timeout),
+        "retention": duration_text(&kind.retention),
         "execution": match kind.execution {
             Execution::Async => "async",
             Execution::Blocking => "blocking",
@@ -50,7 +50,7 @@ fn describe(kind: &Kind, live_workers: Option<usize>) -> Value {
 }
 
 /// A duration as requests write it, such as `3m`.
-pub(crate) fn duration_text(duration: std::time::Duration) -> String {
-    SignedDuration::try_from(duration)
+pub(crate) fn duration_text(duration: &Duration) -> String {
+    SignedDuration::try_from(*duration)
         .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
 }

@@ -14,16 +14,17 @@ use crate::api::lookup::{job, parse_id};
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::deadline::in_time;
+use crate::http::json;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
-use crate::http::replies;
+use crate::http::replies::{self, Reply};
 use crate::http::slug::Slug;
 
-pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     operate(&gateway, &id, Operation::Cancel).await
 }
 
-pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     operate(&gateway, &id, Operation::RunNow).await
 }
 
@@ -40,17 +41,17 @@ pub(crate) async fn reschedule(
     id: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<HttpResponse, Problem> {
+) -> Reply {
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
-    let due: DueRequest = body::object(body::text(&body)?)?;
+    let due: DueRequest = json::object(json::text(&body)?)?;
     operate(&gateway, &id, Operation::Reschedule(due.parse(gateway.client.now())?)).await
 }
 
-pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     operate(&gateway, &id, Operation::Redrive).await
 }
 
-pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     operate(&gateway, &id, Operation::Delete).await
 }
 
@@ -65,12 +66,12 @@ impl DueRequest {
     }
 }
 
-async fn operate(gateway: &Gateway, id: &str, operation: Operation) -> Result<HttpResponse, Problem> {
+async fn operate(gateway: &Gateway, id: &str, operation: Operation) -> Reply {
     let id = parse_id(id)?;
     in_time(operate_on(gateway, id, operation), queue_errors::of_change).await
 }
 
-async fn operate_on(gateway: &Gateway, id: JobId, operation: Operation) -> Result<HttpResponse, Problem> {
+async fn operate_on(gateway: &Gateway, id: JobId, operation: Operation) -> Reply {
     let job = job(gateway, id).await?;
     let operated = gateway.client.operate(&job.queue, &job.kind, id, operation).await;
     match operated.map_err(queue_errors::of_change)? {

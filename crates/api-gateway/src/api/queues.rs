@@ -2,9 +2,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
-use atode_queue::{MAX_BATCH, QueueView, State};
-use futures_util::future::{try_join, try_join_all};
-use serde::Deserialize;
+use atode_queue::{Error, MAX_BATCH, QueueView, Registration, State};
+use futures_util::future::{TryFutureExt as _, try_join, try_join_all};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::api::lookup::unconfigured_queues;
@@ -12,41 +12,26 @@ use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
+use crate::http::replies::Reply;
 
-pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    let queues = async {
-        let workers = async { Ok(gateway.client.workers().await?) };
-        let (queues, workers) = try_join(all_queues(&gateway), workers).await?;
-        Ok(queues.into_iter().map(|queue| queue.with_workers(&workers)).collect::<Vec<_>>())
-    };
-    let queues = in_time(queues, Problem::from).await?;
+pub(crate) async fn list(gateway: Data<Gateway>) -> Reply {
+    let (queues, workers) = in_time(overview(&gateway), Problem::from).await?;
+    let queues: Vec<_> = queues.into_iter().map(|queue| queue.with_workers(&workers)).collect();
     Ok(HttpResponse::Ok().json(json!({ "items": queues })))
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let queue = async {
-        check_exists(&gateway, &name).await?;
-        view(&gateway, &name).await
-    };
-    Ok(HttpResponse::Ok().json(in_time(queue, Problem::from).await?))
+pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+    existing(&gateway, &name, Problem::from, view(&gateway, &name)).await
 }
 
-pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let paused = async {
-        check_exists(&gateway, &name).await?;
-        gateway.client.pause(&name).await.map_err(queue_errors::of_change)?;
-        view(&gateway, &name).await
-    };
-    Ok(HttpResponse::Ok().json(in_time(paused, queue_errors::of_change).await?))
+pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+    let paused = gateway.client.pause(&name).and_then(|()| view(&gateway, &name));
+    existing(&gateway, &name, queue_errors::of_change, paused).await
 }
 
-pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Result<HttpResponse, Problem> {
-    let resumed = async {
-        check_exists(&gateway, &name).await?;
-        gateway.client.resume(&name).await.map_err(queue_errors::of_change)?;
-        view(&gateway, &name).await
-    };
-    Ok(HttpResponse::Ok().json(in_time(resumed, queue_errors::of_change).await?))
+pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+    let resumed = gateway.client.resume(&name).and_then(|()| view(&gateway, &name));
+    existing(&gateway, &name, queue_errors::of_change, resumed).await
 }
 
 #[derive(Deserialize)]
@@ -56,17 +41,9 @@ pub(crate) struct RedriveQuery {
 }
 
 /// Redrives the jobs that have been dead longest. If `remaining` is above 0, the client calls again.
-pub(crate) async fn redrive(
-    gateway: Data<Gateway>,
-    name: Path<String>,
-    query: Query<RedriveQuery>,
-) -> Result<HttpResponse, Problem> {
-    let moved = async {
-        check_exists(&gateway, &name).await?;
-        let moved = gateway.client.redrive_queue(&name, query.kind.as_deref(), MAX_BATCH).await;
-        moved.map_err(queue_errors::of_change)
-    };
-    Ok(HttpResponse::Ok().json(in_time(moved, queue_errors::of_change).await?))
+pub(crate) async fn redrive(gateway: Data<Gateway>, name: Path<String>, query: Query<RedriveQuery>) -> Reply {
+    let moved = gateway.client.redrive_queue(&name, query.kind.as_deref(), MAX_BATCH);
+    existing(&gateway, &name, queue_errors::of_change, moved).await
 }
 
 #[derive(Deserialize)]
@@ -76,18 +53,40 @@ pub(crate) struct PurgeQuery {
     kind: Option<String>,
 }
 
-pub(crate) async fn purge(
-    gateway: Data<Gateway>,
-    name: Path<String>,
-    query: Query<PurgeQuery>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn purge(gateway: Data<Gateway>, name: Path<String>, query: Query<PurgeQuery>) -> Reply {
     let state = parse_purged(query.state.as_deref())?;
-    let moved = async {
-        check_exists(&gateway, &name).await?;
-        let moved = gateway.client.purge(&name, state, query.kind.as_deref(), MAX_BATCH).await;
-        moved.map_err(queue_errors::of_change)
+    let moved = gateway.client.purge(&name, state, query.kind.as_deref(), MAX_BATCH);
+    existing(&gateway, &name, queue_errors::of_change, moved).await
+}
+
+/// The queues (the configured ones, then the unconfigured ones that hold or held jobs) and the live workers.
+pub(crate) async fn overview(gateway: &Gateway) -> Result<(Vec<QueueView>, Vec<Registration>), Problem> {
+    let unconfigured = unconfigured_queues(gateway).await?;
+    let names = gateway.queues.iter().chain(&unconfigured);
+    let queues = try_join_all(names.map(|name| gateway.client.queue(name)));
+    Ok(try_join(queues, gateway.client.workers()).await?)
+}
+
+/// Answers with the result of `work` if the queue exists. `problem` turns the errors of `work` into replies.
+async fn existing<T: Serialize>(
+    gateway: &Gateway,
+    name: &str,
+    problem: fn(Error) -> Problem,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Reply {
+    let done = async {
+        let is_configured = gateway.queues.iter().any(|queue| **queue == *name);
+        if is_configured || gateway.client.queue_names().await?.contains(name) {
+            return work.await.map_err(problem);
+        }
+        Err(Problem::not_found(format!("there is no queue {name:?}; GET /v1/queues lists the queues")))
     };
-    Ok(HttpResponse::Ok().json(in_time(moved, queue_errors::of_change).await?))
+    Ok(HttpResponse::Ok().json(in_time(done, problem).await?))
+}
+
+async fn view(gateway: &Gateway, name: &str) -> Result<QueueView, Error> {
+    let (queue, workers) = try_join(gateway.client.queue(name), gateway.client.workers()).await?;
+    Ok(queue.with_workers(&workers))
 }
 
 /// The state whose jobs are purged. It has no default.
@@ -102,24 +101,4 @@ fn parse_purged(state: Option<&str>) -> Result<State, Problem> {
             Some(_) => format!("`?state=` takes one of {states}"),
         })
     })
-}
-
-/// The configured queues, then the unconfigured ones that hold or held jobs.
-pub(crate) async fn all_queues(gateway: &Gateway) -> Result<Vec<QueueView>, Problem> {
-    let unconfigured = unconfigured_queues(gateway).await?;
-    let names = gateway.queues.iter().chain(&unconfigured);
-    Ok(try_join_all(names.map(|name| gateway.client.queue(name))).await?)
-}
-
-async fn check_exists(gateway: &Gateway, name: &str) -> Result<(), Problem> {
-    let is_configured = gateway.queues.iter().any(|queue| **queue == *name);
-    if is_configured || gateway.client.queue_names().await?.contains(name) {
-        return Ok(());
-    }
-    Err(Problem::not_found(format!("there is no queue {name:?}; GET /v1/queues lists the queues")))
-}
-
-async fn view(gateway: &Gateway, name: &str) -> Result<QueueView, Problem> {
-    let (queue, workers) = try_join(gateway.client.queue(name), gateway.client.workers()).await?;
-    Ok(queue.with_workers(&workers))
 }

@@ -11,24 +11,11 @@ use crate::http::problem::Problem;
 use crate::http::queue_errors;
 use crate::http::slug::Slug;
 
-/// When the job of a successful request was stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stored {
-    Now,
-    /// By an earlier request with the same idempotency key.
-    Before,
-}
-
-impl Stored {
-    pub(crate) fn status(self) -> StatusCode {
-        match self {
-            Stored::Now => StatusCode::CREATED,
-            Stored::Before => StatusCode::OK,
-        }
-    }
-}
-
-pub(crate) async fn store(gateway: &Gateway, prepared: Prepared<'_>) -> Result<(Stored, JobView), Problem> {
+/// Stores the job. The status is 201, or 200 if an earlier request with the same idempotency key stored it.
+pub(crate) async fn store(
+    gateway: &Gateway,
+    prepared: Prepared<'_>,
+) -> Result<(StatusCode, JobView), Problem> {
     let waits_for_the_disk = prepared.job.durability.is_some();
     let stored = async {
         let enqueued = gateway.client.enqueue(prepared.job.clone()).await;
@@ -48,7 +35,7 @@ pub(crate) async fn find_duplicate(
     id: JobId,
 ) -> Result<Option<JobView>, Problem> {
     let found = gateway.client.job(std::slice::from_ref(&prepared.job.queue), id).await;
-    found.map_err(|error| queue_errors::of_duplicate(id, Some(&error)))
+    found.map_err(|error| queue_errors::of_duplicate(id, error))
 }
 
 /// The answer for a job, given the answer of Redis and, for a duplicate, the result of [`find_duplicate`].
@@ -57,15 +44,15 @@ pub(crate) fn answer(
     prepared: Prepared<'_>,
     enqueued: Result<Enqueued, Error>,
     duplicate: Result<Option<JobView>, Problem>,
-) -> Result<(Stored, JobView), Problem> {
+) -> Result<(StatusCode, JobView), Problem> {
     match enqueued.map_err(queue_errors::of_enqueue)? {
         Enqueued::Created { at } => {
             gateway.unserved.enqueued(&gateway.client, &prepared.job.queue, &prepared.job.kind);
-            Ok((Stored::Now, prepared.stored(at)))
+            Ok((StatusCode::CREATED, prepared.stored(at)))
         }
         Enqueued::Duplicate(id) => {
             let job = duplicate?.map_or_else(|| prepared.removed(id), |job| with_defaults(gateway, job));
-            Ok((Stored::Before, job))
+            Ok((StatusCode::OK, job))
         }
         Enqueued::Conflict(id) => Err(key_reused(id)),
     }

@@ -1,6 +1,6 @@
 //! Warnings about jobs that no live worker takes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ pub(crate) struct Unserved {
 struct State {
     /// When the last read began.
     read_at: Option<Instant>,
-    /// Queue → kinds that a live worker claims from it. Unset until the first read succeeds.
-    served: Option<HashMap<String, HashSet<String>>>,
+    /// The live workers. Unset until the first read succeeds.
+    workers: Option<Vec<Registration>>,
     warned: HashMap<(Arc<str>, Arc<str>), Instant>,
 }
 
@@ -36,7 +36,7 @@ impl Unserved {
         let (queue, kind) = (queue.clone(), kind.clone());
         actix_web::rt::spawn(async move {
             let workers = client.workers().await.ok();
-            unserved.lock().served = workers.map(|workers| claims(&workers));
+            unserved.lock().workers = workers;
             unserved.warn_if_unserved(&queue, &kind);
         });
     }
@@ -66,8 +66,8 @@ impl State {
     }
 
     fn needs_warning(&mut self, queue: &Arc<str>, kind: &Arc<str>) -> bool {
-        let Some(served) = &self.served else { return false };
-        if served.get(&**queue).is_some_and(|kinds| kinds.contains(&**kind)) {
+        let Some(workers) = &self.workers else { return false };
+        if workers.iter().any(|worker| worker.claims_from(queue) && worker.claims_kind(kind)) {
             return false;
         }
         let name = (queue.clone(), kind.clone());
@@ -77,14 +77,4 @@ impl State {
         self.warned.insert(name, Instant::now());
         true
     }
-}
-
-fn claims(workers: &[Registration]) -> HashMap<String, HashSet<String>> {
-    let mut claims: HashMap<String, HashSet<String>> = HashMap::new();
-    for worker in workers {
-        for queue in worker.queues.keys().filter(|queue| worker.claims_from(queue)) {
-            claims.entry(queue.clone()).or_default().extend(worker.kinds.iter().cloned());
-        }
-    }
-    claims
 }

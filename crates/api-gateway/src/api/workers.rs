@@ -9,22 +9,23 @@ use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
+use crate::http::replies::Reply;
 
-pub(crate) async fn list(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list(gateway: Data<Gateway>) -> Reply {
     let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await?;
     Ok(HttpResponse::Ok().json(json!({ "items": workers })))
 }
 
-pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     ask(&gateway, &id, WorkerRequest::Quiet).await
 }
 
-pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     ask(&gateway, &id, WorkerRequest::Stop).await
 }
 
 /// Answers 202: the worker learns of the request at once if it receives messages, otherwise with its next heartbeat.
-async fn ask(gateway: &Gateway, id: &str, request: WorkerRequest) -> Result<HttpResponse, Problem> {
+async fn ask(gateway: &Gateway, id: &str, request: WorkerRequest) -> Reply {
     let id: WorkerId = id.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
     if !gateway.client.ask_worker(id, request).await.map_err(queue_errors::of_change)? {
         let detail = format!("there is no live worker {id}; GET /v1/workers lists the live ones");

@@ -17,5 +17,5 @@ struct ErrorPage<'a> {
 
 pub(crate) fn render(problem: &Problem, request_id: &str) -> HttpResponse {
     let error = ErrorPage { problem, about: problem.slug.about(), request_id };
-    page::render(problem.status(), &error).unwrap_or_else(|problem| problem.error_response())
+    page::render(problem.status, &error).unwrap_or_else(|problem| problem.error_response())
 }

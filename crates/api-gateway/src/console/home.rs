@@ -1,16 +1,14 @@
 //! `GET /`: the queues and the workers.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use askama::Template;
 use atode_queue::{QueueView, Registration};
-use futures_util::future::try_join;
 
-use crate::api::queues::all_queues;
+use crate::api::queues::overview;
 use crate::console::page;
 use crate::gateway::Gateway;
-use crate::http::problem::Problem;
+use crate::http::replies::Reply;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -19,9 +17,7 @@ struct Home {
     overview: Result<(Vec<QueueView>, Vec<Registration>), String>,
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>) -> Result<HttpResponse, Problem> {
-    let workers = async { Ok(gateway.client.workers().await?) };
-    let overview = try_join(all_queues(&gateway), workers).await;
-    let overview = overview.map_err(|problem: Problem| problem.detail().to_owned());
+pub(crate) async fn show(gateway: Data<Gateway>) -> Reply {
+    let overview = overview(&gateway).await.map_err(|problem| problem.detail);
     page::render(StatusCode::OK, &Home { overview })
 }

@@ -1,6 +1,5 @@
 //! `GET /jobs/{id}`: one job. The page reloads itself until the job has finished.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use askama::Template;
@@ -10,6 +9,7 @@ use crate::api::lookup;
 use crate::console::page::{self, time};
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
+use crate::http::replies::Reply;
 
 #[derive(Template)]
 #[template(path = "job.html")]
@@ -21,7 +21,7 @@ struct JobPage {
     due_in: Option<String>,
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     let id: JobId =
         id.parse().map_err(|error| Problem::not_found(format!("there is no such job: {error}")))?;
     let job = lookup::job(&gateway, id).await?;

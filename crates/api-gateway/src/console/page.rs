@@ -7,6 +7,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use crate::http::problem::Problem;
+use crate::http::replies::Reply;
 use crate::http::slug::Slug;
 
 /// Pages have no scripts, and load nothing from other sites.
@@ -15,7 +16,7 @@ const POLICY: (&str, &str) = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-pub(super) fn render(status: StatusCode, template: &impl Template) -> Result<HttpResponse, Problem> {
+pub(super) fn render(status: StatusCode, template: &impl Template) -> Reply {
     let html = template.render().map_err(|error| Problem::new(Slug::Internal, format!("a page: {error}")))?;
     Ok(HttpResponse::build(status).content_type(ContentType::html()).insert_header(POLICY).body(html))
 }

@@ -1,7 +1,5 @@
 //! `GET /register`, `POST /register`: the form that registers a job.
 
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Payload, Query};
@@ -18,22 +16,17 @@ use crate::api::store::store;
 use crate::console::{page, payload_example};
 use crate::gateway::Gateway;
 use crate::http::body;
+use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::problem::Problem;
+use crate::http::replies::Reply;
 
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
-    kinds: Vec<KindOption>,
+    kinds: Vec<&'a Kind>,
     form: &'a Form,
     errors: Vec<FieldError>,
-}
-
-struct KindOption {
-    name: String,
-    delay: String,
-    max_retries: u32,
-    selected: bool,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +47,7 @@ pub(crate) struct FormQuery {
 }
 
 /// The form with an example payload of the kind.
-pub(crate) async fn form(gateway: Data<Gateway>, query: Query<FormQuery>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn form(gateway: Data<Gateway>, query: Query<FormQuery>) -> Reply {
     let FormQuery { kind, delay, max_retries } = query.into_inner();
     let named = kind.and_then(|kind| gateway.registry.get(&kind));
     let kind = named.or_else(|| gateway.registry.kinds().next());
@@ -68,14 +61,10 @@ pub(crate) async fn form(gateway: Data<Gateway>, query: Query<FormQuery>) -> Res
 }
 
 /// Stores the job and redirects to its page, or shows the form again with its errors.
-pub(crate) async fn submit(
-    gateway: Data<Gateway>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn submit(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
     let body = body::read(&gateway, &request, payload, body::FORM, gateway.max_body_bytes).await?;
     // A form has the same encoding as a query.
-    let form = Query::<Form>::from_query(body::text(&body)?);
+    let form = Query::<Form>::from_query(json::text(&body)?);
     let form = form.map_err(|error| Problem::malformed(format!("the form: {error}")))?;
     limit_jobs(&gateway, &request, 1).await?;
     match store_form(&gateway, &form).await {
@@ -83,7 +72,7 @@ pub(crate) async fn submit(
             Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/jobs/{}", job.id))).finish())
         }
         Err(problem) => {
-            let status = problem.status();
+            let status = problem.status;
             let errors = problem.into_errors("");
             render(&gateway, status, &form, errors)
         }
@@ -111,18 +100,7 @@ async fn store_form(gateway: &Gateway, form: &Form) -> Result<JobView, Problem> 
     Ok(store(gateway, prepared).await?.1)
 }
 
-fn render(
-    gateway: &Gateway,
-    status: StatusCode,
-    form: &Form,
-    errors: Vec<FieldError>,
-) -> Result<HttpResponse, Problem> {
-    let option = |kind: &Arc<Kind>| KindOption {
-        name: kind.name.to_string(),
-        delay: duration_text(kind.delay),
-        max_retries: kind.max_retries,
-        selected: *kind.name == *form.kind,
-    };
-    let kinds = gateway.registry.kinds().map(option).collect();
+fn render(gateway: &Gateway, status: StatusCode, form: &Form, errors: Vec<FieldError>) -> Reply {
+    let kinds = gateway.registry.kinds().map(|kind| &**kind).collect();
     page::render(status, &RegisterPage { kinds, form, errors })
 }

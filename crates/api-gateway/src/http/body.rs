@@ -1,14 +1,11 @@
-//! Request bodies: received at a minimum rate, within limits of size and memory, and parsed strictly. An error says
-//! where in the body it is.
+//! Receives the bodies of requests, at a minimum rate and within limits of size and memory.
 
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
-use atode_jobs::{FieldError, json_pointer, without_position};
 use futures_util::StreamExt;
-use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
@@ -53,7 +50,10 @@ pub(crate) async fn read(
         return Err(Problem::new(Slug::UnsupportedMediaType, detail));
     }
     if !is_unencoded(request) {
-        return Err(Problem::unsupported_encoding());
+        let detail = "send the body uncompressed: the only accepted Content-Encoding is identity";
+        // The header tells this apart from a wrong `Content-Type` (RFC 9110, 12.5.3).
+        let headers = vec![(ACCEPT_ENCODING, HeaderValue::from_static("identity"))];
+        return Err(Problem { headers, ..Problem::new(Slug::UnsupportedMediaType, detail) });
     }
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -145,45 +145,6 @@ fn too_large(limit: usize) -> Problem {
     Problem::new(Slug::TooLarge, format!("the body is larger than {limit} bytes"))
 }
 
-/// The body as text, without the byte order mark that some editors and shells add (RFC 8259, 8.1, allows to skip it).
-pub(crate) fn text(bytes: &[u8]) -> Result<&str, Problem> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Problem::malformed(format!("the body is not UTF-8: {error}")))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-/// Parses a JSON object. (serde would also accept an array for a struct.)
-pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem> {
-    let start = json.trim_start_matches([' ', '\t', '\r', '\n']);
-    if start.is_empty() {
-        return Err(Problem::malformed("expected a JSON object, found an empty body"));
-    }
-    if !start.starts_with('{') {
-        return Err(match serde_json::from_str::<serde::de::IgnoredAny>(json) {
-            Ok(_) => Problem::malformed("expected a JSON object such as `{\"kind\": …}`"),
-            Err(error) => Problem::malformed(format!("not JSON: {error}")),
-        });
-    }
-    // Tracking the path costs time, so it is done only after parsing has failed.
-    serde_json::from_str(json).or_else(|_| {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| {
-                let pointer = json_pointer(error.path());
-                let error = error.into_inner();
-                if error.is_data() {
-                    Problem::invalid(vec![FieldError { pointer, detail: without_position(&error) }])
-                } else {
-                    Problem::malformed(format!("not JSON: {error}"))
-                }
-            })
-            .and_then(|value| match deserializer.end() {
-                Ok(()) => Ok(value),
-                Err(error) => Err(Problem::malformed(format!("not JSON: {error}"))),
-            })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,11 +178,5 @@ mod tests {
         let mut pace = Pace::new();
         pace.received(batch - 1, pace.start);
         assert_eq!(pace.until, pace.start + MAX_PAUSE);
-    }
-
-    #[test]
-    fn a_byte_order_mark_is_skipped() {
-        assert_eq!(text(b"\xef\xbb\xbf{}").unwrap(), "{}");
-        assert_eq!(text(b"{\xef\xbb\xbf}").unwrap(), "{\u{feff}}");
     }
 }

@@ -99,7 +99,7 @@ mod tests {
             share.grow(bytes).map(|()| share)
         };
         let large = [reserve(TOTAL / 2).unwrap(), reserve(TOTAL / 4).unwrap()];
-        assert_eq!(reserve(2 * LARGE).err().map(|problem| problem.status().as_u16()), Some(503));
+        assert_eq!(reserve(2 * LARGE).err().map(|problem| problem.status.as_u16()), Some(503));
         let small: Vec<Share> = std::iter::from_fn(|| reserve(LARGE).ok()).collect();
         assert_eq!(small.len(), TOTAL / 4 / LARGE);
         assert_eq!(room.used(), TOTAL);

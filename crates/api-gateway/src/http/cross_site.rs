@@ -17,41 +17,26 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 pub(crate) struct CrossSite {
-    names: Names,
+    /// The host names that the gateway answers to besides loopback names, in lower case. Unset if it answers to any.
+    names: Option<Vec<String>>,
+    /// The address that the gateway listens on. Requests to this address and to loopback addresses are accepted. On an
+    /// unspecified address they are accepted to every address, because no page can make an IP address point elsewhere.
+    address: IpAddr,
     /// Proxies in front of the gateway whose `X-Forwarded-Host` is trusted.
     trusted_proxies: usize,
-}
-
-/// The host names that the gateway answers to.
-enum Names {
-    Any,
-    /// Loopback names, and `named` in lower case.
-    Only {
-        named: Vec<String>,
-        addresses: Addresses,
-    },
-}
-
-enum Addresses {
-    /// Loopback addresses and this one.
-    Own(IpAddr),
-    /// Any address, because the gateway listens on all interfaces. No page can make an IP address point elsewhere.
-    All,
 }
 
 impl CrossSite {
     /// `address` is the address that the gateway listens on.
     pub(crate) fn new(config: &Config, address: SocketAddr) -> Self {
-        let hosts = &config.api.hosts;
-        let names = if hosts.is_empty() && !address.ip().is_loopback() {
-            Names::Any
-        } else {
-            let own = config.server.host.to_ascii_lowercase();
-            let addresses =
-                if address.ip().is_unspecified() { Addresses::All } else { Addresses::Own(address.ip()) };
-            Names::Only { named: hosts.iter().cloned().chain([own]).collect(), addresses }
-        };
-        CrossSite { names, trusted_proxies: config.api.rate_limit.trusted_proxies }
+        let (hosts, address) = (&config.api.hosts, address.ip().to_canonical());
+        let own = config.server.host.to_ascii_lowercase();
+        let is_restricted = !hosts.is_empty() || address.is_loopback();
+        CrossSite {
+            names: is_restricted.then(|| hosts.iter().cloned().chain([own]).collect()),
+            address,
+            trusted_proxies: config.api.rate_limit.trusted_proxies,
+        }
     }
 
     /// Refuses a request that a page of another site may have sent: 421 for an unknown host, 403 for a change.
@@ -61,9 +46,7 @@ impl CrossSite {
             return Err(Problem::malformed("send only one header Host"));
         }
         let host = self.host(request);
-        if let (Names::Only { .. }, Some(host)) = (&self.names, host)
-            && !self.names.contain(host)
-        {
+        if host.is_some_and(|host| !self.answers_to(host)) {
             let detail = "this service does not answer to the host name of the request";
             return Err(Problem::new(Slug::WrongHost, detail));
         }
@@ -92,25 +75,19 @@ impl CrossSite {
         // The request target takes precedence over the header Host (RFC 9112, 3.2.2).
         forwarded.or_else(|| request.uri().authority().map(Authority::as_str)).or_else(host)
     }
-}
 
-impl Names {
-    fn contain(&self, host: &str) -> bool {
-        let Names::Only { named, addresses } = self else { return true };
+    fn answers_to(&self, host: &str) -> bool {
+        let Some(names) = &self.names else { return true };
         let (name, _) = name_and_port(host);
         if let Ok(address) = name.parse::<IpAddr>() {
             let address = address.to_canonical();
-            let is_own = match addresses {
-                Addresses::All => true,
-                Addresses::Own(own) => address.is_loopback() || address == own.to_canonical(),
-            };
-            if is_own {
+            if self.address.is_unspecified() || address.is_loopback() || address == self.address {
                 return true;
             }
         }
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         // Browsers resolve every name below `.localhost` to their own machine (RFC 6761, 6.3).
-        name == "localhost" || name.ends_with(".localhost") || named.contains(&name)
+        name == "localhost" || name.ends_with(".localhost") || names.contains(&name)
     }
 }
 
@@ -161,7 +138,7 @@ mod tests {
         let request = TestRequest::default().method(method);
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
         let checked = cross_site.check(&request.to_http_request());
-        checked.map_or_else(|problem| problem.status().as_u16(), |()| 200)
+        checked.map_or_else(|problem| problem.status.as_u16(), |()| 200)
     }
 
     #[test]
@@ -199,7 +176,7 @@ mod tests {
         assert_eq!(status(&cross_site, Method::GET, &[("Host", "localhost"), ("Host", "evil.example")]), 400);
         let absolute =
             TestRequest::with_uri("http://evil.example/v1/kinds").append_header(("Host", "localhost"));
-        assert_eq!(cross_site.check(&absolute.to_http_request()).unwrap_err().status().as_u16(), 421);
+        assert_eq!(cross_site.check(&absolute.to_http_request()).unwrap_err().status.as_u16(), 421);
     }
 
     #[test]

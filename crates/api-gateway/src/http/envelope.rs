@@ -89,9 +89,13 @@ fn problem(response: &ServiceResponse) -> Problem {
     if let Some(problem) = error.and_then(|error| error.as_error::<Problem>()) {
         problem.clone()
     } else if let Some(allow) = response.headers().get(ALLOW) {
-        Problem::method_not_allowed(allow)
+        let detail = format!("this path accepts {}", allow.to_str().unwrap_or_default());
+        Problem { headers: vec![(ALLOW, allow.clone())], ..Problem::new(Slug::MethodNotAllowed, detail) }
     } else {
-        Problem::from_status(status, error.map_or_else(|| status.to_string(), ToString::to_string))
+        // An error of actix itself. No other part of the service knows its type.
+        let slug = if status.is_server_error() { Slug::Internal } else { Slug::Other };
+        let detail = error.map_or_else(|| status.to_string(), ToString::to_string);
+        Problem { status, ..Problem::new(slug, detail) }
     }
 }
 
@@ -104,9 +108,10 @@ fn document(request: &HttpRequest, problem: &Problem, id: &str) -> HttpResponse 
     let mut response = if accept.contains("text/html") && !is_api && !is_early {
         error_page::render(problem, id)
     } else {
-        HttpResponse::build(problem.status()).content_type(PROBLEM_JSON).body(problem.json(id))
+        let document = serde_json::to_string(&problem.document(Some(id))).unwrap_or_default();
+        HttpResponse::build(problem.status).content_type(PROBLEM_JSON).body(document)
     };
-    for (name, value) in problem.headers() {
+    for (name, value) in &problem.headers {
         response.headers_mut().insert(name.clone(), value.clone());
     }
     response

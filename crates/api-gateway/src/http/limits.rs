@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 use atode_config::Config;
@@ -77,9 +78,15 @@ fn outcome(decision: Decision) -> (Vec<Quota>, Result<(), Problem>) {
         Decision::Denied(denial) => {
             let window = &denial.violated;
             let retry_after = seconds(denial.retry_after).max(1);
-            let problem =
-                Problem::rate_limited(window.name, window.limit.get(), config_key(window), retry_after);
-            (denial.quotas, Err(problem))
+            let detail = format!(
+                "the rate limit {:?} of {} ({}) is exceeded; try again in {retry_after} s",
+                window.name,
+                window.limit,
+                config_key(window)
+            );
+            let headers = vec![(RETRY_AFTER, retry_after.into())];
+            let violated = Some(window.name);
+            (denial.quotas, Err(Problem { headers, violated, ..Problem::new(Slug::RateLimited, detail) }))
         }
         Decision::TooLarge { most } => {
             let detail = format!(

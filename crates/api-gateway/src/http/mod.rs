@@ -6,6 +6,7 @@ pub(crate) mod cross_site;
 pub(crate) mod deadline;
 pub(crate) mod envelope;
 pub(crate) mod identity;
+pub(crate) mod json;
 mod limit_headers;
 pub(crate) mod limits;
 pub(crate) mod problem;

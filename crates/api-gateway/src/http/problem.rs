@@ -1,9 +1,10 @@
 //! Errors as the client sees them: `application/problem+json` (RFC 9457).
 
+use std::error::Error;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use atode_jobs::{FieldError, InvalidRequest};
 use serde::Serialize;
@@ -14,15 +15,15 @@ use crate::http::slug::Slug;
 pub(crate) struct Problem {
     pub(crate) slug: Slug,
     /// Differs from the slug's own status only for [`Slug::Other`].
-    status: StatusCode,
-    detail: String,
-    errors: Vec<FieldError>,
+    pub(crate) status: StatusCode,
+    pub(crate) detail: String,
+    pub(crate) errors: Vec<FieldError>,
     /// Headers of the reply: `Allow`, `Accept-Encoding` or `Retry-After`.
-    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The rate limit that refused the request.
-    violated: Option<&'static str>,
+    pub(crate) violated: Option<&'static str>,
     /// The internal cause. It is logged and never sent.
-    cause: Option<Arc<str>>,
+    pub(crate) cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// The body of an error.
@@ -62,26 +63,6 @@ impl Problem {
         Problem::new(Slug::NotFound, detail)
     }
 
-    pub(crate) fn method_not_allowed(allow: &HeaderValue) -> Self {
-        let detail = format!("this path accepts {}", allow.to_str().unwrap_or_default());
-        Problem { headers: vec![(ALLOW, allow.clone())], ..Problem::new(Slug::MethodNotAllowed, detail) }
-    }
-
-    /// The header tells this apart from a wrong `Content-Type` (RFC 9110, 12.5.3).
-    pub(crate) fn unsupported_encoding() -> Self {
-        let detail = "send the body uncompressed: the only accepted Content-Encoding is identity";
-        let headers = vec![(ACCEPT_ENCODING, HeaderValue::from_static("identity"))];
-        Problem { headers, ..Problem::new(Slug::UnsupportedMediaType, detail) }
-    }
-
-    /// `policy`, set by the configuration's `key`, refuses for another `retry_after` seconds.
-    pub(crate) fn rate_limited(policy: &'static str, limit: u32, key: &str, retry_after: u64) -> Self {
-        let detail =
-            format!("the rate limit {policy:?} of {limit} ({key}) is exceeded; try again in {retry_after} s");
-        let headers = vec![(RETRY_AFTER, retry_after.into())];
-        Problem { headers, violated: Some(policy), ..Problem::new(Slug::RateLimited, detail) }
-    }
-
     /// A 422 with its fields, of which there is at least one.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let first = errors.first().map_or_else(String::new, ToString::to_string);
@@ -94,18 +75,6 @@ impl Problem {
 
     pub(crate) fn invalid_field(pointer: &str, detail: impl Into<String>) -> Self {
         Problem::invalid(vec![FieldError { pointer: pointer.to_owned(), detail: detail.into() }])
-    }
-
-    /// Bad data in Redis or a bug.
-    pub(crate) fn internal(detail: &str) -> Self {
-        let hint = "The operator can find the cause in the gateway's log under this request_id";
-        Problem::new(Slug::Internal, format!("{detail}. {hint}"))
-    }
-
-    /// An error of actix itself. No other part of the service knows its type.
-    pub(crate) fn from_status(status: StatusCode, detail: String) -> Self {
-        let slug = if status.is_server_error() { Slug::Internal } else { Slug::Other };
-        Problem { status, ..Problem::new(slug, detail) }
     }
 
     /// The same problem for an item of a batch: its pointers start with the item's.
@@ -131,30 +100,13 @@ impl Problem {
 
     /// Adds the internal cause, which is logged and never sent.
     #[must_use]
-    pub(crate) fn caused_by(self, error: &impl ToString) -> Self {
-        Problem { cause: Some(error.to_string().into()), ..self }
-    }
-
-    pub(crate) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    pub(crate) fn detail(&self) -> &str {
-        &self.detail
+    pub(crate) fn caused_by(self, error: impl Error + Send + Sync + 'static) -> Self {
+        Problem { cause: Some(Arc::new(error)), ..self }
     }
 
     /// The text for the log.
-    pub(crate) fn cause(&self) -> &str {
-        self.cause.as_deref().unwrap_or(&self.detail)
-    }
-
-    /// Whether the same request may succeed a little later.
-    pub(crate) fn is_temporary(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
-    }
-
-    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        &self.headers
+    pub(crate) fn cause(&self) -> String {
+        self.cause.as_ref().map_or_else(|| self.detail.clone(), ToString::to_string)
     }
 
     pub(crate) fn document<'a>(&'a self, request_id: Option<&'a str>) -> ProblemDocument<'a> {
@@ -168,10 +120,6 @@ impl Problem {
             violated_policies: self.violated.map(|policy| [policy]),
             request_id,
         }
-    }
-
-    pub(crate) fn json(&self, request_id: &str) -> String {
-        serde_json::to_string(&self.document(Some(request_id))).unwrap_or_default()
     }
 }
 

@@ -23,10 +23,13 @@ use crate::http::slug::Slug;
 /// Bytes per slice. A smaller body is handed over whole.
 const SLICE: usize = 32 << 10;
 
+/// The reply of a handler.
+pub(crate) type Reply = Result<HttpResponse, Problem>;
+
 /// A JSON reply of any size.
-pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<HttpResponse, Problem> {
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
     let mut json = serde_json::to_vec(value)
-        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be serialised").caused_by(&error))?;
+        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be serialised").caused_by(error))?;
     if json.len() > SLICE {
         json.shrink_to_fit(); // a slow client may keep it for long
     }

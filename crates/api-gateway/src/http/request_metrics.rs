@@ -20,11 +20,11 @@ pub(crate) struct Pattern(pub(crate) &'static str);
 /// Handles to the metrics, resolved once per label set, so that a request allocates no labels.
 #[derive(Default)]
 pub(crate) struct RequestMetrics {
-    handles: RwLock<HashMap<Reply, Handles>>,
+    handles: RwLock<HashMap<Labels, Handles>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
-struct Reply {
+struct Labels {
     method: &'static str,
     route: Cow<'static, str>,
     status: StatusCode,
@@ -52,18 +52,18 @@ impl RequestMetrics {
             // Refused before it was routed.
             None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
         };
-        let reply = Reply { method: label(request.method()), route, status };
-        if let Some(handles) = self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&reply) {
+        let labels = Labels { method: label(request.method()), route, status };
+        if let Some(handles) = self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
             return handles.count(took);
         }
-        let handles = Handles::resolve(&reply);
+        let handles = Handles::resolve(&labels);
         handles.count(took);
-        self.handles.write().unwrap_or_else(PoisonError::into_inner).insert(reply, handles);
+        self.handles.write().unwrap_or_else(PoisonError::into_inner).insert(labels, handles);
     }
 }
 
 impl Handles {
-    fn resolve(Reply { method, route, status }: &Reply) -> Self {
+    fn resolve(Labels { method, route, status }: &Labels) -> Self {
         let (method, route) = (*method, route.to_string());
         Handles {
             requests: counter!(REQUESTS, "method" => method, "route" => route.clone(), "status" => status.as_str().to_owned()),
@@ -79,14 +79,6 @@ impl Handles {
 
 /// The label of a method. Clients can invent any number of methods.
 fn label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
