@@ -44,7 +44,7 @@ async fn check(
     let in_flight = connections as usize * body.jobs();
     anyhow::ensure!(
         (answered..=answered + in_flight).contains(&stored),
-        "{stored} jobs are stored, but {answered} were answered with 201"
+        "{stored} jobs are stored, but {answered} got 201"
     );
     fixture::audit(&client).await
 }

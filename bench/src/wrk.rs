@@ -37,7 +37,7 @@ impl Body {
     }
 }
 
-/// A run in which every request was answered with 2xx.
+/// A run in which every request got 2xx.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Requests {
     pub(crate) per_second: f64,

@@ -21,7 +21,7 @@ const ALL: usize = 500;
 
 #[derive(Default)]
 struct Load {
-    /// Jobs that were posted, answered 201 or with an unknown outcome.
+    /// Jobs that were posted, with 201 or an unknown outcome.
     posted: AtomicUsize,
     stored: AtomicUsize,
     refused: AtomicUsize,
@@ -93,7 +93,7 @@ fn a_replica_replaces_a_master_killed_under_load_and_all_stored_jobs_run() {
     let runs = runs(&worker);
     let again = runs.values().filter(|runs| **runs > 1).count();
     println!(
-        "{} jobs were answered 201, {} times 503 within {outage:.1?}; {lost} of the 201 were lost, {again} ran again",
+        "{} jobs got 201, {} times 503 within {outage:.1?}; {lost} of the 201 were lost, {again} ran again",
         ids.len(),
         load.refused.load(Ordering::Relaxed),
     );
