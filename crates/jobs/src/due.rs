@@ -28,20 +28,13 @@ fn check_delay(delay: Duration) -> Result<Duration, String> {
 
 /// The due time that the fields of a request give, or `None` without both. `now` is Redis' clock, Unix ms. The
 /// error is the field that is wrong, and what is expected.
-pub fn parse_due(
-    delay: Option<&str>,
-    run_at: Option<&str>,
-    now: i64,
-) -> Result<Option<Due>, (&'static str, String)> {
+pub fn parse_due(delay: Option<&str>, run_at: Option<&str>, now: i64) -> Result<Option<Due>, DueError> {
     if delay.is_some() && run_at.is_some() {
         return Err(both());
     }
     let delay = delay.map(parse_delay).transpose().map_err(|why| ("delay", why))?;
-    let run_at = run_at.map(|run_at| {
-        parse_instant(run_at).ok_or_else(|| {
-            ("run_at", "expected an RFC 3339 time with its zone, such as 2030-01-31T09:30:00Z".to_owned())
-        })
-    });
+    let expected = "expected an RFC 3339 time with its zone, such as 2030-01-31T09:30:00Z";
+    let run_at = run_at.map(|run_at| parse_instant(run_at).ok_or(("run_at", expected.to_owned())));
     check_due(delay, run_at.transpose()?, now)
 }
 

@@ -1,10 +1,9 @@
 //! Enqueueing from Rust: `job.enqueue(&client).await` in any program, `ctx.enqueue(job).await` in a handler.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Client, Durability, Enqueued, Idempotency, JobId, NewJob};
+use atode_queue::{Client, Durability, Enqueued, Idempotency, JobId, NewJob, Record};
 use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -13,7 +12,8 @@ use crate::due::check_due;
 use crate::invalid_request::{Errors, InvalidRequest};
 use crate::job::Job;
 use crate::limits::{check_key, check_queue_name, check_retries};
-use crate::new_job::{Options, new_job};
+use crate::new_job::new_job;
+use crate::payload::NO_OBJECT;
 use crate::services::Destination;
 
 /// `enqueue` on every job.
@@ -111,8 +111,7 @@ impl<J: Job> EnqueueRequest<J> {
     }
 
     async fn store(self) -> Result<JobId, EnqueueError> {
-        let payload = to_raw_value(&self.job).map_err(|error| error.to_string());
-        let (job, payload) = self.prepare(payload)?;
+        let (job, payload) = self.prepare()?;
         let id = job.id;
         match self.destination.enqueue(job, &payload).await? {
             Enqueued::Created { .. } => Ok(id),
@@ -121,29 +120,21 @@ impl<J: Job> EnqueueRequest<J> {
         }
     }
 
-    fn prepare(
-        &self,
-        payload: Result<Box<RawValue>, String>,
-    ) -> Result<(NewJob, Box<RawValue>), InvalidRequest> {
+    fn prepare(&self) -> Result<(NewJob, Box<RawValue>), InvalidRequest> {
         let mut errors = Errors::default();
-        let payload = payload.and_then(|payload| {
-            if payload.get().starts_with('{') {
-                Ok(payload)
-            } else {
-                Err("a payload is a JSON object".to_owned())
-            }
-        });
+        let payload = match to_raw_value(&self.job) {
+            Ok(payload) if payload.get().starts_with('{') => Ok(payload),
+            Ok(_) => Err(NO_OBJECT.to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
         let payload = errors.field("payload", payload);
         let queue = self.queue.as_deref().unwrap_or(J::QUEUE);
         errors.field("queue", check_queue_name(queue));
         let now = self.destination.now();
         let due = check_due(self.delay, self.run_at.map(Timestamp::as_millisecond), now);
-        let due = due.unwrap_or_else(|(field, detail)| {
-            errors.add(field, detail);
-            None
-        });
+        let due = errors.due(due);
         if let Some(retries) = self.max_retries {
-            errors.field("max_retries", check_retries(Some(retries.into())));
+            errors.field("max_retries", check_retries(retries.into()));
         }
         if let Some(key) = &self.key {
             errors.field("key", check_key(key));
@@ -155,10 +146,10 @@ impl<J: Job> EnqueueRequest<J> {
             let content = [J::KIND, payload.get()].join("\n");
             Idempotency::new("", key, content.as_bytes())
         });
-        let options =
-            Options { due, max_retries: self.max_retries, durability: self.durability, idempotency };
-        let (kind, queue): (Arc<str>, Arc<str>) = (J::KIND.into(), queue.into());
-        Ok((new_job(JobId::new(now), &kind, &queue, &payload, J::DELAY, options), payload))
+        let (max_retries, durability) = (self.max_retries, self.durability);
+        let record = Record { max_retries, durability, ..Record::new(&payload) };
+        let job = new_job(JobId::new(now), &queue.into(), &J::KIND.into(), J::DELAY, due, record);
+        Ok((NewJob { idempotency, ..job }, payload))
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use atode_queue::Due;
 use serde::Serialize;
+
+use crate::due::DueError;
 
 /// A wrong field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,7 +16,8 @@ pub struct FieldError {
 }
 
 /// All wrong fields of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct InvalidRequest {
     pub errors: Vec<FieldError>,
 }
@@ -26,15 +30,6 @@ impl fmt::Display for FieldError {
         }
     }
 }
-
-impl fmt::Display for InvalidRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors: Vec<String> = self.errors.iter().map(ToString::to_string).collect();
-        f.write_str(&errors.join("; "))
-    }
-}
-
-impl std::error::Error for InvalidRequest {}
 
 /// Collects the errors of one request.
 #[derive(Default)]
@@ -49,6 +44,14 @@ impl Errors {
     /// The value, or `None` and one more error.
     pub(crate) fn field<T>(&mut self, field: &str, value: Result<T, String>) -> Option<T> {
         value.map_err(|detail| self.add(field, detail)).ok()
+    }
+
+    /// The due time if there is a valid one, or `None` and one more error.
+    pub(crate) fn due(&mut self, due: Result<Option<Due>, DueError>) -> Option<Due> {
+        due.unwrap_or_else(|(field, detail)| {
+            self.add(field, detail);
+            None
+        })
     }
 
     pub(crate) fn into_result(self) -> Result<(), InvalidRequest> {

@@ -13,25 +13,25 @@ const MAX_QUEUE_NAME: usize = 64;
 
 /// An idempotency key has 1 to 255 printable ASCII characters.
 pub fn check_key(key: &str) -> Result<(), String> {
-    if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        Ok(())
-    } else {
-        Err(format!("expected 1 to {MAX_KEY} printable ASCII characters"))
-    }
+    check_characters(key, MAX_KEY, "printable ASCII characters", |byte| matches!(byte, b' '..=b'~'))
 }
 
-pub(crate) fn check_retries(retries: Option<u64>) -> Result<u32, String> {
-    let retries = retries.and_then(|retries| u32::try_from(retries).ok());
-    retries
-        .filter(|retries| *retries <= MAX_RETRIES)
-        .ok_or_else(|| format!("expected a whole number from 0 to {MAX_RETRIES}"))
+pub(crate) fn check_retries(retries: u64) -> Result<u32, String> {
+    let retries = u32::try_from(retries).ok().filter(|retries| *retries <= MAX_RETRIES);
+    retries.ok_or_else(|| format!("expected a whole number from 0 to {MAX_RETRIES}"))
 }
 
 pub(crate) fn check_queue_name(name: &str) -> Result<(), String> {
     let is_allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    if (1..=MAX_QUEUE_NAME).contains(&name.len()) && name.bytes().all(is_allowed) {
-        Ok(())
-    } else {
-        Err(format!("expected 1 to {MAX_QUEUE_NAME} characters from a-z, 0-9, _ and -"))
-    }
+    check_characters(name, MAX_QUEUE_NAME, "characters from a-z, 0-9, _ and -", is_allowed)
+}
+
+fn check_characters(
+    text: &str,
+    longest: usize,
+    expected: &str,
+    is_allowed: fn(u8) -> bool,
+) -> Result<(), String> {
+    let fits = (1..=longest).contains(&text.len()) && text.bytes().all(is_allowed);
+    if fits { Ok(()) } else { Err(format!("expected 1 to {longest} {expected}")) }
 }

@@ -1,41 +1,24 @@
-//! A job ready to be stored: its kind, its payload, and what the request decides itself.
+//! A job ready to be stored. Its record holds only what the request sets itself, so that a waiting job follows later
+//! changes of its kind.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Due, Durability, Idempotency, JobId, NewJob, Record};
-use serde_json::value::RawValue;
+use atode_queue::{Due, JobId, NewJob, Record};
 
-/// The options that a request sets itself. Its kind decides the rest.
-#[derive(Default)]
-pub(crate) struct Options {
-    pub(crate) due: Option<Due>,
-    pub(crate) max_retries: Option<u32>,
-    pub(crate) durability: Option<Durability>,
-    pub(crate) idempotency: Option<Idempotency>,
-}
-
-/// `delay` is the kind's own. Only the options are stored, so that a job follows later changes of its kind.
+/// `delay` is that of the kind, `due` the due time of the request, and `record` its payload and other options.
 pub(crate) fn new_job(
     id: JobId,
-    kind: &Arc<str>,
     queue: &Arc<str>,
-    payload: &RawValue,
+    kind: &Arc<str>,
     delay: Duration,
-    options: Options,
+    due: Option<Due>,
+    mut record: Record<'_>,
 ) -> NewJob {
-    let (own_delay, run_at) = match options.due {
-        Some(Due::After(delay)) => (Some(delay.as_millis() as u64), None),
-        Some(Due::At(at)) => (None, Some(at)),
-        None => (None, None),
-    };
-    let record = Record {
-        payload,
-        delay: own_delay,
-        run_at,
-        max_retries: options.max_retries,
-        durability: options.durability,
-    };
-    let due = options.due.unwrap_or(Due::After(delay));
-    NewJob { idempotency: options.idempotency, ..NewJob::new(id, queue, kind, &record, due) }
+    match due {
+        Some(Due::After(delay)) => record.delay = Some(delay.as_millis() as u64),
+        Some(Due::At(at)) => record.run_at = Some(at),
+        None => {}
+    }
+    NewJob::new(id, queue, kind, &record, due.unwrap_or(Due::After(delay)))
 }

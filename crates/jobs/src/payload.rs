@@ -12,11 +12,12 @@ pub struct InvalidPayload {
     pub detail: String,
 }
 
+pub(crate) const NO_OBJECT: &str = "a payload is a JSON object";
+
 /// Accepts objects only, because an object can grow fields later. (Serde would also accept an array.)
 pub(crate) fn parse<T: DeserializeOwned>(payload: &str) -> Result<T, InvalidPayload> {
     if !payload.trim_start().starts_with('{') {
-        let detail = "a payload is a JSON object".to_owned();
-        return Err(InvalidPayload { pointer: String::new(), detail });
+        return Err(InvalidPayload { pointer: String::new(), detail: NO_OBJECT.to_owned() });
     }
     // Tracking the path costs time, and only an error needs it.
     serde_json::from_str(payload).or_else(|_| {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use atode_queue::{Durability, Idempotency, JobId};
+use atode_queue::{Durability, Idempotency, JobId, NewJob, Record};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -15,13 +15,13 @@ use crate::due::parse_due;
 use crate::invalid_request::{Errors, InvalidRequest};
 use crate::kind::Kind;
 use crate::limits::{check_key, check_retries};
-use crate::new_job::{Options, new_job};
+use crate::new_job::new_job;
 use crate::prepared::Prepared;
 use crate::registry::Registry;
 
 /// A request as its caller wrote it. Fields that callers often send with a wrong type accept any [`Value`] here, so
 /// that the error can say what is expected.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobRequest<'a> {
     #[serde(borrow)]
@@ -54,24 +54,13 @@ pub struct JobRules {
 }
 
 impl<'a> JobRequest<'a> {
-    #[must_use]
     pub fn new(kind: &'a str, payload: &'a RawValue) -> Self {
-        JobRequest {
-            kind: kind.into(),
-            payload: Some(payload),
-            delay: None,
-            run_at: None,
-            max_retries: None,
-            queue: None,
-            durability: None,
-            idempotency_key: None,
-        }
+        JobRequest { kind: kind.into(), payload: Some(payload), ..JobRequest::default() }
     }
 }
 
 impl JobRules {
     /// `queues`: each configured queue and how long it remembers an idempotency key.
-    #[must_use]
     pub fn new(registry: Registry, queues: BTreeMap<Arc<str>, Duration>) -> Self {
         JobRules { registry, queues }
     }
@@ -90,22 +79,20 @@ impl JobRules {
         let kind = self.kind(&request.kind, payload, &mut errors);
         let queue = self.queue(request.queue.as_deref(), kind, &mut errors);
         let due = parse_due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), now);
-        let due = due.unwrap_or_else(|(field, detail)| {
-            errors.add(field, detail);
-            None
-        });
+        let due = errors.due(due);
         let max_retries = request.max_retries.as_ref();
         let max_retries =
-            max_retries.and_then(|retries| errors.field("max_retries", check_retries(retries.as_u64())));
+            max_retries.and_then(|retries| errors.field("max_retries", check_retries(number(retries))));
         let durability = durability(request.durability.as_deref(), key, &mut errors);
         let key = idempotency_key(request.idempotency_key.as_deref(), key, &mut errors);
         errors.into_result()?;
 
         let (kind, (queue, ttl)) = kind.zip(queue).expect("without errors there are both");
         let idempotency = key.map(|key| Idempotency::new("", key, body.as_bytes()).remembered_for(*ttl));
-        let options = Options { due, max_retries, durability, idempotency };
+        let record = Record { max_retries, durability, ..Record::new(payload) };
+        let job = new_job(JobId::new(now), queue, &kind.name, kind.delay, due, record);
         Ok(Prepared {
-            job: new_job(JobId::new(now), &kind.name, queue, payload, kind.delay, options),
+            job: NewJob { idempotency, ..job },
             payload,
             max_retries: max_retries.unwrap_or(kind.max_retries),
         })
@@ -181,6 +168,11 @@ fn idempotency_key<'a>(own: Option<&'a str>, key: KeySource<'a>, errors: &mut Er
 /// A value that is not a string is refused as an empty one is: the error says what is expected.
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// A value that is not a whole number is refused as one that is too large is.
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(u64::MAX)
 }
 
 /// An absent payload is an empty object. `null` is refused like any other value that is no object.
