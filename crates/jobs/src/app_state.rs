@@ -16,7 +16,6 @@ impl AppState {
         self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
-    #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.values.get(&TypeId::of::<T>())?.downcast_ref()
     }
@@ -40,7 +39,6 @@ impl PartialEq for StateType {
 }
 
 impl StateType {
-    #[must_use]
     pub const fn of<T: Send + Sync + 'static>() -> Self {
         StateType { id: TypeId::of::<T>, name: type_name::<T> }
     }

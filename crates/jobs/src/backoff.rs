@@ -35,7 +35,6 @@ impl Backoff {
 
     /// The wait after `failures` failed attempts (≥ 1). `random` is uniform in 0…1 and decides
     /// the jitter, so that the same input always gives the same wait.
-    #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let doublings = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         let wait = self.first.as_secs_f64() * self.factor.powi(doublings);

@@ -35,7 +35,6 @@ impl JobContext {
     ///
     /// When the worker was given no such value. A worker checks [`Job::STATE`](crate::Job::STATE) before it starts,
     /// so a type that is listed there is present here.
-    #[must_use]
     #[track_caller]
     pub fn state<T: Send + Sync + 'static>(&self) -> &T {
         let Some(value) = self.services.state.get() else {
@@ -47,7 +46,6 @@ impl JobContext {
 
     /// A context for a unit test, without Redis: first attempt, not cancelled, 5 minutes left. Set other fields
     /// with `JobContext { attempt: 3, ..JobContext::for_test() }`.
-    #[must_use]
     pub fn for_test() -> Self {
         let now = jiff::Timestamp::now();
         JobContext {
@@ -69,7 +67,6 @@ impl JobContext {
     }
 
     /// The jobs that were enqueued with a context made by [`for_test`](Self::for_test), or with a clone of it.
-    #[must_use]
     pub fn enqueued(&self) -> Vec<RecordedJob> {
         self.services.destination.recorded()
     }

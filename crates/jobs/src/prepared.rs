@@ -14,7 +14,6 @@ pub struct Prepared<'a> {
 
 impl Prepared<'_> {
     /// The job as it was stored at `now` (Redis' clock, Unix ms).
-    #[must_use]
     pub fn stored(self, now: i64) -> JobView {
         let due = match self.job.due {
             Due::After(delay) => now + delay.as_millis() as i64,
@@ -25,7 +24,6 @@ impl Prepared<'_> {
     }
 
     /// A job that was stored earlier under the same idempotency key and has been removed since.
-    #[must_use]
     pub fn removed(self, id: JobId) -> JobView {
         self.view(id, None)
     }

@@ -47,23 +47,16 @@ impl JobContext {
 async fn print(line: &[u8]) -> io::Result<()> {
     let _turn = TURN.lock().await;
     for piece in line.chunks(PIECE) {
-        until_written(piece).await?;
+        let since = Instant::now();
+        // Stdout is not locked during the wait, so that other code can print.
+        while !written(stdout().lock(), piece)? {
+            if since.elapsed() > PATIENCE {
+                tracing::warn!("nobody reads stdout, which is full: jobs that print wait for it");
+            }
+            sleep(FULL_RETRY).await;
+        }
     }
     Ok(())
-}
-
-async fn until_written(piece: &[u8]) -> io::Result<()> {
-    let since = Instant::now();
-    loop {
-        // Not held while waiting: other code that prints may.
-        if written(stdout().lock(), piece)? {
-            return Ok(());
-        }
-        if since.elapsed() > PATIENCE {
-            tracing::warn!("nobody reads stdout, which is full: jobs that print wait for it");
-        }
-        sleep(FULL_RETRY).await;
-    }
 }
 
 /// Writes, or says that there is no room for it now.

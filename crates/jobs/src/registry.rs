@@ -55,20 +55,13 @@ impl Registry {
         Ok(())
     }
 
-    #[must_use]
     pub fn state(&self) -> &AppState {
         &self.state
     }
 
     /// The kind of this name or alias.
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(name)
-    }
-
-    /// Kinds whose own queue is not configured. A request for one is refused unless it names another queue.
-    pub fn without_queue(&self, is_configured: impl Fn(&str) -> bool) -> impl Iterator<Item = &Arc<Kind>> {
-        self.kinds().filter(move |kind| !is_configured(&kind.queue))
     }
 
     /// The kinds, in order of their names.
@@ -152,14 +145,6 @@ mod tests {
         assert!(registry.check_state(&[StateType::of::<Mailer>()]).is_ok());
         registry.provide(Mailer);
         assert!(registry.check_state(&[]).is_ok());
-    }
-
-    #[test]
-    fn a_kind_without_its_queue_is_found() {
-        let registry = with_mail();
-        assert_eq!(registry.without_queue(|queue| queue == "default").count(), 0);
-        let unreachable: Vec<_> = registry.without_queue(|queue| queue == "mail").collect();
-        assert_eq!((unreachable.len(), &*unreachable[0].name), (1, "mail:send"));
     }
 
     #[test]

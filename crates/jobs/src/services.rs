@@ -34,7 +34,6 @@ pub struct RecordedJob {
 }
 
 impl Services {
-    #[must_use]
     pub fn new(state: AppState, client: Client) -> Self {
         Services { state, destination: Destination::Redis(client) }
     }
