@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use atode_queue::{Client, Due, NewJob, Record};
@@ -117,21 +116,14 @@ pub(crate) type Worker = (CancellationToken, JoinHandle<anyhow::Result<()>>);
 pub(crate) async fn worker(port: u16, concurrency: usize) -> anyhow::Result<Worker> {
     let client = client_of(port).await?;
     let stop = CancellationToken::new();
-    let run = worker::run(settings(concurrency), kinds::registry()?, client, stop.clone());
+    let run = worker::run(settings(concurrency), "bench", kinds::registry()?, client, stop.clone());
     Ok((stop, tokio::spawn(run)))
 }
 
 /// A worker's default settings, except for its concurrency.
 fn settings(concurrency: usize) -> Settings {
-    Settings {
-        host: "127.0.0.1".to_owned(),
-        port: 0,
-        concurrency,
-        queues: BTreeMap::from([(QUEUE.into(), 1)]),
-        lease: Duration::from_secs(30),
-        shutdown_timeout: Duration::from_secs(25),
-        build: "bench".to_owned(),
-    }
+    let queues = Some(BTreeMap::from([(QUEUE.to_owned(), 1)]));
+    Settings { port: 0, concurrency, queues, ..Settings::default() }
 }
 
 fn redis_at(port: u16) -> JobqueueRedis {

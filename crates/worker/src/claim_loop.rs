@@ -37,6 +37,8 @@ use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
 use crate::claimed_job::ClaimedJob;
+use crate::metrics::ClaimCounters;
+use crate::outage::Outage;
 use crate::run::start;
 use crate::settle::Results;
 use crate::shares::Grant;
@@ -48,10 +50,6 @@ use turns::Turns;
 /// Longest time without a claim. It finds jobs whose wake-up was lost.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
 
-/// Delay after a failed claim, doubled up to [`SLOWEST_RETRY`].
-const FASTEST_RETRY: Duration = Duration::from_millis(50);
-const SLOWEST_RETRY: Duration = Duration::from_secs(1);
-
 pub(crate) struct ClaimLoop {
     worker: Arc<Worker>,
     queue: Arc<str>,
@@ -62,14 +60,8 @@ pub(crate) struct ClaimLoop {
     turns: Turns,
     lost: LostClaims,
     pace: Pace,
-    failing: bool,
-    retry: Duration,
-}
-
-enum State {
-    Ready,
-    Claiming(Grant),
-    Waiting(Wait),
+    counters: ClaimCounters,
+    outage: Outage,
 }
 
 /// The event that allows the next claim.
@@ -88,15 +80,15 @@ impl ClaimLoop {
     pub(crate) fn new(worker: Arc<Worker>, queue: Arc<str>, place: usize, results: Arc<Results>) -> Self {
         let kinds = KindSet::of(&worker.kind_names);
         ClaimLoop {
-            queue: queue.clone(),
             place,
             results,
-            wakeups: worker.client.wakeups(&[queue], &kinds),
+            counters: ClaimCounters::of(&queue),
+            wakeups: worker.client.wakeups(std::slice::from_ref(&queue), &kinds),
+            queue,
             turns: Turns::new(worker.me.id, kinds),
             lost: LostClaims::default(),
             pace: Pace::new(&worker.slots),
-            failing: false,
-            retry: FASTEST_RETRY,
+            outage: Outage::default(),
             worker,
         }
     }
@@ -110,34 +102,34 @@ impl ClaimLoop {
             _ = connects.wait_for(|connects| *connects > 0) => {}
             () = worker.stopping.cancelled() => return,
         }
-        let mut state = State::Ready;
-        while worker.is_claiming() {
-            state = match state {
-                State::Ready => self.look_for_room().await,
-                State::Claiming(grant) => self.claim(grant).await,
-                State::Waiting(wait) => tokio::select! {
-                    () = self.wait(wait) => State::Ready,
-                    () = worker.claiming_ended() => break,
-                },
-            };
+        loop {
+            self.lost.hand_back(&worker, &self.queue).await;
+            if worker.quiet.is_cancelled() {
+                break;
+            }
+            if let Some(wait) = self.claim().await {
+                tokio::select! {
+                    () = self.wait(wait) => {}
+                    () = worker.quiet.cancelled() => {}
+                }
+            }
         }
-        worker.slots.shares().idle(self.place);
+        worker.slots.shares.idle(self.place);
         worker.stopping.cancelled().await;
     }
 
-    async fn look_for_room(&mut self) -> State {
-        self.lost.hand_back(&self.worker, &self.queue).await;
-        let slots = &self.worker.slots;
-        if self.results.has_backlog(slots.size()) {
-            slots.shares().idle(self.place);
-            return State::Waiting(Wait::Results);
+    /// Claims jobs if there is room for them. Returns the event to wait for before the next claim, if any.
+    async fn claim(&mut self) -> Option<Wait> {
+        let slots = self.worker.slots.clone();
+        if self.results.has_backlog(slots.size) {
+            slots.shares.idle(self.place);
+            return Some(Wait::Results);
         }
-        let grant = slots.shares().reserve(self.place, self.pace.room(slots), slots.has_suspect());
-        if grant.room == 0 { State::Waiting(Wait::Room) } else { State::Claiming(grant) }
-    }
-
-    async fn claim(&mut self, grant: Grant) -> State {
-        self.pace.sent(&self.worker.slots);
+        let grant = slots.shares.reserve(self.place, self.pace.room(&slots), slots.has_suspect());
+        if grant.room == 0 {
+            return Some(Wait::Room);
+        }
+        self.pace.sent(&slots);
         let answer = self.call(grant).await;
         self.pace.answered();
         match answer {
@@ -146,13 +138,13 @@ impl ClaimLoop {
                 let has_more = next_due.is_some_and(|due| due <= claim.now);
                 self.succeeded(&claim);
                 start_jobs(&self.worker, claim);
-                self.worker.slots.shares().claimed(self.place, jobs, has_more);
-                if has_more { State::Ready } else { State::Waiting(Wait::Job { next_due }) }
+                slots.shares.claimed(self.place, jobs, has_more);
+                (!has_more).then_some(Wait::Job { next_due })
             }
             Err(error) => {
-                self.worker.slots.shares().idle(self.place);
+                slots.shares.idle(self.place);
                 self.failed(&error);
-                State::Waiting(Wait::Redis)
+                Some(Wait::Redis)
             }
         }
     }
@@ -168,7 +160,7 @@ impl ClaimLoop {
             lease: worker.settings.lease,
             holder: &worker.holder,
             suspects: u32::from(grant.may_bring_suspect),
-            announcement: self.turns.announcement(slots.size(), slots.taken()),
+            announcement: self.turns.announcement(slots.size, slots.taken()),
         };
         let sent = worker.client.now();
         let claim = worker.client.claim(&options).await;
@@ -180,9 +172,9 @@ impl ClaimLoop {
 
     fn succeeded(&mut self, claim: &Claim) {
         let queue = &self.queue;
-        self.worker.metrics.claimed(queue, claim.jobs.len());
-        self.retry = FASTEST_RETRY;
-        if std::mem::take(&mut self.failing) {
+        self.counters.answered.increment(1);
+        self.counters.jobs.increment(claim.jobs.len() as u64);
+        if self.outage.succeeded() {
             tracing::info!(%queue, "claiming jobs again");
         }
         if claim.without_record > 0 {
@@ -202,8 +194,8 @@ impl ClaimLoop {
     /// Logs only the first of several failures.
     fn failed(&mut self, error: &Error) {
         let queue = &self.queue;
-        self.worker.metrics.claim_failed(queue);
-        if !std::mem::replace(&mut self.failing, true) {
+        self.counters.failed.increment(1);
+        if self.outage.failed() {
             let next_bytes = self.worker.client.incoming().bytes();
             tracing::error!(%queue, %error, next_bytes, "cannot claim jobs; retrying with replies of at most next_bytes bytes");
         }
@@ -212,7 +204,7 @@ impl ClaimLoop {
     async fn wait(&mut self, wait: Wait) {
         match wait {
             Wait::Results => self.results.stored().await,
-            Wait::Room => self.worker.slots.shares().changed(self.place).await,
+            Wait::Room => self.worker.slots.shares.changed(self.place).await,
             Wait::Job { next_due } => self.wait_for_job(next_due).await,
             Wait::Redis => self.wait_for_redis().await,
         }
@@ -253,11 +245,11 @@ impl ClaimLoop {
     /// Waits until Redis answers a harmless call: another claim could get lost as well.
     async fn wait_for_redis(&mut self) {
         loop {
-            tokio::time::sleep(self.retry).await;
-            self.retry = (self.retry * 2).min(SLOWEST_RETRY);
+            self.outage.pause().await;
             if self.worker.client.fates(&[self.worker.me.id]).await.is_ok() {
                 return;
             }
+            self.outage.failed();
         }
     }
 }

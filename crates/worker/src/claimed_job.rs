@@ -9,6 +9,7 @@ use atode_queue::{
 };
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 /// Longer timeouts are clamped: adding them to an `Instant` could overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -26,16 +27,24 @@ pub(crate) struct ClaimedJob {
     /// Cancelled when the run has to end; `stopped` says why.
     pub(crate) cancellation: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
-    claimed: Instant,
-    got_slot: OnceLock<Instant>,
-    /// When the handler was first polled. Unset while the job waits for a slot or a runtime thread.
-    started: OnceLock<Instant>,
-    hold: Mutex<Hold>,
+    progress: Mutex<Progress>,
 }
 
-struct Hold {
+struct Progress {
+    phase: Phase,
+    /// When the job was claimed, got its slot, or started: the latest of these.
+    since: Instant,
     unsettled: Option<Unsettled>,
-    waits_for_slot: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Claimed,
+    WaitsForSlot,
+    /// The job has a slot, and waits for a runtime thread.
+    HasSlot,
+    /// The handler was polled.
+    Started,
 }
 
 /// Whoever takes this out of a job must settle the job. It can be taken only once.
@@ -76,10 +85,11 @@ impl ClaimedJob {
             suspect: history.is_suspect(),
             cancellation: CancellationToken::new(),
             stopped: OnceLock::new(),
-            claimed: Instant::now(),
-            got_slot: OnceLock::new(),
-            started: OnceLock::new(),
-            hold: Mutex::new(Hold { unsettled: Some(Unsettled { lease, history }), waits_for_slot: false }),
+            progress: Mutex::new(Progress {
+                phase: Phase::Claimed,
+                since: Instant::now(),
+                unsettled: Some(Unsettled { lease, history }),
+            }),
         }
     }
 
@@ -95,61 +105,67 @@ impl ClaimedJob {
     }
 
     pub(crate) fn wait_for_slot(&self) {
-        self.hold().waits_for_slot = true;
+        self.progress().phase = Phase::WaitsForSlot;
     }
 
     pub(crate) fn waits_for_slot(&self) -> bool {
-        self.hold().waits_for_slot
+        self.progress().phase == Phase::WaitsForSlot
     }
 
     /// Whether the job still needs the slot that became free for it.
     pub(crate) fn take_slot(&self) -> bool {
-        let mut hold = self.hold();
-        let _ = self.got_slot.set(Instant::now());
-        hold.waits_for_slot = false;
-        hold.unsettled.is_some()
+        let mut progress = self.progress();
+        (progress.phase, progress.since) = (Phase::HasSlot, Instant::now());
+        progress.unsettled.is_some()
     }
 
     /// Starts the clock of the handler and returns the instant of its timeout.
     pub(crate) fn start(&self) -> Instant {
-        let _ = self.started.set(Instant::now());
+        let mut progress = self.progress();
+        (progress.phase, progress.since) = (Phase::Started, Instant::now());
+        drop(progress);
         self.deadline()
     }
 
     pub(crate) fn has_started(&self) -> bool {
-        self.started.get().is_some()
+        self.progress().phase == Phase::Started
     }
 
     /// When the job must have ended. A job in a slot that no runtime thread picks up times out as well.
     pub(crate) fn deadline(&self) -> Instant {
-        *self.started.get().or(self.got_slot.get()).unwrap_or(&self.claimed)
-            + self.kind.timeout.min(LONGEST_TIMEOUT)
+        self.progress().since + self.kind.timeout.min(LONGEST_TIMEOUT)
     }
 
     /// Takes what is needed to settle the job, unless that was done.
     pub(crate) fn take(&self) -> Option<Unsettled> {
-        self.hold().unsettled.take()
+        self.progress().unsettled.take()
     }
 
     /// Gives the job up if it has waited this long for a slot. It gets none afterwards.
     pub(crate) fn give_up_waiting(&self, patience: Duration) -> Option<Settlement> {
-        let mut hold = self.hold();
-        if !hold.waits_for_slot || self.claimed.elapsed() < patience {
+        let mut progress = self.progress();
+        if progress.phase != Phase::WaitsForSlot || progress.since.elapsed() < patience {
             return None;
         }
-        let Unsettled { lease, .. } = hold.unsettled.take()?;
-        drop(hold);
+        let Unsettled { lease, .. } = progress.unsettled.take()?;
+        drop(progress);
         tracing::debug!(job.id = %self.id, kind = %self.kind.name, "no slot became free; handing the job back");
         self.stop(Stop::NoSlot);
         Some(lease.hand_back())
     }
 
-    /// The lease to extend, unless the job is settled.
-    pub(crate) fn lease(&self) -> Option<LeaseRef> {
-        self.hold().unsettled.as_ref().map(|unsettled| unsettled.lease.reference())
+    pub(crate) fn span(&self) -> Span {
+        tracing::info_span!(
+            "job", id = %self.id, kind = %self.kind.name, attempt = self.run.attempt, worker = %self.run.worker.id
+        )
     }
 
-    fn hold(&self) -> MutexGuard<'_, Hold> {
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lease to extend, unless the job is settled.
+    pub(crate) fn lease(&self) -> Option<LeaseRef> {
+        self.progress().unsettled.as_ref().map(|unsettled| unsettled.lease.reference())
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

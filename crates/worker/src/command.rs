@@ -10,7 +10,6 @@ use atode_jobs::{DuplicateKind, Registry, StateType};
 use atode_queue::Client;
 use clap::Parser;
 
-use crate::settings::Settings;
 use crate::shutdown::shutdown_limit;
 use crate::start;
 
@@ -86,7 +85,7 @@ fn configure_and_run(
     if args.server.ends_after_check(build)? {
         return Ok(());
     }
-    let settings = Settings::new(&config.worker, &registry, build.version);
+    let settings = config.worker;
     atode_config::metrics::install(build.version, &[])?;
     process::serve(shutdown_limit(settings.shutdown_timeout), None, async |stop| {
         tokio::select! {
@@ -94,7 +93,7 @@ fn configure_and_run(
             () = stop.cancelled() => return Ok(()),
         }
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
-        start::run(settings, registry, client, stop).await
+        start::run(settings, build.version, registry, client, stop).await
     })
 }
 

@@ -17,13 +17,13 @@ const REQUESTS_INTERVAL: Duration = Duration::from_millis(100);
 /// Beats every sixth of a lease, at once after each connect, and soon after a request to this worker or a
 /// cancellation of one of its jobs.
 pub(crate) async fn run(worker: Arc<Worker>) {
-    let queues: Vec<Arc<str>> = worker.settings.queues.keys().cloned().collect();
+    let queues: Vec<Arc<str>> = worker.queues.keys().cloned().collect();
     let mut connects = worker.client.connection().connects();
     let requests = worker.client.requests(&queues);
     loop {
         registration::renew(&worker).await;
         extend_all(&worker).await;
-        let next = Instant::now() + worker.settings.heartbeat();
+        let next = Instant::now() + worker.heartbeat();
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => break,

@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use atode_jobs::Registry;
+use atode_jobs::{Kind, Registry};
 use atode_queue::Settlement;
 use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
 
-use crate::settings::Settings;
 use crate::slots::Slots;
 
 /// Settlements, each with the outcome it is counted as. The last is a lost lease, which settles nothing.
@@ -20,76 +19,63 @@ const OUTCOMES: [(&str, &str); 5] = [
     ("", "lost"),
 ];
 
-pub(crate) struct Metrics {
-    queues: HashMap<Arc<str>, Claims>,
-    kinds: HashMap<Arc<str>, [Counter; OUTCOMES.len()]>,
+/// Counters of the claims of one queue.
+pub(crate) struct ClaimCounters {
+    pub(crate) answered: Counter,
+    /// Claims that were refused or not answered.
+    pub(crate) failed: Counter,
+    pub(crate) jobs: Counter,
 }
 
-/// Counters of one queue.
-struct Claims {
-    answered: Counter,
-    failed: Counter,
-    jobs: Counter,
+/// Counters of finished runs, by kind.
+pub(crate) struct RunCounters(HashMap<Arc<str>, [Counter; OUTCOMES.len()]>);
+
+pub(crate) fn describe() {
+    describe_counter!("atode_claims_total", "Claims, by queue and by whether Redis answered.");
+    describe_counter!("atode_claimed_jobs_total", "Claimed jobs, by queue.");
+    describe_counter!("atode_runs_total", "Finished runs, by kind and outcome.");
+    describe_gauge!("atode_slots", "Slots, one per job that may run at the same time, by state.");
+    describe_gauge!(
+        "atode_leases_held",
+        "Jobs leased to this worker: in a slot, waiting for one, or finished and not yet settled."
+    );
+    describe_gauge!("atode_settle_backlog", "Results waiting to be stored in Redis.");
 }
 
-impl Metrics {
-    pub(crate) fn new(settings: &Settings, registry: &Registry) -> Self {
-        describe_counter!("atode_claims_total", "Claims, by queue and by whether Redis answered.");
-        describe_counter!("atode_claimed_jobs_total", "Claimed jobs, by queue.");
-        describe_counter!("atode_runs_total", "Finished runs, by kind and outcome.");
-        describe_gauge!("atode_slots", "Slots, one per job that may run at the same time, by state.");
-        describe_gauge!(
-            "atode_leases_held",
-            "Jobs leased to this worker: in a slot, waiting for one, or finished and not yet settled."
-        );
-        describe_gauge!("atode_settle_backlog", "Results waiting to be stored in Redis.");
-        let claims = |queue: &Arc<str>| {
-            let queue = queue.to_string();
-            Claims {
-                answered: counter!("atode_claims_total", "queue" => queue.clone(), "result" => "answered"),
-                failed: counter!("atode_claims_total", "queue" => queue.clone(), "result" => "failed"),
-                jobs: counter!("atode_claimed_jobs_total", "queue" => queue),
-            }
-        };
-        let runs = |kind: &Arc<str>| {
-            OUTCOMES.map(
-                |(_, outcome)| counter!("atode_runs_total", "kind" => kind.to_string(), "outcome" => outcome),
-            )
-        };
-        Metrics {
-            queues: settings.queues.keys().map(|queue| (queue.clone(), claims(queue))).collect(),
-            kinds: registry.kinds().map(|kind| (kind.name.clone(), runs(&kind.name))).collect(),
+impl ClaimCounters {
+    pub(crate) fn of(queue: &str) -> Self {
+        let claims = |result| counter!("atode_claims_total", "queue" => queue.to_owned(), "result" => result);
+        ClaimCounters {
+            answered: claims("answered"),
+            failed: claims("failed"),
+            jobs: counter!("atode_claimed_jobs_total", "queue" => queue.to_owned()),
         }
     }
+}
 
-    /// Counts a claim that was answered, and its jobs.
-    pub(crate) fn claimed(&self, queue: &str, jobs: usize) {
-        if let Some(claims) = self.queues.get(queue) {
-            claims.answered.increment(1);
-            claims.jobs.increment(jobs as u64);
-        }
-    }
-
-    /// Counts a claim that was refused or not answered.
-    pub(crate) fn claim_failed(&self, queue: &str) {
-        if let Some(claims) = self.queues.get(queue) {
-            claims.failed.increment(1);
-        }
+impl RunCounters {
+    pub(crate) fn of(registry: &Registry) -> Self {
+        let counters = |kind: &Kind| {
+            let counter =
+                |outcome| counter!("atode_runs_total", "kind" => kind.name.to_string(), "outcome" => outcome);
+            OUTCOMES.map(|(_, outcome)| counter(outcome))
+        };
+        RunCounters(registry.kinds().map(|kind| (kind.name.clone(), counters(kind))).collect())
     }
 
     /// Counts a run that ended with this settlement, or with `None` because its lease was lost.
     pub(crate) fn ended(&self, kind: &str, settlement: Option<&Settlement>) {
         let name = settlement.map_or("", Settlement::name);
         let place = OUTCOMES.iter().position(|(transition, _)| *transition == name);
-        if let (Some(place), Some(outcomes)) = (place, self.kinds.get(kind)) {
-            outcomes[place].increment(1);
+        if let (Some(place), Some(counters)) = (place, self.0.get(kind)) {
+            counters[place].increment(1);
         }
     }
 }
 
 /// The body of `GET /metrics`. Gauges are set here, on request.
 pub(crate) fn render(slots: &Slots, pending_results: usize, redis_up: bool) -> String {
-    let (size, taken) = (slots.size(), slots.taken());
+    let (size, taken) = (slots.size, slots.taken());
     gauge!("atode_slots", "state" => "taken").set(taken as f64);
     gauge!("atode_slots", "state" => "free").set(size.saturating_sub(taken) as f64);
     let held = slots.jobs().iter().filter(|job| job.lease().is_some()).count() + pending_results;

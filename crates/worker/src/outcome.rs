@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atode_queue::{Failure, FailureCause, Lease, Settlement};
+use atode_queue::{Failure, FailureCause, Settlement};
 
 use crate::claimed_job::{ClaimedJob, Stop, Unsettled};
 
@@ -19,6 +19,8 @@ pub(crate) enum End {
     Failed(FailureCause, String),
     /// The handler was stopped, did not end in time, and was dropped.
     Dropped,
+    /// The handler was stopped, and blocks its thread.
+    Stuck,
     /// The job was stopped or handed back while it waited for a slot or a runtime thread.
     NeverStarted,
 }
@@ -43,7 +45,10 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
             tracing::info!(target: "job", ?delay, "snoozed");
             return release(job, unsettled, delay);
         }
-        End::NeverStarted if stopped == Some(Stop::Timeout) => return postpone(unsettled.lease),
+        End::NeverStarted if stopped == Some(Stop::Timeout) => {
+            tracing::error!(target: "job", "no runtime thread became free before the job timed out; the job is postponed. Other handlers block the runtime's threads: should their kinds use `Execution::Blocking`?");
+            return unsettled.lease.release(NO_THREAD_DELAY);
+        }
         End::NeverStarted if stopped != Some(Stop::Cancelled) => {
             tracing::info!(target: "job", "handed back before it started");
             return unsettled.lease.hand_back();
@@ -65,16 +70,17 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
             return release(job, unsettled, Duration::ZERO);
         }
         end if stopped == Some(Stop::Timeout) => {
-            let mut error = format!("timed out after {:?}", job.kind.timeout);
-            match end {
-                End::Failed(FailureCause::Panic, panic) => error = format!("{error}; then {panic}"),
-                End::Failed(_, late) => error = format!("{error}; the handler then returned: {late}"),
-                _ => {}
-            }
+            let error = format!("timed out after {:?}", job.kind.timeout);
+            let error = match end {
+                End::Failed(FailureCause::Panic, panic) => format!("{error}; then {panic}"),
+                End::Failed(_, late) => format!("{error}; the handler then returned: {late}"),
+                End::Stuck => format!("{error}, and the handler does not end: it blocks its thread"),
+                _ => error,
+            };
             (FailureCause::Timeout, error)
         }
         End::Failed(cause, error) => (cause, error),
-        End::Dropped | End::NeverStarted => {
+        End::Dropped | End::Stuck | End::NeverStarted => {
             (FailureCause::Error, "the handler was dropped before it ended".to_owned())
         }
     };
@@ -82,14 +88,13 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
 }
 
 /// A failed attempt: due again after its backoff, or dead if no retry is left or would help.
-pub(crate) fn fail(
+fn fail(
     job: &ClaimedJob,
-    unsettled: Unsettled,
+    Unsettled { lease, history }: Unsettled,
     cause: FailureCause,
     error: &str,
     now: i64,
 ) -> Settlement {
-    let Unsettled { lease, history } = unsettled;
     let history = history.with_failure(Failure::new(cause, error, job.run.clone(), now));
     if cause == FailureCause::Permanent || history.failed > job.max_retries {
         tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");
@@ -101,20 +106,10 @@ pub(crate) fn fail(
 }
 
 /// Returns a job without spending an attempt. A run that started stays in the job's history.
-pub(crate) fn release(
-    job: &ClaimedJob,
-    Unsettled { lease, history }: Unsettled,
-    delay: Duration,
-) -> Settlement {
+fn release(job: &ClaimedJob, Unsettled { lease, history }: Unsettled, delay: Duration) -> Settlement {
     if job.has_started() {
         lease.release_run(delay, history.finished_with(job.run.clone()))
     } else {
         lease.release(delay)
     }
-}
-
-/// A job that never ran has spent no attempt.
-pub(crate) fn postpone(lease: Lease) -> Settlement {
-    tracing::error!(target: "job", "no runtime thread became free before the job timed out; the job is postponed. Other handlers block the runtime's threads: should their kinds use `Execution::Blocking`?");
-    lease.release(NO_THREAD_DELAY)
 }

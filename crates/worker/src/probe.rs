@@ -6,11 +6,10 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, Route, guard, web};
 use anyhow::{Context, anyhow};
-use atode_config::{bare_host, listen_problem};
+use atode_config::{Worker as Settings, bare_host, listen_problem};
 use serde_json::json;
 
 use crate::metrics;
-use crate::settings::Settings;
 use crate::worker::Worker;
 
 pub(crate) fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {

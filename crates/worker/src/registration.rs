@@ -14,7 +14,7 @@ const LIST_RETRY: Duration = Duration::from_secs(2);
 
 /// Renews the registration, and does what an operator asked of this worker.
 pub(crate) async fn renew(worker: &Worker) {
-    match worker.client.heartbeat(&registration(worker), worker.settings.registration_ttl()).await {
+    match worker.client.heartbeat(&registration(worker), worker.registration_ttl()).await {
         Ok(Some(WorkerRequest::Stop)) if !worker.stopping.is_cancelled() => {
             tracing::info!("received a stop request");
             worker.stopping.cancel();
@@ -49,7 +49,7 @@ pub(crate) async fn report_other_workers(worker: Arc<Worker>) {
         tokio::time::sleep(LIST_RETRY).await;
     };
     for other in others.iter().filter(|other| other.worker.id != worker.me.id) {
-        if !other.queues.keys().any(|queue| worker.settings.queues.contains_key(queue.as_str())) {
+        if !other.queues.keys().any(|queue| worker.queues.contains_key(queue.as_str())) {
             continue;
         }
         let (id, host, pid, build) =
@@ -71,12 +71,12 @@ pub(crate) async fn remove(worker: &Worker, departure: Departure) {
 }
 
 fn registration(worker: &Worker) -> Registration {
-    let queues = worker.settings.queues.iter();
+    let queues = worker.queues.iter();
     Registration {
         worker: (*worker.me).clone(),
         kinds: worker.kind_names.iter().map(ToString::to_string).collect(),
         queues: queues.map(|(queue, weight)| (queue.to_string(), *weight)).collect(),
-        slots: worker.slots.size() as u32,
+        slots: worker.slots.size as u32,
         active: worker.slots.taken() as u32,
         state: if worker.stopping.is_cancelled() {
             WorkerState::Stopping

@@ -39,17 +39,10 @@ pub(crate) async fn dispatch(worker: Arc<Worker>, mut jobs: mpsc::UnboundedRecei
 
 fn begin(worker: &Arc<Worker>, entry: Entry, slot: Option<Slot>) {
     let job = entry.job.clone();
-    let span = tracing::info_span!(
-        "job",
-        id = %job.id,
-        kind = %job.kind.name,
-        attempt = job.run.attempt,
-        worker = %job.run.worker.id,
-    );
     let Some(slot) = slot else {
-        return span.in_scope(|| settle(worker, &job, End::NeverStarted));
+        return job.span().in_scope(|| settle(worker, &job, End::NeverStarted));
     };
-    let run = run_in_slot(worker.clone(), entry, slot).instrument(span);
+    let run = run_in_slot(worker.clone(), entry, slot).instrument(job.span());
     if job.kind.execution == Execution::Async {
         tokio::spawn(run);
         return;
@@ -118,19 +111,22 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
     }
 }
 
+/// Settles the job, and counts its run if there was one.
+pub(crate) fn finish(worker: &Worker, job: &ClaimedJob, unsettled: Unsettled, end: End) {
+    let settlement = settlement(job, unsettled, end, worker.client.now());
+    if job.has_started() {
+        worker.runs.ended(&job.kind.name, Some(&settlement));
+    }
+    worker.settle(settlement);
+}
+
 fn settle(worker: &Worker, job: &ClaimedJob, end: End) {
     let stopped = job.stopped().map(|(why, _)| why);
     match job.take() {
-        Some(unsettled) if stopped != Some(Stop::LeaseLost) => {
-            let settlement = settlement(job, unsettled, end, worker.client.now());
-            if job.has_started() {
-                worker.metrics.ended(&job.kind.name, Some(&settlement));
-            }
-            worker.settle(settlement);
-        }
+        Some(unsettled) if stopped != Some(Stop::LeaseLost) => finish(worker, job, unsettled, end),
         _ => {
             if stopped == Some(Stop::LeaseLost) {
-                worker.metrics.ended(&job.kind.name, None);
+                worker.runs.ended(&job.kind.name, None);
             }
             if stopped != Some(Stop::NoSlot) {
                 tracing::warn!(

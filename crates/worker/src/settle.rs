@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use atode_queue::{Client, MAX_BATCH, Settlement, Verdict};
 use tokio::sync::{Notify, mpsc};
 
-const FASTEST_RETRY: Duration = Duration::from_millis(50);
-const SLOWEST_RETRY: Duration = Duration::from_secs(1);
+use crate::outage::Outage;
 
 /// Results of one queue's runs on their way to Redis.
 pub(crate) struct Results {
@@ -57,8 +55,7 @@ pub(crate) async fn run(
     mut incoming: mpsc::UnboundedReceiver<Settlement>,
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    let mut retry = FASTEST_RETRY;
-    let mut failing = false;
+    let mut outage = Outage::default();
     loop {
         if batch.is_empty() && incoming.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return;
@@ -76,16 +73,12 @@ pub(crate) async fn run(
         }
         batch = settled.unanswered;
         if let Some(error) = settled.error {
-            if !std::mem::replace(&mut failing, true) {
+            if outage.failed() {
                 tracing::warn!(%queue, %error, jobs = batch.len(), "cannot store the results of jobs; retrying until Redis accepts them");
             }
-            tokio::time::sleep(retry).await;
-            retry = (retry * 2).min(SLOWEST_RETRY);
-        } else {
-            retry = FASTEST_RETRY;
-            if std::mem::take(&mut failing) {
-                tracing::info!(%queue, "storing results again");
-            }
+            outage.pause().await;
+        } else if outage.succeeded() {
+            tracing::info!(%queue, "storing results again");
         }
     }
 }

@@ -39,14 +39,15 @@ pub(crate) async fn drain(worker: &Worker) {
             worker.settle(settlement);
         }
     }
-    if !worker.slots.drained(timeout).await {
+    let drained = || worker.slots.claimed() == 0;
+    if !within(timeout, drained).await {
         tracing::warn!(
             running = worker.slots.taken(),
             "the shutdown timeout has expired; stopping the remaining jobs"
         );
         worker.slots.jobs().iter().for_each(|job| job.stop(Stop::Shutdown));
         // Handlers may end by themselves during the grace. Afterwards they are dropped.
-        worker.slots.drained(GRACE + DROP).await;
+        within(GRACE + DROP, drained).await;
     }
     for job in worker.slots.jobs() {
         if !job.has_started()
@@ -60,14 +61,19 @@ pub(crate) async fn drain(worker: &Worker) {
             );
         }
     }
-    let flushed = Instant::now() + FLUSH;
-    while worker.pending_results() > 0 && Instant::now() < flushed {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    if worker.pending_results() > 0 {
+    if !within(FLUSH, || worker.pending_results() == 0).await {
         tracing::error!(
             results = worker.pending_results(),
             "could not store results; their jobs will run again once their leases have expired"
         );
     }
+}
+
+/// Waits for a condition. Returns whether it came true in time.
+async fn within(timeout: Duration, condition: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + timeout;
+    while !condition() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    condition()
 }

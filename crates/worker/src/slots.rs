@@ -1,11 +1,11 @@
 //! Slots, one per job that may run at the same time, and the jobs that are in one or wait for one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use atode_queue::JobId;
+use atode_queue::{FencingToken, JobId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::claimed_job::ClaimedJob;
@@ -18,20 +18,20 @@ pub(crate) const SLOT_PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) type Slot = OwnedSemaphorePermit;
 
 pub(crate) struct Slots {
-    size: usize,
+    pub(crate) size: usize,
+    /// How the queues share the slots.
+    pub(crate) shares: Shares,
     free: Arc<Semaphore>,
-    shares: Shares,
-    claimed: AtomicUsize,
     ended: AtomicU64,
-    /// Key of the next entry. A job's id is no key: after a lost lease two runs of it can overlap.
-    next_entry: AtomicU64,
-    jobs: Mutex<HashMap<u64, Arc<ClaimedJob>>>,
+    jobs: Mutex<Table>,
 }
+
+/// All claimed jobs. An id alone is no key: after a lost lease two runs of a job can overlap.
+type Table = HashMap<(JobId, FencingToken), Arc<ClaimedJob>>;
 
 /// A claimed job's place in the table of all claimed jobs. Dropping it removes the job.
 pub(crate) struct Entry {
     slots: Arc<Slots>,
-    key: u64,
     pub(crate) job: Arc<ClaimedJob>,
 }
 
@@ -40,22 +40,16 @@ impl Slots {
     pub(crate) fn new(size: usize, weights: impl Iterator<Item = u32>) -> Arc<Self> {
         Arc::new(Slots {
             size,
-            free: Arc::new(Semaphore::new(size)),
             shares: Shares::new(size, weights),
-            claimed: AtomicUsize::new(0),
+            free: Arc::new(Semaphore::new(size)),
             ended: AtomicU64::new(0),
-            next_entry: AtomicU64::new(0),
             jobs: Mutex::default(),
         })
     }
 
-    pub(crate) fn size(&self) -> usize {
-        self.size
-    }
-
     /// Jobs in a slot or waiting for one.
     pub(crate) fn claimed(&self) -> usize {
-        self.claimed.load(Ordering::Acquire)
+        self.table().len()
     }
 
     /// Jobs in a slot.
@@ -68,18 +62,14 @@ impl Slots {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// How the queues share the slots.
-    pub(crate) fn shares(&self) -> &Shares {
-        &self.shares
-    }
-
     pub(crate) fn enter(self: &Arc<Self>, job: ClaimedJob) -> Entry {
-        if self.claimed.fetch_add(1, Ordering::AcqRel) >= self.size {
+        let job = Arc::new(job);
+        let mut table = self.table();
+        if table.len() >= self.size {
             job.wait_for_slot();
         }
-        let (key, job) = (self.next_entry.fetch_add(1, Ordering::Relaxed), Arc::new(job));
-        self.table().insert(key, job.clone());
-        Entry { slots: self.clone(), key, job }
+        table.insert((job.id, job.token), job.clone());
+        Entry { slots: self.clone(), job }
     }
 
     pub(crate) fn jobs(&self) -> Vec<Arc<ClaimedJob>> {
@@ -94,16 +84,7 @@ impl Slots {
         self.table().values().any(|job| job.suspect)
     }
 
-    /// Waits until no job is left, or until the timeout. Returns whether all have ended.
-    pub(crate) async fn drained(&self, timeout: Duration) -> bool {
-        let until = Instant::now() + timeout;
-        while self.claimed() > 0 && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        self.claimed() == 0
-    }
-
-    fn table(&self) -> MutexGuard<'_, HashMap<u64, Arc<ClaimedJob>>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -127,8 +108,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.slots.table().remove(&self.key);
-        self.slots.claimed.fetch_sub(1, Ordering::AcqRel);
+        self.slots.table().remove(&(self.job.id, self.job.token));
         if self.job.has_started() {
             self.slots.ended.fetch_add(1, Ordering::AcqRel);
         }

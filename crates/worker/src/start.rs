@@ -1,9 +1,12 @@
 //! Starts the parts of a worker, and ends them when it stops.
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, anyhow};
+use atode_config::Worker as Settings;
 use atode_jobs::{Registry, Services};
 use atode_queue::{Client, Departure, Sampler, WorkerId, WorkerRef};
 use futures_util::FutureExt;
@@ -13,18 +16,18 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::claim_loop::ClaimLoop;
-use crate::metrics::Metrics;
+use crate::metrics::RunCounters;
 use crate::run::dispatch;
-use crate::settings::Settings;
 use crate::settle::Results;
 use crate::slots::Slots;
 use crate::worker::Worker;
-use crate::{leases, probe, registration, settle, shutdown, sweep, timeouts};
+use crate::{leases, metrics, probe, registration, settle, shutdown, sweep, timeouts};
 
 /// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start and at any
-/// time: the worker waits for it.
+/// time: the worker waits for it. `build` is the version of the running program, for comparison with other workers.
 pub async fn run(
     settings: Settings,
+    build: &str,
     registry: Registry,
     client: Client,
     stop: CancellationToken,
@@ -41,41 +44,44 @@ pub async fn run(
         id: WorkerId::new(Timestamp::now().as_millisecond()),
         host: gethostname::gethostname().to_string_lossy().into_owned(),
         pid: std::process::id(),
-        build: settings.build.clone(),
+        build: build.to_owned(),
     });
-    let (mut results, mut unsettled) = (Vec::new(), Vec::new());
-    for queue in settings.queues.keys() {
-        let (added, receiver) = Results::new();
-        results.push((queue.clone(), Arc::new(added)));
-        unsettled.push(receiver);
-    }
+    let queues = queues(&settings, &registry);
+    let (results, unsettled): (BTreeMap<_, _>, Vec<_>) = queues
+        .keys()
+        .cloned()
+        .zip(iter::repeat_with(Results::new))
+        .map(|(queue, (results, unsettled))| ((queue, Arc::new(results)), unsettled))
+        .unzip();
+    metrics::describe();
     let (async_jobs, async_dispatch) = mpsc::unbounded_channel();
     let (blocking_jobs, blocking_dispatch) = mpsc::unbounded_channel();
     let kind_names: Vec<Arc<str>> = registry.names().cloned().collect();
     let worker = Arc::new(Worker {
-        metrics: Metrics::new(&settings, &registry),
-        sampler: Sampler::start(&client, settings.queues.keys().cloned(), &kind_names),
+        runs: RunCounters::of(&registry),
+        sampler: Sampler::start(&client, queues.keys().cloned(), &kind_names),
         kind_names,
-        slots: Slots::new(settings.concurrency, settings.queues.values().copied()),
+        slots: Slots::new(settings.concurrency, queues.values().copied()),
         handlers: handlers.handle().clone(),
         async_jobs,
         blocking_jobs,
         holder: serde_json::to_string(&*me)?,
         http: format!("http://{address}"),
         started_at: Timestamp::now(),
+        quiet: stop.child_token(),
         stopping: stop,
-        quiet: CancellationToken::new(),
-        results: results.iter().cloned().collect(),
+        results,
         missed_beats: AtomicU64::new(0),
         services: Arc::new(Services::new(registry.state().clone(), client.clone())),
         me,
+        queues,
         settings,
         registry,
         client,
     });
     tracing::info!(
         worker = %worker.me.id, pid = worker.me.pid, build = %worker.me.build, redis = worker.client.connection().address(),
-        queues = ?worker.settings.queues, kinds = ?worker.kind_names, slots = worker.slots.size(),
+        queues = ?worker.queues, kinds = ?worker.kind_names, slots = worker.slots.size,
         "worker starting"
     );
     tracing::info!("listening on {}", worker.http);
@@ -90,11 +96,11 @@ pub async fn run(
     parts.spawn(leases::run(worker.clone()).map(|()| "heartbeat"));
     parts.spawn(timeouts::run(worker.clone()).map(|()| "timeouts"));
     let mut claims = JoinSet::new();
-    for (place, ((queue, results), unsettled)) in results.into_iter().zip(unsettled).enumerate() {
+    for (place, ((queue, results), unsettled)) in worker.results.iter().zip(unsettled).enumerate() {
         let settling = settle::run(worker.client.clone(), queue.clone(), results.clone(), unsettled);
         parts.spawn(settling.map(|()| "settling of a queue"));
         parts.spawn(sweep::run(worker.clone(), queue.clone()).map(|()| "sweep of a queue"));
-        claims.spawn(ClaimLoop::new(worker.clone(), queue, place, results).run());
+        claims.spawn(ClaimLoop::new(worker.clone(), queue.clone(), place, results.clone()).run());
     }
     let ended = tokio::select! {
         ended = all(&mut claims) => match ended {
@@ -114,6 +120,14 @@ pub async fn run(
     registration::remove(&worker, departure).await;
     handlers.shutdown_background();
     ended
+}
+
+/// The queues to serve, with their weights. Without `worker.queues`, these are all queues that a kind names.
+fn queues(settings: &Settings, registry: &Registry) -> BTreeMap<Arc<str>, u32> {
+    match &settings.queues {
+        Some(weights) => weights.iter().map(|(queue, weight)| (queue.as_str().into(), *weight)).collect(),
+        None => registry.kinds().map(|kind| (kind.queue.clone(), 1)).collect(),
+    }
 }
 
 async fn all(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {

@@ -4,11 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atode_queue::FailureCause;
-
 use crate::claimed_job::{ClaimedJob, Stop};
-use crate::outcome::{fail, postpone, release};
-use crate::run::GRACE;
+use crate::outcome::End;
+use crate::run::{GRACE, finish};
 use crate::slots::SLOT_PATIENCE;
 use crate::worker::Worker;
 
@@ -30,8 +28,8 @@ pub(crate) async fn run(worker: Arc<Worker>) {
             match job.stopped() {
                 None if !job.waits_for_slot() && now >= job.deadline() => job.stop(Stop::Timeout),
                 // The run settles the job within its grace. After twice that it is stuck.
-                Some((Stop::Timeout | Stop::Cancelled, since)) if now >= since + 2 * GRACE => {
-                    give_up(&worker, &job);
+                Some((why @ (Stop::Timeout | Stop::Cancelled), since)) if now >= since + 2 * GRACE => {
+                    give_up(&worker, &job, why);
                 }
                 _ => {}
             }
@@ -41,25 +39,20 @@ pub(crate) async fn run(worker: Arc<Worker>) {
 
 /// Settles the job of a handler that does not end. Its slot stays taken for as long as the handler blocks its
 /// thread, or waits for one.
-fn give_up(worker: &Worker, job: &ClaimedJob) {
+fn give_up(worker: &Worker, job: &ClaimedJob, why: Stop) {
     let Some(unsettled) = job.take() else { return };
-    let (id, kind) = (job.id, &job.kind.name);
-    let span = tracing::info_span!("job", %id, %kind, attempt = job.run.attempt, worker = %job.run.worker.id);
+    let span = job.span();
     let _in_span = span.enter();
-    let was_cancelled = job.stopped().is_some_and(|(why, _)| why == Stop::Cancelled);
-    if was_cancelled {
-        tracing::error!(target: "job", "the handler ignored its cancellation; the job is cancelled, and its slot stays taken until the handler ends");
-        worker.settle(release(job, unsettled, Duration::ZERO));
-        return;
-    }
-    if !job.has_started() {
-        worker.settle(postpone(unsettled.lease));
-        return;
-    }
-    let error =
-        format!("timed out after {:?}, and the handler does not end: it blocks its thread", job.kind.timeout);
-    tracing::error!(target: "job", "the handler ignored its timeout; its slot stays taken until the handler ends");
-    let settlement = fail(job, unsettled, FailureCause::Timeout, &error, worker.client.now());
-    worker.metrics.ended(kind, Some(&settlement));
-    worker.settle(settlement);
+    let end = match why {
+        _ if !job.has_started() => End::NeverStarted,
+        Stop::Cancelled => {
+            tracing::error!(target: "job", "the handler ignored its cancellation; the job is cancelled, and its slot stays taken until the handler ends");
+            End::Stuck
+        }
+        _ => {
+            tracing::error!(target: "job", "the handler ignored its timeout; its slot stays taken until the handler ends");
+            End::Stuck
+        }
+    };
+    finish(worker, job, unsettled, end);
 }

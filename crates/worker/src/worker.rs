@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
+use atode_config::Worker as Settings;
 use atode_jobs::{Registry, Services};
 use atode_queue::{Client, Sampler, Settlement, WorkerRef};
 use jiff::Timestamp;
@@ -11,19 +13,20 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::Metrics;
-use crate::settings::Settings;
+use crate::metrics::RunCounters;
 use crate::settle::Results;
 use crate::slots::{Entry, Slots};
 
 pub(crate) struct Worker {
     pub(crate) settings: Settings,
+    /// The queues to serve, with their weights.
+    pub(crate) queues: BTreeMap<Arc<str>, u32>,
     pub(crate) registry: Registry,
     pub(crate) kind_names: Vec<Arc<str>>,
     pub(crate) client: Client,
     /// The application's state and the queue, for handlers.
     pub(crate) services: Arc<Services>,
-    pub(crate) metrics: Metrics,
+    pub(crate) runs: RunCounters,
     pub(crate) sampler: Sampler,
     pub(crate) slots: Arc<Slots>,
     /// The runtime of the handlers. Nothing else runs there, but the dispatcher of async jobs.
@@ -39,7 +42,7 @@ pub(crate) struct Worker {
     pub(crate) started_at: Timestamp,
     /// Cancelled by a signal or a stop request: claim no more, then exit.
     pub(crate) stopping: CancellationToken,
-    /// Cancelled by a quiet request: claim no more, but stay alive.
+    /// Cancelled by a quiet request, and with `stopping`: claim no more.
     pub(crate) quiet: CancellationToken,
     /// By queue.
     pub(crate) results: BTreeMap<Arc<str>, Arc<Results>>,
@@ -48,17 +51,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Whether this worker takes jobs: neither quiet nor stopping.
-    pub(crate) fn is_claiming(&self) -> bool {
-        !self.stopping.is_cancelled() && !self.quiet.is_cancelled()
+    /// How often the registration and the leases are renewed.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        self.settings.lease / 6
     }
 
-    /// Waits until this worker takes no more jobs.
-    pub(crate) async fn claiming_ended(&self) {
-        tokio::select! {
-            () = self.stopping.cancelled() => {}
-            () = self.quiet.cancelled() => {}
-        }
+    /// How long a registration lives without renewal. It is shorter than a lease, so that a sweeper that finds an
+    /// expired lease can tell a crash (no registration) from a lost lease.
+    pub(crate) fn registration_ttl(&self) -> Duration {
+        self.settings.lease / 2
     }
 
     /// Stores a result soon, in a batch with others of its queue.

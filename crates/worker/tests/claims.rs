@@ -74,7 +74,7 @@ fn jobs_of_a_claim_whose_answer_was_lost_run_within_seconds() {
 #[test]
 fn a_broken_queue_does_not_slow_another() {
     let fixture = Fixture::start();
-    let queues = [("broken".into(), 1), (support::QUEUE.into(), 1)].into();
+    let queues = Some([("broken".to_owned(), 1), (support::QUEUE.to_owned(), 1)].into());
     fixture.redis.command(&["LPUSH", "atode:{broken}:fence", "x"]);
     let _worker = fixture.worker_with(Settings { queues, ..settings() }, registry());
     fixture.until_registered(1);

@@ -95,8 +95,9 @@ fn every_queue_is_served_and_heavy_queues_get_more() {
             fixture.enqueue_to(queue, Task::KIND, Act::Succeed);
         }
     }
-    let queues = weights.iter().map(|(queue, weight)| ((*queue).into(), *weight)).collect();
-    let _worker = fixture.worker_with(Settings { concurrency: 1, queues, ..settings() }, registry());
+    let queues = weights.iter().map(|(queue, weight)| ((*queue).to_owned(), *weight)).collect();
+    let _worker =
+        fixture.worker_with(Settings { concurrency: 1, queues: Some(queues), ..settings() }, registry());
     let starts = eventually("all ran", DEADLINE, || {
         let ledger = fixture.ledger().into_iter().filter(|entry| entry.event == Event::Start);
         Some(ledger.collect::<Vec<_>>()).filter(|starts| starts.len() == 180)

@@ -67,7 +67,7 @@ fn a_job_that_was_stored_under_a_former_name_runs() {
 #[test]
 fn a_worker_without_the_state_of_a_kind_does_not_start() {
     let fixture = Fixture::start();
-    let run = worker::run(settings(), greeters(), fixture.client.clone(), CancellationToken::new());
+    let run = worker::run(settings(), "test", greeters(), fixture.client.clone(), CancellationToken::new());
     let error = fixture.wait(run).expect_err("a kind lacks its state").to_string();
     assert!(error.contains("\"test:greet\"") && error.contains("Greeting"), "{error}");
 }

@@ -152,7 +152,7 @@ fn flushed_scripts_are_loaded_again() {
 #[test]
 fn a_queue_with_a_broken_key_does_not_delay_the_results_of_other_queues() {
     let fixture = Fixture::start();
-    let queues = [(QUEUE.into(), 1), ("broken".into(), 1)].into();
+    let queues = Some([(QUEUE.to_owned(), 1), ("broken".to_owned(), 1)].into());
     let _worker = fixture.worker_with(Settings { queues, ..settings() }, registry());
     let broken = fixture.enqueue_to("broken", Task::KIND, Act::Await);
     fixture.until_started(broken, 1);

@@ -40,7 +40,7 @@ impl Pace {
         let horizon = (ROUNDS_AHEAD as u32 * self.took).min(FURTHEST_AHEAD).as_secs_f64();
         let per_second =
             (slots.ended() - self.ended) as f64 / self.sent.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
-        let ahead = ((per_second * horizon) as usize).min(ROUNDS_AHEAD * slots.size());
-        (slots.size() + ahead).saturating_sub(slots.claimed())
+        let ahead = ((per_second * horizon) as usize).min(ROUNDS_AHEAD * slots.size);
+        (slots.size + ahead).saturating_sub(slots.claimed())
     }
 }

@@ -60,6 +60,6 @@ impl HoldOff {
     /// Waits until all lease holders had time for a heartbeat.
     pub(super) fn begin(&mut self, worker: &Worker, why: &str) {
         tracing::debug!(why, "no recovery until all lease holders had time for a heartbeat");
-        self.until = Instant::now() + worker.settings.heartbeat().max(RECONNECT);
+        self.until = Instant::now() + worker.heartbeat().max(RECONNECT);
     }
 }

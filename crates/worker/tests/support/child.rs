@@ -57,7 +57,7 @@ pub(crate) fn child_worker() {
         process::begin(&Logging::default())?;
         process::serve(worker::shutdown_limit(settings.shutdown_timeout), None, async |stop| {
             let client = Client::open(&redis_settings(redis as u16))?;
-            worker::run(settings, registry(), client, stop).await
+            worker::run(settings, "test", registry(), client, stop).await
         })
     });
     std::process::exit(i32::from(code != ExitCode::SUCCESS));

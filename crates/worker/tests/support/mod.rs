@@ -39,13 +39,11 @@ pub(crate) const NOW: Due = Due::After(Duration::ZERO);
 /// Settings of a worker. The lease is so long that nothing is recovered unless a test shortens it.
 pub(crate) fn settings() -> Settings {
     Settings {
-        host: "127.0.0.1".to_owned(),
         port: 0,
         concurrency: 8,
-        queues: BTreeMap::from([(QUEUE.into(), 1)]),
-        lease: Duration::from_secs(30),
+        queues: Some(BTreeMap::from([(QUEUE.to_owned(), 1)])),
         shutdown_timeout: Duration::from_secs(10),
-        build: "test".to_owned(),
+        ..Settings::default()
     }
 }
 
@@ -103,7 +101,7 @@ impl Fixture {
             let runtime = Runtime::new().expect("a runtime");
             let ended = runtime.block_on(async {
                 let client = Client::open(&redis)?;
-                worker::run(settings, registry, client, stopped).await
+                worker::run(settings, "test", registry, client, stopped).await
             });
             runtime.shutdown_background();
             ended
