@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use atode_queue::{Durability, Idempotency, JobId, NewJob, Record};
@@ -75,7 +75,9 @@ impl JobRules {
         now: i64,
     ) -> Result<Prepared<'a>, InvalidRequest> {
         let mut errors = Errors::default();
-        let payload = request.payload.unwrap_or_else(|| empty_payload());
+        // An absent payload is an empty object. `null` is refused like any other value that is no object.
+        let empty = || serde_json::from_str("{}").expect("an empty object is JSON");
+        let payload = request.payload.unwrap_or_else(empty);
         let kind = self.kind(&request.kind, payload, &mut errors);
         let queue = self.queue(request.queue.as_deref(), kind, &mut errors);
         let due = parse_due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), now);
@@ -135,34 +137,26 @@ impl JobRules {
 }
 
 fn durability(own: Option<&str>, key: KeySource<'_>, errors: &mut Errors) -> Option<Durability> {
-    match own {
-        None => None,
-        Some("fsync") if matches!(key, KeySource::Header(_)) => Some(Durability::Fsync),
-        Some("fsync") => {
-            errors.add("durability", "durability applies to single jobs only: POST /v1/jobs");
-            None
-        }
-        Some(_) => {
-            errors.add("durability", "expected \"fsync\", or nothing");
-            None
-        }
-    }
+    let detail = match (own?, key) {
+        ("fsync", KeySource::Header(_)) => return Some(Durability::Fsync),
+        ("fsync", KeySource::Item(_)) => "durability applies to single jobs only: POST /v1/jobs",
+        _ => "expected \"fsync\", or nothing",
+    };
+    errors.add("durability", detail);
+    None
 }
 
 fn idempotency_key<'a>(own: Option<&'a str>, key: KeySource<'a>, errors: &mut Errors) -> Option<&'a str> {
-    let key = match key {
-        KeySource::Header(key) => {
-            if own.is_some() {
-                errors.add("idempotency_key", "send it as the header Idempotency-Key");
-            }
-            key
-        }
-        KeySource::Item(key) => own.or(key),
-    };
     if let Some(own) = own {
+        if matches!(key, KeySource::Header(_)) {
+            errors.add("idempotency_key", "send it as the header Idempotency-Key");
+        }
         errors.field("idempotency_key", check_key(own));
     }
-    key
+    match key {
+        KeySource::Header(key) => key,
+        KeySource::Item(key) => own.or(key),
+    }
 }
 
 /// A value that is not a string is refused as an empty one is: the error says what is expected.
@@ -173,13 +167,6 @@ fn text(value: &Value) -> &str {
 /// A value that is not a whole number is refused as one that is too large is.
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(u64::MAX)
-}
-
-/// An absent payload is an empty object. `null` is refused like any other value that is no object.
-fn empty_payload() -> &'static RawValue {
-    static EMPTY: LazyLock<Box<RawValue>> =
-        LazyLock::new(|| serde_json::from_str("{}").expect("an empty object is JSON"));
-    &EMPTY
 }
 
 /// `Some` for `null` too.
