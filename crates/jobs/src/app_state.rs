@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 /// The application's values, at most one per type.
 #[derive(Clone, Default)]
-pub struct AppState {
+pub(crate) struct AppState {
     values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
 impl AppState {
     /// Adds a value. It replaces an earlier one of the same type.
-    pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+    pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
-    pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.values.get(&TypeId::of::<T>())?.downcast_ref()
     }
 

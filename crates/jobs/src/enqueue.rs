@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use atode_queue::{Client, Durability, Enqueued, Idempotency, JobId, NewJob, Record};
 use jiff::Timestamp;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::to_raw_value;
 
 use crate::context::JobContext;
 use crate::due::check_due;
@@ -111,16 +111,16 @@ impl<J: Job> EnqueueRequest<J> {
     }
 
     async fn store(self) -> Result<JobId, EnqueueError> {
-        let (job, payload) = self.prepare()?;
+        let job = self.prepare()?;
         let id = job.id;
-        match self.destination.enqueue(job, &payload).await? {
+        match self.destination.enqueue(job).await? {
             Enqueued::Created { .. } => Ok(id),
-            Enqueued::Duplicate(id) => Ok(id),
-            Enqueued::Conflict(id) => Err(EnqueueError::Conflict(id)),
+            Enqueued::Duplicate(earlier) => Ok(earlier),
+            Enqueued::Conflict(earlier) => Err(EnqueueError::Conflict(earlier)),
         }
     }
 
-    fn prepare(&self) -> Result<(NewJob, Box<RawValue>), InvalidRequest> {
+    fn prepare(&self) -> Result<NewJob, InvalidRequest> {
         let mut errors = Errors::default();
         let payload = match to_raw_value(&self.job) {
             Ok(payload) if payload.get().starts_with('{') => Ok(payload),
@@ -149,7 +149,7 @@ impl<J: Job> EnqueueRequest<J> {
         let (max_retries, durability) = (self.max_retries, self.durability);
         let record = Record { max_retries, durability, ..Record::new(&payload) };
         let job = new_job(JobId::new(now), &queue.into(), &J::KIND.into(), J::DELAY, due, record);
-        Ok((NewJob { idempotency, ..job }, payload))
+        Ok(NewJob { idempotency, ..job })
     }
 }
 

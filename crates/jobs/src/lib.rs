@@ -22,7 +22,7 @@ mod registry;
 mod request;
 mod services;
 
-pub use app_state::{AppState, StateType};
+pub use app_state::StateType;
 pub use backoff::Backoff;
 pub use due::{parse_delay, parse_due};
 pub use enqueue::{Enqueue, EnqueueError, EnqueueRequest};

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use atode_queue::Client;
+
 use crate::app_state::{AppState, StateType};
 use crate::job::Job;
 use crate::kind::Kind;
+use crate::services::{Destination, Services};
 
 #[derive(Debug, thiserror::Error)]
 #[error("two jobs are registered under the kind {0:?} (as KIND or in ALIASES); a kind names one type")]
@@ -55,8 +58,9 @@ impl Registry {
         Ok(())
     }
 
-    pub fn state(&self) -> &AppState {
-        &self.state
+    /// The services of handlers that enqueue with this client.
+    pub fn services(&self, client: Client) -> Services {
+        Services { state: self.state.clone(), destination: Destination::Redis(client) }
     }
 
     /// The kind of this name or alias.

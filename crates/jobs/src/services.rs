@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use atode_queue::{Client, Due, Enqueued, Error, NewJob};
+use atode_queue::{Client, Due, Enqueued, Error, NewJob, Record};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::app_state::AppState;
 
@@ -34,10 +33,6 @@ pub struct RecordedJob {
 }
 
 impl Services {
-    pub fn new(state: AppState, client: Client) -> Self {
-        Services { state, destination: Destination::Redis(client) }
-    }
-
     pub(crate) fn for_test() -> Self {
         Services { state: AppState::default(), destination: Destination::Memory(Arc::default()) }
     }
@@ -52,12 +47,12 @@ impl Destination {
         }
     }
 
-    /// Stores a job whose record contains this payload.
-    pub(crate) async fn enqueue(&self, job: NewJob, payload: &RawValue) -> Result<Enqueued, Error> {
+    pub(crate) async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
         match self {
             Destination::Redis(client) => client.enqueue(job).await,
             Destination::Memory(jobs) => {
-                let payload = serde_json::from_str(payload.get()).unwrap_or_default();
+                let payload =
+                    serde_json::from_str(Record::decode(&job.record)?.payload.get()).unwrap_or_default();
                 let (kind, queue) = (job.kind.to_string(), job.queue.to_string());
                 let recorded = RecordedJob { kind, queue, payload, due: job.due };
                 jobs.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);

@@ -1,19 +1,20 @@
 //! Starts the parts of a worker, and ends them when it stops.
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, anyhow};
 use atode_config::Worker as Settings;
-use atode_jobs::{Registry, Services};
+use atode_jobs::Registry;
 use atode_queue::{Client, Departure, Sampler, WorkerId, WorkerRef};
 use futures_util::FutureExt;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::claim_loop::ClaimLoop;
 use crate::metrics::RunCounters;
@@ -47,12 +48,11 @@ pub async fn run(
         build: build.to_owned(),
     });
     let queues = queues(&settings, &registry);
-    let (results, unsettled): (BTreeMap<_, _>, Vec<_>) = queues
-        .keys()
-        .cloned()
-        .zip(iter::repeat_with(Results::new))
-        .map(|(queue, (results, unsettled))| ((queue, Arc::new(results)), unsettled))
-        .unzip();
+    let channels = queues.keys().map(|queue| {
+        let (results, unsettled) = Results::new();
+        ((queue.clone(), Arc::new(results)), unsettled)
+    });
+    let (results, unsettled): (BTreeMap<_, _>, Vec<_>) = channels.unzip();
     metrics::describe();
     let (async_jobs, async_dispatch) = mpsc::unbounded_channel();
     let (blocking_jobs, blocking_dispatch) = mpsc::unbounded_channel();
@@ -72,7 +72,7 @@ pub async fn run(
         stopping: stop,
         results,
         missed_beats: AtomicU64::new(0),
-        services: Arc::new(Services::new(registry.state().clone(), client.clone())),
+        services: Arc::new(registry.services(client.clone())),
         me,
         queues,
         settings,
@@ -95,16 +95,17 @@ pub async fn run(
     parts.spawn(dispatch(worker.clone(), blocking_dispatch).map(|()| "dispatcher of blocking jobs"));
     parts.spawn(leases::run(worker.clone()).map(|()| "heartbeat"));
     parts.spawn(timeouts::run(worker.clone()).map(|()| "timeouts"));
-    let mut claims = JoinSet::new();
+    let mut claims = Vec::new();
     for (place, ((queue, results), unsettled)) in worker.results.iter().zip(unsettled).enumerate() {
         let settling = settle::run(worker.client.clone(), queue.clone(), results.clone(), unsettled);
         parts.spawn(settling.map(|()| "settling of a queue"));
         parts.spawn(sweep::run(worker.clone(), queue.clone()).map(|()| "sweep of a queue"));
-        claims.spawn(ClaimLoop::new(worker.clone(), queue.clone(), place, results.clone()).run());
+        let claiming = ClaimLoop::new(worker.clone(), queue.clone(), place, results.clone()).run();
+        claims.push(AbortOnDropHandle::new(tokio::spawn(claiming)));
     }
     let ended = tokio::select! {
-        ended = all(&mut claims) => match ended {
-            Ok(()) => {
+        ended = try_join_all(claims) => match ended {
+            Ok(_) => {
                 shutdown::drain(&worker).await;
                 Ok(())
             }
@@ -128,11 +129,4 @@ fn queues(settings: &Settings, registry: &Registry) -> BTreeMap<Arc<str>, u32> {
         Some(weights) => weights.iter().map(|(queue, weight)| (queue.as_str().into(), *weight)).collect(),
         None => registry.kinds().map(|kind| (kind.queue.clone(), 1)).collect(),
     }
-}
-
-async fn all(tasks: &mut JoinSet<()>) -> Result<(), JoinError> {
-    while let Some(ended) = tasks.join_next().await {
-        ended?;
-    }
-    Ok(())
 }
