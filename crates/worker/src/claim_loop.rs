@@ -216,11 +216,7 @@ impl ClaimLoop {
         let mut poll = Instant::now() + SAFETY_POLL;
         loop {
             let turn = self.worker.client.until(due).saturating_add(self.turns.delay());
-            let search = self
-                .lost
-                .next_search()
-                .map_or(SAFETY_POLL, |at| at.saturating_duration_since(std::time::Instant::now()));
-            let wait = turn.min(search).min(poll.saturating_duration_since(Instant::now()));
+            let wait = turn.min(self.lost.until_search()).min(poll.saturating_duration_since(Instant::now()));
             if wait.is_zero() {
                 return; // skips the timer's thread
             }

@@ -114,16 +114,12 @@ impl ClaimedJob {
 
     /// Whether the job still needs the slot that became free for it.
     pub(crate) fn take_slot(&self) -> bool {
-        let mut progress = self.progress();
-        (progress.phase, progress.since) = (Phase::HasSlot, Instant::now());
-        progress.unsettled.is_some()
+        self.enter(Phase::HasSlot).unsettled.is_some()
     }
 
     /// Starts the clock of the handler and returns the instant of its timeout.
     pub(crate) fn start(&self) -> Instant {
-        let mut progress = self.progress();
-        (progress.phase, progress.since) = (Phase::Started, Instant::now());
-        drop(progress);
+        drop(self.enter(Phase::Started));
         self.deadline()
     }
 
@@ -163,6 +159,12 @@ impl ClaimedJob {
     /// The lease to extend, unless the job is settled.
     pub(crate) fn lease(&self) -> Option<LeaseRef> {
         self.progress().unsettled.as_ref().map(|unsettled| unsettled.lease.reference())
+    }
+
+    fn enter(&self, phase: Phase) -> MutexGuard<'_, Progress> {
+        let mut progress = self.progress();
+        (progress.phase, progress.since) = (phase, Instant::now());
+        progress
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -1,10 +1,9 @@
 //! The heartbeat: keeps the leases of claimed jobs and the registration of this worker alive.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{JobId, LeaseRef, Mail, Verdict, WorkerId};
+use atode_queue::{JobId, Mail, Verdict, WorkerId};
 use tokio::time::Instant;
 
 use crate::claimed_job::{ClaimedJob, Stop};
@@ -38,17 +37,17 @@ pub(crate) async fn run(worker: Arc<Worker>) {
 }
 
 async fn extend_all(worker: &Worker) {
-    let mut queues: HashMap<Arc<str>, Vec<(Arc<ClaimedJob>, LeaseRef)>> = HashMap::new();
-    for job in worker.slots.jobs() {
-        if let Some(lease) = job.lease() {
-            queues.entry(lease.queue().clone()).or_default().push((job, lease));
+    let jobs = worker.slots.jobs();
+    for queue in worker.queues.keys() {
+        let held =
+            jobs.iter().filter_map(|job| Some((job, job.lease().filter(|lease| lease.queue() == queue)?)));
+        let (jobs, leases): (Vec<_>, Vec<_>) = held.unzip();
+        if leases.is_empty() {
+            continue;
         }
-    }
-    for (queue, held) in queues {
-        let (jobs, leases): (Vec<_>, Vec<_>) = held.into_iter().unzip();
-        match worker.client.extend(&queue, &leases, worker.settings.lease).await {
+        match worker.client.extend(queue, &leases, worker.settings.lease).await {
             Ok(verdicts) => {
-                for (job, verdict) in jobs.iter().zip(verdicts) {
+                for (job, verdict) in jobs.into_iter().zip(verdicts) {
                     match verdict {
                         Verdict::Done => {}
                         Verdict::CancelRequested => cancel(job),

@@ -38,9 +38,7 @@ pub(crate) async fn renew(worker: &Worker) {
 /// process that nobody knows of takes jobs.
 pub(crate) async fn report_other_workers(worker: Arc<Worker>) {
     let mut connects = worker.client.connection().connects();
-    if *connects.borrow_and_update() == 0 {
-        let _ = connects.changed().await;
-    }
+    let _ = connects.wait_for(|connects| *connects > 0).await;
     let others = loop {
         match worker.client.workers().await {
             Ok(others) => break others,

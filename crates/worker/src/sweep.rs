@@ -91,13 +91,8 @@ async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> R
     let holders: Vec<WorkerId> = holders.into_iter().collect();
     let fates = worker.client.fates(&holders).await?;
     let fates: HashMap<WorkerId, Fate> = holders.into_iter().zip(fates).collect();
-    let jobs: Vec<Reaped> = expired
-        .into_iter()
-        .map(|job| {
-            let fate = fates.get(&job.run.worker.id).copied().unwrap_or(Fate::Gone);
-            decide(job, fate, rand::random())
-        })
-        .collect();
+    let decided = |job: Expired| decide(fates[&job.run.worker.id], job, rand::random());
+    let jobs: Vec<Reaped> = expired.into_iter().map(decided).collect();
     let verdicts = worker.client.reap(queue, &jobs).await?;
     for (job, verdict) in jobs.iter().zip(verdicts) {
         match verdict {
@@ -114,7 +109,7 @@ async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> R
 
 /// Decides what happens to a job whose lease has expired. It crashed only if its holder is gone and did not stop in
 /// an orderly way. Otherwise its lease was lost, or its handler outlived a shutdown. No retry is spent in any case.
-fn decide(expired: Expired, holder: Fate, random: f64) -> Reaped {
+fn decide(holder: Fate, expired: Expired, random: f64) -> Reaped {
     let Expired { lease, history, run, now } = expired;
     let who = format!("{} (pid {} on {})", run.worker.id, run.worker.pid, run.worker.host);
     let (cause, error) = match holder {

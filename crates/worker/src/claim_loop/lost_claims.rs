@@ -56,9 +56,10 @@ impl LostClaims {
         }
     }
 
-    /// When to search next, if a claim is lost.
-    pub(crate) fn next_search(&self) -> Option<Instant> {
-        self.open.iter().map(|open| open.next_search).min()
+    /// Time to the next search: very long unless a claim is lost.
+    pub(crate) fn until_search(&self) -> Duration {
+        let next = self.open.iter().map(|open| open.next_search).min();
+        next.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Runs the searches that are due, and hands back the jobs they find.
