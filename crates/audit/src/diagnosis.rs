@@ -20,48 +20,32 @@ pub(crate) enum Diagnosis {
 
 /// `kinds` are those whose sets are in the facts.
 pub(crate) fn diagnose(facts: JobFacts, kinds: &[Arc<str>]) -> Diagnosis {
-    let places: Vec<usize> = (0..facts.sets.len()).filter(|place| facts.sets[*place]).collect();
-    let mut unknown_tag = false;
+    let repair = |facts, target| JobRepair { facts, kinds: kinds.to_vec(), target };
     let record = facts.record.as_deref();
     let record = record.map(|record| Ok::<_, Error>((RecordKind::decode(record)?, Record::decode(record)?)));
     let found = match record {
-        None if !places.is_empty() => Some((Wrong::NoRecord, Target::Out)),
+        None if !facts.places.is_empty() => Some((Wrong::NoRecord, Target::Out)),
         None if facts.holder.is_some() => Some((Wrong::NoLease, Target::Out)),
         None if facts.has_history => Some((Wrong::StateOnly, Target::Out)),
         None => None,
         Some(Err(_)) => Some((Wrong::UnreadableRecord, Target::Out)),
-        Some(Ok((kind, record))) => match (own_kind(&kind, &places, kinds), kind) {
-            (Some(own), _) => {
-                wrong_with(&facts, &places, own).map(|wrong| (wrong, target(&facts, &places, own, &record)))
-            }
+        Some(Ok((kind, record))) => match (own_kind(&kind, &facts.places, kinds), kind) {
+            (Some(own), _) => wrong_with(&facts, own).map(|wrong| (wrong, target(&facts, own, &record))),
             (None, RecordKind::Name(name)) => return Diagnosis::UnknownKind((*name).into()),
-            (None, RecordKind::Tag(_)) => {
-                unknown_tag = true;
-                Some((Wrong::UnreadableRecord, Target::Out))
-            }
+            (None, RecordKind::Tag(_)) => return Diagnosis::UnknownTag(repair(facts, Target::Out)),
         },
     };
-    let Some((wrong, target)) = found else { return Diagnosis::InOrder };
-    let repair = JobRepair {
-        id: facts.id,
-        digest: facts.digest,
-        holder: facts.holder,
-        has_history: facts.has_history,
-        places,
-        kinds: kinds.to_vec(),
-        target,
-    };
-    if unknown_tag { Diagnosis::UnknownTag(repair) } else { Diagnosis::Wrong(wrong, repair) }
+    found.map_or(Diagnosis::InOrder, |(wrong, target)| Diagnosis::Wrong(wrong, repair(facts, target)))
 }
 
 /// The names of the keys that a repair changes, without the prefix that they share.
 pub(crate) fn keys(repair: &JobRepair) -> Vec<String> {
-    let mut keys: Vec<String> = repair.places.iter().map(|place| set_name(repair, *place)).collect();
-    if repair.holder.is_some() && !repair.keeps_holder() {
+    let mut keys: Vec<String> = repair.facts.places.iter().map(|place| set_name(repair, *place)).collect();
+    if repair.facts.holder.is_some() && !repair.keeps_holder() {
         keys.push("active".to_owned());
     }
     if keys.is_empty() || repair.sets_record_aside() {
-        keys.push(if repair.digest.is_empty() { "state" } else { "jobs" }.to_owned());
+        keys.push(if repair.facts.record.is_none() { "state" } else { "jobs" }.to_owned());
     }
     keys
 }
@@ -69,14 +53,14 @@ pub(crate) fn keys(repair: &JobRepair) -> Vec<String> {
 /// The action of a repair, for people.
 pub(crate) fn action(repair: &JobRepair) -> String {
     match repair.target {
-        Target::Stay(place) if repair.places.len() > 1 => {
+        Target::Stay(place) if repair.facts.places.len() > 1 => {
             format!("keep it in {} only", set_name(repair, place))
         }
         Target::Stay(_) => "remove the holder".to_owned(),
         Target::Move { to, .. } => format!("move it to {}", set_name(repair, to)),
         Target::Due { at, .. } if at > 0 => "make it due when it was asked for, or now".to_owned(),
         Target::Due { .. } => "make it due now".to_owned(),
-        Target::Out if repair.digest.is_empty() => "remove it".to_owned(),
+        Target::Out if repair.facts.record.is_none() => "remove it".to_owned(),
         Target::Out => "set its record aside".to_owned(),
     }
 }
@@ -91,8 +75,8 @@ fn own_kind(kind: &RecordKind, places: &[usize], kinds: &[Arc<str>]) -> Option<u
 }
 
 /// The contradiction of a job that has a record of the kind at `own`.
-fn wrong_with(facts: &JobFacts, places: &[usize], own: usize) -> Option<Wrong> {
-    match places {
+fn wrong_with(facts: &JobFacts, own: usize) -> Option<Wrong> {
+    match facts.places[..] {
         [] => Some(Wrong::NoSet),
         [one] if one / Set::ALL.len() != own => Some(Wrong::OtherKind),
         [_] if !is_in(facts, own, Set::Lease) => facts.holder.as_ref().map(|_| Wrong::NoLease),
@@ -105,13 +89,13 @@ fn wrong_with(facts: &JobFacts, places: &[usize], own: usize) -> Option<Wrong> {
 /// The set of its own kind where a job belongs. The first state that applies wins: active with a holder, waiting,
 /// active without a holder (it waits again), dead, cancelled, completed. So no unfinished job is lost, and dead jobs
 /// stay visible.
-fn target(facts: &JobFacts, places: &[usize], own: usize, record: &Record) -> Target {
+fn target(facts: &JobFacts, own: usize, record: &Record) -> Target {
     if is_in(facts, own, Set::Lease) && has_holder(facts) {
         return Target::Stay(place(own, Set::Lease));
     }
     for set in [Set::Due, Set::Lease, Set::Dead, Set::Cancelled, Set::Done] {
         let to = place(own, set);
-        let Some(from) = places.iter().copied().find(|place| JobRepair::set_at(*place) == set) else {
+        let Some(from) = facts.places.iter().copied().find(|place| JobRepair::set_at(*place) == set) else {
             continue;
         };
         return match set {
@@ -132,7 +116,7 @@ fn due(id: &Bytes, record: &Record) -> Option<i64> {
 }
 
 fn is_in(facts: &JobFacts, kind: usize, set: Set) -> bool {
-    facts.sets.get(place(kind, set)).copied().unwrap_or_default()
+    facts.places.contains(&place(kind, set))
 }
 
 fn has_holder(facts: &JobFacts) -> bool {
@@ -163,7 +147,7 @@ mod tests {
             digest: record.chars().take(1).collect(),
             holder: bytes(entry),
             has_history: has_state,
-            sets: sets.bytes().filter(|byte| *byte != b' ').map(|byte| byte == b'1').collect(),
+            places: sets.replace(' ', "").match_indices('1').map(|(place, _)| place).collect(),
         }
     }
 

@@ -46,6 +46,20 @@ impl Budget {
         too_much.unwrap_or(jobs).max(1)
     }
 
+    /// Splits a list into the parts that one call after the other carries. The size of each depends on the calls
+    /// before it.
+    pub(crate) fn calls<'a, T>(
+        &'a self,
+        mut rest: &'a [T],
+        weight: impl Fn(&T) -> usize + 'a,
+    ) -> impl Iterator<Item = &'a [T]> {
+        std::iter::from_fn(move || {
+            let (call, later) = rest.split_at_checked(self.fitting(rest.iter().map(&weight)))?;
+            rest = later;
+            Some(call)
+        })
+    }
+
     /// Learns from a call that carried this many bytes, and from its duration compared with its timeout.
     pub(crate) fn observe<T>(
         &self,

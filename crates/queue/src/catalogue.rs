@@ -1,54 +1,33 @@
 //! The catalogue in Redis: the queues that exist, and the kinds of each queue.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError};
 
 use fred::interfaces::SetsInterface;
 
+use crate::client::Client;
+use crate::core::{Announced, Core};
 use crate::error::Error;
-use crate::keys::Keys;
-use crate::redis::connection::Connection;
-use crate::redis::identity::Identity;
 
-pub(crate) struct Catalogue {
-    connection: Connection,
-    keys: Keys,
-    identity: Arc<Identity>,
-    /// The queues that were announced, and since when: a Redis that comes back may be empty.
-    announced: Mutex<(Since, Vec<String>)>,
-}
-
-/// The number of connects, and of times that Redis was found emptied.
-type Since = (u64, u64);
-
-impl Catalogue {
-    pub(crate) fn new(connection: Connection, keys: Keys, identity: Arc<Identity>) -> Self {
-        Catalogue { connection, keys, identity, announced: Mutex::default() }
-    }
-
+impl Core {
     /// Adds the queue to the catalogue of queues, once per connect and per emptied Redis.
     pub(crate) async fn announce(&self, queue: &str) -> Result<(), Error> {
         let since = (*self.connection.connects().borrow(), self.identity.times_emptied());
         {
             let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-            if announced.0 != since {
-                *announced = (since, Vec::new());
+            if announced.since != since {
+                *announced = Announced { since, queues: HashSet::new() };
             }
-            if announced.1.iter().any(|known| known == queue) {
+            if announced.queues.contains(queue) {
                 return Ok(());
             }
         }
         let _: i64 = self.connection.writer()?.sadd(self.keys.queues(), queue).await?;
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.0 == since {
-            announced.1.push(queue.to_owned());
+        if announced.since == since {
+            announced.queues.insert(queue.to_owned());
         }
         Ok(())
-    }
-
-    /// The names of all queues that ever held a job.
-    pub(crate) async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
-        Ok(self.connection.reader()?.smembers(self.keys.queues()).await?)
     }
 
     /// The kinds that have or had jobs in a queue.
@@ -56,5 +35,24 @@ impl Catalogue {
         let kinds: BTreeSet<String> =
             self.connection.reader()?.smembers(self.keys.queue(queue).kinds()).await?;
         Ok(kinds.into_iter().map(Arc::from).collect())
+    }
+
+    /// [`kinds_of`](Self::kinds_of), or only this one of them.
+    pub(crate) async fn selected_kinds(
+        &self,
+        queue: &str,
+        only: Option<&str>,
+    ) -> Result<Vec<Arc<str>>, Error> {
+        let mut kinds = self.kinds_of(queue).await?;
+        kinds.retain(|kind| only.is_none_or(|only| *only == **kind));
+        Ok(kinds)
+    }
+}
+
+impl Client {
+    /// The names of all queues that ever held a job.
+    pub async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
+        let core = &self.0.core;
+        Ok(core.connection.reader()?.smembers(core.keys.queues()).await?)
     }
 }

@@ -1,7 +1,8 @@
 //! The base of all transitions: the connection, its keys and clock, and one way to call a script.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use atode_config::redis::JobqueueRedis;
 use fred::types::{Key, Value};
@@ -10,10 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::budget::Budget;
-use crate::catalogue::Catalogue;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::model::id::JobId;
 use crate::redis::clock::RedisClock;
 use crate::redis::connection::Connection;
 use crate::redis::identity::Identity;
@@ -23,33 +22,41 @@ use crate::scripts::Script;
 use crate::wire::Reply;
 
 pub(crate) struct Core {
-    connection: Connection,
-    keys: Keys,
-    clock: Arc<RedisClock>,
-    identity: Arc<Identity>,
-    catalogue: Catalogue,
-    outgoing: Budget,
-    incoming: Budget,
-    record_sizes: RecordSizes,
+    pub(crate) connection: Connection,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Arc<RedisClock>,
+    pub(crate) identity: Identity,
+    pub(crate) announced: Mutex<Announced>,
+    /// The budget for bytes that a call carries to Redis.
+    pub(crate) outgoing: Budget,
+    /// The budget for bytes that a call brings from Redis.
+    pub(crate) incoming: Budget,
+    pub(crate) record_sizes: RecordSizes,
     /// The runtime in which the client was opened. Background tasks run there, whatever thread calls.
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     /// The background tasks of the connection. It closes when they are dropped.
     _tasks: Tasks,
+}
+
+/// The queues that this process has added to the catalogue.
+#[derive(Default)]
+pub(crate) struct Announced {
+    /// The number of connects, and of times that Redis was found emptied: a Redis that comes back may be empty.
+    pub(crate) since: (u64, u64),
+    pub(crate) queues: HashSet<String>,
 }
 
 impl Core {
     /// Returns at once; Redis may be down now and come up later. Needs a tokio runtime.
     pub(crate) fn open(redis: &JobqueueRedis) -> Result<(Arc<Self>, UnboundedReceiver<Listener>), Error> {
         let clock = Arc::<RedisClock>::default();
-        let keys = Keys::new(&redis.key_prefix);
         let (connection, listeners, tasks) = Connection::open(redis, clock.clone())?;
-        let identity = Arc::<Identity>::default();
         let core = Core {
-            catalogue: Catalogue::new(connection.clone(), keys.clone(), identity.clone()),
             connection,
-            keys,
+            keys: Keys::new(&redis.key_prefix),
             clock,
-            identity,
+            identity: Identity::default(),
+            announced: Mutex::default(),
             outgoing: Budget::default(),
             incoming: Budget::default(),
             record_sizes: RecordSizes::default(),
@@ -57,59 +64,6 @@ impl Core {
             _tasks: tasks,
         };
         Ok((Arc::new(core), listeners))
-    }
-
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    pub(crate) fn keys(&self) -> &Keys {
-        &self.keys
-    }
-
-    pub(crate) fn clock(&self) -> &Arc<RedisClock> {
-        &self.clock
-    }
-
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    pub(crate) fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
-    }
-
-    /// The budget for bytes that a call carries to Redis.
-    pub(crate) fn outgoing(&self) -> &Budget {
-        &self.outgoing
-    }
-
-    /// The budget for bytes that a call brings from Redis.
-    pub(crate) fn incoming(&self) -> &Budget {
-        &self.incoming
-    }
-
-    pub(crate) fn record_sizes(&self) -> &RecordSizes {
-        &self.record_sizes
-    }
-
-    pub(crate) fn runtime(&self) -> &Handle {
-        &self.runtime
-    }
-
-    /// A new id that carries Redis' time.
-    pub(crate) fn new_id(&self) -> JobId {
-        JobId::new(self.now())
-    }
-
-    /// The estimate of Redis' clock, Unix ms.
-    pub(crate) fn now(&self) -> i64 {
-        self.clock.now()
-    }
-
-    /// The time until Redis' clock shows `at`, Unix ms.
-    pub(crate) fn until(&self, at: i64) -> Duration {
-        self.clock.until(at)
     }
 
     pub(crate) async fn call(

@@ -18,30 +18,30 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const QUEUE: &str = "default";
 
 pub(crate) async fn facts(core: &Core, echo: &Echo) -> Result<ServerFacts, Error> {
-    let connection = core.connection();
+    let connection = &core.connection;
     if connection.access().looked_at().is_none_or(|at| at.elapsed() > INTERVAL) {
         connection.look_at_access().await?;
     }
     let facts = connection.server_facts().await?;
     let hearing = if echo.is_deaf() { Hearing::Deaf } else { Hearing::Fine };
     let refusal = refusal(core).await;
-    Ok(ServerFacts { emptied_at: core.identity().emptied_at(), hearing, refusal, ..facts })
+    Ok(ServerFacts { emptied_at: core.identity.emptied_at(), hearing, refusal, ..facts })
 }
 
 /// Logs each problem once while it lasts. Ends with the last reference to `core`.
 pub(crate) fn watch(core: &Arc<Core>) {
     let weak = Arc::downgrade(core);
-    let mut connects = core.connection().connects();
-    core.runtime().spawn(async move {
+    let mut connects = core.connection.connects();
+    core.runtime.spawn(async move {
         let mut logged = Vec::new();
         while let Some(core) = weak.upgrade() {
             // Other tasks log that Redis is away.
-            let _ = core.identity().look(core.connection(), core.keys(), core.now()).await;
+            let _ = core.identity.look(&core.connection, &core.keys, core.clock.now()).await;
             drop(core); // the last client may be gone by now
             let connected = tokio::time::timeout(INTERVAL, connects.changed()).await.is_ok();
             let Some(core) = weak.upgrade() else { return };
-            if core.connection().access().is_closed() {
-                let _ = core.connection().look_at_access().await;
+            if core.connection.access().is_closed() {
+                let _ = core.connection.look_at_access().await;
             } else if !connected {
                 continue;
             }
@@ -51,8 +51,8 @@ pub(crate) fn watch(core: &Arc<Core>) {
 }
 
 async fn log_problems(core: &Core, logged: &mut Vec<String>) {
-    let Ok(facts) = core.connection().server_facts().await else { return };
-    let redis = core.connection().address();
+    let Ok(facts) = core.connection.server_facts().await else { return };
+    let redis = core.connection.address();
     let mut problems = facts.warnings();
     problems.iter().filter(|warning| !logged.contains(warning)).for_each(|warning| {
         tracing::warn!(redis, "{warning}");
@@ -69,8 +69,8 @@ async fn log_problems(core: &Core, logged: &mut Vec<String>) {
 /// The reason why Redis would refuse a job now, and the remedy. An enqueue script without a job finds it out:
 /// Redis refuses it like any other, and it writes nothing.
 async fn refusal(core: &Core) -> Option<String> {
-    let keys = core.keys().queue(QUEUE);
-    let keys: Vec<Key> = vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
+    let keys = core.keys.queue(QUEUE);
+    let keys = [keys.jobs(), keys.kinds(), keys.stats()].map(Key::from).into();
     // atomic, wake channel, ms of a key, kinds, jobs
     let args: Vec<Value> = vec!["0".into(), "".into(), 0.into(), 0.into(), 0.into()];
     let Err(Error::Refused { code, .. }) = core.call(&ENQUEUE, keys, args).await else { return None };

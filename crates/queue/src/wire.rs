@@ -24,10 +24,6 @@ pub(crate) const BURY: i64 = -1;
 /// Replied instead of an instant if there is none.
 const NONE: i64 = -1;
 
-/// The first of the keys that are the sets of a job's kind, in the order of [`Set::ALL`], in a script that
-/// operates on one job.
-const FIRST_SET: i64 = 5;
-
 /// The reply of a script: Redis' time, then values.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -136,28 +132,23 @@ pub(crate) fn history(id: JobId, entry: &Value) -> History {
     }
 }
 
-/// The first keys of a script that moves leased jobs: `jobs`, `active`, `state`, `stats`.
-pub(crate) fn job_keys(keys: &QueueKeys) -> Vec<Key> {
-    vec![keys.jobs().into(), keys.active().into(), keys.state().into(), keys.stats().into()]
+/// The first keys of a script that moves leased jobs.
+pub(crate) fn job_keys(keys: &QueueKeys) -> [String; 4] {
+    [keys.jobs(), keys.active(), keys.state(), keys.stats()]
 }
 
-/// The sets of one kind, in this order.
-pub(crate) fn sets<const N: usize>(keys: &QueueKeys, kind: &str, sets: [Set; N]) -> [Key; N] {
-    sets.map(|set| keys.set(kind, set).into())
-}
-
-/// The place of a job that an operation found.
-pub(crate) enum Place {
-    Nowhere,
-    In(Set),
-}
-
-/// Reads a place in the keys of an operation.
-pub(crate) fn place(value: &Value) -> Option<Place> {
-    match value.as_i64()? {
-        0 => Some(Place::Nowhere),
-        key => Some(Place::In(*Set::ALL.get(usize::try_from(key - FIRST_SET).ok()?)?)),
+/// The keys of a call: some of the queue, then these sets of each kind.
+pub(crate) fn keys<const N: usize>(
+    queue: &QueueKeys,
+    first: [String; N],
+    kinds: impl IntoIterator<Item = impl AsRef<str>>,
+    sets: &[Set],
+) -> Vec<Key> {
+    let mut keys: Vec<Key> = first.map(Key::from).into();
+    for kind in kinds {
+        keys.extend(sets.iter().map(|set| Key::from(queue.set(kind.as_ref(), *set))));
     }
+    keys
 }
 
 /// The first arguments of a script that puts jobs back, or cancels those with a cancellation request.
@@ -175,25 +166,20 @@ pub(crate) fn push_leases<'a>(
     args.extend(leases.map(|lease| Value::from(lease.token.get() as i64)));
 }
 
-/// The kinds of a call, numbered from 1 as Lua counts.
-#[derive(Default)]
-pub(crate) struct KindPlaces {
-    kinds: Vec<Arc<str>>,
-}
-
-impl KindPlaces {
-    pub(crate) fn place(&mut self, kind: &Arc<str>) -> Value {
-        let known = self.kinds.iter().position(|known| known == kind);
-        let place = known.unwrap_or_else(|| {
-            self.kinds.push(kind.clone());
-            self.kinds.len() - 1
-        });
-        count(place + 1)
-    }
-
-    pub(crate) fn keys(&self, keys: &QueueKeys, sets: &[Set]) -> Vec<Key> {
-        self.kinds.iter().flat_map(|kind| sets.iter().map(|set| keys.set(kind, *set).into())).collect()
-    }
+/// The distinct kinds of the jobs of a call, and for each job the place of its kind, from 1 as Lua counts.
+pub(crate) fn numbered<'a>(kinds: impl Iterator<Item = &'a Arc<str>>) -> (Vec<&'a Arc<str>>, Vec<Value>) {
+    let mut distinct = Vec::new();
+    let places = kinds.map(|kind| {
+        let known = distinct.iter().position(|known| *known == kind);
+        count(
+            1 + known.unwrap_or_else(|| {
+                distinct.push(kind);
+                distinct.len() - 1
+            }),
+        )
+    });
+    let places = places.collect();
+    (distinct, places)
 }
 
 /// The kind at a place that Lua counted from 1.

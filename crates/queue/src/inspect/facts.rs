@@ -26,7 +26,7 @@ pub struct Placement {
 }
 
 /// Everything that is stored of one id at one instant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobFacts {
     pub id: Bytes,
     pub record: Option<Bytes>,
@@ -35,8 +35,8 @@ pub struct JobFacts {
     /// The entry of `active`.
     pub holder: Option<Bytes>,
     pub has_history: bool,
-    /// For each requested kind, the sets in the order of [`Set::ALL`].
-    pub sets: Vec<bool>,
+    /// The sets that have it, as places in the requested kinds × [`Set::ALL`].
+    pub places: Vec<usize>,
 }
 
 impl Inspection<'_> {
@@ -48,7 +48,7 @@ impl Inspection<'_> {
         ids: Vec<Bytes>,
     ) -> Result<Vec<Placement>, Error> {
         let keys = self.keys(queue);
-        let redis = self.core.connection().reader()?;
+        let redis = self.core.connection.reader()?;
         let pipeline = redis.pipeline();
         for set in Set::ALL {
             let _: () = pipeline.zmscore(keys.set(kind, set), members(&ids)).await?;
@@ -70,7 +70,7 @@ impl Inspection<'_> {
 
     /// The record of each id.
     pub async fn records(&self, queue: &str, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
-        let redis = self.core.connection().reader()?;
+        let redis = self.core.connection.reader()?;
         let records: Value = redis.hmget(self.keys(queue).jobs(), fields(ids)).await?;
         Ok(records.into_array().into_iter().map(Value::into_bytes).collect())
     }
@@ -81,7 +81,7 @@ impl Inspection<'_> {
             return Ok(ids);
         }
         let jobs = self.keys(queue).jobs();
-        let redis = self.core.connection().reader()?;
+        let redis = self.core.connection.reader()?;
         let pipeline = redis.pipeline();
         for id in &ids {
             let _: () = pipeline.hexists(&jobs, id.clone()).await?;
@@ -98,10 +98,8 @@ impl Inspection<'_> {
         ids: &[Bytes],
     ) -> Result<Vec<JobFacts>, Error> {
         let keys = self.keys(queue);
-        let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
-        for kind in kinds {
-            script_keys.extend(wire::sets(&keys, kind, Set::ALL));
-        }
+        let first = [keys.jobs(), keys.active(), keys.state()];
+        let script_keys = wire::keys(&keys, first, kinds, &Set::ALL);
         let reply = self.core.call(&JOB_FACTS, script_keys, members(ids)).await?;
         let facts: Option<Vec<JobFacts>> =
             ids.iter().zip(reply.rows(0)).map(|(id, facts)| decode(id, facts)).collect();
@@ -121,8 +119,13 @@ fn decode(id: &Bytes, [record, digest, holder, has_history, sets]: &[Value; 5]) 
         digest: digest.as_string()?,
         holder: bytes(holder),
         has_history: has_history.as_i64()? == 1,
-        sets: sets.as_bytes()?.iter().map(|set| *set == b'1').collect(),
+        places: places(sets.as_bytes()?),
     })
+}
+
+/// The places of the "1" among these digits.
+fn places(digits: &[u8]) -> Vec<usize> {
+    digits.iter().enumerate().filter(|(_, digit)| **digit == b'1').map(|(place, _)| place).collect()
 }
 
 /// A copy: a part of the reply's buffer would keep all of it alive as long as a finding.

@@ -1,5 +1,6 @@
 //! The entry to the reads and repairs of an audit.
 
+use crate::client::Client;
 use crate::core::Core;
 use crate::keys::QueueKeys;
 
@@ -9,12 +10,15 @@ pub struct Inspection<'a> {
     pub(crate) core: &'a Core,
 }
 
-impl<'a> Inspection<'a> {
-    pub(crate) fn new(core: &'a Core) -> Self {
-        Inspection { core }
+impl Client {
+    /// Reads and repairs for the audit.
+    pub fn inspection(&self) -> Inspection<'_> {
+        Inspection { core: &self.0.core }
     }
+}
 
+impl Inspection<'_> {
     pub(crate) fn keys(self, queue: &str) -> QueueKeys {
-        self.core.keys().queue(queue)
+        self.core.keys.queue(queue)
     }
 }

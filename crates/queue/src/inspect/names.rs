@@ -21,8 +21,8 @@ impl Inspection<'_> {
         queue: Option<&str>,
         cursor: String,
     ) -> Result<(Vec<(String, String)>, String), Error> {
-        let pattern = names::pattern(self.core.keys(), queue);
-        let redis = self.core.connection().reader()?;
+        let pattern = names::pattern(&self.core.keys, queue);
+        let redis = self.core.connection.reader()?;
         let page: Value = redis.scan_page(cursor, pattern, Some(KEYS), None).await?;
         let (next, keys) = scan::page(page)?;
         let keys: Vec<String> = keys.iter().filter_map(Value::as_string).collect();
@@ -33,7 +33,7 @@ impl Inspection<'_> {
 
     /// The meaning of a key; nothing for a key that is not one of the queue's.
     pub fn parse<'k>(&self, key: &'k str) -> Option<KeyName<'k>> {
-        names::parse(self.core.keys(), key)
+        names::parse(&self.core.keys, key)
     }
 
     /// The name of a key without the prefix that all keys of its queue share.
@@ -49,7 +49,7 @@ impl Inspection<'_> {
 
     /// The key of the catalogue of queues.
     pub fn list_of_queues(&self) -> String {
-        self.core.keys().queues()
+        self.core.keys.queues()
     }
 
     /// The key of a queue's catalogue of kinds.
@@ -59,14 +59,14 @@ impl Inspection<'_> {
 
     /// The kinds in a queue's catalogue.
     pub async fn kinds_of(&self, queue: &str) -> Result<Vec<Arc<str>>, Error> {
-        self.core.catalogue().kinds_of(queue).await
+        self.core.kinds_of(queue).await
     }
 
     /// True if one of these keys exists and a catalogue does not list their name.
     pub async fn is_unlisted(&self, list: &str, name: &str, keys: &[String]) -> Result<bool, Error> {
         // In this order: a script that makes a key has listed its name by then. Not in one script, because the
         // catalogue of queues and a queue are in different slots of a cluster.
-        let redis = self.core.connection().reader()?;
+        let redis = self.core.connection.reader()?;
         let exist: i64 = redis.exists(keys.to_vec()).await?;
         let is_listed: bool = redis.sismember(list, name).await?;
         Ok(exist > 0 && !is_listed)
@@ -76,7 +76,7 @@ impl Inspection<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let redis = self.core.connection().reader()?;
+        let redis = self.core.connection.reader()?;
         let pipeline = redis.pipeline();
         for key in keys {
             let _: () = pipeline.r#type(key).await?;

@@ -1,13 +1,12 @@
 //! Repairs, each by one script that checks everything again before it writes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fred::interfaces::{KeysInterface, PubsubInterface};
-use fred::types::{Key, Value};
+use fred::types::Value;
 
 use crate::error::Error;
+use crate::inspect::facts::JobFacts;
 use crate::inspect::inspection::Inspection;
 use crate::keys::Set;
 use crate::scripts::{LIST_NAME, REPAIR_JOB, SET_ASIDE};
@@ -16,14 +15,8 @@ use crate::wire;
 /// The repair of one job, valid while everything is as the facts say.
 #[derive(Debug, Clone)]
 pub struct JobRepair {
-    pub id: Bytes,
-    /// SHA-1 of the record, empty if there is none.
-    pub digest: String,
-    /// The entry of `active`.
-    pub holder: Option<Bytes>,
-    pub has_history: bool,
-    /// The sets that have the job, as places in `kinds` × [`Set::ALL`].
-    pub places: Vec<usize>,
+    pub facts: JobFacts,
+    /// The kinds that the facts are about.
     pub kinds: Vec<Arc<str>>,
     pub target: Target,
 }
@@ -52,7 +45,7 @@ impl JobRepair {
 
     /// True if the job leaves the queue and its record is kept elsewhere.
     pub fn sets_record_aside(&self) -> bool {
-        self.target == Target::Out && !self.digest.is_empty()
+        self.target == Target::Out && self.facts.record.is_some()
     }
 
     /// Only a job that stays active keeps its holder.
@@ -65,20 +58,13 @@ impl Inspection<'_> {
     /// Repairs a job. Returns false if anything has changed since the facts were read.
     pub async fn repair_job(&self, queue: &str, repair: &JobRepair) -> Result<bool, Error> {
         let keys = self.keys(queue);
-        let mut script_keys: Vec<Key> = vec![
-            keys.jobs().into(),
-            keys.active().into(),
-            keys.state().into(),
-            keys.kinds().into(),
-            self.records_set_aside(queue).into(),
-        ];
-        for kind in &repair.kinds {
-            script_keys.extend(wire::sets(&keys, kind, Set::ALL));
-        }
+        let facts = &repair.facts;
+        let first = [keys.jobs(), keys.active(), keys.state(), keys.kinds(), self.records_set_aside(queue)];
+        let script_keys = wire::keys(&keys, first, &repair.kinds, &Set::ALL);
         let digit = |is_set| if is_set { '1' } else { '0' };
-        let mut seen = String::from(digit(repair.has_history));
+        let mut seen = String::from(digit(facts.has_history));
         let all = 0..repair.kinds.len() * Set::ALL.len();
-        seen.extend(all.map(|place| digit(repair.places.contains(&place))));
+        seen.extend(all.map(|place| digit(facts.places.contains(&place))));
         let (target, source, at) = match repair.target {
             Target::Stay(place) => (Some(place), None, 0),
             Target::Move { from, to } => (Some(to), Some(from), 0),
@@ -87,14 +73,11 @@ impl Inspection<'_> {
         };
         // Lua counts from 1; 0 is none.
         let number = |place: Option<usize>| wire::count(place.map_or(0, |place| place + 1));
-        let holder = repair
-            .holder
-            .as_ref()
-            .map_or(Cow::Borrowed(&b""[..]), |entry| [b"=", &entry[..]].concat().into());
+        let holder = facts.holder.as_ref().map_or_else(Vec::new, |entry| [b"=", &entry[..]].concat());
         let args = vec![
-            Value::Bytes(repair.id.clone()),
-            (&*repair.digest).into(),
-            Value::Bytes(holder.into_owned().into()),
+            Value::Bytes(facts.id.clone()),
+            (&*facts.digest).into(),
+            Value::Bytes(holder.into()),
             seen.into(),
             number(target),
             number(source),
@@ -108,12 +91,12 @@ impl Inspection<'_> {
 
     /// The key of unreadable records that repairs have taken out of a queue.
     pub fn records_set_aside(&self, queue: &str) -> String {
-        self.core.keys().records_set_aside(queue)
+        self.core.keys.records_set_aside(queue)
     }
 
     /// Renames a key that is not of this type, and returns its new name; nothing if it has changed.
     pub async fn set_aside(&self, key: &str, key_type: &str) -> Result<Option<String>, Error> {
-        let new_name = self.core.keys().set_aside(key, self.core.now());
+        let new_name = self.core.keys.set_aside(key, self.core.clock.now());
         let script_keys = vec![key.into(), (&new_name).into()];
         let done = self.core.call(&SET_ASIDE, script_keys, vec![key_type.into()]).await?.is_done()?;
         Ok(done.then_some(new_name))
@@ -127,14 +110,15 @@ impl Inspection<'_> {
         name: &str,
         keys: &[String],
     ) -> Result<bool, Error> {
-        let exist: i64 = self.core.connection().reader()?.exists(keys.to_vec()).await?;
+        let exist: i64 = self.core.connection.reader()?.exists(keys.to_vec()).await?;
         if exist == 0 {
             return Ok(false);
         }
         let done = self.core.call(&LIST_NAME, vec![list.into()], vec![name.into()]).await?.is_done()?;
         // No worker may know of the jobs there yet. Like every message this one may be lost.
         let wake_channel = self.keys(queue).wake_channel();
-        let _: Result<(), _> = self.core.connection().writer()?.publish(wake_channel, self.core.now()).await;
+        let _: Result<(), _> =
+            self.core.connection.writer()?.publish(wake_channel, self.core.clock.now()).await;
         Ok(done)
     }
 }

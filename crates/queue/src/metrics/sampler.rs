@@ -2,19 +2,19 @@
 //! reads them.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fred::interfaces::ClientLike;
-use fred::types::{InfoKind, Key, Value};
+use fred::types::{InfoKind, Value};
 use metrics::{Gauge, gauge};
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
+use crate::redis::pool::Tasks;
 use crate::scripts::SAMPLE;
 use crate::wire::{self, Reply};
 
@@ -26,21 +26,10 @@ const KEPT_FRESH: Duration = Duration::from_secs(120);
 
 /// Updates the gauges `atode_queue_…` and `atode_redis_memory_…` while somebody reads them.
 pub struct Sampler {
-    looks: Arc<Looks>,
-    task: AbortHandle,
-}
-
-/// Releases the connection.
-impl Drop for Sampler {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-#[derive(Default)]
-struct Looks {
-    last: Mutex<Option<Instant>>,
-    first: Notify,
+    /// The time of the last read.
+    read: watch::Sender<Option<Instant>>,
+    /// Holds the connection.
+    _task: Tasks,
 }
 
 struct Queue {
@@ -64,59 +53,46 @@ impl Sampler {
                 oldest: gauge!("atode_queue_oldest_ready_age_seconds", "queue" => label),
             }
         });
-        let looks = Arc::new(Looks::default());
-        let core = client.core().clone();
-        let task = client.core().runtime().spawn(run(core, queues.collect(), looks.clone()));
-        Sampler { looks, task: task.abort_handle() }
+        let (read, reads) = watch::channel(None);
+        let core = &client.0.core;
+        let task = core.runtime.spawn(run(core.clone(), queues.collect(), reads));
+        Sampler { read, _task: Tasks(vec![task.abort_handle()]) }
     }
 
     /// Reports a read of the gauges, so that they are updated. Returns at once.
     pub fn look(&self) {
-        *self.looks.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.looks.first.notify_one();
+        self.read.send_replace(Some(Instant::now()));
     }
 }
 
-impl Looks {
-    fn are_recent(&self) -> bool {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| last.elapsed() < KEPT_FRESH)
-    }
-}
-
-async fn run(core: Arc<Core>, mut queues: Vec<Queue>, looks: Arc<Looks>) {
+async fn run(core: Arc<Core>, mut queues: Vec<Queue>, mut reads: watch::Receiver<Option<Instant>>) {
     let used = gauge!("atode_redis_memory_used_bytes");
     let most = gauge!("atode_redis_memory_max_bytes");
-    loop {
-        looks.first.notified().await;
-        while looks.are_recent() {
-            for n in 0..=queues.len() {
-                let sampled = match queues.get_mut(n) {
-                    Some(queue) => sample(&core, queue).await,
-                    None => sample_memory(&core, &used, &most).await,
-                };
-                if let Err(error) = sampled {
-                    // Other tasks log that Redis is away, and `atode_redis_up` shows it.
-                    tracing::debug!(%error, "no sample now");
-                }
-                tokio::time::sleep(INTERVAL).await;
+    let is_recent = |read: &Option<Instant>| read.is_some_and(|read| read.elapsed() < KEPT_FRESH);
+    while reads.wait_for(is_recent).await.is_ok() {
+        for n in 0..=queues.len() {
+            let sampled = match queues.get_mut(n) {
+                Some(queue) => sample(&core, queue).await,
+                None => sample_memory(&core, &used, &most).await,
+            };
+            if let Err(error) = sampled {
+                // Other tasks log that Redis is away, and `atode_redis_up` shows it.
+                tracing::debug!(%error, "no sample now");
             }
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 }
 
 async fn sample(core: &Core, queue: &mut Queue) -> Result<(), Error> {
-    let keys = core.keys().queue(&queue.name);
-    let mut script_keys: Vec<Key> = vec![keys.kinds().into()];
-    for kind in &queue.kinds {
-        script_keys.extend(wire::sets(&keys, kind, [Set::Due, Set::Dead]));
-    }
+    let keys = core.keys.queue(&queue.name);
+    let script_keys = wire::keys(&keys, [keys.kinds()], &queue.kinds, &[Set::Due, Set::Dead]);
     let reply = core.call(&SAMPLE, script_keys, Vec::new()).await?;
     queue.show(&reply).ok_or_else(|| reply.corrupt())
 }
 
 async fn sample_memory(core: &Core, used: &Gauge, most: &Gauge) -> Result<(), Error> {
-    let info: String = core.connection().reader()?.info(Some(InfoKind::Memory)).await?;
+    let info: String = core.connection.reader()?.info(Some(InfoKind::Memory)).await?;
     for (name, gauge) in [("used_memory:", used), ("maxmemory:", most)] {
         let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
         if let Some(value) = value {

@@ -1,6 +1,7 @@
 //! Leases, and the three types that name one. Only [`Lease`] can settle its job, and only a claim makes it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -79,43 +80,25 @@ impl LeaseRef {
 }
 
 impl Lease {
-    pub fn id(&self) -> JobId {
-        self.0.id
-    }
-
-    pub fn queue(&self) -> &Arc<str> {
-        &self.0.queue
-    }
-
-    pub fn kind(&self) -> &Arc<str> {
-        &self.0.kind
-    }
-
-    pub fn token(&self) -> FencingToken {
-        self.0.token
-    }
-
     /// The name of this lease, for extending it.
     pub fn reference(&self) -> LeaseRef {
         self.0.clone()
     }
 }
 
-impl ExpiredLease {
-    pub fn id(&self) -> JobId {
-        self.0.id
-    }
+impl Deref for Lease {
+    type Target = LeaseRef;
 
-    pub fn queue(&self) -> &Arc<str> {
-        &self.0.queue
+    fn deref(&self) -> &LeaseRef {
+        &self.0
     }
+}
 
-    pub fn kind(&self) -> &Arc<str> {
-        &self.0.kind
-    }
+impl Deref for ExpiredLease {
+    type Target = LeaseRef;
 
-    pub fn token(&self) -> FencingToken {
-        self.0.token
+    fn deref(&self) -> &LeaseRef {
+        &self.0
     }
 }
 

@@ -17,28 +17,23 @@ pub(crate) const LEASE_WEIGHT: usize = 64;
 pub struct Settlement {
     pub(crate) lease: Lease,
     pub(crate) outcome: Outcome,
+    /// The job's history as stored; empty when the job was not started. Unset when the job is removed at once.
+    pub(crate) state: Option<Bytes>,
 }
 
-/// The transition of a settled job. A `state` is its history as stored.
+/// The transition of a settled job.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Complete {
         retention: Duration,
-        /// Unset when the job is removed at once.
-        state: Option<Bytes>,
     },
     Retry {
         backoff: Duration,
-        state: Bytes,
     },
-    Bury {
-        state: Bytes,
-    },
+    Bury,
+    /// The job keeps its due time if there is no delay.
     Release {
-        /// Unset when the job keeps its due time.
         delay: Option<Duration>,
-        /// The interrupted run; empty when the job was not started.
-        state: Bytes,
     },
 }
 
@@ -69,36 +64,40 @@ pub struct Settled {
 impl Lease {
     pub fn complete(self, retention: Duration, history: History) -> Settlement {
         let state = (!retention.is_zero()).then(|| self.state(&history));
-        Settlement { lease: self, outcome: Outcome::Complete { retention, state } }
+        Settlement { lease: self, outcome: Outcome::Complete { retention }, state }
     }
 
     pub fn retry(self, backoff: Duration, history: History) -> Settlement {
-        let state = self.state(&history);
-        Settlement { lease: self, outcome: Outcome::Retry { backoff, state } }
+        let state = Some(self.state(&history));
+        Settlement { lease: self, outcome: Outcome::Retry { backoff }, state }
     }
 
     pub fn bury(self, history: History) -> Settlement {
-        let state = self.state(&history);
-        Settlement { lease: self, outcome: Outcome::Bury { state } }
+        let state = Some(self.state(&history));
+        Settlement { lease: self, outcome: Outcome::Bury, state }
     }
 
     /// Hands back a job that was not started, without spending an attempt. It is due after `delay`.
     pub fn release(self, delay: Duration) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), state: Bytes::new() } }
+        Settlement {
+            lease: self,
+            outcome: Outcome::Release { delay: Some(delay) },
+            state: Some(Bytes::new()),
+        }
     }
 
     /// Hands back a job whose run was interrupted, without spending an attempt. It is due after `delay`. If a
     /// cancellation was requested, the job ends here, and `history` names its last run
     /// ([`History::finished_with`]).
     pub fn release_run(self, delay: Duration, history: History) -> Settlement {
-        let state = self.state(&history);
-        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay), state } }
+        let state = Some(self.state(&history));
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) }, state }
     }
 
     /// Hands back a job that was not started, without spending an attempt. It keeps its due time, and so its
     /// place in the backlog.
     pub fn hand_back(self) -> Settlement {
-        Settlement { lease: self, outcome: Outcome::Release { delay: None, state: Bytes::new() } }
+        Settlement { lease: self, outcome: Outcome::Release { delay: None }, state: Some(Bytes::new()) }
     }
 
     /// The job's history as stored. Cheap to clone: a settlement may be sent more than once.
@@ -117,22 +116,13 @@ impl Settlement {
         match self.outcome {
             Outcome::Complete { .. } => "complete",
             Outcome::Retry { .. } => "retry",
-            Outcome::Bury { .. } => "bury",
+            Outcome::Bury => "bury",
             Outcome::Release { .. } => "release",
-        }
-    }
-
-    pub(crate) fn state(&self) -> Option<&Bytes> {
-        match &self.outcome {
-            Outcome::Complete { state, .. } => state.as_ref(),
-            Outcome::Retry { state, .. } | Outcome::Bury { state } | Outcome::Release { state, .. } => {
-                Some(state)
-            }
         }
     }
 
     /// Approximate bytes of the settlement in a call.
     pub(crate) fn weight(&self) -> usize {
-        self.state().map_or(0, Bytes::len) + LEASE_WEIGHT
+        self.state.as_ref().map_or(0, Bytes::len) + LEASE_WEIGHT
     }
 }

@@ -17,13 +17,6 @@ pub enum State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            State::Scheduled => "scheduled",
-            State::Ready => "ready",
-            State::Active => "active",
-            State::Completed => "completed",
-            State::Dead => "dead",
-            State::Cancelled => "cancelled",
-        })
+        self.serialize(f)
     }
 }

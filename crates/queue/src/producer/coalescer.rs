@@ -1,10 +1,11 @@
 //! The coalescer of enqueues: jobs that come in while calls are in flight are sent together in the next call. A
 //! single job never waits; under load hundreds share a round trip (and an fsync).
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use atode_config::redis::JobqueueRedis;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -13,6 +14,7 @@ use crate::budget::MAX_BATCH;
 use crate::core::Core;
 use crate::error::Error;
 use crate::model::new_job::{Atomicity, Enqueued, NewJob};
+use crate::model::record::Durability;
 use crate::producer::disk::{self, Disk};
 use crate::transitions::enqueue;
 
@@ -24,20 +26,25 @@ const CALLS: usize = 2;
 /// otherwise calls would stay small, because each producer comes back soon after its answer.
 const SECOND_CALL: usize = 24;
 
+/// Bytes of jobs that may wait in all coalescers of a client; further jobs are refused. Bounds memory while Redis
+/// is slow.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+
 /// The durability of the jobs of a coalescer.
-#[derive(Clone)]
-pub(crate) enum Storage {
+enum Storage {
     /// Redis' settings decide.
     AsConfigured,
     /// The answer waits for the disk.
     Fsync(Arc<Disk>),
 }
 
-/// Sends the jobs of one queue and one durability.
-#[derive(Clone)]
-pub(crate) struct Coalescer {
-    jobs: mpsc::UnboundedSender<Waiting>,
+/// The coalescers of a client, one per queue and durability. Each ends with this.
+pub(crate) struct Coalescers {
+    core: Arc<Core>,
+    by_queue: Mutex<HashMap<(Arc<str>, Option<Durability>), mpsc::UnboundedSender<Waiting>>>,
+    /// A permit for each byte that may wait.
     room: Arc<Semaphore>,
+    disk: Arc<Disk>,
 }
 
 struct Waiting {
@@ -47,12 +54,10 @@ struct Waiting {
     room: OwnedSemaphorePermit,
 }
 
-impl Coalescer {
-    /// `room` has a permit for each byte that may wait. The task ends with the last clone of this.
-    pub(crate) fn start(core: &Arc<Core>, queue: &Arc<str>, storage: Storage, room: &Arc<Semaphore>) -> Self {
-        let (jobs, incoming) = mpsc::unbounded_channel();
-        core.runtime().spawn(run(core.clone(), queue.clone(), storage, incoming));
-        Coalescer { jobs, room: room.clone() }
+impl Coalescers {
+    pub(crate) fn new(core: Arc<Core>, redis: &JobqueueRedis) -> Self {
+        let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
+        Coalescers { core, by_queue: Mutex::default(), room, disk: Arc::new(Disk::new(redis)) }
     }
 
     pub(crate) async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
@@ -60,9 +65,23 @@ impl Coalescer {
         let room = self.room.clone().try_acquire_many_owned(weight).map_err(|_| Error::Overloaded)?;
         let (answer, answered) = oneshot::channel();
         let stopped = || Error::NotSent("the process is stopping".to_owned());
-        let waiting = Waiting { job, since: Instant::now(), answer, room };
-        self.jobs.send(waiting).map_err(|_| stopped())?;
+        let coalescer = self.coalescer(&job.queue, job.durability);
+        coalescer.send(Waiting { job, since: Instant::now(), answer, room }).map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
+    }
+
+    fn coalescer(&self, queue: &Arc<str>, durability: Option<Durability>) -> mpsc::UnboundedSender<Waiting> {
+        let mut coalescers = self.by_queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let coalescer = coalescers.entry((queue.clone(), durability)).or_insert_with(|| {
+            let storage = match durability {
+                None => Storage::AsConfigured,
+                Some(Durability::Fsync) => Storage::Fsync(self.disk.clone()),
+            };
+            let (jobs, incoming) = mpsc::unbounded_channel();
+            self.core.runtime.spawn(run(self.core.clone(), queue.clone(), storage, incoming));
+            jobs
+        });
+        coalescer.clone()
     }
 }
 
@@ -73,7 +92,7 @@ async fn run(
     mut incoming: mpsc::UnboundedReceiver<Waiting>,
 ) {
     let (most_calls, patience) = match storage {
-        Storage::AsConfigured => (CALLS, core.connection().command_timeout()),
+        Storage::AsConfigured => (CALLS, core.connection.command_timeout()),
         // The wait for the disk blocks the connection: a second call would only add to it.
         Storage::Fsync(_) => (1, disk::TIMEOUT),
     };
@@ -112,7 +131,7 @@ async fn run(
         while !waiting.is_empty()
             && (calls.is_empty() || (calls.len() < most_calls && waiting.len() >= SECOND_CALL))
         {
-            let jobs = core.outgoing().fitting(waiting.iter().map(|next| next.job.weight()));
+            let jobs = core.outgoing.fitting(waiting.iter().map(|next| next.job.weight()));
             calls.push(call(&core, &queue, &storage, waiting.drain(..jobs).collect()));
         }
     }
@@ -125,7 +144,7 @@ async fn call(core: &Core, queue: &str, storage: &Storage, waiting: Vec<Waiting>
         waiting.into_iter().map(|next| (next.job, (next.answer, next.room))).unzip();
     let stored = match storage {
         Storage::AsConfigured => {
-            let stored = enqueue::enqueue(core, core.connection(), queue, &jobs, Atomicity::Each).await;
+            let stored = enqueue::enqueue(core, &core.connection, queue, &jobs, Atomicity::Each).await;
             stored.map(|stored| stored.into_iter().map(Ok).collect())
         }
         Storage::Fsync(disk) => disk.enqueue(core, queue, &jobs).await,

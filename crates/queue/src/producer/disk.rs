@@ -89,7 +89,7 @@ impl Disk {
         let stored = enqueue::enqueue(core, &disk.connection, queue, jobs, Atomicity::Each).await?;
         let on_disk = match proof {
             Proof::AnyReply => true,
-            Proof::WaitAof => disk.is_on_disk(&core.keys().synced(), run_id).await,
+            Proof::WaitAof => disk.is_on_disk(&core.keys.synced(), run_id).await,
         };
         let answers = stored.into_iter().zip(jobs).map(|(stored, job)| match stored {
             Enqueued::Created { .. } if !on_disk => Err(Error::NotYetOnDisk(job.id)),
@@ -104,8 +104,8 @@ impl Disk {
         if let Some(disk) = &*open {
             return Ok(disk.clone());
         }
-        let _in_runtime = core.runtime().enter();
-        let (connection, _no_listener, tasks) = Connection::open(&self.redis, core.clock().clone())?;
+        let _in_runtime = core.runtime.enter();
+        let (connection, _no_listener, tasks) = Connection::open(&self.redis, core.clock.clone())?;
         let disk = DiskConnection {
             connection,
             _tasks: tasks,

@@ -2,5 +2,4 @@
 
 pub(crate) mod aof;
 pub(crate) mod coalescer;
-pub(crate) mod coalescers;
 pub(crate) mod disk;

@@ -65,7 +65,7 @@ impl Connection {
             trouble: connection.trouble.clone(),
             clock,
         };
-        tasks.push(tokio::spawn(greet::run(events, counter, greeter)).abort_handle());
+        tasks.0.push(tokio::spawn(greet::run(events, counter, greeter)).abort_handle());
         Ok((connection, listeners, tasks))
     }
 

@@ -1,7 +1,6 @@
 //! The identity of the Redis that holds the jobs, to notice that it lost its data.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fred::interfaces::KeysInterface;
 use fred::types::SetOptions;
@@ -12,13 +11,9 @@ use crate::keys::Keys;
 use crate::model::id::JobId;
 use crate::redis::connection::Connection;
 
-/// The names that this Redis had at each look.
+/// The identity of this Redis at each look.
 #[derive(Default)]
-pub(crate) struct Identity {
-    known: Mutex<Known>,
-    times_emptied: AtomicU64,
-    emptied_at: Mutex<Option<Timestamp>>,
-}
+pub(crate) struct Identity(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
@@ -26,6 +21,8 @@ struct Known {
     names: Vec<String>,
     /// True after the loss was logged and before Redis has accepted a new name.
     is_nameless: bool,
+    times_emptied: u64,
+    emptied_at: Option<Timestamp>,
 }
 
 impl Identity {
@@ -54,33 +51,36 @@ impl Identity {
     }
 
     pub(crate) fn times_emptied(&self) -> u64 {
-        self.times_emptied.load(Ordering::Acquire)
+        self.known().times_emptied
     }
 
     pub(crate) fn emptied_at(&self) -> Option<Timestamp> {
-        *self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known().emptied_at
     }
 
     /// `found` is unset where Redis has no name. A name that was seen before belongs to data that came back.
     fn is_another(&self, found: Option<&str>) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut emptied_at = self.emptied_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let is_known = found.is_some_and(|found| known.names.iter().any(|name| name == found));
         let is_another = !known.names.is_empty() && !is_known && !known.is_nameless;
         if is_another {
             known.is_nameless = found.is_none();
-            self.times_emptied.fetch_add(1, Ordering::AcqRel);
-            *emptied_at = Some(Timestamp::now());
+            known.times_emptied += 1;
+            known.emptied_at = Some(Timestamp::now());
         }
         is_another
     }
 
     fn remember(&self, found: Option<String>) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         known.is_nameless = found.is_none();
         let Some(found) = found else { return };
         if !known.names.contains(&found) {
             known.names.push(found);
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

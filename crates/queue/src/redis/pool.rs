@@ -25,13 +25,7 @@ pub(crate) struct Clients {
 }
 
 /// Tasks that are aborted when this is dropped.
-pub(crate) struct Tasks(Vec<AbortHandle>);
-
-impl Tasks {
-    pub(crate) fn push(&mut self, task: AbortHandle) {
-        self.0.push(task);
-    }
-}
+pub(crate) struct Tasks(pub(crate) Vec<AbortHandle>);
 
 impl Drop for Tasks {
     fn drop(&mut self) {
@@ -65,7 +59,7 @@ pub(crate) fn open(redis: &JobqueueRedis) -> Result<Clients, Error> {
     if let Endpoint::Sentinel { addrs, .. } = &redis.endpoint {
         // Time for fred to ask each sentinel, and the master, twice.
         let patience = redis.connection.connect_timeout * 2 * (addrs.len() as u32 + 2);
-        tasks.push(tokio::spawn(renew_lost(source, set, current, patience)).abort_handle());
+        tasks.0.push(tokio::spawn(renew_lost(source, set, current, patience)).abort_handle());
     } else {
         tasks = set.tasks;
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fred::types::{Key, Value};
+use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::crashes;
@@ -58,85 +58,59 @@ pub struct Claimed {
     pub history: History,
 }
 
-/// Claims up to `limit` due jobs of one queue in one call under one new token. Fewer jobs come back if they are too
-/// large for one answer; then [`Claim::next_due`] is in the past.
-pub(crate) async fn claim(core: &Core, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
-    let keys = core.keys().queue(options.queue);
-    let mut script_keys: Vec<Key> = vec![
-        keys.jobs().into(),
-        keys.active().into(),
-        keys.state().into(),
-        keys.fence().into(),
-        keys.paused().into(),
-    ];
-    for kind in options.kinds {
-        script_keys.extend(wire::sets(&keys, kind, [Set::Due, Set::Lease]));
-    }
-    let bytes = core.incoming().bytes();
-    let expected = core.record_sizes().filling(bytes, options.queue, options.kinds);
-    let mut args: Vec<Value> = vec![
-        wire::count(options.limit.min(MAX_BATCH)),
-        wire::millis(options.lease),
-        options.holder.into(),
-        i64::from(options.suspects).into(),
-        wire::millis(crashes::PUT_OFF),
-        i64::from(crashes::SUSPECT_FROM).into(),
-        wire::count(bytes),
-        wire::count(expected),
-    ];
-    if let Some(announcement) = &options.announcement {
-        args.push(keys.wake_channel().into());
-        args.extend(announcement.to_args());
-    }
-    let sent = Instant::now();
-    let reply = core.call(&CLAIM, script_keys, args).await;
-    let head = reply.as_ref().ok().and_then(Head::decode);
-    let carried = head.as_ref().map_or(0, |head| head.bytes);
-    core.incoming().observe(carried, sent.elapsed(), core.connection().command_timeout(), &reply);
-    let reply = reply?;
-    let claim = head.and_then(|head| decode(&reply, &head, options)).ok_or_else(|| reply.corrupt())?;
-    for job in &claim.jobs {
-        core.record_sizes().observe(options.queue, job.lease.kind(), job.record.len());
-    }
-    Ok(claim)
-}
-
-/// The values of the reply in front of the jobs.
-struct Head {
-    next_due: Option<i64>,
-    /// Unset where the queue is paused.
-    token: Option<FencingToken>,
-    without_record: u64,
-    bytes: usize,
-    listeners: Option<u32>,
-}
-
-impl Head {
-    /// The number of values.
-    const LEN: usize = 5;
-
-    fn decode(reply: &Reply) -> Option<Self> {
-        let [next_due, token, without_record, bytes, listeners, ..] = reply.values() else { return None };
-        Some(Head {
-            next_due: wire::instant(next_due),
-            token: FencingToken::parse(&token.as_str()?),
-            without_record: without_record.as_u64()?,
-            bytes: bytes.as_usize()?,
-            listeners: listeners.as_u64().map(|workers| workers as u32),
-        })
+impl Client {
+    /// Claims up to `limit` due jobs of one queue in one call under one new token. Fewer jobs come back if they are too
+    /// large for one answer; then [`Claim::next_due`] is in the past.
+    pub async fn claim(&self, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
+        let core = &self.0.core;
+        let keys = core.keys.queue(options.queue);
+        let first = [keys.jobs(), keys.active(), keys.state(), keys.fence(), keys.paused()];
+        let script_keys = wire::keys(&keys, first, options.kinds, &[Set::Due, Set::Lease]);
+        let bytes = core.incoming.bytes();
+        let expected = core.record_sizes.filling(bytes, options.queue, options.kinds);
+        let mut args: Vec<Value> = vec![
+            wire::count(options.limit.min(MAX_BATCH)),
+            wire::millis(options.lease),
+            options.holder.into(),
+            i64::from(options.suspects).into(),
+            wire::millis(crashes::PUT_OFF),
+            i64::from(crashes::SUSPECT_FROM).into(),
+            wire::count(bytes),
+            wire::count(expected),
+        ];
+        if let Some(announcement) = &options.announcement {
+            args.push(keys.wake_channel().into());
+            args.extend(announcement.to_args());
+        }
+        let sent = Instant::now();
+        let reply = core.call(&CLAIM, script_keys, args).await;
+        let took = sent.elapsed();
+        let decoded = reply.as_ref().ok().and_then(|reply| decode(reply, options));
+        let carried = decoded.as_ref().map_or(0, |(bytes, _)| *bytes);
+        core.incoming.observe(carried, took, core.connection.command_timeout(), &reply);
+        let reply = reply?;
+        let (_, claim) = decoded.ok_or_else(|| reply.corrupt())?;
+        for job in &claim.jobs {
+            core.record_sizes.observe(options.queue, job.lease.kind(), job.record.len());
+        }
+        Ok(claim)
     }
 }
 
-fn decode(reply: &Reply, head: &Head, options: &ClaimOptions<'_>) -> Option<Claim> {
+/// The bytes of all records and states, and the claim.
+fn decode(reply: &Reply, options: &ClaimOptions<'_>) -> Option<(usize, Claim)> {
+    let [next_due, token, without_record, bytes, listeners, ..] = reply.values() else { return None };
+    // None where the queue is paused.
+    let token = FencingToken::parse(&token.as_str()?);
     let mut claim = Claim {
         now: reply.now,
-        next_due: head.next_due,
+        next_due: wire::instant(next_due),
         jobs: Vec::with_capacity(options.limit.min(MAX_BATCH)),
-        without_record: head.without_record,
+        without_record: without_record.as_u64()?,
         without_id: 0,
-        listeners: head.listeners,
+        listeners: listeners.as_u64().map(|workers| workers as u32),
     };
-    for [kind, found, records, states] in reply.rows(Head::LEN) {
+    for [kind, found, records, states] in reply.rows(5) {
         let kind = wire::kind_at(options.kinds, kind)?;
         let (Value::Array(found), Value::Array(records), Value::Array(states)) = (found, records, states)
         else {
@@ -151,7 +125,7 @@ fn decode(reply: &Reply, head: &Head, options: &ClaimOptions<'_>) -> Option<Clai
                 continue;
             };
             let history = wire::history(id, state);
-            let lease = LeaseRef { queue: options.queue.clone(), kind: kind.clone(), id, token: head.token? };
+            let lease = LeaseRef { queue: options.queue.clone(), kind: kind.clone(), id, token: token? };
             claim.jobs.push(Claimed {
                 lease: Lease(lease),
                 due: due.as_f64()? as i64,
@@ -160,5 +134,5 @@ fn decode(reply: &Reply, head: &Head, options: &ClaimOptions<'_>) -> Option<Clai
             });
         }
     }
-    Some(claim)
+    Some((bytes.as_usize()?, claim))
 }

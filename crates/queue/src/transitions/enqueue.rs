@@ -1,8 +1,8 @@
 //! Storing new jobs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use fred::types::{Key, Value};
+use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
 use crate::core::Core;
@@ -13,45 +13,6 @@ use crate::redis::connection::Connection;
 use crate::scripts::ENQUEUE;
 use crate::wire::{self, Reply};
 
-/// Stores all jobs or none, in one call (≤ [`MAX_BATCH`] jobs of one queue).
-pub(crate) async fn enqueue_all_or_nothing(
-    core: &Core,
-    queue: &str,
-    jobs: &[NewJob],
-) -> Result<Vec<Enqueued>, Error> {
-    enqueue(core, core.connection(), queue, jobs, Atomicity::AllOrNothing).await
-}
-
-/// Stores each job of one queue independently, in as few calls as possible, one after the other. After a call that
-/// fails nothing more is sent, so the outcome is unknown for the jobs of at most one call. A call without an answer
-/// within `patience` has an unknown outcome.
-pub(crate) async fn enqueue_each(
-    core: &Core,
-    patience: Duration,
-    queue: &str,
-    jobs: &[NewJob],
-) -> Vec<Result<Enqueued, Error>> {
-    let start = Instant::now();
-    let mut results = Vec::with_capacity(jobs.len());
-    let mut rest = jobs;
-    while !rest.is_empty() {
-        let (call, behind) = rest.split_at(core.outgoing().fitting(rest.iter().map(NewJob::weight)));
-        let sent = enqueue(core, core.connection(), queue, call, Atomicity::Each);
-        // Boxed: the timer would make the futures of all callers larger.
-        let sent = tokio::time::timeout(patience.saturating_sub(start.elapsed()), Box::pin(sent)).await;
-        match sent.unwrap_or_else(|_| Err(Error::Unknown("no answer in time".to_owned()))) {
-            Ok(stored) => results.extend(stored.into_iter().map(Ok)),
-            Err(error) => {
-                results.extend(call.iter().map(|_| Err(error.clone())));
-                results.extend(behind.iter().map(|_| Err(error.for_what_was_not_sent())));
-                return results;
-            }
-        }
-        rest = behind;
-    }
-    results
-}
-
 /// Stores jobs of one queue in one call.
 pub(crate) async fn enqueue(
     core: &Core,
@@ -61,7 +22,7 @@ pub(crate) async fn enqueue(
     atomicity: Atomicity,
 ) -> Result<Vec<Enqueued>, Error> {
     debug_assert!(jobs.len() <= MAX_BATCH);
-    let keys = core.keys().queue(queue);
+    let keys = core.keys.queue(queue);
     // The script takes the jobs of a kind together; `order` has the places in `jobs` in the order of the call.
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by_key(|job| &jobs[*job].kind);
@@ -69,8 +30,8 @@ pub(crate) async fn enqueue(
     let groups: Vec<&[usize]> = order.chunk_by(|a, b| jobs[*a].kind == jobs[*b].kind).collect();
     let kinds = || groups.iter().map(|group| &*jobs[group[0]].kind);
 
-    let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.kinds().into(), keys.stats().into()];
-    script_keys.extend(kinds().map(|kind| Key::from(keys.set(kind, Set::Due))));
+    let first = [keys.jobs(), keys.kinds(), keys.stats()];
+    let mut script_keys = wire::keys(&keys, first, kinds(), &[Set::Due]);
     let mut args: Vec<Value> = Vec::with_capacity(5 + 2 * groups.len() + 5 * jobs.len());
     args.push(wire::flag(atomicity == Atomicity::AllOrNothing));
     args.push(keys.wake_channel().into());
@@ -93,14 +54,14 @@ pub(crate) async fn enqueue(
     }
 
     // No job was sent, whether or not the catalogue has the queue now.
-    core.catalogue().announce(queue).await.map_err(|error| match error {
+    core.announce(queue).await.map_err(|error| match error {
         Error::Unknown(why) => Error::NotSent(why),
         other => other,
     })?;
     let sent = Instant::now();
     let reply = core.call_on(connection, &ENQUEUE, script_keys, args).await;
     let carried = jobs.iter().map(NewJob::weight).sum();
-    core.outgoing().observe(carried, sent.elapsed(), connection.command_timeout(), &reply);
+    core.outgoing.observe(carried, sent.elapsed(), connection.command_timeout(), &reply);
     let reply = reply?;
     decode(&reply, &order).ok_or_else(|| reply.corrupt())
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::types::{Key, Value};
+use fred::types::Value;
 
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::history::History;
@@ -39,24 +39,26 @@ pub struct ExpiredLeases {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Jobs of a queue whose lease ran out, of all kinds, whether this process knows them or not.
-pub(crate) async fn expired(core: &Core, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
-    let keys = core.keys().queue(queue);
-    let kinds = core.catalogue().kinds_of(queue).await?;
-    let mut script_keys: Vec<Key> = vec![keys.active().into(), keys.state().into()];
-    script_keys.extend(kinds.iter().map(|kind| Key::from(keys.set(kind, Set::Lease))));
-    let args = vec![EXAMINED.into(), wire::millis(lease), wire::count(core.incoming().bytes())];
-    let reply = core.call(&EXPIRED, script_keys, args).await?;
-    let mut expired = ExpiredLeases::default();
-    for [place, member, entry, state] in reply.rows(0) {
-        let kind = wire::kind_at(&kinds, place).ok_or_else(|| reply.corrupt())?;
-        if let Some(job) = decode(queue, kind, member, entry, state, reply.now) {
-            expired.jobs.push(job);
-        } else {
-            expired.unreadable.extend(Unreadable::decode(kind, member, entry, state, reply.now));
+impl Client {
+    /// Jobs of a queue whose lease ran out, of all kinds, whether this process knows them or not.
+    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
+        let core = &self.0.core;
+        let keys = core.keys.queue(queue);
+        let kinds = core.kinds_of(queue).await?;
+        let script_keys = wire::keys(&keys, [keys.active(), keys.state()], &kinds, &[Set::Lease]);
+        let args = vec![EXAMINED.into(), wire::millis(lease), wire::count(core.incoming.bytes())];
+        let reply = core.call(&EXPIRED, script_keys, args).await?;
+        let mut expired = ExpiredLeases::default();
+        for [place, member, entry, state] in reply.rows(0) {
+            let kind = wire::kind_at(&kinds, place).ok_or_else(|| reply.corrupt())?;
+            if let Some(job) = decode(queue, kind, member, entry, state, reply.now) {
+                expired.jobs.push(job);
+            } else {
+                expired.unreadable.extend(Unreadable::decode(kind, member, entry, state, reply.now));
+            }
         }
+        Ok(expired)
     }
-    Ok(expired)
 }
 
 fn decode(

@@ -3,6 +3,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod enqueue;
+mod enqueue_batch;
 pub(crate) mod expired;
 pub(crate) mod extend;
 pub(crate) mod operate;

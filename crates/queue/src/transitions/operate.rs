@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fred::types::Value;
 
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::{QueueKeys, Set};
 use crate::model::id::JobId;
@@ -12,7 +12,10 @@ use crate::model::new_job::Due;
 use crate::model::state::State;
 use crate::retention::CANCELLED_RETENTION;
 use crate::scripts::{CANCEL, DELETE, REDRIVE, RESCHEDULE, Script};
-use crate::wire::{self, Place, Reply};
+use crate::wire::{self, Reply};
+
+/// The place in KEYS of the first set of the job's kind; they are in the order of [`Set::ALL`]. 0 is nowhere.
+const FIRST_SET: usize = 5;
 
 /// An operation on one job. Each may be repeated when its answer was lost: cancel, run now and reschedule give the
 /// same answer again; redrive and delete are then refused, because they have been done.
@@ -42,19 +45,21 @@ pub enum Operated {
     Gone,
 }
 
-pub(crate) async fn operate(
-    core: &Core,
-    queue: &str,
-    kind: &str,
-    id: JobId,
-    operation: Operation,
-) -> Result<Operated, Error> {
-    let keys = core.keys().queue(queue);
-    let mut script_keys = wire::job_keys(&keys);
-    script_keys.extend(wire::sets(&keys, kind, Set::ALL));
-    let (script, args) = call(operation, id, &keys);
-    let reply = core.call(script, script_keys, args).await?;
-    decode(&reply, operation).ok_or_else(|| reply.corrupt())
+impl Client {
+    /// Cancels, reschedules, redrives or deletes one job.
+    pub async fn operate(
+        &self,
+        queue: &str,
+        kind: &str,
+        id: JobId,
+        operation: Operation,
+    ) -> Result<Operated, Error> {
+        let keys = self.0.core.keys.queue(queue);
+        let script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
+        let (script, args) = call(operation, id, &keys);
+        let reply = self.0.core.call(script, script_keys, args).await?;
+        decode(&reply, operation).ok_or_else(|| reply.corrupt())
+    }
 }
 
 fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, Vec<Value>) {
@@ -81,14 +86,14 @@ fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, 
 /// done, place, score
 fn decode(reply: &Reply, operation: Operation) -> Option<Operated> {
     let [done, place, score] = reply.values() else { return None };
-    let state = match wire::place(place)? {
-        Place::Nowhere => return Some(Operated::Gone),
-        Place::In(Set::Due) if score.as_f64()? <= reply.now as f64 => State::Ready,
-        Place::In(Set::Due) => State::Scheduled,
-        Place::In(Set::Lease) => State::Active,
-        Place::In(Set::Done) => State::Completed,
-        Place::In(Set::Cancelled) => State::Cancelled,
-        Place::In(Set::Dead) => State::Dead,
+    let Some(set) = place.as_usize()?.checked_sub(FIRST_SET) else { return Some(Operated::Gone) };
+    let state = match Set::ALL.get(set)? {
+        Set::Due if score.as_f64()? <= reply.now as f64 => State::Ready,
+        Set::Due => State::Scheduled,
+        Set::Lease => State::Active,
+        Set::Done => State::Completed,
+        Set::Cancelled => State::Cancelled,
+        Set::Dead => State::Dead,
     };
     Some(match done.as_i64()? {
         1 if operation == Operation::Cancel && state == State::Active => Operated::Requested,

@@ -1,21 +1,25 @@
 //! Pausing a queue, and resuming it.
 
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::scripts::{PAUSE, RESUME};
 
-/// Stops handing out jobs from a queue. Running jobs are not affected.
-pub(crate) async fn pause(core: &Core, queue: &str) -> Result<(), Error> {
-    // Shows the pause of a queue that never had a job. A full Redis accepts a pause, but no new name.
-    match core.catalogue().announce(queue).await {
-        Ok(()) | Err(Error::Refused { .. }) => {}
-        Err(error) => return Err(error),
+impl Client {
+    /// Stops handing out jobs from a queue. Running jobs are not affected.
+    pub async fn pause(&self, queue: &str) -> Result<(), Error> {
+        let core = &self.0.core;
+        // Shows the pause of a queue that never had a job. A full Redis accepts a pause, but no new name.
+        match core.announce(queue).await {
+            Ok(()) | Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        core.call(&PAUSE, vec![core.keys.queue(queue).paused().into()], Vec::new()).await.map(drop)
     }
-    core.call(&PAUSE, vec![core.keys().queue(queue).paused().into()], Vec::new()).await.map(drop)
-}
 
-/// Hands out jobs again.
-pub(crate) async fn resume(core: &Core, queue: &str) -> Result<(), Error> {
-    let keys = core.keys().queue(queue);
-    core.call(&RESUME, vec![keys.paused().into()], vec![keys.wake_channel().into()]).await.map(drop)
+    /// Hands out jobs from a paused queue again.
+    pub async fn resume(&self, queue: &str) -> Result<(), Error> {
+        let keys = self.0.core.keys.queue(queue);
+        let args = vec![keys.wake_channel().into()];
+        self.0.core.call(&RESUME, vec![keys.paused().into()], args).await.map(drop)
+    }
 }

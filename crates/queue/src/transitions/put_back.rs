@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::history::{Failure, FailureCause, History};
@@ -16,7 +16,7 @@ use crate::model::id::JobId;
 use crate::model::lease::FencingToken;
 use crate::model::run::{Run, WorkerRef};
 use crate::scripts::PUT_BACK;
-use crate::wire::{self, KindPlaces};
+use crate::wire;
 
 /// A member of a lease set whose lease has run out and whose holder is unknown.
 #[derive(Debug)]
@@ -26,10 +26,8 @@ pub struct Unreadable {
     member: Bytes,
     /// The entry of `active`; empty if there is none.
     entry: Bytes,
-    /// Unset if the member is not an id.
-    history: Option<History>,
-    /// Redis' time, Unix ms.
-    now: i64,
+    /// The history with the lost run, as stored; empty if the member is not an id.
+    state: String,
 }
 
 /// The outcome, counted.
@@ -41,23 +39,25 @@ pub struct PutBack {
     pub removed: u64,
 }
 
-/// Makes jobs with an unreadable holder due again, and removes members that are not a job.
-pub(crate) async fn put_back(core: &Core, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
-    let keys = core.keys().queue(queue);
-    let mut put_back = PutBack::default();
-    for chunk in found.chunks(MAX_BATCH) {
-        let mut kinds = KindPlaces::default();
-        let mut args = vec![keys.wake_channel().into(), wire::count(chunk.len())];
-        args.extend(chunk.iter().map(|job| Value::Bytes(job.member.clone())));
-        args.extend(chunk.iter().map(|job| kinds.place(&job.kind)));
-        args.extend(chunk.iter().map(|job| Value::Bytes(job.entry.clone())));
-        args.extend(chunk.iter().map(|job| Value::from(job.state())));
-        let mut script_keys = wire::job_keys(&keys);
-        script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due]));
-        let reply = core.call(&PUT_BACK, script_keys, args).await?;
-        put_back += PutBack { recovered: reply.number(0)?, removed: reply.number(1)? };
+impl Client {
+    /// Makes jobs with an unreadable holder due again, and removes members that are not a job.
+    pub async fn put_back(&self, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
+        let core = &self.0.core;
+        let keys = core.keys.queue(queue);
+        let mut put_back = PutBack::default();
+        for chunk in found.chunks(MAX_BATCH) {
+            let (kinds, places) = wire::numbered(chunk.iter().map(|job| &job.kind));
+            let mut args = vec![keys.wake_channel().into(), wire::count(chunk.len())];
+            args.extend(chunk.iter().map(|job| Value::Bytes(job.member.clone())));
+            args.extend(places);
+            args.extend(chunk.iter().map(|job| Value::Bytes(job.entry.clone())));
+            args.extend(chunk.iter().map(|job| Value::from(&job.state)));
+            let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &[Set::Lease, Set::Due]);
+            let reply = core.call(&PUT_BACK, script_keys, args).await?;
+            put_back += PutBack { recovered: reply.number(0)?, removed: reply.number(1)? };
+        }
+        Ok(put_back)
     }
-    Ok(put_back)
 }
 
 impl Unreadable {
@@ -69,29 +69,23 @@ impl Unreadable {
         state: &Value,
         now: i64,
     ) -> Option<Self> {
-        let member = member.clone().into_bytes()?;
+        let (member, entry) = (member.clone().into_bytes()?, entry.clone().into_bytes()?);
         let id: Option<JobId> = std::str::from_utf8(&member).ok().and_then(|id| id.parse().ok());
-        let history = id.map(|id| wire::history(id, state));
-        Some(Unreadable { kind: kind.clone(), member, entry: entry.clone().into_bytes()?, history, now })
+        let state = id.map_or(String::new(), |id| with_lost_run(wire::history(id, state), &entry, now));
+        Some(Unreadable { kind: kind.clone(), member, entry, state })
     }
+}
 
-    /// The history with the lost run; empty for a member that is not an id.
-    fn state(&self) -> String {
-        let Some(history) = self.history.clone() else { return String::new() };
-        let error = if self.entry.is_empty() {
-            "nothing says who held its lease"
-        } else {
-            "who held its lease cannot be read"
-        };
-        let run = Run {
-            attempt: history.next_attempt(),
-            due: self.now,
-            started: self.now,
-            worker: Arc::new(WorkerRef::default()),
-        };
-        let failure = Failure::new(FailureCause::LeaseLost, error, run, self.now);
-        history.with_failure(failure).encode(FencingToken::REAPED)
-    }
+fn with_lost_run(history: History, entry: &[u8], now: i64) -> String {
+    let error = if entry.is_empty() {
+        "nothing says who held its lease"
+    } else {
+        "who held its lease cannot be read"
+    };
+    let worker = Arc::new(WorkerRef::default());
+    let run = Run { attempt: history.next_attempt(), due: now, started: now, worker };
+    let failure = Failure::new(FailureCause::LeaseLost, error, run, now);
+    history.with_failure(failure).encode(FencingToken::REAPED)
 }
 
 impl PutBack {

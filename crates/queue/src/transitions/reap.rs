@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::history::History;
 use crate::model::lease::{ExpiredLease, FencingToken};
 use crate::model::settlement::{LEASE_WEIGHT, Verdict};
 use crate::scripts::REAP;
-use crate::wire::{self, KindPlaces};
+use crate::wire;
 
 /// An expired job and its next state.
 #[derive(Debug)]
@@ -20,28 +20,28 @@ pub struct Reaped {
     pub due_after: Option<Duration>,
 }
 
-/// Recovers expired jobs of a queue, unless their holder has extended or settled them meanwhile.
-pub(crate) async fn reap(core: &Core, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
-    let keys = core.keys().queue(queue);
-    let mut verdicts = Vec::with_capacity(jobs.len());
-    let states: Vec<String> = jobs.iter().map(|job| job.history.encode(FencingToken::REAPED)).collect();
-    let (mut jobs, mut states) = (jobs, &*states);
-    while !jobs.is_empty() {
-        let weights = states.iter().map(|state| state.len() + LEASE_WEIGHT);
-        let fitting = core.outgoing().fitting(weights.clone());
-        let carried = weights.take(fitting).sum();
-        let (chunk, chunk_states) = (&jobs[..fitting], &states[..fitting]);
-        (jobs, states) = (&jobs[fitting..], &states[fitting..]);
-        let mut kinds = KindPlaces::default();
-        let mut args = wire::back_or_cancelled(&keys);
-        wire::push_leases(&mut args, chunk.iter().map(|job| &job.lease.0));
-        args.extend(chunk.iter().map(|job| kinds.place(job.lease.kind())));
-        args.extend(chunk.iter().map(|job| wire::millis_or(job.due_after, wire::BURY)));
-        args.extend(chunk_states.iter().map(Into::into));
-        let mut script_keys = wire::job_keys(&keys);
-        script_keys.extend(kinds.keys(&keys, &[Set::Lease, Set::Due, Set::Dead, Set::Cancelled]));
-        let reply = core.call_with(carried, &REAP, script_keys, args).await?;
-        verdicts.extend(reply.verdicts(chunk.len())?);
+impl Client {
+    /// Recovers expired jobs of a queue, unless their holder has extended or settled them meanwhile.
+    pub async fn reap(&self, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
+        let core = &self.0.core;
+        let keys = core.keys.queue(queue);
+        let state = |job: &Reaped| job.history.encode(FencingToken::REAPED);
+        let jobs: Vec<(&Reaped, String)> = jobs.iter().map(|job| (job, state(job))).collect();
+        let weight = |(_, state): &(&Reaped, String)| state.len() + LEASE_WEIGHT;
+        let mut verdicts = Vec::with_capacity(jobs.len());
+        for call in core.outgoing.calls(&jobs, weight) {
+            let (kinds, places) = wire::numbered(call.iter().map(|(job, _)| job.lease.kind()));
+            let mut args = wire::back_or_cancelled(&keys);
+            wire::push_leases(&mut args, call.iter().map(|(job, _)| &job.lease.0));
+            args.extend(places);
+            args.extend(call.iter().map(|(job, _)| wire::millis_or(job.due_after, wire::BURY)));
+            args.extend(call.iter().map(|(_, state)| state.into()));
+            let sets = [Set::Lease, Set::Due, Set::Dead, Set::Cancelled];
+            let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &sets);
+            let carried = call.iter().map(weight).sum();
+            let reply = core.call_with(carried, &REAP, script_keys, args).await?;
+            verdicts.extend(reply.verdicts(call.len())?);
+        }
+        Ok(verdicts)
     }
-    Ok(verdicts)
 }

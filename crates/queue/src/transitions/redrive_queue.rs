@@ -1,10 +1,10 @@
 //! Redriving many dead jobs of a queue, step by step.
 
-use fred::types::{Key, Value};
+use fred::types::Value;
 use serde::Serialize;
 
 use crate::budget::MAX_BATCH;
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::scripts::REDRIVE_QUEUE;
@@ -19,21 +19,16 @@ pub struct Moved {
     pub remaining: u64,
 }
 
-/// Redrives the jobs of a queue that died first, of one kind or of all, at most `limit` (≤ [`MAX_BATCH`]).
-pub(crate) async fn redrive_queue(
-    core: &Core,
-    queue: &str,
-    kind: Option<&str>,
-    limit: usize,
-) -> Result<Moved, Error> {
-    let keys = core.keys().queue(queue);
-    let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.state().into(), keys.stats().into()];
-    for known in core.catalogue().kinds_of(queue).await? {
-        if kind.is_none_or(|kind| *kind == *known) {
-            script_keys.extend(wire::sets(&keys, &known, [Set::Dead, Set::Due]));
-        }
+impl Client {
+    /// Redrives the jobs of a queue that died first, of one kind or of all, at most `limit` (≤ [`MAX_BATCH`]) per call.
+    pub async fn redrive_queue(&self, queue: &str, kind: Option<&str>, limit: usize) -> Result<Moved, Error> {
+        let core = &self.0.core;
+        let keys = core.keys.queue(queue);
+        let first = [keys.jobs(), keys.state(), keys.stats()];
+        let kinds = core.selected_kinds(queue, kind).await?;
+        let script_keys = wire::keys(&keys, first, kinds, &[Set::Dead, Set::Due]);
+        let args: Vec<Value> = vec![wire::count(limit.min(MAX_BATCH)), keys.wake_channel().into()];
+        let reply = core.call(&REDRIVE_QUEUE, script_keys, args).await?;
+        Ok(Moved { moved: reply.number(0)?, remaining: reply.number(1)? })
     }
-    let args: Vec<Value> = vec![wire::count(limit.min(MAX_BATCH)), keys.wake_channel().into()];
-    let reply = core.call(&REDRIVE_QUEUE, script_keys, args).await?;
-    Ok(Moved { moved: reply.number(0)?, remaining: reply.number(1)? })
 }

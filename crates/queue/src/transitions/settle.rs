@@ -1,50 +1,53 @@
 //! Settling jobs under their leases: complete, retry, bury or release.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use fred::types::{Key, Value};
+use fred::types::Value;
 use futures_util::future::join_all;
 
+use crate::client::Client;
 use crate::core::Core;
 use crate::error::Error;
-use crate::keys::{QueueKeys, Set};
+use crate::keys::Set;
 use crate::model::settlement::{Outcome, Settled, Settlement, Verdict};
 use crate::scripts::{BURY, COMPLETE, RELEASE, RETRY, Script};
-use crate::wire::{self, KindPlaces};
+use crate::wire;
 
 type Answer = Result<Vec<Verdict>, Error>;
 
-/// Settles jobs. Queues and transitions run at the same time; the calls of one transition run one after the
-/// other, as many as their size requires.
-pub(crate) async fn settle(core: &Core, mut settlements: Vec<Settlement>) -> Settled {
-    settlements.sort_by(|a, b| (call(a), group(a)).cmp(&(call(b), group(b))));
-    let alike = settlements.chunk_by(|a, b| call(a) == call(b));
-    let answers = join_all(alike.map(|alike| settle_alike(core, alike))).await;
-    let mut settled = Settled::default();
-    let mut settlements = settlements.into_iter();
-    for (n, answer) in answers.into_iter().flatten() {
-        let chunk = settlements.by_ref().take(n);
-        match answer {
-            Ok(verdicts) => settled.answered.extend(chunk.zip(verdicts)),
-            Err(error) => {
-                settled.unanswered.extend(chunk);
-                settled.error = Some(error);
+impl Client {
+    /// Writes the results of jobs under their leases. Results without an answer can be sent again. Queues and
+    /// transitions run at the same time; the calls of one transition run one after the other, as many as their size
+    /// requires.
+    pub async fn settle(&self, mut settlements: Vec<Settlement>) -> Settled {
+        settlements.sort_by(|a, b| (call(a), group(a)).cmp(&(call(b), group(b))));
+        let alike = settlements.chunk_by(|a, b| call(a) == call(b));
+        let answers = join_all(alike.map(|alike| settle_alike(&self.0.core, alike))).await;
+        let mut settled = Settled::default();
+        let mut settlements = settlements.into_iter();
+        for (n, answer) in answers.into_iter().flatten() {
+            let chunk = settlements.by_ref().take(n);
+            match answer {
+                Ok(verdicts) => settled.answered.extend(chunk.zip(verdicts)),
+                Err(error) => {
+                    settled.unanswered.extend(chunk);
+                    settled.error = Some(error);
+                }
             }
         }
+        settled
     }
-    settled
 }
 
 /// Settles jobs of one queue and one transition. Each answer comes with the number of jobs that it is for.
-async fn settle_alike(core: &Core, mut rest: &[Settlement]) -> Vec<(usize, Answer)> {
+async fn settle_alike(core: &Core, alike: &[Settlement]) -> Vec<(usize, Answer)> {
     let mut answers = Vec::new();
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(core.outgoing().fitting(rest.iter().map(Settlement::weight)));
-        let answer = settle_call(core, now).await;
-        rest = later;
-        match answer {
+    let mut left = alike.len();
+    for now in core.outgoing.calls(alike, Settlement::weight) {
+        match settle_call(core, now).await {
             Err(error) if error.is_silence() => {
-                answers.push((now.len() + later.len(), Err(error)));
+                answers.push((left, Err(error)));
                 break;
             }
             // A key of one kind may be broken: the other kinds are settled without it.
@@ -56,6 +59,7 @@ async fn settle_alike(core: &Core, mut rest: &[Settlement]) -> Vec<(usize, Answe
             }
             answer => answers.push((now.len(), answer)),
         }
+        left -= now.len();
     }
     answers
 }
@@ -63,56 +67,41 @@ async fn settle_alike(core: &Core, mut rest: &[Settlement]) -> Vec<(usize, Answe
 /// Settles jobs of one queue and one transition in one call.
 async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
-    let keys = core.keys().queue(first.lease.queue());
-    let transition = Transition::of(first);
-    let mut script_keys = wire::job_keys(&keys);
-    let mut args = (transition.head)(&keys);
-    wire::push_leases(&mut args, jobs.iter().map(|settlement| &settlement.lease.0));
+    let (queue, leases) = (first.lease.queue(), jobs.iter().map(|settlement| &settlement.lease));
+    let keys = core.keys.queue(queue);
+    let (script, sets): (&Script, &[Set]) = match first.outcome {
+        Outcome::Complete { .. } => (&COMPLETE, &[Set::Lease, Set::Done]),
+        Outcome::Retry { .. } => (&RETRY, &BACK_OR_CANCELLED),
+        Outcome::Bury => (&BURY, &[Set::Lease, Set::Dead]),
+        Outcome::Release { .. } => (&RELEASE, &BACK_OR_CANCELLED),
+    };
+    let mut args = match first.outcome {
+        Outcome::Complete { .. } | Outcome::Bury => vec![keys.finished_channel().into()],
+        Outcome::Retry { .. } | Outcome::Release { .. } => wire::back_or_cancelled(&keys),
+    };
+    wire::push_leases(&mut args, leases.clone().map(|lease| &**lease));
+    let mut kinds = Vec::new();
     if let Outcome::Complete { .. } = first.outcome {
         for same in jobs.chunk_by(|a, b| group(a) == group(b)) {
             let (_, kind, retention) = group(&same[0]);
-            script_keys.extend(transition.sets.iter().map(|set| Key::from(keys.set(kind, *set))));
-            let kept = core.record_sizes().kept(first.lease.queue(), kind);
+            let kept = core.record_sizes.kept(queue, kind);
             args.extend([wire::count(same.len()), wire::millis(retention), wire::count(kept)]);
+            kinds.push(kind);
         }
     } else {
-        let mut kinds = KindPlaces::default();
-        args.extend(jobs.iter().map(|settlement| kinds.place(settlement.lease.kind())));
-        script_keys.extend(kinds.keys(&keys, transition.sets));
+        let (distinct, places) = wire::numbered(leases.map(|lease| lease.kind()));
+        args.extend(places);
+        kinds = distinct;
     }
     args.extend(jobs.iter().filter_map(delay));
-    args.extend(jobs.iter().filter_map(Settlement::state).cloned().map(Value::Bytes));
+    args.extend(jobs.iter().filter_map(|settlement| settlement.state.clone()).map(Value::Bytes));
+    let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, sets);
     let carried = jobs.iter().map(Settlement::weight).sum();
-    core.call_with(carried, transition.script, script_keys, args).await?.verdicts(jobs.len())
+    core.call_with(carried, script, script_keys, args).await?.verdicts(jobs.len())
 }
 
-/// The call of a settlement's script.
-struct Transition {
-    script: &'static Script,
-    /// The arguments in front of the jobs.
-    head: fn(&QueueKeys) -> Vec<Value>,
-    /// The sets of each kind that the script changes.
-    sets: &'static [Set],
-}
-
-impl Transition {
-    fn of(settlement: &Settlement) -> Self {
-        let finished: fn(&QueueKeys) -> Vec<Value> = |keys| vec![keys.finished_channel().into()];
-        let back = &[Set::Lease, Set::Due, Set::Cancelled];
-        match settlement.outcome {
-            Outcome::Complete { .. } => {
-                Transition { script: &COMPLETE, head: finished, sets: &[Set::Lease, Set::Done] }
-            }
-            Outcome::Retry { .. } => Transition { script: &RETRY, head: wire::back_or_cancelled, sets: back },
-            Outcome::Bury { .. } => {
-                Transition { script: &BURY, head: finished, sets: &[Set::Lease, Set::Dead] }
-            }
-            Outcome::Release { .. } => {
-                Transition { script: &RELEASE, head: wire::back_or_cancelled, sets: back }
-            }
-        }
-    }
-}
+/// The sets of a kind that a job leaves and may enter when it is put back.
+const BACK_OR_CANCELLED: [Set; 3] = [Set::Lease, Set::Due, Set::Cancelled];
 
 /// Settlements with the same queue and transition share calls.
 fn call(settlement: &Settlement) -> (&str, &'static str) {
@@ -120,9 +109,9 @@ fn call(settlement: &Settlement) -> (&str, &'static str) {
 }
 
 /// Completed jobs of one group share kind and retention. Groups with a retention come first.
-fn group(settlement: &Settlement) -> (bool, &str, Duration) {
+fn group(settlement: &Settlement) -> (bool, &Arc<str>, Duration) {
     let retention = match settlement.outcome {
-        Outcome::Complete { retention, .. } => retention,
+        Outcome::Complete { retention } => retention,
         _ => Duration::ZERO,
     };
     (retention.is_zero(), settlement.lease.kind(), retention)
@@ -131,8 +120,8 @@ fn group(settlement: &Settlement) -> (bool, &str, Duration) {
 /// The delay of a job that is put back.
 fn delay(settlement: &Settlement) -> Option<Value> {
     match settlement.outcome {
-        Outcome::Retry { backoff, .. } => Some(wire::millis(backoff)),
-        Outcome::Release { delay, .. } => Some(wire::millis_or(delay, wire::KEEP_DUE_TIME)),
-        Outcome::Complete { .. } | Outcome::Bury { .. } => None,
+        Outcome::Retry { backoff } => Some(wire::millis(backoff)),
+        Outcome::Release { delay } => Some(wire::millis_or(delay, wire::KEEP_DUE_TIME)),
+        Outcome::Complete { .. } | Outcome::Bury => None,
     }
 }

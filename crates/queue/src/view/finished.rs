@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::keys::Keys;
+use crate::client::Client;
 use crate::model::id::JobId;
 use crate::redis::subscription::{Request, Subscriptions};
 
@@ -16,13 +16,19 @@ pub struct Finished {
     subscriptions: Subscriptions,
 }
 
-/// Watches a job. The first change comes once the subscription is active: look at the job after it.
-pub(crate) fn watch(subscriptions: &Subscriptions, keys: &Keys, queue: &str, id: JobId) -> Finished {
-    let channel = keys.queue(queue).finished_channel();
-    let (id, notify) = (id.short(), Arc::new(Notify::new()));
-    let watch = Request::Watch { channel: channel.clone(), id: id.clone(), notify: notify.clone() };
-    subscriptions.request(watch);
-    Finished { channel, id, notify, subscriptions: subscriptions.clone() }
+impl Client {
+    /// Watches a job. The first change comes once the subscription is active: look at the job after it.
+    pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
+        let channel = self.0.core.keys.queue(queue).finished_channel();
+        let (id, notify) = (id.short(), Arc::new(Notify::new()));
+        let subscriptions = self.0.subscriptions.clone();
+        subscriptions.request(Request::Watch {
+            channel: channel.clone(),
+            id: id.clone(),
+            notify: notify.clone(),
+        });
+        Finished { channel, id, notify, subscriptions }
+    }
 }
 
 impl Finished {

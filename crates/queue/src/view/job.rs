@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use fred::types::{Key, Value};
+use fred::types::Value;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::client::Client;
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
@@ -76,64 +77,42 @@ impl JobView {
     }
 }
 
-/// Looks for a job in these queues. The payload is read once, after the queue and the kind are known.
-pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
-    let kinds = try_join_all(queues.iter().map(|queue| kinds_of(core, queue, id))).await?;
-    let found = queues.iter().zip(kinds).find_map(|(queue, kinds)| Some((queue, kinds?)));
-    let Some((queue, kinds)) = found else { return Ok(None) };
-    let mut view = None;
-    for kind in kinds {
-        let reply = inspect(core, queue, &kind, id, "record").await?;
-        let Some(record) = record(&reply, id)? else { return Ok(None) };
-        let record = Record::decode(record)?;
-        let constant = Constant {
-            id,
-            kind,
-            queue: queue.to_string(),
-            payload: record.payload.to_owned(),
-            max_retries: record.max_retries,
-            durability: record.durability,
-        };
-        let found = decode(constant, &reply)?;
-        // Two kinds may share a tag. The job is in the sets of only one of them.
-        if found.state.is_some() {
-            return Ok(Some(found));
+impl Client {
+    /// Looks for a job in these queues. The payload is read once, after the queue and the kind are known.
+    pub async fn job(&self, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
+        let core = &self.0.core;
+        let kinds = try_join_all(queues.iter().map(|queue| kinds_of(core, queue, id))).await?;
+        let found = queues.iter().zip(kinds).find_map(|(queue, kinds)| Some((queue, kinds?)));
+        let Some((queue, kinds)) = found else { return Ok(None) };
+        let mut view = None;
+        for kind in kinds {
+            let reply = inspect(core, queue, &kind, id, "record").await?;
+            let Some(record) = record(&reply)? else { return Ok(None) };
+            let found = decode(id, queue, &kind, &Record::decode(record)?, &reply)?;
+            // Two kinds may share a tag. The job is in the sets of only one of them.
+            if found.state.is_some() {
+                return Ok(Some(found));
+            }
+            view = Some(found);
         }
-        view = Some(found);
+        Ok(view)
     }
-    Ok(view)
-}
 
-/// The current state of a job that was read before. Its payload is not read again, because it does not change.
-pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>, Error> {
-    let reply = inspect(core, &job.queue, &job.kind, job.id, "state").await?;
-    if record(&reply, job.id)?.is_none() {
-        return Ok(None);
+    /// The current state of a job that was read before. Its payload is not read again, because it does not change.
+    pub async fn reread(&self, job: &JobView) -> Result<Option<JobView>, Error> {
+        let reply = inspect(&self.0.core, &job.queue, &job.kind, job.id, "state").await?;
+        if record(&reply)?.is_none() {
+            return Ok(None);
+        }
+        let (max_retries, durability) = (job.max_retries, job.durability);
+        let record = Record { max_retries, durability, ..Record::new(&job.payload) };
+        decode(job.id, &job.queue, &job.kind, &record, &reply).map(Some)
     }
-    let constant = Constant {
-        id: job.id,
-        kind: job.kind.clone(),
-        queue: job.queue.clone(),
-        payload: job.payload.clone(),
-        max_retries: job.max_retries,
-        durability: job.durability,
-    };
-    decode(constant, &reply).map(Some)
-}
-
-/// The part of a job that does not change after it is stored.
-struct Constant {
-    id: JobId,
-    kind: String,
-    queue: String,
-    payload: Box<RawValue>,
-    max_retries: Option<u32>,
-    durability: Option<Durability>,
 }
 
 /// The kinds that the job can be of: one, unless two kinds of the queue have the same tag. Nothing if there is no job.
 async fn kinds_of(core: &Core, queue: &str, id: JobId) -> Result<Option<Vec<String>>, Error> {
-    let keys = core.keys().queue(queue);
+    let keys = core.keys.queue(queue);
     let keys = vec![keys.jobs().into(), keys.kinds().into()];
     let reply = core.call(&KIND_OF, keys, vec![id.short().into()]).await?;
     let Some((record, kinds)) = reply.values().split_first() else { return Err(reply.corrupt()) };
@@ -158,25 +137,21 @@ async fn kinds_of(core: &Core, queue: &str, id: JobId) -> Result<Option<Vec<Stri
 
 /// `part` is `record` or `state`, as in the script's header.
 async fn inspect(core: &Core, queue: &str, kind: &str, id: JobId, part: &str) -> Result<Reply, Error> {
-    let keys = core.keys().queue(queue);
-    let mut script_keys: Vec<Key> = vec![keys.jobs().into(), keys.active().into(), keys.state().into()];
-    script_keys.extend(wire::sets(&keys, kind, Set::ALL));
+    let keys = core.keys.queue(queue);
+    let script_keys = wire::keys(&keys, [keys.jobs(), keys.active(), keys.state()], [kind], &Set::ALL);
     core.call(&INSPECT, script_keys, vec![id.short().into(), part.into()]).await
 }
 
 /// The first value of the reply, or `None` if the job was removed since it was found.
-fn record(reply: &Reply, id: JobId) -> Result<Option<&[u8]>, Error> {
+fn record(reply: &Reply) -> Result<Option<&[u8]>, Error> {
     let record = reply.values().first().and_then(Value::as_bytes);
-    let record = record.ok_or_else(|| Error::corrupt(format!("the reply of inspect for job {id}")))?;
-    Ok(Some(record).filter(|record| !record.is_empty()))
+    Ok(Some(record.ok_or_else(|| reply.corrupt())?).filter(|record| !record.is_empty()))
 }
 
 /// record, entry of active, state, then the score in each set
-fn decode(constant: Constant, reply: &Reply) -> Result<JobView, Error> {
-    let Constant { id, kind, queue, payload, max_retries, durability } = constant;
-    let corrupt = || Error::corrupt(format!("the reply of inspect for job {id}"));
-    let [_, active, state, scores @ ..] = reply.values() else { return Err(corrupt()) };
-    let (settled, history) = History::decode(&state.as_str().ok_or_else(corrupt)?)?;
+fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) -> Result<JobView, Error> {
+    let [_, active, state, scores @ ..] = reply.values() else { return Err(reply.corrupt()) };
+    let (settled, history) = History::decode(&state.as_str().ok_or_else(|| reply.corrupt())?)?;
     let score_in = |set: Set| {
         let place = Set::ALL.iter().position(|known| *known == set)?;
         scores.get(place).and_then(Value::as_f64).map(|score| score as i64)
@@ -204,12 +179,12 @@ fn decode(constant: Constant, reply: &Reply) -> Result<JobView, Error> {
     let last_run: Option<&Run> = run.as_ref().or(failed_run);
     Ok(JobView {
         id,
-        kind,
-        queue,
+        kind: kind.to_owned(),
+        queue: queue.to_owned(),
         state,
-        payload,
+        payload: record.payload.to_owned(),
         attempt: last_run.map_or(0, |run| run.attempt),
-        max_retries,
+        max_retries: record.max_retries,
         enqueued_at: id.made_at().and_then(timestamp),
         due_at: due.and_then(timestamp),
         started_at: last_run.and_then(|run| timestamp(run.started)),
@@ -230,7 +205,7 @@ fn decode(constant: Constant, reply: &Reply) -> Result<JobView, Error> {
                 redriven: failure.redriven,
             })
             .collect(),
-        durability,
+        durability: record.durability,
         enqueued_by: None,
     })
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use fred::types::{Key, Value};
-use serde::Serialize;
+use fred::types::Value;
+use serde::de::value::MapDeserializer;
+use serde::{Deserialize, Serialize};
 
-use crate::core::Core;
+use crate::client::Client;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::scripts::COUNTS;
@@ -54,7 +55,8 @@ pub struct KindCounts {
     pub counts: Counts,
 }
 
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rates {
     pub enqueued: u64,
     pub completed: u64,
@@ -66,16 +68,16 @@ pub struct Rates {
     pub deleted: u64,
 }
 
-/// Counts the jobs of one queue.
-pub(crate) async fn queue(core: &Core, queue: &str) -> Result<QueueView, Error> {
-    let keys = core.keys().queue(queue);
-    let kinds = core.catalogue().kinds_of(queue).await?;
-    let mut script_keys: Vec<Key> = vec![keys.paused().into(), keys.stats().into()];
-    for kind in &kinds {
-        script_keys.extend(wire::sets(&keys, kind, Set::ALL));
+impl Client {
+    /// Counts the jobs of one queue.
+    pub async fn queue(&self, queue: &str) -> Result<QueueView, Error> {
+        let core = &self.0.core;
+        let keys = core.keys.queue(queue);
+        let kinds = core.kinds_of(queue).await?;
+        let script_keys = wire::keys(&keys, [keys.paused(), keys.stats()], &kinds, &Set::ALL);
+        let reply = core.call(&COUNTS, script_keys, Vec::new()).await?;
+        decode(queue, &kinds, &reply).ok_or_else(|| reply.corrupt())
     }
-    let reply = core.call(&COUNTS, script_keys, Vec::new()).await?;
-    decode(queue, &kinds, &reply).ok_or_else(|| reply.corrupt())
 }
 
 /// paused, stats, then seven numbers for each kind
@@ -86,7 +88,7 @@ fn decode(queue: &str, kinds: &[Arc<str>], reply: &Reply) -> Option<QueueView> {
         paused: paused.as_i64()? == 1,
         counts: Counts::default(),
         oldest_ready_age: None,
-        rates: decode_rates(stats, reply.now / 60_000 - 1),
+        rates: decode_rates(stats, reply.now / 60_000 - 1).unwrap_or_default(),
         kinds: Vec::with_capacity(kinds.len()),
         live_workers: None,
     };
@@ -113,23 +115,13 @@ fn decode(queue: &str, kinds: &[Arc<str>], reply: &Reply) -> Option<QueueView> {
     Some(view)
 }
 
-fn decode_rates(stats: &Value, minute: i64) -> Rates {
-    let Value::Array(stats) = stats else { return Rates::default() };
-    let rate = |name: &str| {
-        let field = format!("{minute} {name}");
-        let pair = stats.chunks_exact(2).find(|pair| pair[0].as_str().is_some_and(|known| known == field));
-        pair.and_then(|pair| pair[1].as_u64()).unwrap_or_default()
-    };
-    Rates {
-        enqueued: rate("enqueued"),
-        completed: rate("completed"),
-        failed: rate("failed"),
-        reaped: rate("reaped"),
-        buried: rate("buried"),
-        cancelled: rate("cancelled"),
-        redriven: rate("redriven"),
-        deleted: rate("deleted"),
-    }
+/// `stats` has field and number in turns; a field is `<minute> <counter>`.
+fn decode_rates(stats: &Value, minute: i64) -> Option<Rates> {
+    let Value::Array(stats) = stats else { return None };
+    let fields = stats.as_chunks().0.iter().filter_map(|[field, n]| Some((field.as_string()?, n.as_u64()?)));
+    let prefix = format!("{minute} ");
+    let rates = fields.filter_map(|(field, n)| Some((field.strip_prefix(&prefix)?.to_owned(), n)));
+    Rates::deserialize(MapDeserializer::<_, serde::de::value::Error>::new(rates)).ok()
 }
 
 impl Counts {

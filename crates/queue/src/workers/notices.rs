@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use fred::interfaces::PubsubInterface;
 
-use crate::core::Core;
-use crate::keys::Keys;
+use crate::client::Client;
 use crate::model::id::WorkerId;
 use crate::redis::inbox::{Inbox, Mail};
-use crate::redis::subscription::Subscriptions;
 
 /// A subscription to notices. Each names the job or the worker that it is about.
 pub struct Notices {
@@ -22,24 +20,29 @@ impl Notices {
     }
 }
 
-/// Subscribes to requests: to cancel a job of these queues (its id), to quiet or stop a worker (its id). The worker
-/// learns the details by its next heartbeat.
-pub(crate) fn requests(subscriptions: &Subscriptions, keys: &Keys, queues: &[Arc<str>]) -> Notices {
-    let cancel = queues.iter().map(|queue| keys.queue(queue).cancel_channel());
-    Notices { inbox: subscriptions.listen(cancel.chain([keys.workers_channel()]).collect()) }
-}
+impl Client {
+    /// Subscribes to requests: to cancel a job of these queues (its id), to quiet or stop a worker (its id). The worker
+    /// learns the details by its next heartbeat.
+    pub fn requests(&self, queues: &[Arc<str>]) -> Notices {
+        let keys = &self.0.core.keys;
+        let cancel = queues.iter().map(|queue| keys.queue(queue).cancel_channel());
+        Notices { inbox: self.0.subscriptions.listen(cancel.chain([keys.workers_channel()]).collect()) }
+    }
 
-/// Subscribes to the sweeps of a queue. A notice has the id of the worker that has swept it.
-pub(crate) fn sweeps(subscriptions: &Subscriptions, keys: &Keys, queue: &str) -> Notices {
-    Notices { inbox: subscriptions.listen(vec![keys.queue(queue).swept_channel()]) }
-}
+    /// Subscribes to the sweeps of a queue. A notice has the id of the worker that has swept it.
+    pub fn sweeps(&self, queue: &str) -> Notices {
+        let channel = self.0.core.keys.queue(queue).swept_channel();
+        Notices { inbox: self.0.subscriptions.listen(vec![channel]) }
+    }
 
-/// Tells the other workers of a queue that this one has swept it. A worker that misses the notice sweeps as well.
-pub(crate) async fn tell_swept(core: &Core, queue: &str, by: WorkerId) {
-    let channel = core.keys().queue(queue).swept_channel();
-    if let Ok(redis) = core.connection().writer()
-        && let Err(error) = redis.publish::<i64, _, _>(channel, by.to_string()).await
-    {
-        tracing::debug!(%error, queue, "could not tell the other workers of a sweep");
+    /// Tells the other workers of a queue that this one has swept it. A worker that misses the notice sweeps as well.
+    pub async fn tell_swept(&self, queue: &str, by: WorkerId) {
+        let core = &self.0.core;
+        let channel = core.keys.queue(queue).swept_channel();
+        if let Ok(redis) = core.connection.writer()
+            && let Err(error) = redis.publish::<i64, _, _>(channel, by.to_string()).await
+        {
+            tracing::debug!(%error, queue, "could not tell the other workers of a sweep");
+        }
     }
 }

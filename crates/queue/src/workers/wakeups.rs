@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::keys::Keys;
+use crate::client::Client;
 use crate::redis::inbox::{Inbox, Mail};
-use crate::redis::subscription::Subscriptions;
 use crate::workers::announcement::{Drained, KindSet};
 
 /// A subscription to the wake-ups of some queues.
@@ -26,16 +25,14 @@ pub struct Heard {
     pub others: bool,
 }
 
-/// Subscribes to the wake-ups of these queues, for a worker of these kinds. The first message comes once the
-/// subscription is active.
-pub(crate) fn wakeups(
-    subscriptions: &Subscriptions,
-    keys: &Keys,
-    queues: &[Arc<str>],
-    kinds: &KindSet,
-) -> Wakeups {
-    let channels = queues.iter().map(|queue| keys.queue(queue).wake_channel());
-    Wakeups { inbox: subscriptions.listen(channels.collect()), kinds: kinds.clone() }
+impl Client {
+    /// Subscribes to the wake-ups of these queues, for a worker of these kinds. The first message comes once the
+    /// subscription is active.
+    pub fn wakeups(&self, queues: &[Arc<str>], kinds: &KindSet) -> Wakeups {
+        let keys = &self.0.core.keys;
+        let channels = queues.iter().map(|queue| keys.queue(queue).wake_channel());
+        Wakeups { inbox: self.0.subscriptions.listen(channels.collect()), kinds: kinds.clone() }
+    }
 }
 
 impl Wakeups {
