@@ -22,7 +22,7 @@ impl Core {
                 return Ok(());
             }
         }
-        let _: i64 = self.connection.writer()?.sadd(self.keys.queues(), queue).await?;
+        let _: i64 = self.connection.client()?.sadd(self.keys.queues(), queue).await?;
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         if announced.since == since {
             announced.queues.insert(queue.to_owned());
@@ -33,7 +33,7 @@ impl Core {
     /// The kinds that have or had jobs in a queue.
     pub(crate) async fn kinds_of(&self, queue: &str) -> Result<Vec<Arc<str>>, Error> {
         let kinds: BTreeSet<String> =
-            self.connection.reader()?.smembers(self.keys.queue(queue).kinds()).await?;
+            self.connection.client()?.smembers(self.keys.queue(queue).kinds()).await?;
         Ok(kinds.into_iter().map(Arc::from).collect())
     }
 
@@ -53,6 +53,6 @@ impl Client {
     /// The names of all queues that ever held a job.
     pub async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
         let core = &self.0.core;
-        Ok(core.connection.reader()?.smembers(core.keys.queues()).await?)
+        Ok(core.connection.client()?.smembers(core.keys.queues()).await?)
     }
 }

@@ -8,7 +8,7 @@ use fred::types::{Key, Value};
 use crate::core::Core;
 use crate::error::{Error, RefusalCode};
 use crate::redis::echo::Echo;
-use crate::redis::facts::{Hearing, ServerFacts};
+use crate::redis::facts::ServerFacts;
 use crate::scripts::ENQUEUE;
 
 /// Time between two checks; an emptied Redis is noticed within it.
@@ -19,13 +19,12 @@ const QUEUE: &str = "default";
 
 pub(crate) async fn facts(core: &Core, echo: &Echo) -> Result<ServerFacts, Error> {
     let connection = &core.connection;
-    if connection.access().looked_at().is_none_or(|at| at.elapsed() > INTERVAL) {
+    if connection.server.seen().look.as_ref().is_none_or(|(at, _)| at.elapsed() > INTERVAL) {
         connection.look_at_access().await?;
     }
     let facts = connection.server_facts().await?;
-    let hearing = if echo.is_deaf() { Hearing::Deaf } else { Hearing::Fine };
     let refusal = refusal(core).await;
-    Ok(ServerFacts { emptied_at: core.identity.emptied_at(), hearing, refusal, ..facts })
+    Ok(ServerFacts { emptied_at: core.identity.emptied_at(), is_deaf: echo.is_deaf(), refusal, ..facts })
 }
 
 /// Logs each problem once while it lasts. Ends with the last reference to `core`.
@@ -40,7 +39,7 @@ pub(crate) fn watch(core: &Arc<Core>) {
             drop(core); // the last client may be gone by now
             let connected = tokio::time::timeout(INTERVAL, connects.changed()).await.is_ok();
             let Some(core) = weak.upgrade() else { return };
-            if core.connection.access().is_closed() {
+            if core.connection.server.findings().obstacle.is_some() {
                 let _ = core.connection.look_at_access().await;
             } else if !connected {
                 continue;

@@ -48,7 +48,7 @@ impl Inspection<'_> {
         ids: Vec<Bytes>,
     ) -> Result<Vec<Placement>, Error> {
         let keys = self.keys(queue);
-        let redis = self.core.connection.reader()?;
+        let redis = self.core.connection.client()?;
         let pipeline = redis.pipeline();
         for set in Set::ALL {
             let _: () = pipeline.zmscore(keys.set(kind, set), members(&ids)).await?;
@@ -70,7 +70,7 @@ impl Inspection<'_> {
 
     /// The record of each id.
     pub async fn records(&self, queue: &str, ids: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
-        let redis = self.core.connection.reader()?;
+        let redis = self.core.connection.client()?;
         let records: Value = redis.hmget(self.keys(queue).jobs(), fields(ids)).await?;
         Ok(records.into_array().into_iter().map(Value::into_bytes).collect())
     }
@@ -81,7 +81,7 @@ impl Inspection<'_> {
             return Ok(ids);
         }
         let jobs = self.keys(queue).jobs();
-        let redis = self.core.connection.reader()?;
+        let redis = self.core.connection.client()?;
         let pipeline = redis.pipeline();
         for id in &ids {
             let _: () = pipeline.hexists(&jobs, id.clone()).await?;

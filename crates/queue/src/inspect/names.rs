@@ -22,7 +22,7 @@ impl Inspection<'_> {
         cursor: String,
     ) -> Result<(Vec<(String, String)>, String), Error> {
         let pattern = names::pattern(&self.core.keys, queue);
-        let redis = self.core.connection.reader()?;
+        let redis = self.core.connection.client()?;
         let page: Value = redis.scan_page(cursor, pattern, Some(KEYS), None).await?;
         let (next, keys) = scan::page(page)?;
         let keys: Vec<String> = keys.iter().filter_map(Value::as_string).collect();
@@ -66,7 +66,7 @@ impl Inspection<'_> {
     pub async fn is_unlisted(&self, list: &str, name: &str, keys: &[String]) -> Result<bool, Error> {
         // In this order: a script that makes a key has listed its name by then. Not in one script, because the
         // catalogue of queues and a queue are in different slots of a cluster.
-        let redis = self.core.connection.reader()?;
+        let redis = self.core.connection.client()?;
         let exist: i64 = redis.exists(keys.to_vec()).await?;
         let is_listed: bool = redis.sismember(list, name).await?;
         Ok(exist > 0 && !is_listed)
@@ -76,7 +76,7 @@ impl Inspection<'_> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let redis = self.core.connection.reader()?;
+        let redis = self.core.connection.client()?;
         let pipeline = redis.pipeline();
         for key in keys {
             let _: () = pipeline.r#type(key).await?;

@@ -110,7 +110,7 @@ impl Inspection<'_> {
         name: &str,
         keys: &[String],
     ) -> Result<bool, Error> {
-        let exist: i64 = self.core.connection.reader()?.exists(keys.to_vec()).await?;
+        let exist: i64 = self.core.connection.client()?.exists(keys.to_vec()).await?;
         if exist == 0 {
             return Ok(false);
         }
@@ -118,7 +118,7 @@ impl Inspection<'_> {
         // No worker may know of the jobs there yet. Like every message this one may be lost.
         let wake_channel = self.keys(queue).wake_channel();
         let _: Result<(), _> =
-            self.core.connection.writer()?.publish(wake_channel, self.core.clock.now()).await;
+            self.core.connection.client()?.publish(wake_channel, self.core.clock.now()).await;
         Ok(done)
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Scan<'a> {
         let command = CustomCommand::new_static(self.command, ClusterHash::FirstKey, false);
         let args: Vec<Value> =
             vec![(&*self.key).into(), cursor.into(), "COUNT".into(), (self.step as i64).into()];
-        let reply: Value = self.core.connection.reader()?.custom(command, args).await?;
+        let reply: Value = self.core.connection.client()?.custom(command, args).await?;
         let (next, page) = page(reply)?;
         self.cursor = (next != "0").then_some(next);
         let bytes: usize = page.iter().filter_map(Value::as_bytes).map(<[u8]>::len).sum();

@@ -92,7 +92,7 @@ async fn sample(core: &Core, queue: &mut Queue) -> Result<(), Error> {
 }
 
 async fn sample_memory(core: &Core, used: &Gauge, most: &Gauge) -> Result<(), Error> {
-    let info: String = core.connection.reader()?.info(Some(InfoKind::Memory)).await?;
+    let info: String = core.connection.client()?.info(Some(InfoKind::Memory)).await?;
     for (name, gauge) in [("used_memory:", used), ("maxmemory:", most)] {
         let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
         if let Some(value) = value {

@@ -28,7 +28,7 @@ pub(crate) struct Aof {
 }
 
 pub(crate) async fn read(connection: &Connection) -> Result<Aof, Error> {
-    let client = connection.reader()?;
+    let client = connection.client()?;
     let settings = CustomCommand::new_static("CONFIG", ClusterHash::FirstKey, false);
     let names = ["GET", "appendonly", "appendfsync", "no-appendfsync-on-rewrite"];
     let settings: Result<Vec<String>, _> = client.custom(settings, names.to_vec()).await;

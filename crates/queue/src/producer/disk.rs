@@ -151,7 +151,7 @@ impl DiskConnection {
 }
 
 async fn read_run_id(connection: &Connection) -> Result<Option<String>, Error> {
-    let info: String = connection.reader()?.info(Some(InfoKind::Server)).await?;
+    let info: String = connection.client()?.info(Some(InfoKind::Server)).await?;
     Ok(run_id(&info).map(str::to_owned))
 }
 

@@ -1,24 +1,23 @@
 //! The connection to Redis. It fails fast, never resends a command, and reconnects unaided.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use atode_config::Address;
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use fred::clients::{Client as FredClient, Pool, WithOptions};
 use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::config::Options;
 use fred::types::{Key, Value};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::error::{Error, is_noscript};
 use crate::keys::Keys;
-use crate::redis::access::Access;
 use crate::redis::clock::RedisClock;
-use crate::redis::greet::{self, Greeter, Trouble};
+use crate::redis::greet;
 use crate::redis::permissions::{self, Subject};
 use crate::redis::pool::{self, Clients, Listener, Tasks};
+use crate::redis::server::{self, Server};
 use crate::scripts::Script;
 
 #[derive(Clone)]
@@ -26,11 +25,7 @@ pub struct Connection {
     pool: watch::Receiver<Pool>,
     /// Number of connects. A task that must start over after a connect waits for a change.
     connects: watch::Receiver<u64>,
-    access: Arc<Access>,
-    subject: Arc<Subject>,
-    trouble: Arc<Trouble>,
-    once_and_fast: Options,
-    address: Arc<str>,
+    pub(crate) server: Arc<Server>,
 }
 
 impl Connection {
@@ -43,30 +38,15 @@ impl Connection {
         let Clients { pool, events, listeners, mut tasks } = pool::open(redis)?;
         let (counter, connects) = watch::channel(0);
         let user = redis.connection.username.clone().unwrap_or_else(|| "default".to_owned());
-        let connection = Connection {
-            pool,
-            connects,
-            access: Arc::default(),
-            subject: Arc::new(Subject { user, keys: Keys::new(&redis.key_prefix) }),
-            trouble: Arc::default(),
-            once_and_fast: Options {
-                max_attempts: Some(1),
-                fail_fast: true,
-                timeout: Some(redis.connection.command_timeout),
-                ..Options::default()
-            },
-            address: address(redis).into(),
-        };
-        let greeter = Greeter {
-            address: connection.address.clone(),
-            options: connection.once_and_fast.clone(),
-            subject: connection.subject.clone(),
-            access: connection.access.clone(),
-            trouble: connection.trouble.clone(),
+        let server = Arc::new(Server {
+            address: address(redis),
+            once_and_fast: server::once_and_fast(redis.connection.command_timeout),
+            subject: Subject { user, keys: Keys::new(&redis.key_prefix) },
             clock,
-        };
-        tasks.0.push(tokio::spawn(greet::run(events, counter, greeter)).abort_handle());
-        Ok((connection, listeners, tasks))
+            seen: RwLock::default(),
+        });
+        tasks.0.push(tokio::spawn(greet::run(events, counter, server.clone())).abort_handle());
+        Ok((Connection { pool, connects, server }, listeners, tasks))
     }
 
     /// Runs a script once. It is sent again only if Redis has forgotten it, because then it did not run.
@@ -76,7 +56,7 @@ impl Connection {
         keys: Vec<Key>,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        let client = self.ready()?.with_options(&self.once_and_fast);
+        let client = self.client()?;
         match client.evalsha(script.sha1.as_str(), keys.clone(), args.clone()).await {
             Err(error) if is_noscript(&error) => {
                 // Not SCRIPT LOAD: Redis could forget the script again before it runs.
@@ -86,20 +66,15 @@ impl Connection {
         }
     }
 
-    /// A client for a plain read. Errors at once while there is no connection.
-    pub(crate) fn reader(&self) -> Result<WithOptions<FredClient>, Error> {
-        Ok(self.ready()?.with_options(&self.once_and_fast))
+    /// A client for a plain read, or for a plain write that needs no answer or may happen twice. A command is sent once.
+    /// Errors at once while there is no connection.
+    pub(crate) fn client(&self) -> Result<WithOptions<FredClient>, Error> {
+        Ok(self.ready()?.with_options(&self.server.once_and_fast))
     }
 
-    /// [`reader`](Self::reader) that also works on a Redis that cannot hold jobs.
+    /// [`client`](Self::client) that also works on a Redis that cannot hold jobs.
     pub(crate) fn asker(&self) -> Result<WithOptions<FredClient>, Error> {
-        Ok(self.connected()?.with_options(&self.once_and_fast))
-    }
-
-    /// A client for a plain write that needs no answer, or that may happen twice. The write is sent once. Errors at
-    /// once while there is no connection.
-    pub(crate) fn writer(&self) -> Result<WithOptions<FredClient>, Error> {
-        self.reader()
+        Ok(self.connected()?.with_options(&self.server.once_and_fast))
     }
 
     /// The number of connects so far.
@@ -108,38 +83,34 @@ impl Connection {
     }
 
     pub fn is_up(&self) -> bool {
-        self.access.is_known() && self.next().is_connected()
+        self.server.seen().look.is_some() && self.next().is_connected()
     }
 
     /// The reason why there is no connection, in the words of Redis or of the system. Unset while there is a
     /// connection, and before the first attempt has failed.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.get()
+        self.server.seen().trouble.clone()
     }
 
     /// Host and port, to be shown to people.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.server.address
     }
 
     pub fn command_timeout(&self) -> Duration {
-        self.once_and_fast.timeout.unwrap_or_default()
-    }
-
-    pub(crate) fn access(&self) -> &Access {
-        &self.access
+        self.server.once_and_fast.timeout.unwrap_or_default()
     }
 
     /// Checks the permissions again: they may change during a connection.
     pub(crate) async fn look_at_access(&self) -> Result<(), Error> {
-        let findings = permissions::look(&self.asker()?, &self.subject).await?;
-        self.access.set(findings);
+        let findings = permissions::look(&self.asker()?, &self.server.subject).await?;
+        self.server.set_findings(findings);
         Ok(())
     }
 
     pub(crate) fn ready(&self) -> Result<FredClient, Error> {
         let client = self.connected()?;
-        self.access.check()?;
+        self.server.check()?;
         Ok(client)
     }
 
@@ -153,7 +124,7 @@ impl Connection {
             return Ok(client);
         }
         let why = self.trouble().map_or_else(String::new, |why| format!(": {why}"));
-        Err(Error::NotSent(format!("no connection to {}{why}", self.address)))
+        Err(Error::NotSent(format!("no connection to {}{why}", self.address())))
     }
 }
 

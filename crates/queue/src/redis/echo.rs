@@ -9,8 +9,8 @@ use fred::interfaces::PubsubInterface;
 use tokio::sync::{mpsc, watch};
 
 use crate::error::Error;
-use crate::redis::access::Channels;
 use crate::redis::connection::Connection;
+use crate::redis::permissions::Channels;
 use crate::redis::subscription::Request;
 
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -107,7 +107,7 @@ pub(crate) async fn run(
 }
 
 fn is_denied(connection: &Connection) -> bool {
-    connection.access().findings().channels == Channels::Denied
+    connection.server.findings().channels == Channels::Denied
 }
 
 impl Connection {

@@ -7,17 +7,18 @@ use fred::interfaces::ClientLike;
 use jiff::Timestamp;
 
 use crate::error::{Error, RefusalCode};
-use crate::redis::access::{Channels, Findings};
 use crate::redis::connection::Connection;
-use crate::redis::memory::Memory;
+use crate::redis::permissions::{Channels, Findings};
 
 /// The oldest version whose scripts have flags.
 const OLDEST: (u32, u32) = (7, 0);
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
+/// Percent of `maxmemory` from which operators get a warning. Finished jobs make room long before.
+const NEARLY_FULL: u64 = 90;
 
 /// The facts that an operator needs about the Redis that holds the jobs: from `INFO`, if it is permitted, and
 /// from the user's permissions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerFacts {
     /// `7.0.15`, `valkey 8.1.0`; empty where it is unknown.
     pub version: String,
@@ -27,10 +28,14 @@ pub struct ServerFacts {
     pub run_id: String,
     pub(crate) role: Role,
     pub(crate) access: Findings,
-    pub(crate) hearing: Hearing,
+    /// True while published messages do not arrive at this process.
+    pub(crate) is_deaf: bool,
     /// Redis' clock less this machine's, ms.
     pub clock_ahead: i64,
-    pub(crate) memory: Memory,
+    /// Bytes.
+    pub(crate) used_memory: u64,
+    /// Bytes; 0 if there is no limit.
+    pub(crate) maxmemory: u64,
     /// The reason why it would refuse a job now. Unset in facts that come from `INFO` alone.
     pub(crate) refusal: Option<String>,
     /// The time at which this process found its data gone.
@@ -46,14 +51,6 @@ pub(crate) enum Role {
     ClusterNode,
 }
 
-/// Delivery of published messages to this process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Hearing {
-    #[default]
-    Fine,
-    Deaf,
-}
-
 impl Connection {
     pub(crate) async fn server_facts(&self) -> Result<ServerFacts, Error> {
         let info: Result<String, _> = self.asker()?.info(None).await;
@@ -61,7 +58,7 @@ impl Connection {
             Err(Error::Refused { code: RefusalCode::NotPermitted | RefusalCode::Unsupported, .. }) => None,
             answer => Some(answer?),
         };
-        Ok(ServerFacts::from_info(info.as_deref(), self.access().findings()))
+        Ok(ServerFacts::from_info(info.as_deref(), self.server.findings()))
     }
 }
 
@@ -91,11 +88,10 @@ impl ServerFacts {
                 _ => Role::Primary,
             },
             access,
-            hearing: Hearing::Fine,
             clock_ahead: (there - here) / 1_000,
-            memory: Memory::from_info(&facts),
-            refusal: None,
-            emptied_at: None,
+            used_memory: fact("used_memory").parse().unwrap_or_default(),
+            maxmemory: fact("maxmemory").parse().unwrap_or_default(),
+            ..ServerFacts::default()
         }
     }
 
@@ -136,7 +132,7 @@ impl ServerFacts {
     /// Dangers for the jobs on this server, each with its remedy.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.access.warnings.clone();
-        if self.hearing == Hearing::Deaf && self.access.channels == Channels::Permitted {
+        if self.is_deaf && self.access.channels == Channels::Permitted {
             warnings.push(
                 "What Redis publishes does not arrive here, so workers and waiting clients look every half second. \
                  Does a proxy lead to several servers, or swallow messages?"
@@ -151,7 +147,7 @@ impl ServerFacts {
         }
         match &self.refusal {
             Some(refusal) => warnings.push(refusal.clone()),
-            None => warnings.extend(self.memory.warning()),
+            None => warnings.extend(self.memory_warning()),
         }
         if !self.aof_enabled {
             warnings.push(
@@ -178,5 +174,33 @@ impl ServerFacts {
             ));
         }
         warnings
+    }
+
+    fn memory_warning(&self) -> Option<String> {
+        let percent = (100 * self.used_memory).checked_div(self.maxmemory)?;
+        (percent >= NEARLY_FULL).then(|| {
+            format!(
+                "Redis' memory is {percent} % full ({} of {} MiB): at 100 % it refuses new jobs. Finished jobs make \
+                 room by themselves while a worker lives; purge dead ones, or raise maxmemory.",
+                self.used_memory >> 20,
+                self.maxmemory >> 20
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_that_is_nearly_full_is_a_warning() {
+        let warning = |used_memory, maxmemory| {
+            ServerFacts { used_memory, maxmemory, ..ServerFacts::default() }.memory_warning()
+        };
+        assert_eq!(warning(1 << 30, 0), None);
+        assert_eq!(warning(89 << 20, 100 << 20), None);
+        let text = warning(90 << 20, 100 << 20).unwrap_or_default();
+        assert!(text.contains("90 % full (90 of 100 MiB)"), "{text}");
     }
 }

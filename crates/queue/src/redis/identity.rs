@@ -43,7 +43,7 @@ impl Identity {
         if found.is_none() {
             let new = JobId::new(now).to_string();
             let _: Option<String> =
-                connection.writer()?.set(&key, new, None, Some(SetOptions::NX), false).await?;
+                connection.client()?.set(&key, new, None, Some(SetOptions::NX), false).await?;
             found = redis.get(&key).await?;
         }
         self.remember(found);

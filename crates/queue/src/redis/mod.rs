@@ -1,6 +1,5 @@
 //! The connection to Redis: its clients, its clock, its permissions, and published messages.
 
-pub(crate) mod access;
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod echo;
@@ -8,9 +7,9 @@ pub(crate) mod facts;
 mod greet;
 pub(crate) mod identity;
 pub(crate) mod inbox;
-mod memory;
 mod permissions;
 pub(crate) mod pool;
+mod server;
 mod silence;
 pub(crate) mod subscriber;
 pub(crate) mod subscription;

@@ -6,7 +6,6 @@ use fred::interfaces::LuaInterface;
 
 use crate::error::{Denied, Error, RefusalCode, is_noscript};
 use crate::keys::Keys;
-use crate::redis::access::{Channels, Findings};
 use crate::scripts::MAY;
 
 /// Commands that storing, claiming and settling need.
@@ -51,6 +50,25 @@ pub(crate) const USEFUL: [&str; 11] = [
     "ZMSCORE",
     "ZSCAN",
 ];
+
+/// Problems of the Redis of a connection, each with what to do about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Reported by a script, for users that may not run INFO.
+    pub(crate) version: Option<String>,
+    /// Why no job can be stored or run.
+    pub(crate) obstacle: Option<String>,
+    /// Features that work less well.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) channels: Channels,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Channels {
+    #[default]
+    Permitted,
+    Denied,
+}
 
 /// The user that the permissions are for.
 #[derive(Debug, Clone)]
@@ -114,51 +132,51 @@ impl Subject {
     fn findings(&self, reply: Vec<String>) -> Findings {
         let mut reply = reply.into_iter();
         let version = reply.next();
-        let lacking: Vec<Lack> = reply.filter_map(|lack| Lack::parse(&lack)).collect();
-        let among = |wanted: &dyn Fn(&str) -> bool| -> Vec<&Lack> {
-            lacking.iter().filter(|lack| wanted(&lack.command)).collect()
+        let lacking: Vec<String> = reply.collect();
+        let among = |wanted: fn(&str) -> bool| -> Vec<&str> {
+            let is_wanted = |lack: &&String| lack.strip_prefix(['+', '?']).is_some_and(wanted);
+            lacking.iter().filter(is_wanted).map(String::as_str).collect()
         };
-        let is_channel = |command: &str| matches!(command, "publish" | "subscribe");
-        let is_useful = |command: &str| USEFUL.iter().any(|name| name.eq_ignore_ascii_case(command));
-        let needed = among(&|command| !is_channel(command) && command != "info" && !is_useful(command));
-        let (channels, info, useful) =
-            (among(&is_channel), among(&|command| command == "info"), among(&is_useful));
-
-        let obstacle = (!needed.is_empty())
-            .then(|| self.lacks("may not run commands that every job needs", &needed, None));
-        let mut warnings = Vec::new();
-        if !channels.is_empty() {
-            let what = "may not use pub/sub channels, so new jobs are not announced: workers and waiting clients poll every 500 ms";
-            warnings.push(self.lacks(what, &channels, Some(format!("&{}*", self.keys.prefix()))));
-        }
-        if !info.is_empty() {
-            let what =
-                "may not run INFO: whether this Redis keeps jobs safe (AOF, eviction, memory) is not checked";
-            warnings.push(self.lacks(what, &info, None));
-        }
-        if !useful.is_empty() {
-            let what = "may not run some commands that counts, trims, job operations or the audit need";
-            warnings.push(self.lacks(what, &useful, None));
-        }
-        let channels = if channels.is_empty() { Channels::Permitted } else { Channels::Denied };
-        Findings { version, obstacle, warnings, channels }
+        let is_needed: fn(&str) -> bool = |name| !is_channel(name) && name != "info" && !is_useful(name);
+        let obstacle = self.lacks("may not run commands that every job needs", &among(is_needed), None);
+        let all_channels = format!("&{}*", self.keys.prefix());
+        let warnings = [
+            self.lacks(
+                "may not use pub/sub channels, so new jobs are not announced: workers and waiting clients poll every \
+                 500 ms",
+                &among(is_channel),
+                Some(all_channels),
+            ),
+            self.lacks(
+                "may not run INFO: whether this Redis keeps jobs safe (AOF, eviction, memory) is not checked",
+                &among(|name| name == "info"),
+                None,
+            ),
+            self.lacks(
+                "may not run some commands that counts, trims, job operations or the audit need",
+                &among(is_useful),
+                None,
+            ),
+        ];
+        let channels = if warnings[0].is_some() { Channels::Denied } else { Channels::Permitted };
+        Findings { version, obstacle, warnings: warnings.into_iter().flatten().collect(), channels }
     }
 
-    fn lacks(&self, what: &str, lacking: &[&Lack], more: Option<String>) -> String {
-        let names = |why| {
-            let of_these = lacking.iter().filter(move |lack| lack.why == why);
-            of_these.map(|lack| lack.command.as_str()).collect::<Vec<_>>()
-        };
-        let (denied, unknown) = (names(Why::Denied), names(Why::Unknown));
+    /// Nothing if no command is lacking. A command has a sign in front, as in the script's header; `more` is a rule
+    /// that is granted along with the commands.
+    fn lacks(&self, what: &str, lacking: &[&str], more: Option<String>) -> Option<String> {
+        let of = |sign| lacking.iter().filter_map(move |lack| lack.strip_prefix(sign));
+        let denied: Vec<String> = of('+').map(|name| format!("+{name}")).collect();
+        let unknown: Vec<&str> = of('?').collect();
         let mut cures = Vec::new();
         if !denied.is_empty() {
-            let rules: Vec<String> = denied.iter().map(|name| format!("+{name}")).chain(more).collect();
+            let rules: Vec<String> = denied.into_iter().chain(more).collect();
             cures.push(self.grant(&rules.join(" ")));
         }
         if !unknown.is_empty() {
             cures.push(format!("Take the `rename-command` of {} out of Redis' settings", unknown.join(", ")));
         }
-        format!("the Redis user {} {what}. {}", self.user, cures.join(". "))
+        (!cures.is_empty()).then(|| format!("the Redis user {} {what}. {}", self.user, cures.join(". ")))
     }
 
     fn grant(&self, rules: &str) -> String {
@@ -166,29 +184,12 @@ impl Subject {
     }
 }
 
-/// A command that is missing.
-struct Lack {
-    command: String,
-    why: Why,
+fn is_channel(command: &str) -> bool {
+    matches!(command, "publish" | "subscribe")
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Denied,
-    /// This server has no command of that name.
-    Unknown,
-}
-
-impl Lack {
-    fn parse(lack: &str) -> Option<Self> {
-        let (why, command) = lack.split_at_checked(1)?;
-        let why = match why {
-            "+" => Why::Denied,
-            "?" => Why::Unknown,
-            _ => return None,
-        };
-        Some(Lack { command: command.to_owned(), why })
-    }
+fn is_useful(command: &str) -> bool {
+    USEFUL.iter().any(|name| name.eq_ignore_ascii_case(command))
 }
 
 #[cfg(test)]

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use fred::clients::{Client as FredClient, Pool, SubscriberClient};
 use fred::error::ErrorKind;
 use fred::interfaces::{ClientLike, EventInterface};
-use fred::types::config::{Options, Server};
+use fred::types::config::Server;
 use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{AbortHandle, JoinHandle};
+
+use crate::redis::server::once_and_fast;
 
 /// Time between two checks of a server's role. A ROLE takes Redis a microsecond.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -32,8 +34,7 @@ pub(crate) fn watch(pool: &Pool, subscriber: &SubscriberClient, limit: Duration)
 }
 
 async fn leave_when_silent(client: FredClient, subscriber: SubscriberClient, limit: Duration) {
-    let patient =
-        Options { max_attempts: Some(1), fail_fast: true, timeout: Some(limit), ..Options::default() };
+    let patient = once_and_fast(limit);
     let [shortest, longest] = REPLICA_PATIENCE;
     let (mut left, mut patience) = (None::<Instant>, shortest);
     loop {

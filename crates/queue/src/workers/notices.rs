@@ -39,7 +39,7 @@ impl Client {
     pub async fn tell_swept(&self, queue: &str, by: WorkerId) {
         let core = &self.0.core;
         let channel = core.keys.queue(queue).swept_channel();
-        if let Ok(redis) = core.connection.writer()
+        if let Ok(redis) = core.connection.client()
             && let Err(error) = redis.publish::<i64, _, _>(channel, by.to_string()).await
         {
             tracing::debug!(%error, queue, "could not tell the other workers of a sweep");

@@ -148,7 +148,7 @@ impl Client {
     /// All live workers, in the order of their starts.
     pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
         let keys = &self.0.core.keys;
-        let redis = self.0.core.connection.reader()?;
+        let redis = self.0.core.connection.client()?;
         let ids: Vec<String> = redis.zrange(keys.workers(), 0, -1, None, false, None, false).await?;
         let names: Vec<String> =
             ids.iter().filter_map(|id| id.parse().ok()).map(|id| keys.worker(id)).collect();
@@ -179,7 +179,7 @@ impl Client {
         }
         let keys = &self.0.core.keys;
         let names: Vec<String> = ids.iter().flat_map(|id| [keys.worker(*id), keys.stopped(*id)]).collect();
-        let found: Vec<Option<Bytes>> = self.0.core.connection.reader()?.mget(names).await?;
+        let found: Vec<Option<Bytes>> = self.0.core.connection.client()?.mget(names).await?;
         let fates = found.as_chunks().0.iter().map(|found| match found {
             [Some(_), _] => Fate::Alive,
             [None, Some(_)] => Fate::Stopped,
