@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atode_queue::{Error, JobFacts, JobId, JobRepair, Record, RecordKind, Set, Target, names_holder};
+use atode_queue::{Error, JobFacts, JobId, JobRepair, Place, Record, RecordKind, Set, Target, names_holder};
 use bytes::Bytes;
 
 use crate::finding::Wrong;
@@ -66,11 +66,11 @@ pub(crate) fn action(repair: &JobRepair) -> String {
 }
 
 /// The kind of a record among `kinds`. If several have its tag, it is the one whose set has the job.
-fn own_kind(kind: &RecordKind, places: &[usize], kinds: &[Arc<str>]) -> Option<usize> {
+fn own_kind(kind: &RecordKind, places: &[Place], kinds: &[Arc<str>]) -> Option<usize> {
     let possible: Vec<usize> = (0..kinds.len()).filter(|own| kind.is(&kinds[*own])).collect();
     match possible[..] {
         [own] => Some(own),
-        _ => possible.into_iter().find(|own| places.iter().any(|place| place / Set::ALL.len() == *own)),
+        _ => possible.into_iter().find(|own| places.iter().any(|(kind, _)| kind == own)),
     }
 }
 
@@ -78,8 +78,8 @@ fn own_kind(kind: &RecordKind, places: &[usize], kinds: &[Arc<str>]) -> Option<u
 fn wrong_with(facts: &JobFacts, own: usize) -> Option<Wrong> {
     match facts.places[..] {
         [] => Some(Wrong::NoSet),
-        [one] if one / Set::ALL.len() != own => Some(Wrong::OtherKind),
-        [_] if !is_in(facts, own, Set::Lease) => facts.holder.as_ref().map(|_| Wrong::NoLease),
+        [(kind, _)] if kind != own => Some(Wrong::OtherKind),
+        [(_, set)] if set != Set::Lease => facts.holder.as_ref().map(|_| Wrong::NoLease),
         [_] if facts.holder.is_none() => Some(Wrong::NoHolder),
         [_] => (!has_holder(facts)).then_some(Wrong::UnreadableHolder),
         _ => Some(Wrong::SeveralSets),
@@ -90,21 +90,20 @@ fn wrong_with(facts: &JobFacts, own: usize) -> Option<Wrong> {
 /// active without a holder (it waits again), dead, cancelled, completed. So no unfinished job is lost, and dead jobs
 /// stay visible.
 fn target(facts: &JobFacts, own: usize, record: &Record) -> Target {
-    if is_in(facts, own, Set::Lease) && has_holder(facts) {
-        return Target::Stay(place(own, Set::Lease));
+    let is_in = |place| facts.places.contains(&place);
+    if is_in((own, Set::Lease)) && has_holder(facts) {
+        return Target::Stay((own, Set::Lease));
     }
     for set in [Set::Due, Set::Lease, Set::Dead, Set::Cancelled, Set::Done] {
-        let to = place(own, set);
-        let Some(from) = facts.places.iter().copied().find(|place| JobRepair::set_at(*place) == set) else {
-            continue;
-        };
+        let to = (own, set);
+        let Some(from) = facts.places.iter().copied().find(|place| place.1 == set) else { continue };
         return match set {
-            Set::Lease => Target::Due { to: place(own, Set::Due), at: 0 },
-            _ if is_in(facts, own, set) => Target::Stay(to),
+            Set::Lease => Target::Due { to: (own, Set::Due), at: 0 },
+            _ if is_in(to) => Target::Stay(to),
             _ => Target::Move { from, to },
         };
     }
-    Target::Due { to: place(own, Set::Due), at: due(&facts.id, record).unwrap_or_default() }
+    Target::Due { to: (own, Set::Due), at: due(&facts.id, record).unwrap_or_default() }
 }
 
 /// The due time of the request, if it set one: a job for next month must not run now because its set was lost.
@@ -115,20 +114,12 @@ fn due(id: &Bytes, record: &Record) -> Option<i64> {
     })
 }
 
-fn is_in(facts: &JobFacts, kind: usize, set: Set) -> bool {
-    facts.places.contains(&place(kind, set))
-}
-
 fn has_holder(facts: &JobFacts) -> bool {
     facts.holder.as_deref().is_some_and(names_holder)
 }
 
-fn place(kind: usize, set: Set) -> usize {
-    kind * Set::ALL.len() + Set::ALL.iter().position(|known| *known == set).unwrap_or_default()
-}
-
-fn set_name(repair: &JobRepair, place: usize) -> String {
-    format!("{}:{}", repair.kind_at(place), JobRepair::set_at(place).name())
+fn set_name(repair: &JobRepair, (kind, set): Place) -> String {
+    format!("{}:{}", repair.kinds[kind], set.name())
 }
 
 #[cfg(test)]
@@ -147,7 +138,17 @@ mod tests {
             digest: record.chars().take(1).collect(),
             holder: bytes(entry),
             has_history: has_state,
-            places: sets.replace(' ', "").match_indices('1').map(|(place, _)| place).collect(),
+            places: sets
+                .split(' ')
+                .enumerate()
+                .flat_map(|(kind, sets)| {
+                    Set::ALL
+                        .into_iter()
+                        .zip(sets.bytes())
+                        .filter(|(_, digit)| *digit == b'1')
+                        .map(move |(set, _)| (kind, set))
+                })
+                .collect(),
         }
     }
 
@@ -165,7 +166,7 @@ mod tests {
         let b = r#"{"kind":"b","payload":{}}"#;
         let later = r#"{"kind":"b","payload":{},"delay":500}"#;
         let torn = "torn 1 2";
-        let now = Target::Due { to: 5, at: 0 };
+        let now = Target::Due { to: (1, Set::Due), at: 0 };
         // Sets: due, lease, done, cancelled, dead of the kinds a and b.
         for (record, entry, has_state, sets, expected) in [
             ("", "", false, "00000 00000", None),
@@ -179,17 +180,35 @@ mod tests {
             ("", "", true, "00000 00000", Some((Wrong::StateOnly, Target::Out))),
             ("{", HOLDER, true, "00000 01000", Some((Wrong::UnreadableRecord, Target::Out))),
             (b, "", false, "00000 00000", Some((Wrong::NoSet, now))),
-            (later, "", false, "00000 00000", Some((Wrong::NoSet, Target::Due { to: 5, at: 1_500 }))),
+            (
+                later,
+                "",
+                false,
+                "00000 00000",
+                Some((Wrong::NoSet, Target::Due { to: (1, Set::Due), at: 1_500 })),
+            ),
             (b, "", false, "00000 01000", Some((Wrong::NoHolder, now))),
             (b, torn, false, "00000 01000", Some((Wrong::UnreadableHolder, now))),
-            (b, HOLDER, false, "00000 10000", Some((Wrong::NoLease, Target::Stay(5)))),
-            (b, HOLDER, false, "00000 11000", Some((Wrong::SeveralSets, Target::Stay(6)))),
-            (b, torn, false, "00000 11000", Some((Wrong::SeveralSets, Target::Stay(5)))),
+            (b, HOLDER, false, "00000 10000", Some((Wrong::NoLease, Target::Stay((1, Set::Due))))),
+            (b, HOLDER, false, "00000 11000", Some((Wrong::SeveralSets, Target::Stay((1, Set::Lease))))),
+            (b, torn, false, "00000 11000", Some((Wrong::SeveralSets, Target::Stay((1, Set::Due))))),
             (b, "", false, "00000 01001", Some((Wrong::SeveralSets, now))),
-            (b, "", false, "10000 00111", Some((Wrong::SeveralSets, Target::Move { from: 0, to: 5 }))),
-            (b, "", false, "00000 00111", Some((Wrong::SeveralSets, Target::Stay(9)))),
-            (b, "", false, "00000 00110", Some((Wrong::SeveralSets, Target::Stay(8)))),
-            (b, "", false, "00001 00000", Some((Wrong::OtherKind, Target::Move { from: 4, to: 9 }))),
+            (
+                b,
+                "",
+                false,
+                "10000 00111",
+                Some((Wrong::SeveralSets, Target::Move { from: (0, Set::Due), to: (1, Set::Due) })),
+            ),
+            (b, "", false, "00000 00111", Some((Wrong::SeveralSets, Target::Stay((1, Set::Dead))))),
+            (b, "", false, "00000 00110", Some((Wrong::SeveralSets, Target::Stay((1, Set::Cancelled))))),
+            (
+                b,
+                "",
+                false,
+                "00001 00000",
+                Some((Wrong::OtherKind, Target::Move { from: (0, Set::Dead), to: (1, Set::Dead) })),
+            ),
             (b, HOLDER, false, "01000 00000", Some((Wrong::OtherKind, now))),
         ] {
             assert_eq!(

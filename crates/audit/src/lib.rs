@@ -18,7 +18,7 @@ pub use finding::{Audit, Finding, Wrong};
 pub use repair::{Repaired, repair};
 
 use finding::MAX_FINDINGS;
-use walk::Walk;
+use walk::walk;
 
 /// Checks all queues, or one, while they are in use. A finding was wrong at one instant; a job in motion is never
 /// reported. Each step asks Redis for little.
@@ -41,7 +41,7 @@ pub async fn audit_with_progress(
         }
         if !found.is_blocked {
             let kinds: Vec<Arc<str>> = found.kinds.into_keys().map(Arc::from).collect();
-            Walk::new(client.inspection(), &queue, kinds, &mut audit, progress).run().await?;
+            walk(client.inspection(), &queue, kinds, &mut audit, progress).await?;
         }
         audit.queues.insert(queue);
     }

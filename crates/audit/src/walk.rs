@@ -17,7 +17,7 @@ const LOOKUPS: usize = 4_000;
 /// Checks of one job at most. A job of a kind that was unknown so far is checked again, with the sets of that kind.
 const MAX_ROUNDS: usize = 3;
 
-pub(crate) struct Walk<'a> {
+struct Walk<'a> {
     inspection: Inspection<'a>,
     queue: &'a str,
     kinds: Vec<Arc<str>>,
@@ -29,28 +29,26 @@ pub(crate) struct Walk<'a> {
     progress: &'a (dyn Fn(u64) + Sync),
 }
 
-impl<'a> Walk<'a> {
-    pub(crate) fn new(
-        inspection: Inspection<'a>,
-        queue: &'a str,
-        kinds: Vec<Arc<str>>,
-        audit: &'a mut Audit,
-        progress: &'a (dyn Fn(u64) + Sync),
-    ) -> Self {
-        Walk { inspection, queue, kinds, found: HashSet::new(), record_bytes: 0, audit, progress }
-    }
-
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
-        self.records().await?;
-        for kind in self.kinds.clone() {
-            for set in Set::ALL {
-                self.set(&kind, set).await?;
-            }
+/// Walks through a queue that has these kinds. Calls `progress` with the number of checked jobs after each step.
+pub(crate) async fn walk(
+    inspection: Inspection<'_>,
+    queue: &str,
+    kinds: Vec<Arc<str>>,
+    audit: &mut Audit,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(), Error> {
+    let mut walk = Walk { inspection, queue, kinds, found: HashSet::new(), record_bytes: 0, audit, progress };
+    walk.records().await?;
+    for kind in walk.kinds.clone() {
+        for set in Set::ALL {
+            walk.set(&kind, set).await?;
         }
-        self.entries(JobHash::Holders).await?;
-        self.entries(JobHash::Histories).await
     }
+    walk.entries(JobHash::Holders).await?;
+    walk.entries(JobHash::Histories).await
+}
 
+impl Walk<'_> {
     /// Checks that each record is readable and its job in one set of its kind, with a holder if it is active.
     async fn records(&mut self) -> Result<(), Error> {
         let mut scan = self.inspection.scan_hash(self.queue, JobHash::Records);
@@ -185,12 +183,12 @@ impl<'a> Walk<'a> {
 
 /// True for a job that is not in one set, or whose holder does not fit.
 fn looks_wrong(placement: &Placement) -> bool {
-    let is_active = Set::ALL.iter().zip(placement.sets).any(|(set, is_in)| *set == Set::Lease && is_in);
-    let fits = match &placement.holder {
-        None => !is_active,
-        Some(entry) => is_active && names_holder(entry),
-    };
-    placement.sets.iter().filter(|is_in| **is_in).count() != 1 || !fits
+    match (&placement.sets[..], &placement.holder) {
+        ([Set::Lease], Some(entry)) => !names_holder(entry),
+        ([Set::Lease], None) => true,
+        ([_], holder) => holder.is_some(),
+        _ => true,
+    }
 }
 
 /// An id in its long form. A member that is not an id is returned as it is.

@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use atode_audit::{Repaired, Wrong, repair};
-use atode_queue::{Due, KindSet, State};
+use atode_queue::{Due, JobId, KindSet, State};
 use support::{DEADLINE, HOUR, KIND, NOW, OTHER, start};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,6 +206,39 @@ async fn a_record_that_cannot_be_read_is_set_aside_byte_for_byte() {
             .expect("it is kept");
         assert_eq!(kept, record);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_tag_belongs_to_no_kind_is_set_aside() {
+    let test = start().await;
+    for set in ["due", "dead", ""] {
+        let id = test.client.new_id();
+        test.command(&["HSET", &test.key("jobs"), &id.short(), "zzzz {}"]);
+        if !set.is_empty() {
+            test.put(KIND, set, id);
+        }
+        assert!(test.repair_one(Wrong::UnreadableRecord, id).await.is_some(), "{set}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_tag_two_kinds_share_is_of_the_kind_that_has_it_in_a_set() {
+    const TWINS: [&str; 2] = ["test:twin5709", "test:twin9919"];
+    let test = start().await;
+    let ids = [test.enqueue_of(TWINS[0], NOW).await, test.enqueue_of(TWINS[1], NOW).await];
+    let tag = |id: JobId| test.command(&["HGET", &test.key("jobs"), &id.short()]).text()[..4].to_owned();
+    assert_eq!(tag(ids[0]), tag(ids[1]), "the names were chosen for their tags");
+    test.check_clean().await;
+    for (kind, id) in TWINS.into_iter().zip(ids) {
+        test.put(kind, "dead", id);
+        test.repair_one(Wrong::SeveralSets, id).await;
+        test.check_runs_as(kind, id).await;
+    }
+    // No set tells the kind of this job, so nobody can run it.
+    let id = test.enqueue_of(TWINS[0], NOW).await;
+    assert_eq!(test.command(&["ZREM", &test.set_of(TWINS[0], "due"), &id.short()]).int(), 1);
+    let aside = test.repair_one(Wrong::UnreadableRecord, id).await;
+    assert_eq!(aside.as_deref(), Some("atode:broken:{default}:records"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,20 +55,6 @@ pub enum RefusalCode {
     Unsupported,
 }
 
-/// The command or key that the user has no permission for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Denied {
-    Command,
-    Keys,
-}
-
-impl Denied {
-    /// Reads the text behind NOPERM: `…access one of the keys…`, `…run the 'evalsha' command`.
-    pub(crate) fn of(message: &str) -> Self {
-        if message.contains(" command") { Denied::Command } else { Denied::Keys }
-    }
-}
-
 impl Error {
     /// False if the call may have taken effect.
     pub fn nothing_happened(&self) -> bool {
@@ -128,6 +114,11 @@ impl Error {
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Error::Corrupt(what.into())
     }
+}
+
+/// Reads the text behind NOPERM, `…run the 'evalsha' command` or `…access one of the keys…`: true for a command.
+pub(crate) fn denies_command(message: &str) -> bool {
+    message.contains(" command")
 }
 
 /// True if Redis has forgotten the script (restart, `SCRIPT FLUSH`), so that it did not run.

@@ -1,13 +1,12 @@
 //! Every key and channel in Redis. The keys of a queue share one hash tag, so that its scripts would also run on a
 //! cluster.
 
-#[cfg(test)]
-mod documented;
 pub(crate) mod names;
 
 use std::sync::Arc;
 
 use crate::model::id::WorkerId;
+use crate::model::state::State;
 
 /// Names of all keys below one prefix, `atode:` unless configured.
 #[derive(Debug, Clone)]
@@ -42,6 +41,18 @@ impl Set {
             Set::Done => "done",
             Set::Cancelled => "cancelled",
             Set::Dead => "dead",
+        }
+    }
+
+    /// The state of a job that this set has with this score, at `now` (Unix ms).
+    pub(crate) fn state(self, score: i64, now: i64) -> State {
+        match self {
+            Set::Due if score <= now => State::Ready,
+            Set::Due => State::Scheduled,
+            Set::Lease => State::Active,
+            Set::Done => State::Completed,
+            Set::Cancelled => State::Cancelled,
+            Set::Dead => State::Dead,
         }
     }
 }
@@ -197,21 +208,4 @@ impl QueueKeys {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_keys_of_a_queue_share_its_hash_tag() {
-        let keys = Keys::new("atode:").queue("default");
-        assert_eq!(keys.jobs(), "atode:{default}:jobs");
-        assert_eq!(keys.set("demo:delay_print", Set::Due), "atode:{default}:demo:delay_print:due");
-        assert_eq!(keys.wake_channel(), "atode:{default}:wake");
-    }
-
-    #[test]
-    fn a_key_that_is_set_aside_keeps_its_hash_tag() {
-        let keys = Keys::new("atode:");
-        assert_eq!(keys.set_aside("atode:{q}:a:b:due", 7), "atode:broken:{q}:a:b:due:7");
-        assert_eq!(keys.set_aside(&keys.queues(), 7), "atode:broken:{atode:queues}:7");
-    }
-}
+mod tests;

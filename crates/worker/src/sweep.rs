@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use atode_jobs::Backoff;
 use atode_queue::{
-    Error, Expired, ExpiredLeases, Failure, FailureCause, Fate, Notices, PutBack, Reaped, Verdict, WorkerId,
+    Error, Expired, ExpiredLeases, Failure, FailureCause, Fate, Inbox, PutBack, Reaped, Verdict, WorkerId,
 };
 
 use crate::worker::Worker;
@@ -42,7 +42,7 @@ pub(crate) async fn run(worker: Arc<Worker>, queue: Arc<str>) {
     }
 }
 
-async fn sweep_of_another(worker: &Worker, sweeps: &Notices) {
+async fn sweep_of_another(worker: &Worker, sweeps: &Inbox) {
     let me = worker.me.id.to_string();
     while !sweeps.next().await.messages.iter().any(|swept_by| *swept_by != me) {}
 }

@@ -13,15 +13,14 @@ use crate::model::holder::Holder;
 use crate::scripts::JOB_FACTS;
 use crate::wire;
 
-/// The number of sets per kind.
-const SETS: usize = Set::ALL.len();
+/// A set of the kind at this place among the requested ones.
+pub type Place = (usize, Set);
 
 /// The sets of one kind that have an id, and its entry of `active`, from reads at different instants.
 #[derive(Debug)]
 pub struct Placement {
     pub id: Bytes,
-    /// In the order of [`Set::ALL`].
-    pub sets: [bool; SETS],
+    pub sets: Vec<Set>,
     pub holder: Option<Bytes>,
 }
 
@@ -35,8 +34,8 @@ pub struct JobFacts {
     /// The entry of `active`.
     pub holder: Option<Bytes>,
     pub has_history: bool,
-    /// The sets that have it, as places in the requested kinds × [`Set::ALL`].
-    pub places: Vec<usize>,
+    /// The sets that have it.
+    pub places: Vec<Place>,
 }
 
 impl Inspection<'_> {
@@ -57,12 +56,12 @@ impl Inspection<'_> {
         let replies: Vec<Value> = pipeline.all().await?;
         let mut columns: Vec<Vec<Value>> = replies.into_iter().map(Value::into_array).collect();
         let holders = columns.pop().unwrap_or_default();
-        let is_in = |set: usize, n: usize| {
-            columns.get(set).and_then(|scores| scores.get(n)).is_some_and(|score| !score.is_null())
+        let is_in = |n: usize, set: Set| {
+            columns.get(set as usize).and_then(|scores| scores.get(n)).is_some_and(|score| !score.is_null())
         };
         let placement = |(n, id)| Placement {
             id,
-            sets: std::array::from_fn(|set| is_in(set, n)),
+            sets: Set::ALL.into_iter().filter(|set| is_in(n, *set)).collect(),
             holder: holders.get(n).and_then(bytes),
         };
         Ok(ids.into_iter().enumerate().map(placement).collect())
@@ -124,8 +123,11 @@ fn decode(id: &Bytes, [record, digest, holder, has_history, sets]: &[Value; 5]) 
 }
 
 /// The places of the "1" among these digits.
-fn places(digits: &[u8]) -> Vec<usize> {
-    digits.iter().enumerate().filter(|(_, digit)| **digit == b'1').map(|(place, _)| place).collect()
+fn places(digits: &[u8]) -> Vec<Place> {
+    let kinds = digits.chunks(Set::ALL.len()).enumerate();
+    let places = kinds
+        .flat_map(|(kind, sets)| sets.iter().zip(Set::ALL).map(move |(digit, set)| (digit, (kind, set))));
+    places.filter(|(digit, _)| **digit == b'1').map(|(_, place)| place).collect()
 }
 
 /// A copy: a part of the reply's buffer would keep all of it alive as long as a finding.

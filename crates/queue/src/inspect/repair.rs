@@ -6,7 +6,7 @@ use fred::interfaces::{KeysInterface, PubsubInterface};
 use fred::types::Value;
 
 use crate::error::Error;
-use crate::inspect::facts::JobFacts;
+use crate::inspect::facts::{JobFacts, Place};
 use crate::inspect::inspection::Inspection;
 use crate::keys::Set;
 use crate::scripts::{LIST_NAME, REPAIR_JOB, SET_ASIDE};
@@ -25,24 +25,16 @@ pub struct JobRepair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// It stays in this set.
-    Stay(usize),
+    Stay(Place),
     /// It moves into this set and keeps its score of the other.
-    Move { from: usize, to: usize },
+    Move { from: Place, to: Place },
     /// It moves into this due set. It is due at `at` (Unix ms), or now if that is over.
-    Due { to: usize, at: i64 },
+    Due { to: Place, at: i64 },
     /// It is removed from all sets. A record is set aside.
     Out,
 }
 
 impl JobRepair {
-    pub fn kind_at(&self, place: usize) -> &str {
-        &self.kinds[place / Set::ALL.len()]
-    }
-
-    pub fn set_at(place: usize) -> Set {
-        Set::ALL[place % Set::ALL.len()]
-    }
-
     /// True if the job leaves the queue and its record is kept elsewhere.
     pub fn sets_record_aside(&self) -> bool {
         self.target == Target::Out && self.facts.record.is_some()
@@ -50,7 +42,7 @@ impl JobRepair {
 
     /// Only a job that stays active keeps its holder.
     pub fn keeps_holder(&self) -> bool {
-        matches!(self.target, Target::Stay(place) if Self::set_at(place) == Set::Lease)
+        matches!(self.target, Target::Stay((_, Set::Lease)))
     }
 }
 
@@ -63,8 +55,9 @@ impl Inspection<'_> {
         let script_keys = wire::keys(&keys, first, &repair.kinds, &Set::ALL);
         let digit = |is_set| if is_set { '1' } else { '0' };
         let mut seen = String::from(digit(facts.has_history));
-        let all = 0..repair.kinds.len() * Set::ALL.len();
-        seen.extend(all.map(|place| digit(facts.places.contains(&place))));
+        for kind in 0..repair.kinds.len() {
+            seen.extend(Set::ALL.map(|set| digit(facts.places.contains(&(kind, set)))));
+        }
         let (target, source, at) = match repair.target {
             Target::Stay(place) => (Some(place), None, 0),
             Target::Move { from, to } => (Some(to), Some(from), 0),
@@ -72,7 +65,9 @@ impl Inspection<'_> {
             Target::Out => (None, None, 0),
         };
         // Lua counts from 1; 0 is none.
-        let number = |place: Option<usize>| wire::count(place.map_or(0, |place| place + 1));
+        let number = |place: Option<Place>| {
+            wire::count(place.map_or(0, |(kind, set)| kind * Set::ALL.len() + set as usize + 1))
+        };
         let holder = facts.holder.as_ref().map_or_else(Vec::new, |entry| [b"=", &entry[..]].concat());
         let args = vec![
             Value::Bytes(facts.id.clone()),
@@ -82,7 +77,7 @@ impl Inspection<'_> {
             number(target),
             number(source),
             at.into(),
-            target.map_or("", |place| repair.kind_at(place)).into(),
+            target.map_or("", |(kind, _)| &*repair.kinds[kind]).into(),
             wire::flag(repair.keeps_holder()),
             keys.wake_channel().into(),
         ];

@@ -41,11 +41,14 @@ enum Storage {
 /// The coalescers of a client, one per queue and durability. Each ends with this.
 pub(crate) struct Coalescers {
     core: Arc<Core>,
-    by_queue: Mutex<HashMap<(Arc<str>, Option<Durability>), Coalescer>>,
+    by_queue: Mutex<HashMap<Key, Coalescer>>,
     /// A permit for each byte that may wait.
     room: Arc<Semaphore>,
     disk: Arc<Disk>,
 }
+
+/// Queue and durability.
+type Key = (Arc<str>, Option<Durability>);
 
 /// Sends the jobs of one queue and one durability.
 type Coalescer = mpsc::UnboundedSender<Waiting>;

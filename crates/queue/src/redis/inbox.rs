@@ -7,8 +7,9 @@ use tokio::sync::Notify;
 /// Capacity. Beyond it, messages count as missed.
 const CAPACITY: usize = 256;
 
+/// The messages of a subscription. Each names the job or the worker that it is about.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     mail: Mutex<Mail>,
     notify: Notify,
 }
@@ -40,7 +41,7 @@ impl Inbox {
     }
 
     /// Waits for the next message.
-    pub(crate) async fn next(&self) -> Mail {
+    pub async fn next(&self) -> Mail {
         loop {
             let mail = std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner));
             if mail.missed || !mail.messages.is_empty() {

@@ -4,7 +4,7 @@ use fred::clients::{Client as FredClient, WithOptions};
 use fred::error::Error as FredError;
 use fred::interfaces::LuaInterface;
 
-use crate::error::{Denied, Error, RefusalCode, is_noscript};
+use crate::error::{Error, RefusalCode, denies_command, is_noscript};
 use crate::keys::Keys;
 use crate::scripts::MAY;
 
@@ -107,16 +107,14 @@ impl Subject {
     fn obstacle_of(&self, error: &Error) -> Option<String> {
         let Error::Refused { code, message } = error else { return None };
         Some(match code {
-            RefusalCode::NotPermitted => match Denied::of(message) {
-                Denied::Keys => {
-                    let rule = self.grant(&format!("~{}*", self.keys.prefix()));
-                    format!("the Redis user {} may not use the queue's keys. {rule}", self.user)
-                }
-                Denied::Command => {
-                    let rule = self.grant("+evalsha +eval");
-                    format!("the Redis user {} may not run scripts. {rule}", self.user)
-                }
-            },
+            RefusalCode::NotPermitted if denies_command(message) => {
+                let rule = self.grant("+evalsha +eval");
+                format!("the Redis user {} may not run scripts. {rule}", self.user)
+            }
+            RefusalCode::NotPermitted => {
+                let rule = self.grant(&format!("~{}*", self.keys.prefix()));
+                format!("the Redis user {} may not use the queue's keys. {rule}", self.user)
+            }
             RefusalCode::WrongServer => format!(
                 "this Redis is a node of a cluster, and jobs live on one Redis: set the jobqueue's addr to a server \
                  with `cluster-enabled no` (it says: {message})"

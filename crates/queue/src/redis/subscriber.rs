@@ -16,7 +16,7 @@ use crate::redis::connection::Connection;
 use crate::redis::echo::{self, Echo};
 use crate::redis::inbox::Inbox;
 use crate::redis::pool::Listener;
-use crate::redis::subscription::{Request, Subscriptions};
+use crate::redis::subscription::{Request, Subscriptions, Watch};
 
 /// Time over which watchers are spread when all of them have to look at their jobs, per watcher.
 const WATCHER_SPREAD: Duration = Duration::from_millis(1);
@@ -93,14 +93,14 @@ impl Subscriber {
                 self.subscribe(channels).await;
                 inbox.put_missed();
             }
-            Request::Watch { channel, id, notify } => {
+            Request::Watch(Watch { channel, id, notify }) => {
                 if !self.watches.contains_key(&channel) {
                     self.subscribe(vec![channel.clone()]).await;
                 }
                 self.watches.entry(channel).or_default().entry(id).or_default().push(notify.clone());
                 notify.notify_one();
             }
-            Request::Unwatch { channel, id, notify } => {
+            Request::Unwatch(Watch { channel, id, notify }) => {
                 let Some(ids) = self.watches.get_mut(&channel) else { return };
                 if let Some(watchers) = ids.get_mut(&id) {
                     watchers.retain(|watcher| !Arc::ptr_eq(watcher, &notify));

@@ -12,21 +12,20 @@ pub(crate) enum Request {
         channels: Vec<String>,
         inbox: Arc<Inbox>,
     },
-    /// Notify when a message of this channel has the id.
-    Watch {
-        channel: String,
-        id: String,
-        notify: Arc<Notify>,
-    },
-    Unwatch {
-        channel: String,
-        id: String,
-        notify: Arc<Notify>,
-    },
+    Watch(Watch),
+    Unwatch(Watch),
     /// Messages may have been missed: tell every subscriber.
     TellEverybody,
     /// The current connection delivers no messages: open another.
     Reconnect,
+}
+
+/// Notifies when a message of the channel has the id.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    pub(crate) channel: String,
+    pub(crate) id: String,
+    pub(crate) notify: Arc<Notify>,
 }
 
 /// Sends requests to the subscriber, which handles them in order. It ends with the last of these.

@@ -87,14 +87,7 @@ fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, 
 fn decode(reply: &Reply, operation: Operation) -> Option<Operated> {
     let [done, place, score] = reply.values() else { return None };
     let Some(set) = place.as_usize()?.checked_sub(FIRST_SET) else { return Some(Operated::Gone) };
-    let state = match Set::ALL.get(set)? {
-        Set::Due if score.as_f64()? <= reply.now as f64 => State::Ready,
-        Set::Due => State::Scheduled,
-        Set::Lease => State::Active,
-        Set::Done => State::Completed,
-        Set::Cancelled => State::Cancelled,
-        Set::Dead => State::Dead,
-    };
+    let state = Set::ALL.get(set)?.state(score.as_f64()? as i64, reply.now);
     Some(match done.as_i64()? {
         1 if operation == Operation::Cancel && state == State::Active => Operated::Requested,
         1 => Operated::Done,

@@ -152,26 +152,20 @@ fn record(reply: &Reply) -> Result<Option<&[u8]>, Error> {
 fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) -> Result<JobView, Error> {
     let [_, active, state, scores @ ..] = reply.values() else { return Err(reply.corrupt()) };
     let (settled, history) = History::decode(&state.as_str().ok_or_else(|| reply.corrupt())?)?;
-    let score_in = |set: Set| {
-        let place = Set::ALL.iter().position(|known| *known == set)?;
-        scores.get(place).and_then(Value::as_f64).map(|score| score as i64)
-    };
-    let is_active = score_in(Set::Lease).is_some();
+    let mut scores = Set::ALL.into_iter().zip(scores);
+    let found = scores.find_map(|(set, score)| Some((set, score.as_f64()? as i64)));
+    let state = found.map(|(set, score)| set.state(score, reply.now));
     let holder = Holder::decode(&active.as_str().unwrap_or_default()).map(|(_, holder)| holder);
-    let cancel_requested = is_active && holder.as_ref().is_some_and(|holder| holder.cancel_requested);
-    let running = holder.map(|holder| holder.into_run(&history));
-
-    let (state, due, run) = if let Some(due) = score_in(Set::Due) {
-        let state = if due <= reply.now { State::Ready } else { State::Scheduled };
-        (Some(state), Some(due), None)
-    } else if is_active {
-        (Some(State::Active), running.as_ref().map(|run| run.due), running)
-    } else {
-        let finished =
-            [(Set::Done, State::Completed), (Set::Cancelled, State::Cancelled), (Set::Dead, State::Dead)];
-        let state = finished.into_iter().find(|(set, _)| score_in(*set).is_some()).map(|(_, state)| state);
-        let run = history.last_run.clone();
-        (state, run.as_ref().map(|run| run.due), run)
+    let holder = holder.filter(|_| state == Some(State::Active));
+    let cancel_requested = holder.as_ref().is_some_and(|holder| holder.cancel_requested);
+    let run = match found {
+        Some((Set::Due, _)) => None,
+        Some((Set::Lease, _)) => holder.map(|holder| holder.into_run(&history)),
+        _ => history.last_run.clone(),
+    };
+    let due = match found {
+        Some((Set::Due, due)) => Some(due),
+        _ => run.as_ref().map(|run| run.due),
     };
     let is_finished = matches!(state, Some(State::Completed | State::Cancelled | State::Dead));
     let last_failed = history.failures.last();

@@ -6,33 +6,20 @@ use fred::interfaces::PubsubInterface;
 
 use crate::client::Client;
 use crate::model::id::WorkerId;
-use crate::redis::inbox::{Inbox, Mail};
-
-/// A subscription to notices. Each names the job or the worker that it is about.
-pub struct Notices {
-    inbox: Arc<Inbox>,
-}
-
-impl Notices {
-    /// Waits for the next notice.
-    pub async fn next(&self) -> Mail {
-        self.inbox.next().await
-    }
-}
+use crate::redis::inbox::Inbox;
 
 impl Client {
     /// Subscribes to requests: to cancel a job of these queues (its id), to quiet or stop a worker (its id). The worker
     /// learns the details by its next heartbeat.
-    pub fn requests(&self, queues: &[Arc<str>]) -> Notices {
+    pub fn requests(&self, queues: &[Arc<str>]) -> Arc<Inbox> {
         let keys = &self.0.core.keys;
         let cancel = queues.iter().map(|queue| keys.queue(queue).cancel_channel());
-        Notices { inbox: self.0.subscriptions.listen(cancel.chain([keys.workers_channel()]).collect()) }
+        self.0.subscriptions.listen(cancel.chain([keys.workers_channel()]).collect())
     }
 
     /// Subscribes to the sweeps of a queue. A notice has the id of the worker that has swept it.
-    pub fn sweeps(&self, queue: &str) -> Notices {
-        let channel = self.0.core.keys.queue(queue).swept_channel();
-        Notices { inbox: self.0.subscriptions.listen(vec![channel]) }
+    pub fn sweeps(&self, queue: &str) -> Arc<Inbox> {
+        self.0.subscriptions.listen(vec![self.0.core.keys.queue(queue).swept_channel()])
     }
 
     /// Tells the other workers of a queue that this one has swept it. A worker that misses the notice sweeps as well.

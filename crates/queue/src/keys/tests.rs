@@ -1,4 +1,4 @@
-//! Compares docs/architecture.md, section "Keys in Redis", with the functions that make keys and channels.
+//! Compares the functions that make keys and channels with docs/architecture.md, section "Keys in Redis".
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,4 +86,19 @@ fn the_document_has_the_type_of_every_key() {
         let documented = type_.split(' ').next().unwrap_or_default().to_uppercase();
         assert_eq!(documented, expected, "{name}");
     }
+}
+
+#[test]
+fn the_keys_of_a_queue_share_its_hash_tag() {
+    let keys = Keys::new("atode:").queue("default");
+    assert_eq!(keys.jobs(), "atode:{default}:jobs");
+    assert_eq!(keys.set("demo:delay_print", Set::Due), "atode:{default}:demo:delay_print:due");
+    assert_eq!(keys.wake_channel(), "atode:{default}:wake");
+}
+
+#[test]
+fn a_key_that_is_set_aside_keeps_its_hash_tag() {
+    let keys = Keys::new("atode:");
+    assert_eq!(keys.set_aside("atode:{q}:a:b:due", 7), "atode:broken:{q}:a:b:due:7");
+    assert_eq!(keys.set_aside(&keys.queues(), 7), "atode:broken:{atode:queues}:7");
 }
