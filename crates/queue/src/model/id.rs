@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use data_encoding::{Encoding, Specification};
+use serde::Serialize;
 use uuid::Uuid;
 
 /// Printable ASCII without quotes, backslash and hyphen, in ASCII order: the short form sorts like the id, so jobs due in
@@ -60,11 +61,11 @@ impl InOrder {
 /// Milliseconds. A clock that goes back further was wrong before, and ids must not continue its time.
 const CLOCK_STEP: u64 = 1_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct JobId(Uuid);
 
 /// The id of a worker process. It is never used again after the process has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct WorkerId(Uuid);
 
 #[derive(Debug, thiserror::Error)]
@@ -142,12 +143,6 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 parse_uuid(text).map($id)
-            }
-        }
-
-        impl serde::Serialize for $id {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
             }
         }
 

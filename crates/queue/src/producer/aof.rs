@@ -14,20 +14,8 @@ pub(crate) enum Proof {
     WaitAof,
 }
 
-/// The settings of the append-only file, and the version that decides what they mean.
-#[derive(Debug, Clone)]
-pub(crate) struct Aof {
-    enabled: bool,
-    appendfsync: String,
-    /// `no-appendfsync-on-rewrite yes`: while the file is rewritten, nothing reaches the disk.
-    pauses: bool,
-    version: (u32, u32),
-    is_valkey: bool,
-    /// Identifies the server process.
-    run_id: String,
-}
-
-pub(crate) async fn read(connection: &Connection) -> Result<Aof, Error> {
+/// Reads the settings. Errors if they do not allow a proof.
+pub(crate) async fn proof(connection: &Connection) -> Result<Proof, Error> {
     let client = connection.client()?;
     let settings = CustomCommand::new_static("CONFIG", ClusterHash::FirstKey, false);
     let names = ["GET", "appendonly", "appendfsync", "no-appendfsync-on-rewrite"];
@@ -43,43 +31,30 @@ pub(crate) async fn read(connection: &Connection) -> Result<Aof, Error> {
         }
         other => other,
     })?;
-    let setting =
-        |name: &str| settings.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+    let is_set =
+        |name: &str, value: &str| settings.as_chunks().0.contains(&[name.to_owned(), value.to_owned()]);
     let facts = connection.server_facts().await?;
-    Ok(Aof {
-        enabled: setting("appendonly").as_deref() == Some("yes"),
-        appendfsync: setting("appendfsync").unwrap_or_default(),
-        pauses: setting("no-appendfsync-on-rewrite").as_deref() == Some("yes"),
-        version: facts.number(),
-        is_valkey: facts.is_valkey(),
-        run_id: facts.run_id,
-    })
-}
-
-impl Aof {
-    pub(crate) fn proof(&self) -> Result<Proof, Error> {
-        let no = |why: String| Err(Error::NotDurable(why));
-        let (major, minor) = self.version;
-        if !self.enabled {
-            return no("this Redis keeps no AOF (appendonly no)".to_owned());
-        }
-        match &*self.appendfsync {
-            "no" => {
-                no("this Redis leaves it to its system when to write to disk (appendfsync no)".to_owned())
-            }
-            // Under `always` it returns at once, and knows of a file that is not in use yet.
-            _ if self.is_valkey || self.version >= (7, 2) => {
-                if self.run_id.is_empty() {
-                    return no("this user of Redis may not run INFO, which tells a restart during the wait"
-                        .to_owned());
-                }
-                Ok(Proof::WaitAof)
-            }
-            "always" if !self.pauses => Ok(Proof::AnyReply),
-            _ => no(format!(
-                "Redis {major}.{minor} cannot say when a job is on its disk: it takes Redis 7.2, any Valkey, or \
-                 `appendfsync always`"
-            )),
-        }
+    let no = |why: &str| Err(Error::NotDurable(why.to_owned()));
+    if !is_set("appendonly", "yes") {
+        return no("this Redis keeps no AOF (appendonly no)");
     }
+    if is_set("appendfsync", "no") {
+        return no("this Redis leaves it to its system when to write to disk (appendfsync no)");
+    }
+    // Under `always` WAITAOF returns at once, and knows of a file that is not in use yet.
+    if facts.is_valkey() || facts.number() >= (7, 2) {
+        if facts.run_id.is_empty() {
+            return no("this user of Redis may not run INFO, which tells a restart during the wait");
+        }
+        return Ok(Proof::WaitAof);
+    }
+    // With `no-appendfsync-on-rewrite yes` nothing reaches the disk while the file is rewritten.
+    if is_set("appendfsync", "always") && !is_set("no-appendfsync-on-rewrite", "yes") {
+        return Ok(Proof::AnyReply);
+    }
+    let (major, minor) = facts.number();
+    no(&format!(
+        "Redis {major}.{minor} cannot say when a job is on its disk: it takes Redis 7.2, any Valkey, or \
+         `appendfsync always`"
+    ))
 }

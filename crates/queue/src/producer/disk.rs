@@ -3,17 +3,17 @@
 //! They use a connection of their own, because `WAITAOF` blocks it, and many of them, of all queues, share one wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use atode_config::redis::JobqueueRedis;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::{ClusterHash, CustomCommand, InfoKind, Value};
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::core::Core;
 use crate::error::Error;
 use crate::model::new_job::{Atomicity, Enqueued, NewJob};
-use crate::producer::aof::{self, Aof, Proof};
+use crate::producer::aof::{self, Proof};
 use crate::redis::connection::Connection;
 use crate::redis::pool::Tasks;
 use crate::transitions::enqueue;
@@ -30,7 +30,7 @@ const SETTINGS_AGE: Duration = Duration::from_secs(1);
 /// The connection that waits for the disk, opened at the first use.
 pub(crate) struct Disk {
     redis: JobqueueRedis,
-    open: Mutex<Option<Arc<DiskConnection>>>,
+    open: OnceCell<DiskConnection>,
 }
 
 /// At most one `WAITAOF` is in flight, and jobs that are stored meanwhile share the next. So a check of the
@@ -41,13 +41,13 @@ struct DiskConnection {
     settings: Mutex<Option<Settings>>,
     /// Number of calls that stored something.
     stored: AtomicU64,
-    last_wait: tokio::sync::Mutex<Wait>,
+    last_wait: Mutex<Wait>,
 }
 
 struct Settings {
     connect: u64,
     read: Instant,
-    aof: Aof,
+    proof: Proof,
 }
 
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl Disk {
         let mut redis = redis.clone();
         redis.pool_size = 1;
         redis.connection.command_timeout = TIMEOUT;
-        Disk { redis, open: Mutex::default() }
+        Disk { redis, open: OnceCell::new() }
     }
 
     /// Stores jobs, then waits for the disk, also for jobs that were stored before.
@@ -73,14 +73,14 @@ impl Disk {
         queue: &str,
         jobs: &[NewJob],
     ) -> Result<Vec<Result<Enqueued, Error>>, Error> {
-        let disk = self.connection(core)?;
+        let disk = self.connection(core).await?;
         let mut connects = disk.connection.connects();
         let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
         let unsent = |error| match error {
             Error::Unknown(why) => Error::NotSent(why),
             other => other,
         };
-        let proof = disk.aof().await.map_err(unsent)?.proof()?;
+        let proof = disk.proof().await.map_err(unsent)?;
         let run_id = match proof {
             Proof::AnyReply => None,
             // Not from the settings: the process may have been another when they were read.
@@ -99,43 +99,39 @@ impl Disk {
         Ok(answers.collect())
     }
 
-    fn connection(&self, core: &Core) -> Result<Arc<DiskConnection>, Error> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(disk) = &*open {
-            return Ok(disk.clone());
-        }
-        let _in_runtime = core.runtime.enter();
-        let (connection, _no_listener, tasks) = Connection::open(&self.redis, core.clock.clone())?;
-        let disk = DiskConnection {
-            connection,
-            _tasks: tasks,
-            settings: Mutex::default(),
-            stored: AtomicU64::new(0),
-            last_wait: <_>::default(),
-        };
-        Ok(open.insert(Arc::new(disk)).clone())
+    async fn connection(&self, core: &Core) -> Result<&DiskConnection, Error> {
+        self.open
+            .get_or_try_init(async || {
+                let (connection, _no_listener, tasks) = Connection::open(&self.redis, core.clock.clone())?;
+                let (settings, last_wait) = <_>::default();
+                Ok(DiskConnection {
+                    connection,
+                    _tasks: tasks,
+                    settings,
+                    stored: AtomicU64::new(0),
+                    last_wait,
+                })
+            })
+            .await
     }
 }
 
 impl DiskConnection {
-    /// Reads the settings over this connection, which only fsync enqueues use.
-    async fn aof(&self) -> Result<Aof, Error> {
+    /// Reads the settings over this connection, which only fsync enqueues use. Refused settings are read again by the
+    /// next call.
+    async fn proof(&self) -> Result<Proof, Error> {
         let connect = *self.connection.connects().borrow();
+        let mut settings = self.settings.lock().await;
+        if let Some(known) = &*settings
+            && known.connect == connect
+            && known.read.elapsed() < SETTINGS_AGE
         {
-            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = &*settings
-                && known.connect == connect
-                && known.read.elapsed() < SETTINGS_AGE
-            {
-                return Ok(known.aof.clone());
-            }
+            return Ok(known.proof);
         }
         let read = Instant::now();
-        let aof = aof::read(&self.connection).await?;
-        aof.proof()?; // the next call reads refused settings again
-        let settings = Settings { connect, read, aof: aof.clone() };
-        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
-        Ok(aof)
+        let proof = aof::proof(&self.connection).await?;
+        *settings = Some(Settings { connect, read, proof });
+        Ok(proof)
     }
 
     /// True if the server process with this run id has on its disk everything that it has answered so far.

@@ -11,8 +11,6 @@ local reply, n, places, leased = check_leases(now, 2)
 if #leased == 0 then
   return reply
 end
-expect('HLEN', 1, 4)
-expect('ZCARD', 5, #KEYS)
 local leases, dead, states = {}, {}, {}
 for _, at in ipairs(places) do
   local kind, id = 3 + 2 * tonumber(ARGV[at + 2 * n]), ARGV[at]
@@ -21,9 +19,7 @@ for _, at in ipairs(places) do
   push(states, KEYS[3], id, now .. ' ' .. ARGV[at + 3 * n])
 end
 
-redis.call('HDEL', KEYS[2], unpack(leased))
-each('ZREM', leases)
+end_leases(leased, leases, states)
 each('ZADD', dead)
-each('HSET', states)
 tell_ended(KEYS[4], now, ARGV[1], 'buried', leased)
 return reply

@@ -73,6 +73,16 @@ local function each(command, lists)
   end
 end
 
+-- For scripts that move leased jobs, the first write of each: ends the leases of these ids. KEYS are jobs, active, state,
+-- stats, then only sets. `leases` and `states` are lists as `push` makes them.
+local function end_leases(ids, leases, states)
+  expect('HLEN', 1, 4)
+  expect('ZCARD', 5, #KEYS)
+  redis.call('HDEL', KEYS[2], unpack(ids))
+  each('ZREM', leases)
+  each('HSET', states)
+end
+
 -- An instant as an argument. Redis before 7.2 takes half a microsecond for each number that a
 -- script passes to a command; the jobs of a call often share a score.
 local texts = {}

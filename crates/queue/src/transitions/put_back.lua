@@ -28,12 +28,8 @@ end
 if #ended == 0 then
   return { now, 0, 0 }
 end
-expect('HLEN', 1, 4)
-expect('ZCARD', 5, #KEYS)
 
-redis.call('HDEL', KEYS[2], unpack(ended))
-each('ZREM', leases)
-each('HSET', states)
+end_leases(ended, leases, states)
 if #gone > 0 then
   redis.call('HDEL', KEYS[3], unpack(gone))
 end

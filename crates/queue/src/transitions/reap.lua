@@ -37,12 +37,8 @@ end
 if #reaped == 0 then
   return reply
 end
-expect('HLEN', 1, 4)
-expect('ZCARD', 5, #KEYS)
 
-redis.call('HDEL', KEYS[2], unpack(reaped))
-each('ZREM', leases)
-each('HSET', states)
+end_leases(reaped, leases, states)
 each('ZADD', dead)
 each('ZADD', cancelled)
 put_due(due, ARGV[1])

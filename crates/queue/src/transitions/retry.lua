@@ -12,8 +12,6 @@ local reply, n, places, leased, to_cancel = check_leases(now, 4)
 if #leased == 0 then
   return reply
 end
-expect('HLEN', 1, 4)
-expect('ZCARD', 5, #KEYS)
 local leases, due, cancelled, ended, states = {}, {}, {}, {}, {}
 for _, at in ipairs(places) do
   local kind, id = 2 + 3 * tonumber(ARGV[at + 2 * n]), ARGV[at]
@@ -27,9 +25,7 @@ for _, at in ipairs(places) do
   end
 end
 
-redis.call('HDEL', KEYS[2], unpack(leased))
-each('ZREM', leases)
-each('HSET', states)
+end_leases(leased, leases, states)
 each('ZADD', cancelled)
 put_due(due, ARGV[1])
 count(KEYS[4], now, 'failed', #leased)
