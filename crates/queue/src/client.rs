@@ -13,7 +13,7 @@ use crate::model::id::JobId;
 use crate::model::new_job::{Enqueued, NewJob};
 use crate::producer::coalescer::Coalescers;
 use crate::redis::connection::Connection;
-use crate::redis::echo::Echo;
+use crate::redis::delivery::Delivery;
 use crate::redis::facts::ServerFacts;
 use crate::redis::subscriber;
 use crate::redis::subscription::Subscriptions;
@@ -36,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) core: Arc<Core>,
     pub(crate) subscriptions: Subscriptions,
     coalescers: Coalescers,
-    echo: Arc<Echo>,
+    delivery: Arc<Delivery>,
 }
 
 impl Client {
@@ -44,11 +44,11 @@ impl Client {
     pub fn open(redis: &JobqueueRedis) -> Result<Self, Error> {
         let (core, listeners) = Core::open(redis)?;
         let id = JobId::new(core.clock.now());
-        let echo = Arc::new(Echo::new(core.keys.echo_channel(&id.short())));
-        let subscriptions = subscriber::start(listeners, &core.connection, echo.clone());
+        let delivery = Arc::new(Delivery::new(core.keys.echo_channel(&id.short())));
+        let subscriptions = subscriber::start(listeners, &core.connection, delivery.clone());
         health::watch(&core);
         let coalescers = Coalescers::new(core.clone(), redis);
-        Ok(Client(Arc::new(Parts { core, subscriptions, coalescers, echo })))
+        Ok(Client(Arc::new(Parts { core, subscriptions, coalescers, delivery })))
     }
 
     /// The connection: whether it is up, its address, its timeout.
@@ -63,7 +63,7 @@ impl Client {
 
     /// The state of the Redis that holds the jobs, with its dangers.
     pub async fn server_facts(&self) -> Result<ServerFacts, Error> {
-        health::facts(&self.0.core, &self.0.echo).await
+        health::facts(&self.0.core, &self.0.delivery).await
     }
 
     /// A new id that carries Redis' time.

@@ -7,7 +7,7 @@ use fred::types::{Key, Value};
 
 use crate::core::Core;
 use crate::error::{Error, RefusalCode};
-use crate::redis::echo::Echo;
+use crate::redis::delivery::Delivery;
 use crate::redis::facts::ServerFacts;
 use crate::scripts::ENQUEUE;
 
@@ -17,14 +17,19 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// The queue whose keys the storage check names. It writes nothing, so any queue will do.
 const QUEUE: &str = "default";
 
-pub(crate) async fn facts(core: &Core, echo: &Echo) -> Result<ServerFacts, Error> {
+pub(crate) async fn facts(core: &Core, delivery: &Delivery) -> Result<ServerFacts, Error> {
     let connection = &core.connection;
     if connection.server.seen().look.as_ref().is_none_or(|(at, _)| at.elapsed() > INTERVAL) {
         connection.look_at_access().await?;
     }
     let facts = connection.server_facts().await?;
     let refusal = refusal(core).await;
-    Ok(ServerFacts { emptied_at: core.identity.emptied_at(), is_deaf: echo.is_deaf(), refusal, ..facts })
+    Ok(ServerFacts {
+        emptied_at: core.identity.emptied_at(),
+        delivery_fails: delivery.fails(),
+        refusal,
+        ..facts
+    })
 }
 
 /// Logs each problem once while it lasts. Ends with the last reference to `core`.

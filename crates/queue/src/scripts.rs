@@ -35,7 +35,7 @@ scripts! {
     EXPIRED "transitions/expired",
     EXTEND "transitions/extend",
     HEARTBEAT "workers/heartbeat",
-    INSPECT "view/inspect",
+    JOB "view/job",
     JOB_FACTS "inspect/job_facts",
     KIND_OF "view/kind_of",
     LIST_NAME "inspect/list_name",

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::error::{Error, is_noscript};
 use crate::keys::Keys;
 use crate::redis::clock::RedisClock;
-use crate::redis::greet;
+use crate::redis::handshake;
 use crate::redis::permissions::{self, Subject};
 use crate::redis::pool::{self, Clients, Listener, Tasks};
 use crate::redis::server::{self, Server};
@@ -45,7 +45,7 @@ impl Connection {
             clock,
             seen: RwLock::default(),
         });
-        tasks.0.push(tokio::spawn(greet::run(events, counter, server.clone())).abort_handle());
+        tasks.0.push(tokio::spawn(handshake::run(events, counter, server.clone())).abort_handle());
         Ok((Connection { pool, connects, server }, listeners, tasks))
     }
 

@@ -29,7 +29,7 @@ pub struct ServerFacts {
     pub(crate) role: Role,
     pub(crate) access: Findings,
     /// True while published messages do not arrive at this process.
-    pub(crate) is_deaf: bool,
+    pub(crate) delivery_fails: bool,
     /// Redis' clock less this machine's, ms.
     pub clock_ahead: i64,
     /// Bytes.
@@ -132,7 +132,7 @@ impl ServerFacts {
     /// Dangers for the jobs on this server, each with its remedy.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.access.warnings.clone();
-        if self.is_deaf && self.access.channels == Channels::Permitted {
+        if self.delivery_fails && self.access.channels == Channels::Permitted {
             warnings.push(
                 "What Redis publishes does not arrive here, so workers and waiting clients look every half second. \
                  Does a proxy lead to several servers, or swallow messages?"

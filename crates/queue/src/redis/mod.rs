@@ -2,14 +2,14 @@
 
 pub(crate) mod clock;
 pub(crate) mod connection;
-pub(crate) mod echo;
+pub(crate) mod delivery;
 pub(crate) mod facts;
-mod greet;
+mod failover;
+mod handshake;
 pub(crate) mod identity;
 pub(crate) mod inbox;
 mod permissions;
 pub(crate) mod pool;
 mod server;
-mod silence;
 pub(crate) mod subscriber;
 pub(crate) mod subscription;

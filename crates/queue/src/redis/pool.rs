@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::Error;
-use crate::redis::silence;
+use crate::redis::failover;
 
 /// A first set of clients, and channels for the sets that replace it.
 pub(crate) struct Clients {
@@ -92,7 +92,7 @@ impl Source {
         let (messages, connects) = (client.message_rx(), client.reconnect_rx());
         let _ = self.listeners.send(Listener { client, messages, connects });
         let limit = builder.get_connection_config().unresponsive.max_timeout;
-        let mut tasks = limit.map_or(vec![], |limit| silence::watch(&pool, &subscriber, limit));
+        let mut tasks = limit.map_or(vec![], |limit| failover::watch(&pool, &subscriber, limit));
         tasks.extend(pool.connect_pool().iter().map(JoinHandle::abort_handle));
         tasks.push(subscriber.connect().abort_handle());
         Ok(Set { pool, subscriber, tasks: Tasks(tasks) })

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 
 use crate::redis::connection::Connection;
-use crate::redis::echo::{self, Echo};
+use crate::redis::delivery::{self, Delivery};
 use crate::redis::inbox::Inbox;
 use crate::redis::pool::Listener;
 use crate::redis::subscription::{Request, Subscriptions, Watch};
@@ -25,14 +25,14 @@ const WATCHER_SPREAD: Duration = Duration::from_millis(1);
 pub(crate) fn start(
     mut listeners: mpsc::UnboundedReceiver<Listener>,
     connection: &Connection,
-    echo: Arc<Echo>,
+    delivery: Arc<Delivery>,
 ) -> Subscriptions {
     let (requests, incoming) = mpsc::unbounded_channel();
-    tokio::spawn(echo::run(connection.clone(), echo.clone(), requests.downgrade()));
+    tokio::spawn(delivery::run(connection.clone(), delivery.clone(), requests.downgrade()));
     tokio::spawn(async move {
         if let Some(listener) = listeners.recv().await {
             let (inboxes, watches) = (HashMap::new(), HashMap::new());
-            Subscriber { listener, echo, inboxes, watches }.run(incoming, listeners).await;
+            Subscriber { listener, delivery, inboxes, watches }.run(incoming, listeners).await;
         }
     });
     Subscriptions(requests)
@@ -40,7 +40,7 @@ pub(crate) fn start(
 
 struct Subscriber {
     listener: Listener,
-    echo: Arc<Echo>,
+    delivery: Arc<Delivery>,
     /// By channel.
     inboxes: HashMap<String, Vec<Arc<Inbox>>>,
     /// By channel, then by id. Channels without watchers are unsubscribed.
@@ -60,7 +60,7 @@ impl Subscriber {
                 connected = self.listener.connects.recv() => match connected {
                     Ok(_) | Err(RecvError::Lagged(_)) => {
                         let channels = self.inboxes.keys().chain(self.watches.keys());
-                        self.subscribe(channels.chain([&self.echo.channel]).cloned().collect()).await;
+                        self.subscribe(channels.chain([&self.delivery.channel]).cloned().collect()).await;
                         self.tell_everybody();
                     }
                     Err(RecvError::Closed) => return,
@@ -127,8 +127,8 @@ impl Subscriber {
 
     fn pass_on(&self, message: &Message) {
         let channel: &str = &message.channel;
-        if channel == self.echo.channel {
-            self.echo.hear(message.value.as_u64().unwrap_or_default());
+        if channel == self.delivery.channel {
+            self.delivery.arrived(message.value.as_u64().unwrap_or_default());
         } else if let Some(inboxes) = self.inboxes.get(channel) {
             let message = message.value.as_string().unwrap_or_default();
             for inbox in inboxes {

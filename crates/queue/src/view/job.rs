@@ -20,7 +20,7 @@ use crate::model::record::{Durability, Record};
 use crate::model::record_kind::RecordKind;
 use crate::model::run::{Run, WorkerRef};
 use crate::model::state::State;
-use crate::scripts::{INSPECT, KIND_OF};
+use crate::scripts::{JOB, KIND_OF};
 use crate::wire::{self, Reply};
 
 /// A job at one instant.
@@ -86,7 +86,7 @@ impl Client {
         let Some((queue, kinds)) = found else { return Ok(None) };
         let mut view = None;
         for kind in kinds {
-            let reply = inspect(core, queue, &kind, id, "record").await?;
+            let reply = read(core, queue, &kind, id, "record").await?;
             let Some(record) = record(&reply)? else { return Ok(None) };
             let found = decode(id, queue, &kind, &Record::decode(record)?, &reply)?;
             // Two kinds may share a tag. The job is in the sets of only one of them.
@@ -100,7 +100,7 @@ impl Client {
 
     /// The current state of a job that was read before. Its payload is not read again, because it does not change.
     pub async fn reread(&self, job: &JobView) -> Result<Option<JobView>, Error> {
-        let reply = inspect(&self.0.core, &job.queue, &job.kind, job.id, "state").await?;
+        let reply = read(&self.0.core, &job.queue, &job.kind, job.id, "state").await?;
         if record(&reply)?.is_none() {
             return Ok(None);
         }
@@ -136,10 +136,10 @@ async fn kinds_of(core: &Core, queue: &str, id: JobId) -> Result<Option<Vec<Stri
 }
 
 /// `part` is `record` or `state`, as in the script's header.
-async fn inspect(core: &Core, queue: &str, kind: &str, id: JobId, part: &str) -> Result<Reply, Error> {
+async fn read(core: &Core, queue: &str, kind: &str, id: JobId, part: &str) -> Result<Reply, Error> {
     let keys = core.keys.queue(queue);
     let script_keys = wire::keys(&keys, [keys.jobs(), keys.active(), keys.state()], [kind], &Set::ALL);
-    core.call(&INSPECT, script_keys, vec![id.short().into(), part.into()]).await
+    core.call(&JOB, script_keys, vec![id.short().into(), part.into()]).await
 }
 
 /// The first value of the reply, or `None` if the job was removed since it was found.

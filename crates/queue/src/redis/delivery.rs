@@ -22,37 +22,37 @@ const LOOK: Duration = Duration::from_millis(500);
 /// reconnects again.
 const MISSED: [u32; 2] = [2, 10];
 
-pub(crate) struct Echo {
+pub(crate) struct Delivery {
     pub(crate) channel: String,
-    heard: watch::Sender<u64>,
-    deaf: AtomicBool,
+    received: watch::Sender<u64>,
+    fails: AtomicBool,
 }
 
-impl Echo {
+impl Delivery {
     pub(crate) fn new(channel: String) -> Self {
-        Echo { channel, heard: watch::Sender::new(0), deaf: AtomicBool::new(false) }
+        Delivery { channel, received: watch::Sender::new(0), fails: AtomicBool::new(false) }
     }
 
     /// True while published messages do not arrive.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.deaf.load(Ordering::Acquire)
+    pub(crate) fn fails(&self) -> bool {
+        self.fails.load(Ordering::Acquire)
     }
 
-    pub(crate) fn hear(&self, message: u64) {
-        self.heard.send_modify(|heard| *heard = message.max(*heard));
+    pub(crate) fn arrived(&self, message: u64) {
+        self.received.send_modify(|received| *received = message.max(*received));
     }
 
-    async fn hears(&self, message: u64, patience: Duration) -> bool {
-        let mut heard = self.heard.subscribe();
-        tokio::time::timeout(patience, heard.wait_for(|heard| *heard >= message)).await.is_ok()
+    async fn arrives(&self, message: u64, patience: Duration) -> bool {
+        let mut received = self.received.subscribe();
+        tokio::time::timeout(patience, received.wait_for(|received| *received >= message)).await.is_ok()
     }
 
-    fn set_deaf(&self, deaf: bool, connection: &Connection) {
-        if self.deaf.swap(deaf, Ordering::AcqRel) == deaf || is_denied(connection) {
+    fn set_fails(&self, fails: bool, connection: &Connection) {
+        if self.fails.swap(fails, Ordering::AcqRel) == fails || is_denied(connection) {
             return; // logged with the missing permission
         }
         let redis = connection.address();
-        if deaf {
+        if fails {
             tracing::warn!(
                 redis,
                 "messages of Redis pub/sub do not arrive; subscribing again, and polling for jobs every {LOOK:?} until then"
@@ -66,32 +66,32 @@ impl Echo {
 /// Runs until the subscriptions end.
 pub(crate) async fn run(
     connection: Connection,
-    echo: Arc<Echo>,
+    delivery: Arc<Delivery>,
     subscriptions: mpsc::WeakUnboundedSender<Request>,
 ) {
     let mut connects = connection.connects();
     let (mut message, mut missed) = (0, 0_u32);
     loop {
         message += 1;
-        match connection.publish(&echo.channel, message).await {
+        match connection.publish(&delivery.channel, message).await {
             // Redis is away: no message is expected.
             Err(error) if error.is_silence() => {}
             published => {
                 let patience = if missed == 0 { PATIENCE } else { LOOK };
                 let denied = published.is_err() || is_denied(&connection);
-                if !denied && echo.hears(message, patience).await {
+                if !denied && delivery.arrives(message, patience).await {
                     missed = 0;
-                    echo.set_deaf(false, &connection);
+                    delivery.set_fails(false, &connection);
                 } else {
                     missed += 1;
                     let Some(subscriptions) = subscriptions.upgrade() else { return };
                     let _ = subscriptions.send(Request::TellEverybody);
                     let [first, again] = MISSED;
                     if denied {
-                        echo.set_deaf(true, &connection);
+                        delivery.set_fails(true, &connection);
                         tokio::time::sleep(LOOK).await;
                     } else if missed == first || missed.is_multiple_of(again) {
-                        echo.set_deaf(true, &connection);
+                        delivery.set_fails(true, &connection);
                         let _ = subscriptions.send(Request::Reconnect);
                     }
                     continue;

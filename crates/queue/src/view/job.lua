@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- inspect: the current state of one job.
+-- job: the current state of one job.
 --
 -- KEYS   1 jobs  2 active  3 state  4 due  5 lease  6 done  7 cancelled  8 dead
 -- ARGV   1 id  2 "record" to read the record, "state" to read everything else

@@ -19,10 +19,10 @@ use crate::redis::server::Server;
 
 /// Distinct reasons logged per outage.
 const MOST_REASONS: usize = 16;
-/// Time between two greetings of a Redis that does not answer.
+/// Time between two attempts with a Redis that does not answer.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Runs until the clients end. A connect counts once it was greeted.
+/// Runs until the clients end. A connect counts once its handshake is done.
 pub(crate) async fn run(
     mut clients: UnboundedReceiver<Events>,
     connects: watch::Sender<u64>,
@@ -41,7 +41,7 @@ pub(crate) async fn run(
                     while let Ok((error, _)) = events.errors.try_recv() {
                         failed(&server, &error, &mut logged);
                     }
-                    if !greet(&server, &events.client).await {
+                    if !handshake(&server, &events.client).await {
                         continue;
                     }
                     logged.clear();
@@ -75,7 +75,7 @@ fn failed(server: &Server, error: &FredError, logged: &mut Vec<String>) {
 }
 
 /// False where the connection was lost meanwhile.
-async fn greet(server: &Server, client: &FredClient) -> bool {
+async fn handshake(server: &Server, client: &FredClient) -> bool {
     wait_until_usable(client).await;
     let asker = client.with_options(&server.once_and_fast);
     while client.is_connected() {
