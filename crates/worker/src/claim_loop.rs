@@ -129,7 +129,7 @@ impl ClaimLoop {
         if grant.room == 0 {
             return Some(Wait::Room);
         }
-        self.pace.sent(&slots);
+        self.pace = Pace::new(&slots);
         let answer = self.call(grant).await;
         self.pace.answered();
         match answer {
@@ -184,7 +184,7 @@ impl ClaimLoop {
             tracing::error!(%queue, members = claim.without_id, "skipped members of a due set that are not job ids; they will be removed; was Redis edited by hand?");
         }
         if let Some(listeners) = claim.listeners {
-            self.turns.heard_by(listeners);
+            self.turns.workers = listeners;
         }
         if let Some(job) = claim.jobs.first() {
             self.lost.answered(job.lease.token());
@@ -203,7 +203,7 @@ impl ClaimLoop {
 
     async fn wait(&mut self, wait: Wait) {
         match wait {
-            Wait::Results => self.results.stored().await,
+            Wait::Results => self.results.stored.notified().await,
             Wait::Room => self.worker.slots.shares.changed(self.place).await,
             Wait::Job { next_due } => self.wait_for_job(next_due).await,
             Wait::Redis => self.wait_for_redis().await,

@@ -1,6 +1,5 @@
 //! The worker's command line. A program with its own kinds needs only one line around it.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -78,7 +77,7 @@ fn configure_and_run(
                 config.queues.keys().collect::<Vec<_>>()
             );
         }
-        config.worker.queues = Some(args.queue.into_iter().collect::<BTreeMap<_, _>>());
+        config.worker.queues = Some(args.queue.into_iter().collect());
     }
     process::begin(&config.logging)?;
     args.server.warn_of_missing_queues(&config, registry.kinds().map(|kind| (&*kind.name, &*kind.queue)));

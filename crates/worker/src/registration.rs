@@ -14,7 +14,10 @@ const LIST_RETRY: Duration = Duration::from_secs(2);
 
 /// Renews the registration, and does what an operator asked of this worker.
 pub(crate) async fn renew(worker: &Worker) {
-    match worker.client.heartbeat(&registration(worker), worker.registration_ttl()).await {
+    // Shorter than a lease, so that a sweeper that finds an expired lease can tell a crash (no registration) from a
+    // lost lease.
+    let ttl = worker.settings.lease / 2;
+    match worker.client.heartbeat(&registration(worker), ttl).await {
         Ok(Some(WorkerRequest::Stop)) if !worker.stopping.is_cancelled() => {
             tracing::info!("received a stop request");
             worker.stopping.cancel();

@@ -12,7 +12,8 @@ use crate::outage::Outage;
 pub(crate) struct Results {
     sender: mpsc::UnboundedSender<Settlement>,
     pending: AtomicUsize,
-    stored: Notify,
+    /// Results were stored.
+    pub(crate) stored: Notify,
 }
 
 impl Results {
@@ -35,19 +36,9 @@ impl Results {
     pub(crate) fn has_backlog(&self, slots: usize) -> bool {
         self.pending() > MAX_BATCH.max(4 * slots)
     }
-
-    /// Waits until results are stored.
-    pub(crate) async fn stored(&self) {
-        self.stored.notified().await;
-    }
-
-    fn count_stored(&self, results: usize) {
-        self.pending.fetch_sub(results, Ordering::AcqRel);
-        self.stored.notify_one();
-    }
 }
 
-/// Ends when every sender is gone and all results are stored.
+/// Runs until it is aborted.
 pub(crate) async fn run(
     client: Client,
     queue: Arc<str>,
@@ -57,15 +48,16 @@ pub(crate) async fn run(
     let mut batch = Vec::with_capacity(MAX_BATCH);
     let mut outage = Outage::default();
     loop {
-        if batch.is_empty() && incoming.recv_many(&mut batch, MAX_BATCH).await == 0 {
-            return;
+        if batch.is_empty() {
+            incoming.recv_many(&mut batch, MAX_BATCH).await; // `results` keeps the channel open
         }
         // A result that cannot be stored does not hold up the rest. Claims stop before too many wait.
         while let Ok(next) = incoming.try_recv() {
             batch.push(next);
         }
         let settled = client.settle(std::mem::take(&mut batch)).await;
-        results.count_stored(settled.answered.len());
+        results.pending.fetch_sub(settled.answered.len(), Ordering::AcqRel);
+        results.stored.notify_one();
         for (settlement, verdict) in settled.answered {
             if verdict == Verdict::Stale {
                 report_stale(&settlement);

@@ -43,16 +43,10 @@ fn give_up(worker: &Worker, job: &ClaimedJob, why: Stop) {
     let Some(unsettled) = job.take() else { return };
     let span = job.span();
     let _in_span = span.enter();
-    let end = match why {
-        _ if !job.has_started() => End::NeverStarted,
-        Stop::Cancelled => {
-            tracing::error!(target: "job", "the handler ignored its cancellation; the job is cancelled, and its slot stays taken until the handler ends");
-            End::Stuck
-        }
-        _ => {
-            tracing::error!(target: "job", "the handler ignored its timeout; its slot stays taken until the handler ends");
-            End::Stuck
-        }
-    };
+    let mut end = End::NeverStarted;
+    if job.has_started() {
+        tracing::error!(target: "job", stopped = ?why, "the handler was stopped and does not end; its slot stays taken until the handler ends");
+        end = End::Stuck;
+    }
     finish(worker, job, unsettled, end);
 }

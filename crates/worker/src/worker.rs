@@ -56,12 +56,6 @@ impl Worker {
         self.settings.lease / 6
     }
 
-    /// How long a registration lives without renewal. It is shorter than a lease, so that a sweeper that finds an
-    /// expired lease can tell a crash (no registration) from a lost lease.
-    pub(crate) fn registration_ttl(&self) -> Duration {
-        self.settings.lease / 2
-    }
-
     /// Stores a result soon, in a batch with others of its queue.
     pub(crate) fn settle(&self, settlement: Settlement) {
         let results = self.results.get(settlement.lease().queue());

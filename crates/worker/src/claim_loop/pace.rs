@@ -23,12 +23,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// The pace when a claim is sent.
     pub(crate) fn new(slots: &Slots) -> Self {
         Pace { sent: Instant::now(), took: Duration::ZERO, ended: slots.ended() }
-    }
-
-    pub(crate) fn sent(&mut self, slots: &Slots) {
-        *self = Pace::new(slots);
     }
 
     pub(crate) fn answered(&mut self) {

@@ -16,7 +16,7 @@ pub(crate) struct Turns {
     me: WorkerId,
     kinds: KindSet,
     /// Workers of the queue including this one. 0: not known yet.
-    workers: u32,
+    pub(super) workers: u32,
     watcher: Option<WorkerId>,
 }
 
@@ -32,11 +32,6 @@ impl Turns {
         let announcement =
             Announcement { kinds: &self.kinds, worker: self.me, spare, workers: self.workers.max(1) };
         (self.workers != 1).then_some(announcement)
-    }
-
-    /// Records how many workers heard an announcement.
-    pub(crate) fn heard_by(&mut self, listeners: u32) {
-        self.workers = listeners;
     }
 
     /// Takes in what other workers announced.
@@ -75,7 +70,7 @@ mod tests {
         let (me, other) = (WorkerId::new(1), WorkerId::new(2));
         let mut turns = Turns::new(me, KindSet::default());
         turns.heard(&drained(Some(me), 64));
-        turns.heard_by(64);
+        turns.workers = 64;
         assert_eq!(turns.delay(), Duration::ZERO);
         turns.heard(&drained(Some(other), 64));
         for _ in 0..100 {
@@ -90,7 +85,7 @@ mod tests {
         let me = WorkerId::new(1);
         let mut turns = Turns::new(me, KindSet::default());
         assert!(turns.announcement(64, 0).is_some(), "the worker does not know yet that it is alone");
-        turns.heard_by(1);
+        turns.workers = 1;
         assert!(turns.announcement(64, 0).is_none());
         assert_eq!(turns.delay(), Duration::ZERO);
         turns.heard(&drained(Some(WorkerId::new(2)), 1));
