@@ -30,7 +30,7 @@ pub(crate) struct Gateway {
     /// The rules for what may be enqueued.
     pub(crate) rules: JobRules,
     /// Unset if rate limits are switched off.
-    pub(crate) limiter: Option<RateLimiter>,
+    pub(crate) limiter: Option<Arc<RateLimiter>>,
     /// Proxies in front of the gateway whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: usize,
     pub(crate) cross_site: CrossSite,
@@ -57,7 +57,7 @@ impl Gateway {
         config: &Config,
         registry: Registry,
         client: Client,
-        limiter: Option<RateLimiter>,
+        limiter: Option<Arc<RateLimiter>>,
         cross_site: CrossSite,
         stop: CancellationToken,
     ) -> Self {

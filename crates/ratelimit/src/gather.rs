@@ -4,6 +4,8 @@
 //! Without sharing, the limiter on Redis would take more of the throughput than its goal allows.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::mem;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,70 +22,55 @@ const YIELDS: usize = 3;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     /// The policy's id.
-    id: &'static str,
+    pub(crate) id: &'static str,
     pub(crate) subject: Subject,
     pub(crate) cost: NonZeroU32,
 }
 
-/// The requests that wait for the next round trip.
-pub(crate) struct Group {
-    /// When the first of them arrived.
+/// A request that waits for the next round trip.
+pub(crate) struct Waiting {
     pub(crate) since: Instant,
-    pub(crate) answers: Vec<oneshot::Sender<Decision>>,
+    pub(crate) answer: oneshot::Sender<Decision>,
 }
 
 /// An entry exists while a round trip is in flight. It contains the requests that have arrived since.
 #[derive(Default)]
-pub(crate) struct Gather {
-    waiting: Mutex<HashMap<Question, Option<Group>>>,
-}
-
-/// A request that has joined a group, with the receiver of its decision.
-pub(crate) enum Joined {
-    /// No round trip is in flight. The caller must call [`Gather::next`] until it returns `None`.
-    First(oneshot::Receiver<Decision>),
-    /// Another request has started the round trips.
-    Behind(oneshot::Receiver<Decision>),
-}
-
-impl Question {
-    pub(crate) fn new(id: &'static str, subject: &Subject, cost: NonZeroU32) -> Self {
-        Question { id, subject: subject.clone(), cost }
-    }
-}
+pub(crate) struct Gather(Mutex<HashMap<Question, Vec<Waiting>>>);
 
 impl Gather {
-    /// Joins the group of the next round trip. If that round trip fails, the receiver gets no decision.
-    pub(crate) fn join(&self, question: &Question) -> Joined {
+    /// Joins the next round trip. If that round trip fails, the receiver gets no decision. The flag is true if none is in
+    /// flight; then the caller must call [`Gather::next`] until it returns `None`.
+    pub(crate) fn join(&self, question: &Question) -> (oneshot::Receiver<Decision>, bool) {
         let (answer, answered) = oneshot::channel();
-        let group = |answer| Group { since: Instant::now(), answers: vec![answer] };
-        let mut waiting = self.waiting();
-        match waiting.get_mut(question) {
-            Some(Some(group)) => group.answers.push(answer),
-            Some(none) => *none = Some(group(answer)),
-            None => {
-                waiting.insert(question.clone(), Some(group(answer)));
-                return Joined::First(answered);
+        let request = Waiting { since: Instant::now(), answer };
+        match self.lock().entry(question.clone()) {
+            Entry::Occupied(in_flight) => {
+                in_flight.into_mut().push(request);
+                (answered, false)
+            }
+            Entry::Vacant(idle) => {
+                idle.insert(vec![request]);
+                (answered, true)
             }
         }
-        Joined::Behind(answered)
     }
 
-    /// The requests that wait now, including those that are about to arrive. If there are none, the entry is removed.
-    pub(crate) async fn next(&self, question: &Question) -> Option<Group> {
+    /// The requests that wait now, including those that are about to arrive, in their order. If there are none, the entry
+    /// is removed.
+    pub(crate) async fn next(&self, question: &Question) -> Option<Vec<Waiting>> {
         // Tasks that are ready to run may join. Without such tasks this costs a microsecond.
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
         }
-        let mut waiting = self.waiting();
-        let group = waiting.get_mut(question).and_then(Option::take);
+        let mut waiting = self.lock();
+        let group = waiting.get_mut(question).map(mem::take).filter(|group| !group.is_empty());
         if group.is_none() {
             waiting.remove(question);
         }
         group
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Question, Option<Group>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Question, Vec<Waiting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

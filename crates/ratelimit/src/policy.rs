@@ -6,6 +6,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use atode_config::RateLimit;
+
 /// A limit over a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -23,16 +25,12 @@ pub(crate) struct Policy {
     pub(crate) windows: Vec<Window>,
 }
 
-/// The limits of one client. 0 means no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    pub requests_per_minute: u32,
-    pub requests_per_hour: u32,
-    pub jobs_per_minute: u32,
-}
+/// The most windows of a policy.
+pub(crate) const MAX_WINDOWS: usize = 2;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+/// The longest period.
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Window {
     fn new(name: &'static str, limit: u32, period: Duration) -> Option<Self> {
@@ -43,20 +41,25 @@ impl Window {
     pub(crate) fn emission(&self) -> Duration {
         Duration::from_micros((self.period.as_micros() as u64).div_ceil(self.limit.get().into()))
     }
+
+    /// How far ahead of the clock a theoretical arrival time may be: the emission intervals of the whole limit.
+    pub(crate) fn burst(&self) -> Duration {
+        self.emission() * self.limit.get()
+    }
 }
 
 impl Policy {
-    pub(crate) fn requests(limits: &Limits) -> Self {
-        let windows = [
-            Window::new("minute", limits.requests_per_minute, MINUTE),
-            Window::new("hour", limits.requests_per_hour, HOUR),
-        ];
-        Policy { id: "requests", windows: windows.into_iter().flatten().collect() }
+    pub(crate) fn requests(limits: &RateLimit) -> Self {
+        let minute = Window::new("minute", limits.requests_per_minute, MINUTE);
+        Self::new("requests", [minute, Window::new("hour", limits.requests_per_hour, HOUR)])
     }
 
-    pub(crate) fn jobs(limits: &Limits) -> Self {
-        let window = Window::new("jobs-per-minute", limits.jobs_per_minute, MINUTE);
-        Policy { id: "jobs", windows: window.into_iter().collect() }
+    pub(crate) fn jobs(limits: &RateLimit) -> Self {
+        Self::new("jobs", [Window::new("jobs-per-minute", limits.jobs_per_minute, MINUTE), None])
+    }
+
+    fn new(id: &'static str, windows: [Option<Window>; MAX_WINDOWS]) -> Self {
+        Policy { id, windows: windows.into_iter().flatten().collect() }
     }
 
     /// The largest cost that can ever be allowed. `None` if nothing is limited.

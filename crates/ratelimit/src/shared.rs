@@ -4,14 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use atode_config::OnError;
 use atode_config::redis::DefaultRedis;
+use atode_config::{OnError, RateLimit};
+use tokio::sync::watch;
 
-use crate::breaker::Breaker;
 use crate::connect::{StartError, connect};
 use crate::decision::Decision;
 use crate::denials::Denials;
-use crate::gather::{Gather, Joined, Question};
+use crate::gather::{Gather, Question};
 use crate::memory::Memory;
 use crate::remote::Remote;
 use crate::subject::Subject;
@@ -24,7 +24,9 @@ pub(crate) struct Shared {
     /// Set once a server has answered and has said whether it is a cluster.
     remote: OnceLock<Remote>,
     gather: Gather,
-    breaker: Breaker,
+    /// The policy and the client of a failed decision. While there is one, the circuit breaker is open: no request waits for
+    /// the backend. A cluster has recovered only when the node behind that decision answers.
+    failed: watch::Sender<Option<(Arc<Memory>, Subject)>>,
     denials: Denials,
     deadline: Duration,
     pub(crate) on_error: OnError,
@@ -35,23 +37,22 @@ impl Shared {
     /// Tries once to connect, so that a wrong configuration ends the start. If no server answers, it keeps trying in
     /// the background.
     pub(crate) async fn start(
+        config: &RateLimit,
         redis: &DefaultRedis,
-        deadline: Duration,
-        on_error: OnError,
         tally: Arc<Tally>,
     ) -> Result<Arc<Self>, StartError> {
         let shared = Arc::new(Shared {
             remote: OnceLock::new(),
             gather: Gather::default(),
-            breaker: Breaker::default(),
+            failed: watch::Sender::new(None),
             denials: Denials::new(),
-            deadline,
-            on_error,
+            deadline: config.deadline,
+            on_error: config.on_error,
             tally,
         });
         shared.connect(redis).await?;
         if shared.remote.get().is_none() {
-            shared.tally.breaker_opened();
+            shared.tally.breaker_open.set(1);
             tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
         }
         tokio::spawn(recover(Arc::downgrade(&shared), redis.clone()));
@@ -65,23 +66,24 @@ impl Shared {
         subject: &Subject,
         cost: NonZeroU32,
     ) -> Option<(By, Decision)> {
-        if self.remote.get().is_none() || self.breaker.is_open() {
+        if self.remote.get().is_none() || self.is_open() {
             return None;
         }
         let id = memory.policy.id;
         if let Some(denial) = self.denials.find(id, subject, cost) {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
-        let question = Question::new(id, subject, cost);
-        let answer = match self.gather.join(&question) {
-            Joined::First(answer) => {
-                // A separate task, because the first request may be dropped before the others have their decisions.
-                tokio::spawn(self.clone().drive(memory.clone(), question));
-                answer
-            }
-            Joined::Behind(answer) => answer,
-        };
+        let question = Question { id, subject: subject.clone(), cost };
+        let (answer, is_first) = self.gather.join(&question);
+        if is_first {
+            // A separate task, because the first request may be dropped before the others have their decisions.
+            tokio::spawn(self.clone().drive(memory.clone(), question));
+        }
         Some((By::Redis, answer.await.ok()?))
+    }
+
+    fn is_open(&self) -> bool {
+        self.failed.borrow().is_some()
     }
 
     /// Makes round trips until no request waits any more.
@@ -89,24 +91,29 @@ impl Shared {
         let Some(remote) = self.remote.get() else { return };
         let key = remote.key(&memory.policy, &question.subject);
         while let Some(group) = self.gather.next(&question).await {
-            if self.breaker.is_open() {
+            if self.is_open() {
                 continue;
             }
-            let decisions = remote.check(&memory.policy, &key, question.cost, group.answers.len());
+            let decisions = remote.check(&memory.policy, &key, question.cost, group.len());
             // One timer for the group. The others arrived later, so none waits longer than the first.
-            let failure = match tokio::time::timeout_at(group.since + self.deadline, decisions).await {
+            let failure = match tokio::time::timeout_at(group[0].since + self.deadline, decisions).await {
                 Ok(Ok(decisions)) => {
                     self.record(&memory, &question, &decisions);
-                    for (answer, decision) in group.answers.into_iter().zip(decisions) {
-                        let _ = answer.send(decision);
+                    for (request, decision) in group.into_iter().zip(decisions) {
+                        let _ = request.answer.send(decision);
                     }
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer within {:?}", self.deadline),
             };
-            if self.breaker.trip(&memory, &question.subject) {
-                self.tally.breaker_opened();
+            let is_new = self.failed.send_if_modified(|failed| {
+                let was_closed = failed.is_none();
+                failed.get_or_insert_with(|| (memory.clone(), question.subject.clone()));
+                was_closed
+            });
+            if is_new {
+                self.tally.breaker_open.set(1);
                 tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
             }
         }
@@ -125,7 +132,7 @@ impl Shared {
     async fn connect(&self, redis: &DefaultRedis) -> Result<(), StartError> {
         if let Some(client) = connect(redis).await? {
             let _ = self.remote.set(Remote::new(client, &redis.key_prefix));
-            self.tally.breaker_closed();
+            self.tally.breaker_open.set(0);
             tracing::info!("rate limits are shared through Redis");
         }
         Ok(())
@@ -133,11 +140,11 @@ impl Shared {
 
     /// Closes the breaker if it is open and the server behind the failed decision answers.
     async fn probe(&self, remote: &Remote) {
-        let Some((memory, subject)) = self.breaker.failed() else { return };
+        let Some((memory, subject)) = self.failed.borrow().clone() else { return };
         let probe = remote.probe(&memory.policy, &subject);
         if let Ok(Ok(())) = tokio::time::timeout(self.deadline, probe).await {
-            self.breaker.close();
-            self.tally.breaker_closed();
+            self.failed.send_replace(None);
+            self.tally.breaker_open.set(0);
             tracing::info!("the rate limiter's Redis is back");
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Tally {
     decisions: [[Counter; RESULTS.len()]; 4],
     fallback_metric: Counter,
     fallbacks: AtomicU64,
-    breaker_open: Gauge,
+    pub(crate) breaker_open: Gauge,
 }
 
 const RESULTS: [&str; 4] = ["allowed", "denied", "too_large", "unavailable"];
@@ -75,13 +75,5 @@ impl Tally {
 
     pub(crate) fn fallbacks(&self) -> u64 {
         self.fallbacks.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn breaker_opened(&self) {
-        self.breaker_open.set(1);
-    }
-
-    pub(crate) fn breaker_closed(&self) {
-        self.breaker_open.set(0);
     }
 }

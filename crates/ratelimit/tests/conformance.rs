@@ -3,11 +3,13 @@
 mod support;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use atode_ratelimit::{Decision, Limits, RateLimiter};
+use atode_config::RateLimit;
+use atode_ratelimit::{Decision, RateLimiter};
 use atode_testkit::{RedisCluster, RedisServer};
-use support::{client, limits, redis_at, settings};
+use support::{client, limits, redis_at};
 
 enum Backend {
     Memory,
@@ -33,8 +35,8 @@ impl Backend {
     }
 
     /// A limiter as one gateway has it.
-    async fn limiter(&self, limits: Limits) -> RateLimiter {
-        RateLimiter::start(&settings(limits), &redis_at(&self.addrs())).await.expect("a limiter")
+    async fn limiter(&self, limits: RateLimit) -> Arc<RateLimiter> {
+        RateLimiter::start(&limits, &redis_at(&self.addrs())).await.expect("a limiter")
     }
 }
 

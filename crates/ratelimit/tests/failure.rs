@@ -4,13 +4,13 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use atode_config::{OnError, StorageType};
-use atode_ratelimit::{Decision, MAX_CLIENTS, RateLimiter, Settings, Subject};
+use atode_config::{OnError, RateLimit, StorageType};
+use atode_ratelimit::{Decision, MAX_CLIENTS, RateLimiter, Subject};
 use atode_testkit::{RedisCluster, RedisServer, eventually_async};
-use support::{client, limits, redis_at, settings};
+use support::{client, limits, redis_at};
 
-fn with_deadline(deadline: Duration) -> Settings {
-    Settings { deadline, ..settings(limits(1_000, 0, 0)) }
+fn with_deadline(deadline: Duration) -> RateLimit {
+    RateLimit { deadline, ..limits(1_000, 0, 0) }
 }
 
 fn is_allowed(decision: &Decision) -> bool {
@@ -31,7 +31,7 @@ async fn back(limiter: &RateLimiter, within: Duration) {
 async fn a_redis_that_is_down_at_the_start_is_used_once_it_is_up() {
     let redis = RedisServer::builder().no_aof().prepare();
     let start = Instant::now();
-    let limiter = RateLimiter::start(&settings(limits(2, 0, 0)), &redis_at(&[redis.addr()])).await.unwrap();
+    let limiter = RateLimiter::start(&limits(2, 0, 0), &redis_at(&[redis.addr()])).await.unwrap();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert!(is_allowed(&limiter.check_request(&client(1)).await));
     assert!(is_allowed(&limiter.check_request(&client(1)).await));
@@ -108,8 +108,8 @@ async fn the_configuration_decides_while_redis_is_away() {
     for (on_error, expected) in
         [(OnError::Allow, Decision::Allowed(Vec::new())), (OnError::Deny, Decision::Unavailable)]
     {
-        let settings = Settings { on_error, ..settings(limits(1, 0, 0)) };
-        let limiter = RateLimiter::start(&settings, &redis_at(&[down.addr()])).await.unwrap();
+        let limits = RateLimit { on_error, ..limits(1, 0, 0) };
+        let limiter = RateLimiter::start(&limits, &redis_at(&[down.addr()])).await.unwrap();
         for _ in 0..3 {
             assert_eq!(limiter.check_request(&client(1)).await, expected);
         }
@@ -119,7 +119,7 @@ async fn the_configuration_decides_while_redis_is_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_local_limiter_knows_earlier_requests_when_redis_goes_down() {
     let redis = RedisServer::builder().no_aof().start();
-    let limiter = RateLimiter::start(&settings(limits(5, 0, 0)), &redis_at(&[redis.addr()])).await.unwrap();
+    let limiter = RateLimiter::start(&limits(5, 0, 0), &redis_at(&[redis.addr()])).await.unwrap();
     for _ in 0..4 {
         assert!(is_allowed(&limiter.check_request(&client(1)).await));
     }
@@ -131,7 +131,7 @@ async fn the_local_limiter_knows_earlier_requests_when_redis_goes_down() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_client_does_not_reach_redis_until_the_refusal_ends() {
     let redis = RedisServer::builder().no_aof().start();
-    let limiter = RateLimiter::start(&settings(limits(1, 0, 0)), &redis_at(&[redis.addr()])).await.unwrap();
+    let limiter = RateLimiter::start(&limits(1, 0, 0), &redis_at(&[redis.addr()])).await.unwrap();
     let calls = || {
         let stats = redis.command(&["INFO", "commandstats"]).text();
         let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0,");
@@ -149,7 +149,7 @@ async fn a_refused_client_does_not_reach_redis_until_the_refusal_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_fails_with_several_single_servers() {
     let (one, two) = (RedisServer::builder().no_aof().start(), RedisServer::builder().no_aof().start());
-    let started = RateLimiter::start(&settings(limits(1, 0, 0)), &redis_at(&[one.addr(), two.addr()])).await;
+    let started = RateLimiter::start(&limits(1, 0, 0), &redis_at(&[one.addr(), two.addr()])).await;
     let error = started.err().expect("an error").to_string();
     assert!(error.contains("single server") && error.contains(&one.addr()), "{error}");
 }
@@ -157,8 +157,8 @@ async fn the_start_fails_with_several_single_servers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_of_a_cluster_is_enough() {
     let cluster = RedisCluster::start();
-    let settings = Settings { storage: StorageType::Redis, ..settings(limits(3, 0, 0)) };
-    let limiter = RateLimiter::start(&settings, &redis_at(&cluster.addrs()[..1])).await.unwrap();
+    let limits = RateLimit { storage_type: StorageType::Redis, ..limits(3, 0, 0) };
+    let limiter = RateLimiter::start(&limits, &redis_at(&cluster.addrs()[..1])).await.unwrap();
     for n in 0..50 {
         for expected in [true, true, true, false] {
             assert_eq!(is_allowed(&limiter.check_request(&client(n)).await), expected);
@@ -169,12 +169,12 @@ async fn one_address_of_a_cluster_is_enough() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_limiter_stays_bounded_with_a_million_addresses() {
-    let limiter = RateLimiter::start(&settings(limits(60, 1_000, 0)), &redis_at(&[])).await.unwrap();
+    let limiter = RateLimiter::start(&limits(60, 1_000, 0), &redis_at(&[])).await.unwrap();
     for n in 0..1_000_000_u32 {
         limiter.check_request(&Subject::Address(n.to_be_bytes().into())).await;
     }
-    // Two windows, each with the shared buckets of further clients.
-    let most = 2 * (MAX_CLIENTS + 1_024);
+    // And the shared buckets of further clients.
+    let most = MAX_CLIENTS + 1_024;
     let remembered = limiter.clients_remembered();
     println!("1,000,000 addresses: {remembered} entries remembered");
     assert!(remembered <= most, "{remembered}");

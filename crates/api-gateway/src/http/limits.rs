@@ -1,7 +1,7 @@
 //! Rate limits of requests and of jobs.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -9,7 +9,7 @@ use actix_web::http::header::RETRY_AFTER;
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 use atode_config::Config;
-use atode_ratelimit::{Decision, Quota, RateLimiter, Settings, Subject, Window};
+use atode_ratelimit::{Decision, Quota, RateLimiter, Subject, Window};
 
 use crate::gateway::Gateway;
 use crate::http::identity::Caller;
@@ -21,14 +21,12 @@ use crate::http::slug::Slug;
 struct Quotas(Vec<Quota>);
 
 /// The configured limiter, or `None` if limits are switched off.
-pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<RateLimiter>> {
+pub(crate) async fn start(config: &Config) -> anyhow::Result<Option<Arc<RateLimiter>>> {
     let limits = &config.api.rate_limit;
     if !limits.enabled {
         return Ok(None);
     }
-    // API keys, which may have limits of their own, are not available in this version.
-    let settings = Settings::new(limits, HashMap::new());
-    let limiter = RateLimiter::start(&settings, &config.cache_server.redis.default).await?;
+    let limiter = RateLimiter::start(limits, &config.cache_server.redis.default).await?;
     tracing::info!(backend = limiter.backend(), ?limits, "requests are limited");
     Ok(Some(limiter))
 }
