@@ -40,11 +40,14 @@ struct Row {
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 enum Outcome {
+    Found,
+    Failed {
+        error: String,
+    },
+    #[serde(untagged)]
     Repair(Repaired),
-    Failed { outcome: &'static str, error: String },
-    Found { outcome: &'static str },
 }
 
 #[derive(Args)]
@@ -83,7 +86,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyho
     }
     let left = audit.findings.len();
     if !args.repair {
-        let found = |finding| Row { finding, outcome: Outcome::Found { outcome: "found" } };
+        let found = |finding| Row { finding, outcome: Outcome::Found };
         findings.extend(audit.findings.into_iter().map(found));
     }
     let report = Report {
@@ -114,7 +117,7 @@ async fn repair(session: &Session, findings: Vec<Finding>) -> Vec<Row> {
         print::progress(&format!("{} of {all} findings", rows.len()));
         let outcome = match atode_audit::repair(&session.client, &finding).await {
             Ok(repaired) => Outcome::Repair(repaired),
-            Err(error) => Outcome::Failed { outcome: "failed", error: error.to_string() },
+            Err(error) => Outcome::Failed { error: error.to_string() },
         };
         rows.push(Row { finding, outcome });
     }
@@ -122,32 +125,31 @@ async fn repair(session: &Session, findings: Vec<Finding>) -> Vec<Row> {
     rows
 }
 
+impl Row {
+    fn repair(&self) -> String {
+        let repair = &self.finding.repair;
+        match &self.outcome {
+            Outcome::Found => repair.clone(),
+            Outcome::Failed { error } => format!("failed: {error}"),
+            Outcome::Repair(Repaired::Changed) => "nothing: it had changed".to_owned(),
+            Outcome::Repair(Repaired::Done { set_aside: None }) => format!("done: {repair}"),
+            Outcome::Repair(Repaired::Done { set_aside: Some(aside) }) => format!("done: {repair} → {aside}"),
+        }
+    }
+}
+
 impl Report {
     fn print(&self, has_repaired: bool) -> anyhow::Result<()> {
         if !self.findings.is_empty() {
             let last = if has_repaired { "what was done" } else { "what --repair does" };
-            print::table(
-                &[whole("queue"), wraps("wrong"), whole("job or key"), wraps("where"), wraps(last)],
-                self.findings.iter().take(ROWS).map(|Row { finding, outcome }| {
-                    vec![
-                        finding.queue.clone().unwrap_or_else(|| "–".to_owned()),
-                        finding.wrong.to_string(),
-                        finding.subject.clone(),
-                        finding.places.join(" "),
-                        match outcome {
-                            Outcome::Found { .. } => finding.repair.clone(),
-                            Outcome::Failed { error, .. } => format!("failed: {error}"),
-                            Outcome::Repair(Repaired::Changed) => "nothing: it had changed".to_owned(),
-                            Outcome::Repair(Repaired::Done { set_aside: None }) => {
-                                format!("done: {}", finding.repair)
-                            }
-                            Outcome::Repair(Repaired::Done { set_aside: Some(aside) }) => {
-                                format!("done: {} → {aside}", finding.repair)
-                            }
-                        },
-                    ]
-                }),
-            )?;
+            let columns = [
+                whole("queue", |row: &Row| row.finding.queue.clone().unwrap_or_else(|| "–".to_owned())),
+                wraps("wrong", |row| row.finding.wrong.to_string()),
+                whole("job or key", |row| row.finding.subject.clone()),
+                wraps("where", |row| row.finding.places.join(" ")),
+                wraps(last, Row::repair),
+            ];
+            print::table(&columns, &self.findings[..self.findings.len().min(ROWS)])?;
             if let more @ 1.. = self.findings.len().saturating_sub(ROWS) {
                 print::line(&format!("… and {more} more: --json shows all"))?;
             }

@@ -1,6 +1,5 @@
 //! `atode enqueue`
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,15 +62,17 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
 }
 
 /// The JSON that `--payload` names: `-` is stdin, `@FILE` is a file, any other value is the JSON itself.
-fn read_payload(argument: &str) -> anyhow::Result<Cow<'_, str>> {
-    let text = if argument == "-" {
-        io::read_to_string(io::stdin()).context("--payload -: cannot read stdin")?
-    } else if let Some(path) = argument.strip_prefix('@') {
-        fs::read_to_string(path).with_context(|| format!("--payload @{path}: cannot read this file"))?
-    } else {
-        return Ok(Cow::Borrowed(argument));
+fn read_payload(argument: &str) -> anyhow::Result<String> {
+    let text = match argument.strip_prefix('@') {
+        Some(path) => {
+            fs::read_to_string(path).with_context(|| format!("--payload @{path}: cannot read this file"))?
+        }
+        None if argument == "-" => {
+            io::read_to_string(io::stdin()).context("--payload -: cannot read stdin")?
+        }
+        None => argument.to_owned(),
     };
-    Ok(Cow::Owned(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// Checks a delay and returns it as text, because a request has it as text.

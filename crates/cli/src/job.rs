@@ -5,7 +5,15 @@ use atode_queue::{AttemptView, JobId, JobView};
 
 use crate::print::{self, Form};
 use crate::session::Session;
-use crate::table::{whole, wraps};
+use crate::table::{Column, whole, wraps};
+
+const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
+    whole("attempt", |it| format!("{}{}", it.attempt, if it.redriven { ", then redriven" } else { "" })),
+    whole("finished", |it| it.finished_at.map_or_else(String::new, |at| format!("{at:.3}"))),
+    whole("cause", |it| print::word(&it.cause)),
+    wraps("error", |it| it.error.clone()),
+    whole("worker", |it| it.worker.id.to_string()),
+];
 
 pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Result<()> {
     let Some(job) = session.job(&session.queues().await?, id).await? else {
@@ -14,20 +22,20 @@ pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Re
     match form {
         Form::Json => print::json(&job)?,
         Form::Text => {
-            print::table(&[whole(""), wraps("")], rows(&job))?;
+            let columns =
+                [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
+            print::table(&columns, &values(&job))?;
             if !job.attempts.is_empty() {
                 print::line("")?;
-                print::table(
-                    &[whole("attempt"), whole("finished"), whole("cause"), wraps("error"), whole("worker")],
-                    job.attempts.iter().map(attempt),
-                )?;
+                print::table(&ATTEMPT_COLUMNS, &job.attempts)?;
             }
         }
     }
     Ok(())
 }
 
-fn rows(job: &JobView) -> Vec<Vec<String>> {
+/// The values of a job, each with its name.
+fn values(job: &JobView) -> Vec<(&'static str, String)> {
     let time = |at: Option<_>| at.map(|at: jiff::Timestamp| format!("{at:.3}"));
     let retries = job.max_retries.map_or_else(String::new, |retries| format!(" of {}", retries + 1));
     let worker = job.worker.as_ref().map(|worker| {
@@ -48,16 +56,6 @@ fn rows(job: &JobView) -> Vec<Vec<String>> {
         ("last error", job.last_error.clone()),
     ]
     .into_iter()
-    .filter_map(|(name, value)| value.map(|value| vec![name.to_owned(), value]))
+    .filter_map(|(name, value)| Some((name, value?)))
     .collect()
-}
-
-fn attempt(attempt: &AttemptView) -> Vec<String> {
-    vec![
-        format!("{}{}", attempt.attempt, if attempt.redriven { ", then redriven" } else { "" }),
-        attempt.finished_at.map_or_else(String::new, |at| format!("{at:.3}")),
-        print::word(&attempt.cause),
-        attempt.error.clone(),
-        attempt.worker.id.to_string(),
-    ]
 }

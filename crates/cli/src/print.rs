@@ -18,9 +18,12 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
-/// A list, in the API's shape.
-pub(crate) fn items(items: &impl Serialize) -> anyhow::Result<()> {
-    json(&serde_json::json!({ "items": items }))
+/// A list: JSON in the API's shape, or a table.
+pub(crate) fn list<T: Serialize>(form: Form, items: &[T], columns: &[Column<T>]) -> anyhow::Result<()> {
+    match form {
+        Form::Json => json(&serde_json::json!({ "items": items })),
+        Form::Text => table(columns, items),
+    }
 }
 
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
@@ -31,8 +34,8 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     }
 }
 
-pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> anyhow::Result<()> {
-    line(&layout(columns, rows.into_iter().collect(), terminal_width()))
+pub(crate) fn table<T>(columns: &[Column<T>], rows: &[T]) -> anyhow::Result<()> {
+    line(&layout(columns, rows, terminal_width()))
 }
 
 /// A value of an enumeration as the API writes it, such as `lease_lost`.

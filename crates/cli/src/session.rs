@@ -47,12 +47,7 @@ impl Session {
 
     /// A job as the API shows it: with the defaults of its kind, if this build knows the kind.
     pub(crate) async fn job(&self, queues: &[Arc<str>], id: JobId) -> anyhow::Result<Option<JobView>> {
-        let mut job = self.client.job(queues, id).await?;
-        if let Some(job) = &mut job
-            && job.max_retries.is_none()
-        {
-            job.max_retries = self.registry.get(&job.kind).map(|kind| kind.max_retries);
-        }
-        Ok(job)
+        let job = self.client.job(queues, id).await?;
+        Ok(job.map(|job| self.registry.with_defaults(job)))
     }
 }

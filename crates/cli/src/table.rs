@@ -3,6 +3,7 @@
 use std::io;
 use std::iter::zip;
 
+use atode_config::one_line;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::termios::tcgetwinsize;
 
@@ -14,11 +15,11 @@ const PADDING: u16 = 2;
 
 const INDENT: &str = "     ";
 
-/// A column. A table whose titles are all empty has no header.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Column {
+/// A column of a table of `T`s. A table whose titles are all empty has no header.
+pub(crate) struct Column<T> {
     title: &'static str,
     fit: Fit,
+    cell: fn(&T) -> String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +29,13 @@ enum Fit {
 }
 
 /// A column whose values are never broken.
-pub(crate) const fn whole(title: &'static str) -> Column {
-    Column { title, fit: Fit::Whole }
+pub(crate) const fn whole<T>(title: &'static str, cell: fn(&T) -> String) -> Column<T> {
+    Column { title, fit: Fit::Whole, cell }
 }
 
 /// A column whose values may take several lines.
-pub(crate) const fn wraps(title: &'static str) -> Column {
-    Column { title, fit: Fit::Wraps }
+pub(crate) const fn wraps<T>(title: &'static str, cell: fn(&T) -> String) -> Column<T> {
+    Column { title, fit: Fit::Wraps, cell }
 }
 
 /// `COLUMNS`, or the width of the terminal. `None` if there is no terminal; then no line is broken.
@@ -46,10 +47,8 @@ pub(crate) fn terminal_width() -> Option<u16> {
 }
 
 /// The table's text, without a line break at its end.
-pub(crate) fn layout(columns: &[Column], rows: Vec<Vec<String>>, width: Option<u16>) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.into_iter().map(|row| row.iter().map(|cell| on_one_line(cell)).collect()).collect();
-    let mut table = table(columns, &rows);
+pub(crate) fn layout<T>(columns: &[Column<T>], rows: &[T], width: Option<u16>) -> String {
+    let mut table = table(&columns.iter().collect::<Vec<_>>(), rows);
     let Some(width) = width else { return table.trim_fmt() };
     let natural: Vec<u16> =
         table.column_max_content_widths().into_iter().map(|content| content + PADDING).collect();
@@ -57,90 +56,67 @@ pub(crate) fn layout(columns: &[Column], rows: Vec<Vec<String>>, width: Option<u
         Fit::Whole => *natural,
         Fit::Wraps => NARROWEST.min(*natural),
     });
-    if narrowest.sum::<u16>() <= width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        table.set_constraints(zip(columns, &natural).map(|(column, natural)| match column.fit {
-            Fit::Whole => ColumnConstraint::ContentWidth,
-            Fit::Wraps => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST.min(*natural))),
-        }));
-        return table.trim_fmt();
+    if narrowest.sum::<u16>() > width {
+        return folded(columns, rows, &natural, width);
     }
-    folded(columns, &rows, &natural, width)
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.set_constraints(zip(columns, &natural).map(|(column, natural)| match column.fit {
+        Fit::Whole => ColumnConstraint::ContentWidth,
+        Fit::Wraps => ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST.min(*natural))),
+    }));
+    table.trim_fmt()
 }
 
 /// Each row on one line with the columns that fit, and its other columns below that line.
-fn folded(columns: &[Column], rows: &[Vec<String>], natural: &[u16], width: u16) -> String {
+fn folded<T>(columns: &[Column<T>], rows: &[T], natural: &[u16], width: u16) -> String {
     let mut room = width;
-    let stays: Vec<bool> = zip(columns, natural)
-        .enumerate()
-        .map(|(n, (column, natural))| {
-            let stays = n == 0 || column.fit == Fit::Whole && *natural <= room;
-            room = room.saturating_sub(if stays { *natural } else { 0 });
-            stays
-        })
-        .collect();
-    let of = |wanted: bool, row: &[String]| -> Vec<String> {
-        zip(row, &stays).filter(|(_, stays)| **stays == wanted).map(|(cell, _)| cell.clone()).collect()
-    };
-    let kept: Vec<Column> =
-        zip(columns, &stays).filter(|(_, stays)| **stays).map(|(column, _)| *column).collect();
-    let below: Vec<&str> =
-        zip(columns, &stays).filter(|(_, stays)| !**stays).map(|(column, _)| column.title).collect();
-    let kept_rows: Vec<Vec<String>> = rows.iter().map(|row| of(true, row)).collect();
-
-    let text = table(&kept, &kept_rows).trim_fmt();
+    let (mut kept, mut below) = (Vec::new(), Vec::new());
+    for (n, (column, natural)) in zip(columns, natural).enumerate() {
+        if n == 0 || column.fit == Fit::Whole && *natural <= room {
+            room = room.saturating_sub(*natural);
+            kept.push(column);
+        } else {
+            below.push(column);
+        }
+    }
+    let text = table(&kept, rows).trim_fmt();
     let mut lines = text.lines();
     let mut folded: Vec<String> = Vec::new();
-    if has_header(&kept) {
-        folded.extend(lines.next().map(str::to_owned));
+    if lines.clone().count() > rows.len() {
+        folded.extend(lines.next().map(str::to_owned)); // the header
     }
     for (line, row) in zip(lines, rows) {
         folded.push(line.to_owned());
-        let mut last = String::new();
-        for (title, value) in zip(&below, of(false, row)).filter(|(_, value)| !value.is_empty()) {
+        let first = folded.len();
+        let values = below.iter().map(|column| (column.title, column.text(row)));
+        for (title, value) in values.filter(|(_, value)| !value.is_empty()) {
             let item = format!("{title} {value}");
-            let taken = last.chars().count() + 2 + item.chars().count();
-            if !last.is_empty() && taken > usize::from(width) {
-                folded.push(std::mem::take(&mut last));
+            match folded[first..].last_mut() {
+                Some(last) if last.chars().count() + 2 + item.chars().count() <= usize::from(width) => {
+                    last.extend(["  ", &item]);
+                }
+                _ => folded.push(format!("{INDENT}{item}")),
             }
-            last.push_str(if last.is_empty() { INDENT } else { "  " });
-            last.push_str(&item);
-        }
-        if !last.is_empty() {
-            folded.push(last);
         }
     }
     folded.join("\n")
 }
 
-fn table(columns: &[Column], rows: &[Vec<String>]) -> Table {
+fn table<T>(columns: &[&Column<T>], rows: &[T]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    if has_header(columns) {
+    if columns.iter().any(|column| !column.title.is_empty()) {
         table.set_header(columns.iter().map(|column| column.title.to_uppercase()));
     }
-    table.add_rows(rows);
+    table.add_rows(rows.iter().map(|row| columns.iter().map(|column| column.text(row))));
     table
 }
 
-fn has_header(columns: &[Column]) -> bool {
-    columns.iter().any(|column| !column.title.is_empty())
-}
-
-/// Escapes control characters, so that the terminal shows those of a payload or an error instead of obeying them.
-fn on_one_line(cell: &str) -> String {
-    let mut line = String::with_capacity(cell.len());
-    for c in cell.chars() {
-        // Control characters, and characters that break lines or change the direction of writing.
-        if c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
+impl<T> Column<T> {
+    /// The cell of a row. Control characters, as in a payload or an error, are shown and not obeyed by the terminal.
+    fn text(&self, row: &T) -> String {
+        one_line(&(self.cell)(row)).into_owned()
     }
-    line
 }
 
 #[cfg(test)]
@@ -151,9 +127,14 @@ mod tests {
     const BUILD: &str = "0.1.0+1a2b3c4d5e6f-dirty-0a1b2c3d";
 
     fn workers(width: Option<u16>) -> String {
-        let columns = [whole("worker"), whole("pid"), whole("state"), whole("build"), wraps("queues")];
-        let row = [ID, "27996", "running", BUILD, "default, mail"].map(str::to_owned).to_vec();
-        layout(&columns, vec![row.clone(), row], width)
+        let columns = [
+            whole("worker", |row: &[&str; 5]| row[0].to_owned()),
+            whole("pid", |row| row[1].to_owned()),
+            whole("state", |row| row[2].to_owned()),
+            whole("build", |row| row[3].to_owned()),
+            wraps("queues", |row| row[4].to_owned()),
+        ];
+        layout(&columns, &[[ID, "27996", "running", BUILD, "default, mail"]; 2], width)
     }
 
     #[test]
@@ -181,19 +162,18 @@ mod tests {
 
     #[test]
     fn a_long_text_is_wrapped_beside_a_whole_id() {
-        let row =
-            vec![ID.to_owned(), "one two three four five six seven eight nine ten eleven twelve".to_owned()];
-        let text = layout(&[whole("id"), wraps("error")], vec![row], Some(80));
+        let columns = [
+            whole("id", |()| ID.to_owned()),
+            wraps("error", |()| "one two three four five six seven eight nine ten eleven twelve".to_owned()),
+        ];
+        let text = layout(&columns, &[()], Some(80));
         assert!(text.lines().count() > 2 && text.contains(ID), "{text}");
     }
 
     #[test]
     fn control_characters_are_shown_and_not_obeyed() {
-        let text = layout(
-            &[whole(""), wraps("")],
-            vec![vec!["a\u{1b}[2J".to_owned(), "b\nc\u{202e}".to_owned()]],
-            None,
-        );
+        let columns = [whole("", |()| "a\u{1b}[2J".to_owned()), wraps("", |()| "b\nc\u{202e}".to_owned())];
+        let text = layout(&columns, &[()], None);
         assert_eq!(text.trim(), "a\\u{1b}[2J  b\\nc\\u{202e}");
     }
 }

@@ -1,42 +1,27 @@
 //! `atode workers`
 
+use atode_queue::Registration;
+
 use crate::print::{self, Form};
 use crate::session::Session;
-use crate::table::{whole, wraps};
+use crate::table::{Column, whole, wraps};
+
+const COLUMNS: [Column<Registration>; 9] = [
+    whole("worker", |it| it.worker.id.to_string()),
+    whole("pid", |it| it.worker.pid.to_string()),
+    whole("host", |it| it.worker.host.clone()),
+    whole("build", |it| it.worker.build.clone()),
+    whole("state", |it| it.state.to_string()),
+    whole("active", |it| format!("{}/{}", it.active, it.slots)),
+    wraps("queues", |it| it.queues.keys().cloned().collect::<Vec<_>>().join(", ")),
+    whole("seen", |it| format!("{:.3}", it.seen_at)),
+    whole("http", |it| it.http.clone()),
+];
 
 pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
     let workers = session.client.workers().await?;
-    if form == Form::Json {
-        return print::items(&workers);
-    }
-    if workers.is_empty() {
+    if workers.is_empty() && form == Form::Text {
         return print::line("no worker is running; jobs wait until one does");
     }
-    let columns = [
-        whole("worker"),
-        whole("pid"),
-        whole("host"),
-        whole("build"),
-        whole("state"),
-        whole("active"),
-        wraps("queues"),
-        whole("seen"),
-        whole("http"),
-    ];
-    print::table(
-        &columns,
-        workers.into_iter().map(|worker| {
-            vec![
-                worker.worker.id.to_string(),
-                worker.worker.pid.to_string(),
-                worker.worker.host,
-                worker.worker.build,
-                worker.state.to_string(),
-                format!("{}/{}", worker.active, worker.slots),
-                worker.queues.keys().cloned().collect::<Vec<_>>().join(", "),
-                format!("{:.3}", worker.seen_at),
-                worker.http,
-            ]
-        }),
-    )
+    print::list(form, &workers, &COLUMNS)
 }

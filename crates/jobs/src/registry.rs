@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use atode_queue::Client;
+use atode_queue::{Client, JobView};
 
 use crate::app_state::{AppState, StateType};
 use crate::job::Job;
@@ -66,6 +66,13 @@ impl Registry {
     /// The kind of this name or alias.
     pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(name)
+    }
+
+    /// Fills in the values that a job leaves to its kind.
+    #[must_use]
+    pub fn with_defaults(&self, mut job: JobView) -> JobView {
+        job.max_retries = job.max_retries.or_else(|| Some(self.get(&job.kind)?.max_retries));
+        job
     }
 
     /// The kinds, in order of their names.

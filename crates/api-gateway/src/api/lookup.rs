@@ -25,21 +25,13 @@ async fn find(gateway: &Gateway, id: JobId) -> Result<Option<JobView>, Problem> 
     if found.is_none() {
         found = gateway.client.job(&unconfigured_queues(gateway).await?, id).await?;
     }
-    Ok(found.map(|job| with_defaults(gateway, job)))
+    Ok(found.map(|job| gateway.registry.with_defaults(job)))
 }
 
 /// The queues that hold or held jobs and are no longer configured.
 pub(crate) async fn unconfigured_queues(gateway: &Gateway) -> Result<Vec<Arc<str>>, Problem> {
     let names = gateway.client.queue_names().await?;
     Ok(names.into_iter().map(Arc::from).filter(|name| !gateway.queues.contains(name)).collect())
-}
-
-/// Fills in the values that the job leaves to its kind.
-pub(crate) fn with_defaults(gateway: &Gateway, mut job: JobView) -> JobView {
-    if job.max_retries.is_none() {
-        job.max_retries = gateway.registry.get(&job.kind).map(|kind| kind.max_retries);
-    }
-    job
 }
 
 /// A 404 that says what the id itself reveals.

@@ -4,7 +4,6 @@ use actix_web::http::StatusCode;
 use atode_jobs::Prepared;
 use atode_queue::{Enqueued, Error, JobId, JobView};
 
-use crate::api::lookup::with_defaults;
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
@@ -51,7 +50,8 @@ pub(crate) fn answer(
             Ok((StatusCode::CREATED, prepared.stored(at)))
         }
         Enqueued::Duplicate(id) => {
-            let job = duplicate?.map_or_else(|| prepared.removed(id), |job| with_defaults(gateway, job));
+            let job =
+                duplicate?.map_or_else(|| prepared.removed(id), |job| gateway.registry.with_defaults(job));
             Ok((StatusCode::OK, job))
         }
         Enqueued::Conflict(id) => Err(key_reused(id)),
