@@ -10,7 +10,7 @@ use std::{
     borrow::Cow,
     env, fmt,
     io::{self, IsTerminal},
-    sync::OnceLock,
+    sync::{LazyLock, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -27,7 +27,7 @@ use tracing_subscriber::{
 
 use self::{
     queue::{Notices, Queue},
-    repeats::{Action, Key, Repeats},
+    repeats::{Key, Repeats},
 };
 use crate::{
     one_line::{one_coloured_line, one_line, one_line_of_json},
@@ -38,7 +38,7 @@ use crate::{
 pub(crate) const LAST_LINES: Duration = Duration::from_millis(500);
 
 static QUEUE: Queue = Queue::new();
-static REPEATS: Repeats = Repeats::new();
+static REPEATS: LazyLock<Repeats> = LazyLock::new(Repeats::default);
 static FORM: OnceLock<Form> = OnceLock::new();
 
 /// The form of the lines. It is text before [`init`].
@@ -71,17 +71,14 @@ pub fn dropped() -> u64 {
 
 /// Waits until all lines are written, or until the timeout.
 pub fn flush(timeout: Duration) {
-    let (held, _) = REPEATS.due(Instant::now() + repeats::WINDOW);
-    for (repeats, line) in held {
-        QUEUE.push(&with_repeats(&line, repeats));
-    }
+    push_due(Instant::now() + repeats::WINDOW);
     QUEUE.flush(timeout);
 }
 
 /// Writes the reason why the process ends, whether or not the log has been started. If the log is in JSON, the line is an
 /// event of it.
 pub(crate) fn last_words(line: &str) {
-    if FORM.get() == Some(&Form::Json) {
+    if form() == Form::Json {
         tracing::error!("{line}");
     } else {
         QUEUE.push(&one_line(line));
@@ -90,7 +87,7 @@ pub(crate) fn last_words(line: &str) {
 
 /// Starts the thread that writes to stderr, so that logging never waits for stderr.
 pub(crate) fn start() {
-    QUEUE.start(io::stderr(), LogNotices);
+    QUEUE.start(io::stderr(), Notices { push_due, dropped: lines_are_missing });
 }
 
 fn is_colourful() -> bool {
@@ -128,15 +125,13 @@ where
     ) -> fmt::Result {
         let Some(key) = Key::of(event) else { return self.0.format_event(context, writer, event) };
         let now = Instant::now();
-        match REPEATS.action(&key, now) {
-            Action::Write => self.0.format_event(context, writer, event),
-            Action::Hold => {
-                let mut line = String::new();
-                self.0.format_event(context, Writer::new(&mut line), event)?;
-                REPEATS.hold(&key, line, now);
-                Ok(())
-            }
+        if REPEATS.is_first(&key, now) {
+            return self.0.format_event(context, writer, event);
         }
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        REPEATS.hold(&key, line, now);
+        Ok(())
     }
 }
 
@@ -167,35 +162,34 @@ impl Form {
     }
 }
 
-/// Adds the number of repeats to the last of them.
-fn with_repeats(line: &str, repeats: u64) -> String {
-    let form = FORM.get().copied().unwrap_or(Form::Text);
-    let line = form.one_line(line);
-    match line.strip_suffix('}').filter(|_| form == Form::Json) {
-        Some(fields) => format!(r#"{fields},"repeats":{repeats}}}"#),
-        None => format!("{line} repeats={repeats}"),
+/// Pushes the last of the lines that were held back until now, with the number of its repeats. Returns the time when the
+/// next ones are due.
+fn push_due(now: Instant) -> Option<Instant> {
+    let form = form();
+    let (due, next) = REPEATS.due(now);
+    for (repeats, line) in due {
+        let line = form.one_line(&line);
+        QUEUE.push(&match line.strip_suffix('}').filter(|_| form == Form::Json) {
+            Some(fields) => format!(r#"{fields},"repeats":{repeats}}}"#),
+            None => format!("{line} repeats={repeats}"),
+        });
+    }
+    next
+}
+
+/// The line that reports dropped lines.
+fn lines_are_missing(lines: u64) -> String {
+    const MESSAGE: &str = "log lines are missing here: stderr was not read fast enough, or not at all";
+    let now = Timestamp::now();
+    if form() == Form::Json {
+        format!(
+            r#"{{"timestamp":"{now:.6}","level":"WARN","message":"{MESSAGE}","lines":{lines},"target":"log"}}"#
+        )
+    } else {
+        format!("{now:.6}  WARN log: {MESSAGE} lines={lines}")
     }
 }
 
-/// The lines that the writing thread adds.
-struct LogNotices;
-
-impl Notices for LogNotices {
-    fn due(&mut self, now: Instant) -> (Vec<u8>, Option<Instant>) {
-        let (due, next) = REPEATS.due(now);
-        let lines = due.iter().map(|(repeats, line)| with_repeats(line, *repeats) + "\n");
-        (lines.collect::<String>().into_bytes(), next)
-    }
-
-    fn dropped(&mut self, lines: u64) -> String {
-        const MESSAGE: &str = "log lines are missing here: stderr was not read fast enough, or not at all";
-        let now = Timestamp::now();
-        if FORM.get() == Some(&Form::Json) {
-            format!(
-                r#"{{"timestamp":"{now:.6}","level":"WARN","message":"{MESSAGE}","lines":{lines},"target":"log"}}"#
-            )
-        } else {
-            format!("{now:.6}  WARN log: {MESSAGE} lines={lines}")
-        }
-    }
+fn form() -> Form {
+    FORM.get().copied().unwrap_or(Form::Text)
 }

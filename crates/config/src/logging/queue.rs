@@ -3,8 +3,11 @@
 
 use std::{
     io::{self, Write},
-    mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -12,134 +15,121 @@ use std::{
 /// Bytes of lines that are waiting or being written, at most.
 const CAPACITY: usize = 1 << 20;
 
-/// Bytes of a buffer that are kept after it has been written.
-const KEPT_BUFFER: usize = 64 << 10;
-
 /// Time between two attempts to write to a stderr that is non-blocking and full.
 const FULL_RETRY: Duration = Duration::from_millis(10);
 
 pub(super) struct Queue {
-    state: Mutex<State>,
-    /// Notified when lines arrive and when all lines are written.
-    changed: Condvar,
+    /// Unset while there is no thread.
+    thread: OnceLock<Sender<Message>>,
+    /// Bytes of lines that are waiting or being written.
+    waiting: AtomicUsize,
+    /// Lines that were refused, or that could not be written.
+    dropped: AtomicU64,
 }
 
-struct State {
-    /// Whole lines, each with its line break.
-    waiting: Vec<u8>,
-    /// Bytes that the thread has taken but not yet written.
-    writing: usize,
-    /// Lines that were refused, or that could not be written.
-    dropped: u64,
-    /// Dropped lines that a notice has reported.
-    dropped_reported: u64,
-    has_thread: bool,
+enum Message {
+    Line {
+        /// With its line break.
+        line: String,
+        /// Lines that were dropped before this one.
+        dropped: u64,
+    },
+    /// Answered when all lines before it are written.
+    Flush(Sender<()>),
 }
 
 /// Lines that the thread adds by itself.
-pub(super) trait Notices: Send + 'static {
-    /// Lines that are due now, each with its line break, and the time when the next lines are due.
-    fn due(&mut self, now: Instant) -> (Vec<u8>, Option<Instant>);
-    /// The line that reports dropped lines.
-    fn dropped(&mut self, lines: u64) -> String;
+pub(super) struct Notices {
+    /// Pushes the lines that are due at this time, and returns the time when the next ones are due.
+    pub(super) push_due: fn(Instant) -> Option<Instant>,
+    /// The line that reports this number of dropped lines.
+    pub(super) dropped: fn(u64) -> String,
 }
 
 impl Queue {
     pub(super) const fn new() -> Self {
-        let state =
-            State { waiting: Vec::new(), writing: 0, dropped: 0, dropped_reported: 0, has_thread: false };
-        Queue { state: Mutex::new(state), changed: Condvar::new() }
+        Queue { thread: OnceLock::new(), waiting: AtomicUsize::new(0), dropped: AtomicU64::new(0) }
     }
 
     /// Starts the thread, once. If the system allows no thread, each line is written by the caller that logs it.
-    pub(super) fn start(&'static self, out: impl Write + Send + 'static, notices: impl Notices) {
-        let mut state = self.lock();
-        if !state.has_thread {
+    pub(super) fn start(&'static self, out: impl Write + Send + 'static, notices: Notices) {
+        if self.thread.get().is_none() {
+            let (sender, messages) = channel();
             let thread = thread::Builder::new().name("log".to_owned());
-            state.has_thread = thread.spawn(move || self.run(out, notices)).is_ok();
+            if thread.spawn(move || self.run(&messages, out, &notices)).is_ok() {
+                let _ = self.thread.set(sender);
+            }
         }
     }
 
     /// Number of lines that were dropped.
     pub(super) fn dropped(&self) -> u64 {
-        self.lock().dropped
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Adds one line, without its line break.
     pub(super) fn push(&self, line: &str) {
-        let mut state = self.lock();
-        if !state.has_thread {
-            // The thread has not been started, or the system allows no thread.
-            if io::stderr().write_all(format!("{line}\n").as_bytes()).is_err() {
-                state.dropped += 1;
-            }
-        } else if state.waiting.len() + state.writing + line.len() > CAPACITY {
-            state.dropped += 1;
+        let line = format!("{line}\n");
+        let size = line.len();
+        let Some(thread) = self.thread.get() else { return self.write(&mut io::stderr(), &line) };
+        if self.waiting.fetch_add(size, Ordering::Relaxed) + size > CAPACITY {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         } else {
-            state.waiting.extend_from_slice(line.as_bytes());
-            state.waiting.push(b'\n');
-            self.changed.notify_all();
+            // The thread never ends.
+            let _ = thread.send(Message::Line { line, dropped: self.dropped() });
         }
     }
 
     /// Waits until all lines are written, or until the timeout.
     pub(super) fn flush(&self, timeout: Duration) {
-        let state = self.lock();
-        let unwritten =
-            |state: &mut State| state.has_thread && !(state.waiting.is_empty() && state.writing == 0);
-        drop(self.changed.wait_timeout_while(state, timeout, unwritten));
+        let (done, flushed) = channel();
+        if self.thread.get().is_some_and(|thread| thread.send(Message::Flush(done)).is_ok()) {
+            let _ = flushed.recv_timeout(timeout);
+        }
     }
 
-    fn run(&self, mut out: impl Write, mut notices: impl Notices) {
-        let mut batch = Vec::new();
+    fn run(&self, messages: &Receiver<Message>, mut out: impl Write, notices: &Notices) {
+        let (mut next, mut reported) = (None, 0);
+        // Writes one line in place of those that were dropped, up to this number.
+        let mut report = |out: &mut _, dropped: u64| {
+            if dropped > reported {
+                let notice = (notices.dropped)(dropped - reported) + "\n";
+                if write(out, notice.as_bytes()).is_ok() {
+                    reported = dropped;
+                }
+            }
+        };
         loop {
-            let (due, next) = notices.due(Instant::now());
-            let mut state = self.lock();
-            if due.is_empty() && state.waiting.is_empty() {
-                let wait = next.map_or(Duration::MAX, |next| next.saturating_duration_since(Instant::now()));
-                let empty = |state: &mut State| state.waiting.is_empty();
-                let waited = self.changed.wait_timeout_while(state, wait, empty);
-                drop(waited);
-                continue;
+            let now = Instant::now();
+            if next.is_none_or(|next| next <= now) {
+                next = (notices.push_due)(now);
             }
-            mem::swap(&mut state.waiting, &mut batch);
-            batch.extend_from_slice(&due);
-            state.writing = batch.len();
-            let missing = state.dropped;
-            drop(state);
-
-            // One write per line: a pipe that several processes write to keeps each line together.
-            let lines = batch.split_inclusive(|byte| *byte == b'\n');
-            let failed = lines.filter(|line| write(&mut out, line).is_err()).count() as u64;
-            batch.clear();
-            batch.shrink_to(KEPT_BUFFER);
-            self.lock().dropped += failed;
-            // The dropped lines came after the lines that filled the queue, so they are missing here.
-            self.report_dropped(missing, &mut out, &mut notices);
-            let last = self.lock();
-            let (is_last, missing) = (last.waiting.is_empty(), last.dropped);
-            drop(last);
-            if is_last {
-                self.report_dropped(missing, &mut out, &mut notices);
-            }
-            self.lock().writing = 0;
-            self.changed.notify_all();
-        }
-    }
-
-    /// Writes one line in place of those that were dropped, up to this number.
-    fn report_dropped(&self, dropped: u64, out: &mut impl Write, notices: &mut impl Notices) {
-        let reported = self.lock().dropped_reported;
-        if dropped > reported {
-            let line = notices.dropped(dropped - reported) + "\n";
-            if write(out, line.as_bytes()).is_ok() {
-                self.lock().dropped_reported = dropped;
+            let wait = next.map_or(Duration::MAX, |next| next.saturating_duration_since(now));
+            match messages.recv_timeout(wait) {
+                Ok(Message::Line { line, dropped }) => {
+                    report(&mut out, dropped);
+                    self.write(&mut out, &line);
+                    if self.waiting.fetch_sub(line.len(), Ordering::Relaxed) == line.len() {
+                        report(&mut out, self.dropped());
+                    }
+                }
+                Ok(Message::Flush(done)) => {
+                    report(&mut out, self.dropped());
+                    let _ = done.send(());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // Another thread was started at the same time.
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Writes one line at once: a pipe that several processes write to keeps each line together.
+    fn write(&self, out: &mut impl Write, line: &str) {
+        if write(out, line.as_bytes()).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -160,7 +150,7 @@ fn write(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::sync::mpsc::{SyncSender, sync_channel};
 
     use super::*;
 
@@ -181,22 +171,11 @@ mod tests {
         }
     }
 
-    struct Plain;
-
-    impl Notices for Plain {
-        fn due(&mut self, _: Instant) -> (Vec<u8>, Option<Instant>) {
-            (Vec::new(), None)
-        }
-
-        fn dropped(&mut self, lines: u64) -> String {
-            format!("{lines} dropped")
-        }
-    }
-
     fn queue() -> (&'static Queue, Receiver<String>) {
         let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
         let (sender, lines) = sync_channel(0);
-        queue.start(Slow(sender), Plain);
+        queue
+            .start(Slow(sender), Notices { push_due: |_| None, dropped: |lines| format!("{lines} dropped") });
         (queue, lines)
     }
 

@@ -9,6 +9,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt::{self, Debug, Write as _},
     hash::{DefaultHasher, Hasher},
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -37,9 +38,8 @@ pub(super) struct Key {
     variant: u64,
 }
 
-pub(super) struct Repeats {
-    by_place: Mutex<Option<ByPlace>>,
-}
+#[derive(Default)]
+pub(super) struct Repeats(Mutex<ByPlace>);
 
 /// Windows by place in the code, then by variant. There are few of both.
 type ByPlace = HashMap<Identifier, HashMap<u64, Window>>;
@@ -51,13 +51,6 @@ struct Window {
     held: u64,
     /// The last line that was held back.
     last: String,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    Write,
-    /// Pass the line to [`Repeats::hold`] instead.
-    Hold,
 }
 
 impl Key {
@@ -74,17 +67,13 @@ impl Key {
 }
 
 impl Repeats {
-    pub(super) const fn new() -> Self {
-        Repeats { by_place: Mutex::new(None) }
-    }
-
-    pub(super) fn action(&self, key: &Key, now: Instant) -> Action {
-        let mut by_place = self.lock();
-        match entry(&mut by_place, key) {
-            Entry::Occupied(_) => Action::Hold,
+    /// Whether to write a line now. It then opens its window. If not, pass the line to [`Self::hold`].
+    pub(super) fn is_first(&self, key: &Key, now: Instant) -> bool {
+        match entry(&mut self.lock(), key) {
+            Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
                 free.insert(Window::from(now));
-                Action::Write
+                true
             }
         }
     }
@@ -100,28 +89,20 @@ impl Repeats {
     /// Ends the windows that are over at `now`. Returns the number of lines and the last line of each window that held back
     /// any, and the end of the next window.
     pub(super) fn due(&self, now: Instant) -> (Vec<(u64, String)>, Option<Instant>) {
-        let (mut due, mut next) = (Vec::new(), None);
+        let mut due = Vec::new();
         let mut by_place = self.lock();
-        let Some(by_place) = by_place.as_mut() else { return (due, None) };
-        by_place.retain(|_, windows| {
-            windows.retain(|_, window| {
-                if window.ends <= now {
-                    if window.held == 0 {
-                        return false;
-                    }
-                    due.push((window.held, std::mem::take(&mut window.last)));
-                    *window = Window::from(now);
-                }
-                next = next.into_iter().chain([window.ends]).min();
-                true
-            });
-            !windows.is_empty()
-        });
-        (due, next)
+        for windows in by_place.values_mut() {
+            windows.retain(|_, window| window.ends > now || window.held > 0);
+            for window in windows.values_mut().filter(|window| window.ends <= now) {
+                let ended = mem::replace(window, Window::from(now));
+                due.push((ended.held, ended.last));
+            }
+        }
+        (due, by_place.values().flat_map(HashMap::values).map(|window| window.ends).min())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<ByPlace>> {
-        self.by_place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ByPlace> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,9 +113,9 @@ impl Window {
 }
 
 /// The window of a line: its own while its place has fewer than [`VARIANTS`], otherwise the one that all others share.
-fn entry<'p>(by_place: &'p mut Option<ByPlace>, key: &Key) -> Entry<'p, u64, Window> {
+fn entry<'p>(by_place: &'p mut ByPlace, key: &Key) -> Entry<'p, u64, Window> {
     const OTHERS: u64 = 0;
-    let windows = by_place.get_or_insert_default().entry(key.callsite.clone()).or_default();
+    let windows = by_place.entry(key.callsite.clone()).or_default();
     let is_known = windows.contains_key(&key.variant);
     windows.entry(if is_known || windows.len() < VARIANTS { key.variant } else { OTHERS })
 }
