@@ -1,11 +1,7 @@
 //! The system's limits of open files and threads. If a limit is too low, the start ends with one line instead of a panic
 //! in the first library that reaches it.
 
-use std::{
-    io,
-    sync::{PoisonError, RwLock},
-    thread,
-};
+use std::{io, thread};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
@@ -69,15 +65,16 @@ fn raised_files() -> rlim_t {
 
 /// Checks that this many more threads can run at the same time.
 fn start_threads(number: usize) -> io::Result<()> {
-    let gate = RwLock::new(());
-    thread::scope(|scope| {
-        let closed = gate.write().unwrap_or_else(PoisonError::into_inner);
-        let pass = || drop(gate.read());
-        let start = |_| thread::Builder::new().spawn_scoped(scope, pass).map(drop);
-        let started = (0..number).try_for_each(start);
-        drop(closed);
-        started
-    })
+    let mut threads = Vec::new();
+    let started = (0..number).try_for_each(|_| {
+        threads.push(thread::Builder::new().spawn(thread::park)?);
+        Ok(())
+    });
+    for thread in threads {
+        thread.thread().unpark();
+        let _ = thread.join();
+    }
+    started
 }
 
 fn shown(limit: rlim_t) -> String {

@@ -1,9 +1,11 @@
 //! Signals that stop a process, and its exit if it does not stop in time.
 
 use std::{
-    io,
+    future, io,
     pin::pin,
-    process, thread,
+    process,
+    task::Poll,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -40,7 +42,7 @@ pub fn stop_on_signals(
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let guard = runtime.enter();
-    let signals = Signals::listen()?;
+    let signals = listen()?;
     drop(guard);
     let stop = stop.clone();
     let thread = thread::Builder::new().name("signals".to_owned());
@@ -48,10 +50,15 @@ pub fn stop_on_signals(
     Ok(())
 }
 
-async fn end(mut signals: Signals, stop: CancellationToken, timeout: Duration, unfinished: &str) {
+async fn end(
+    mut signals: Vec<(&'static str, Signal)>,
+    stop: CancellationToken,
+    timeout: Duration,
+    unfinished: &str,
+) {
     let mut last: Option<Instant> = None;
     tokio::select! {
-        name = signals.next() => {
+        name = next(&mut signals) => {
             last = Some(Instant::now());
             tracing::info!("{name} received");
             stop.cancel();
@@ -61,7 +68,7 @@ async fn end(mut signals: Signals, stop: CancellationToken, timeout: Duration, u
     let mut late = pin!(time::sleep(timeout));
     loop {
         tokio::select! {
-            name = signals.next() => {
+            name = next(&mut signals) => {
                 let is_second = last.is_some_and(|last| last.elapsed() > SAME_SIGNAL);
                 last = Some(Instant::now());
                 if is_second {
@@ -87,40 +94,28 @@ fn exit() -> ! {
     process::exit(1)
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    /// `None` if the signal stays ignored.
-    hang_up: Option<Signal>,
+/// The signals with their names. A SIGHUP that is ignored stays ignored.
+fn listen() -> io::Result<Vec<(&'static str, Signal)>> {
+    let mut signals = vec![
+        ("SIGTERM", signal(SignalKind::terminate())?),
+        ("SIGINT", signal(SignalKind::interrupt())?),
+        ("SIGQUIT", signal(SignalKind::quit())?),
+    ];
+    if !ignores_hang_up() {
+        signals.push(("SIGHUP", signal(SignalKind::hangup())?));
+    }
+    Ok(signals)
 }
 
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        let hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            hang_up,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        let Signals { terminate, interrupt, quit, hang_up } = self;
-        let hang_up = async {
-            match hang_up {
-                Some(hang_up) => hang_up.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            _ = quit.recv() => "SIGQUIT",
-            _ = hang_up => "SIGHUP",
-        }
-    }
+/// Waits for a signal, and returns its name.
+async fn next(signals: &mut [(&'static str, Signal)]) -> &'static str {
+    future::poll_fn(|context| {
+        let received = signals
+            .iter_mut()
+            .find_map(|(name, signal)| signal.poll_recv(context).is_ready().then_some(*name));
+        received.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// Known on Linux only.
