@@ -7,46 +7,39 @@ use std::borrow::Cow;
 /// `\n`, `\r`, `\t`, `\u{1b}`. Any other text stays as it is, including backslashes.
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_escaped) {
-        return Cow::Borrowed(text);
-    }
-    let mut line = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_escaped(c) { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    Cow::Owned(line)
+    escaped(text, |c, _| c.escape_default().to_string())
 }
 
 /// Escapes the same characters in a line of JSON, in the notation of JSON: `\u001b`. JSON allows them only inside strings,
 /// so the document stays the same.
 pub(crate) fn one_line_of_json(json: &str) -> Cow<'_, str> {
-    if !json.contains(is_escaped) {
-        return Cow::Borrowed(json);
-    }
     // All of them are in the Basic Multilingual Plane, so one \u each is enough.
-    let escape = |c: char| if is_escaped(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    Cow::Owned(json.chars().map(escape).collect())
+    escaped(json, |c, _| format!("\\u{:04x}", u32::from(c)))
 }
 
 /// Like [`one_line`], but keeps colours and styles (`ESC [ … m`).
 pub(crate) fn one_coloured_line(text: &str) -> Cow<'_, str> {
+    escaped(text, |c, rest| {
+        let sequence = rest.strip_prefix("\u{1b}[").map(|rest| rest.trim_start_matches(is_of_style));
+        let is_style = sequence.is_some_and(|rest| rest.starts_with('m'));
+        if is_style { c.to_string() } else { c.escape_default().to_string() }
+    })
+}
+
+/// `escape` returns the replacement of a character. It also gets the text that begins with that character.
+fn escaped(text: &str, escape: impl Fn(char, &str) -> String) -> Cow<'_, str> {
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut line = String::with_capacity(text.len() + 16);
-    let mut rest = text;
-    while let Some(at) = rest.find("\u{1b}[") {
-        let (before, sequence) = rest.split_at(at);
-        line.push_str(&one_line(before));
-        let parameters = sequence[2..].find(|c: char| !c.is_ascii_digit() && c != ';').map(|end| end + 2);
-        let style = parameters.filter(|end| sequence[*end..].starts_with('m')).map(|end| end + 1);
-        // An escape sequence that is not a style is escaped together with the text after it.
-        let (head, tail) = sequence.split_at(style.unwrap_or(1));
-        line.push_str(&if style.is_some() { Cow::Borrowed(head) } else { one_line(head) });
-        rest = tail;
+    for (at, c) in text.char_indices() {
+        if is_escaped(c) { line.push_str(&escape(c, &text[at..])) } else { line.push(c) }
     }
-    line.push_str(&one_line(rest));
     Cow::Owned(line)
+}
+
+fn is_of_style(c: char) -> bool {
+    c.is_ascii_digit() || c == ';'
 }
 
 fn is_escaped(c: char) -> bool {
