@@ -96,14 +96,6 @@ impl JobqueueRedis {
     }
 }
 
-impl DefaultRedis {
-    /// Builds clients for an endpoint at [`Self::addrs`]. A client that treats a single server as a cluster never
-    /// connects, so first ask one address with `INFO cluster`, as a [`Endpoint::Server`].
-    pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
-        self.connection.builder(endpoint)
-    }
-}
-
 impl Default for JobqueueRedis {
     fn default() -> Self {
         Self {
@@ -145,6 +137,9 @@ impl From<Address> for Endpoint {
 
 impl Connection {
     /// Start the clients of this builder with `connect()`. `init()` would wait for the first connection.
+    ///
+    /// A client that treats a single server as a cluster never connects. If that is not known, ask one address with
+    /// `INFO cluster`, as a [`Endpoint::Server`].
     pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
         let mut builder = Builder::from_config(Config {
             // Otherwise fred does not reconnect before the first connection, and a start would have to wait for Redis.
@@ -191,7 +186,9 @@ impl Connection {
         ConnectionConfig {
             connection_timeout: self.connect_timeout,
             internal_command_timeout: INTERNAL_COMMAND_TIMEOUT,
-            max_command_attempts: max_command_attempts(endpoint),
+            // A command whose reply was lost may have been executed, so only its caller may send it again. In a cluster, fred
+            // counts each redirection as an attempt.
+            max_command_attempts: if matches!(endpoint, Endpoint::Cluster { .. }) { 3 } else { 1 },
             max_command_buffer_len: MAX_WAITING_COMMANDS,
             unresponsive: UnresponsiveConfig {
                 max_timeout: Some(unresponsive),
@@ -219,15 +216,6 @@ impl Connection {
             },
             ..ConnectionConfig::default()
         }
-    }
-}
-
-/// A command whose reply was lost may have been executed, so only its caller may send it again. In a cluster, fred counts
-/// each redirection as an attempt.
-fn max_command_attempts(endpoint: &Endpoint) -> u32 {
-    match endpoint {
-        Endpoint::Server { .. } | Endpoint::Sentinel { .. } => 1,
-        Endpoint::Cluster { .. } => 3,
     }
 }
 

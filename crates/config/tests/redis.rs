@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use atode_config::{
     Address,
-    redis::{Connection, DefaultRedis, Endpoint, JobqueueRedis},
+    redis::{Connection, Endpoint, JobqueueRedis},
 };
 use fred::types::config::{ReconnectError, ReconnectPolicy, Server, ServerConfig};
 use secrecy::SecretString;
@@ -53,8 +53,8 @@ fn no_command_for_the_job_queue_is_sent_twice() {
 
 #[test]
 fn endpoints_become_the_servers_of_fred() {
-    let settings = DefaultRedis::default();
-    let server = |endpoint| settings.builder(&endpoint).unwrap().get_config().unwrap().server.clone();
+    let connection = Connection::default();
+    let server = |endpoint| connection.builder(&endpoint).unwrap().get_config().unwrap().server.clone();
 
     assert_eq!(server(address("redis", 1).into()), ServerConfig::new_centralized("redis", 1));
     let addrs = vec![address("a", 1), address("b", 2)];

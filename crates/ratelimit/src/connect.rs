@@ -43,8 +43,11 @@ pub(crate) async fn connect(redis: &DefaultRedis) -> Result<Option<Client>, Star
 }
 
 async fn open(redis: &DefaultRedis, endpoint: &Endpoint) -> Result<Option<Client>, StartError> {
-    let client =
-        redis.builder(endpoint)?.build().map_err(|error| StartError::Addresses(error.to_string()))?;
+    let client = redis
+        .connection
+        .builder(endpoint)?
+        .build()
+        .map_err(|error| StartError::Addresses(error.to_string()))?;
     let task = client.connect();
     let timeout = redis.connection.connect_timeout + Duration::from_millis(500);
     if matches!(tokio::time::timeout(timeout, client.wait_for_connect()).await, Ok(Ok(()))) {
