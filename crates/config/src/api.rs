@@ -6,31 +6,62 @@ use clap::ValueEnum;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Deserializer};
 
-use crate::values::{Raw, Section, Text, checked, duration, flag, list, section, text, whole, word};
+use crate::{
+    address::is_host_name,
+    listen::bare_host,
+    values::{Raw, Section, Text, checked, duration, flag, keys, list, section, text, whole, word},
+};
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Api {
-    /// Names that the gateway answers to in addition to its own, in lower case and without a port. If empty: on a
-    /// loopback address only its own names, elsewhere any name.
-    #[serde(deserialize_with = "hosts")]
-    pub hosts: Vec<String>,
-    #[serde(deserialize_with = "section")]
-    pub auth: Auth,
-    #[serde(deserialize_with = "section")]
-    pub cors: Cors,
-    #[serde(deserialize_with = "section")]
-    pub rate_limit: RateLimit,
-}
+keys! {
+    /// `api`.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Api {
+        /// Names that the gateway answers to in addition to its own, in lower case and without a port. If empty: on a
+        /// loopback address only its own names, elsewhere any name.
+        pub hosts: Vec<String> = Vec::new(), "hosts";
+        pub auth: Auth = Auth::default(), "section";
+        pub cors: Cors = Cors::default(), "section";
+        pub rate_limit: RateLimit = RateLimit::default(), "section";
+    }
 
-/// `api.auth`. Not available in this version: a configuration that enables it, or has keys, is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    #[serde(deserialize_with = "flag")]
-    pub enabled: bool,
-    #[serde(deserialize_with = "api_keys")]
-    pub keys: Vec<ApiKey>,
+    /// `api.auth`. Not available in this version: a configuration that enables it, or has keys, is refused.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Auth {
+        pub enabled: bool = false, "flag";
+        pub keys: Vec<ApiKey> = Vec::new(), "api_keys";
+    }
+
+    /// `rate_limit` of an API key.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct KeyRateLimit {
+        pub requests_per_minute: Option<u32> = None, "own_limit";
+        pub requests_per_hour: Option<u32> = None, "own_limit";
+        pub jobs_per_minute: Option<u32> = None, "own_limit";
+    }
+
+    /// `api.cors`. Not available in this version: a configuration that allows an origin is refused.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Cors {
+        pub allowed_origins: Vec<String> = Vec::new(), "texts";
+    }
+
+    /// `api.rate_limit`: the limits of one caller.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct RateLimit {
+        pub enabled: bool = true, "flag";
+        /// 0 means no limit. A batch counts as one request.
+        pub requests_per_minute: u32 = 60, "whole::<_, _, 0, 1_000_000_000>";
+        /// 0 means no limit. A batch counts as one request.
+        pub requests_per_hour: u32 = 1_000, "whole::<_, _, 0, 1_000_000_000>";
+        /// 0 means no limit. A batch counts as all its jobs.
+        pub jobs_per_minute: u32 = 0, "whole::<_, _, 0, 1_000_000_000>";
+        pub storage_type: StorageType = StorageType::Auto, "word";
+        pub on_error: OnError = OnError::Memory, "word";
+        /// Number of proxies in front of the gateway that are trusted about the caller's address.
+        pub trusted_proxies: usize = 0, "whole::<_, _, 0, 32>";
+        /// How long to wait for the storage, after which it counts as one that cannot be reached; 1 ms to 10 s.
+        pub deadline: Duration = Duration::from_millis(50), "duration::<_, 1, 10_000>";
+    }
 }
 
 /// One entry of `api.auth.keys`.
@@ -50,59 +81,12 @@ pub struct ApiKey {
     pub rate_limit: KeyRateLimit,
 }
 
-/// `rate_limit` of an API key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KeyRateLimit {
-    #[serde(deserialize_with = "own_limit")]
-    pub requests_per_minute: Option<u32>,
-    #[serde(deserialize_with = "own_limit")]
-    pub requests_per_hour: Option<u32>,
-    #[serde(deserialize_with = "own_limit")]
-    pub jobs_per_minute: Option<u32>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(try_from = "Raw")]
 pub enum Scope {
     Enqueue,
     Read,
     Admin,
-}
-
-/// `api.cors`. Not available in this version: a configuration that allows an origin is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Cors {
-    #[serde(deserialize_with = "texts")]
-    pub allowed_origins: Vec<String>,
-}
-
-/// `api.rate_limit`: the limits of one caller.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RateLimit {
-    #[serde(deserialize_with = "flag")]
-    pub enabled: bool,
-    /// 0 means no limit. A batch counts as one request.
-    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000>")]
-    pub requests_per_minute: u32,
-    /// 0 means no limit. A batch counts as one request.
-    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000>")]
-    pub requests_per_hour: u32,
-    /// 0 means no limit. A batch counts as all its jobs.
-    #[serde(deserialize_with = "whole::<_, _, 0, 1_000_000_000>")]
-    pub jobs_per_minute: u32,
-    #[serde(deserialize_with = "word")]
-    pub storage_type: StorageType,
-    #[serde(deserialize_with = "word")]
-    pub on_error: OnError,
-    /// Number of proxies in front of the gateway that are trusted about the caller's address.
-    #[serde(deserialize_with = "whole::<_, _, 0, 32>")]
-    pub trusted_proxies: usize,
-    /// How long to wait for the storage, after which it counts as one that cannot be reached; 1 ms to 10 s.
-    #[serde(deserialize_with = "duration::<_, 1, 10_000>")]
-    pub deadline: Duration,
 }
 
 /// The storage in which requests are counted.
@@ -135,21 +119,6 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-impl Default for RateLimit {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            requests_per_minute: 60,
-            requests_per_hour: 1_000,
-            jobs_per_minute: 0,
-            storage_type: StorageType::Auto,
-            on_error: OnError::Memory,
-            trusted_proxies: 0,
-            deadline: Duration::from_millis(50),
-        }
-    }
-}
-
 impl TryFrom<Raw> for Scope {
     type Error = String;
 
@@ -168,10 +137,9 @@ impl TryFrom<Raw> for HostName {
 
     fn try_from(raw: Raw) -> Result<Self, String> {
         raw.text(r#"a host name without scheme and port, such as "jobs.example.com""#, |text| {
-            let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-            let is_name = !bare.is_empty()
-                && bare.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-            (is_name || bare.parse::<IpAddr>().is_ok()).then(|| Self(bare.to_ascii_lowercase()))
+            let bare = bare_host(text);
+            let is_valid = is_host_name(bare) || bare.parse::<IpAddr>().is_ok();
+            is_valid.then(|| Self(bare.to_ascii_lowercase()))
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     password,
     redis::{Connection, DefaultRedis, Endpoint, JobqueueRedis},
     source::Source,
-    values::{Secret, Section, Text, checked, duration, flag, list, section, whole},
+    values::{Secret, Section, Text, checked, duration, flag, keys, list, section, whole},
 };
 
 const JOBQUEUE: &str = "cache_server.redis.jobqueue";
@@ -41,10 +41,10 @@ pub(crate) fn read(source: &Source) -> Result<CacheServer, ConfigError> {
     let redis = Redis {
         jobqueue: JobqueueRedis {
             connection: jobqueue.connection(source, JOBQUEUE)?,
-            endpoint: jobqueue_endpoint(source, jobqueue.addr, jobqueue.sentinel, jobqueue.cluster.as_ref())?,
             db: jobqueue.db,
-            key_prefix: jobqueue.key_prefix,
+            key_prefix: jobqueue.key_prefix.clone(),
             pool_size: jobqueue.pool_size,
+            endpoint: jobqueue_endpoint(source, jobqueue)?,
         },
         default: DefaultRedis {
             connection: default.connection(source, DEFAULT)?,
@@ -55,55 +55,41 @@ pub(crate) fn read(source: &Source) -> Result<CacheServer, ConfigError> {
     Ok(CacheServer { redis })
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct FileKeys {
-    #[serde(deserialize_with = "section")]
-    cache_server: CacheServerKeys,
-}
+keys! {
+    struct FileKeys {
+        cache_server: CacheServerKeys = CacheServerKeys::default(), "section";
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct CacheServerKeys {
-    #[serde(deserialize_with = "section")]
-    redis: RedisKeys,
-}
+    struct CacheServerKeys {
+        redis: RedisKeys = RedisKeys::default(), "section";
+    }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RedisKeys {
-    #[serde(deserialize_with = "section")]
-    jobqueue: ServerKeys,
-    #[serde(deserialize_with = "section")]
-    default: ServerKeys,
-}
+    struct RedisKeys {
+        jobqueue: ServerKeys = ServerKeys::default(), "section";
+        default: ServerKeys = ServerKeys::default(), "section";
+    }
 
-/// The keys of both settings in one struct: serde cannot flatten a struct and refuse unknown keys at the same time.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ServerKeys {
-    addr: Option<Address>,
-    sentinel: Option<Section<SentinelKeys>>,
-    cluster: Option<Section<ClusterKeys>>,
-    #[serde(deserialize_with = "whole::<_, _, 0, 255>")]
-    db: u8,
-    #[serde(deserialize_with = "whole::<_, _, 1, 64>")]
-    pool_size: usize,
-    username: Option<Text>,
-    password: Option<Secret>,
-    password_file: Option<Text>,
-    #[serde(deserialize_with = "flag")]
-    tls: bool,
-    #[serde(deserialize_with = "key_prefix")]
-    key_prefix: String,
-    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
-    connect_timeout: Duration,
-    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
-    command_timeout: Duration,
-    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
-    reconnect_min_delay: Duration,
-    #[serde(deserialize_with = "duration::<_, 1, 60_000>")]
-    reconnect_max_delay: Duration,
+    /// The keys of both settings in one struct: serde cannot flatten a struct and refuse unknown keys at the same time.
+    struct ServerKeys {
+        addr: Option<Address> = None;
+        sentinel: Option<Section<SentinelKeys>> = None;
+        cluster: Option<Section<ClusterKeys>> = None;
+        db: u8 = JobqueueRedis::default().db, "whole::<_, _, 0, 255>";
+        pool_size: usize = JobqueueRedis::default().pool_size, "whole::<_, _, 1, 64>";
+        username: Option<Text> = None;
+        password: Option<Secret> = None;
+        password_file: Option<Text> = None;
+        tls: bool = Connection::default().tls, "flag";
+        key_prefix: String = JobqueueRedis::default().key_prefix, "key_prefix";
+        connect_timeout: Duration = Connection::default().connect_timeout, "duration::<_, 1, 60_000>";
+        command_timeout: Duration = Connection::default().command_timeout, "duration::<_, 1, 60_000>";
+        reconnect_min_delay: Duration = Connection::default().reconnect_min_delay, "duration::<_, 1, 60_000>";
+        reconnect_max_delay: Duration = Connection::default().reconnect_max_delay, "duration::<_, 1, 60_000>";
+    }
+
+    struct ClusterKeys {
+        addrs: Vec<Address> = Vec::new(), "list";
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,35 +98,6 @@ struct SentinelKeys {
     master: Text,
     #[serde(deserialize_with = "list")]
     addrs: Vec<Address>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ClusterKeys {
-    #[serde(deserialize_with = "list")]
-    addrs: Vec<Address>,
-}
-
-impl Default for ServerKeys {
-    fn default() -> Self {
-        let JobqueueRedis { db, pool_size, key_prefix, connection, .. } = JobqueueRedis::default();
-        Self {
-            addr: None,
-            sentinel: None,
-            cluster: None,
-            db,
-            pool_size,
-            username: None,
-            password: None,
-            password_file: None,
-            tls: connection.tls,
-            key_prefix,
-            connect_timeout: connection.connect_timeout,
-            command_timeout: connection.command_timeout,
-            reconnect_min_delay: connection.reconnect_min_delay,
-            reconnect_max_delay: connection.reconnect_max_delay,
-        }
-    }
 }
 
 impl ServerKeys {
@@ -171,14 +128,9 @@ impl ServerKeys {
     }
 }
 
-fn jobqueue_endpoint(
-    source: &Source,
-    addr: Option<Address>,
-    sentinel: Option<Section<SentinelKeys>>,
-    cluster: Option<&Section<ClusterKeys>>,
-) -> Result<Endpoint, ConfigError> {
+fn jobqueue_endpoint(source: &Source, keys: ServerKeys) -> Result<Endpoint, ConfigError> {
     let refuse = |key: &str, problem: &str| Err(source.refuse(&[&format!("{JOBQUEUE}.{key}")], problem));
-    match (addr, sentinel, cluster) {
+    match (keys.addr, keys.sentinel, keys.cluster) {
         (_, _, Some(_)) => refuse("cluster", "not available in this version: jobs live on one Redis"),
         (Some(_), Some(_), None) => refuse("sentinel", "give exactly one of addr, sentinel and cluster"),
         (None, Some(Section(sentinel)), None) if sentinel.addrs.is_empty() => {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::address::Address;
+
 /// The host without the brackets in which an IPv6 address may be written, as in a URL.
 #[must_use]
 pub fn bare_host(host: &str) -> &str {
@@ -11,8 +13,7 @@ pub fn bare_host(host: &str) -> &str {
 /// A line that says why a server cannot listen there, and what to do. `taken` is the advice if the port is taken.
 #[must_use]
 pub fn listen_problem(host: &str, port: u16, error: &io::Error, taken: &str) -> String {
-    let host = bare_host(host);
-    let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let place = Address { host: bare_host(host).to_owned(), port };
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => format!("; {taken}"),
         io::ErrorKind::AddrNotAvailable => "; this machine has no such address".to_owned(),

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, env, ffi::OsString, path::Path};
 
-use serde::Deserialize;
-
 use crate::{
     api::Api,
     cache_server,
@@ -14,10 +12,13 @@ use crate::{
     sections::{Logging, Queue, Server, Worker},
     source::Source,
     validate::validate,
-    values::{Section, by_queue, section},
+    values::{Section, by_queue, keys, section},
 };
 
 const CACHE_SERVER: &str = "cache_server";
+
+/// Sections that apply if `config.yaml` does not have them. Variables add to them, just as they add to those of the file.
+const ABSENT_SECTIONS: &str = "queues: { default: {} }";
 
 /// Reads `{dir}/{env}/config.yaml` and `{dir}/{env}/cacheserver.yaml`, which must both exist. The variables
 /// `APP__SECTION__KEY` of this process override their keys.
@@ -37,35 +38,26 @@ pub(crate) fn load_with(
     let overrides = Override::among(variables)?;
     let of_config = overrides.iter().filter(|over| !over.is_in(CACHE_SERVER));
     let of_cache_server = overrides.iter().filter(|over| over.is_in(CACHE_SERVER));
-    let source = Source::read(dir.join("config.yaml"), of_config)?;
-    let cache_server = cache_server::read(&Source::read(dir.join("cacheserver.yaml"), of_cache_server)?)?;
+    let source = Source::read(dir.join("config.yaml"), ABSENT_SECTIONS, of_config)?;
+    let cache_server = cache_server::read(&Source::read(dir.join("cacheserver.yaml"), "", of_cache_server)?)?;
 
     let FileKeys { queues, server, worker, logging, api } = source.extract()?;
     let named = queues.into_iter().flatten();
-    let mut queues: BTreeMap<String, Queue> =
-        named.map(|(name, queue)| (name, queue.map_or_else(Queue::default, |section| section.0))).collect();
-    if !source.file_sets("queues") {
-        // A variable adds to the default of a section, just as it adds to the section of a file.
-        queues = Config::default().queues.into_iter().chain(queues).collect();
-    }
+    let queues = named.map(|(name, queue)| (name, queue.map_or_else(Queue::default, |section| section.0)));
+    let queues = queues.collect();
     let config = Config { environment, queues, server, worker, logging, api, cache_server };
     validate(&config, &source)?;
     Ok(config)
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct FileKeys {
-    #[serde(deserialize_with = "by_queue")]
-    queues: Option<BTreeMap<String, Option<Section<Queue>>>>,
-    #[serde(deserialize_with = "section")]
-    server: Server,
-    #[serde(deserialize_with = "section")]
-    worker: Worker,
-    #[serde(deserialize_with = "section")]
-    logging: Logging,
-    #[serde(deserialize_with = "section")]
-    api: Api,
+keys! {
+    struct FileKeys {
+        queues: Option<BTreeMap<String, Option<Section<Queue>>>> = None, "by_queue";
+        server: Server = Server::default(), "section";
+        worker: Worker = Worker::default(), "section";
+        logging: Logging = Logging::default(), "section";
+        api: Api = Api::default(), "section";
+    }
 }
 
 #[cfg(test)]

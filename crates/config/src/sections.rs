@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::values::{by_queue, checked, duration, partitions, text, whole, word};
+use crate::values::{by_queue, checked, duration, keys, partitions, text, whole, word};
 
 const GIBIBYTE: u32 = 1 << 30;
 /// In milliseconds.
@@ -16,80 +16,61 @@ const THIRTY_DAYS: u32 = 30 * 24 * 60 * 60 * 1_000;
 const SERVER_NOISE: [(&str, LevelFilter); 2] =
     [("actix_server", LevelFilter::WARN), ("actix_http::h1::dispatcher", LevelFilter::OFF)];
 
-/// One entry of `queues`: a queue that jobs may be enqueued to.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Queue {
-    /// Slots over which the queue's keys are spread; always 1 in this version.
-    #[serde(deserialize_with = "partitions")]
-    pub partitions: u16,
-    /// How long an idempotency key is remembered; 1 min to 30 days.
-    #[serde(deserialize_with = "duration::<_, 60_000, THIRTY_DAYS>")]
-    pub idempotency_ttl: Duration,
-}
+keys! {
+    /// One entry of `queues`: a queue that jobs may be enqueued to.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Queue {
+        /// Slots over which the queue's keys are spread; always 1 in this version.
+        pub partitions: u16 = 1, "partitions";
+        /// How long an idempotency key is remembered; 1 min to 30 days.
+        pub idempotency_ttl: Duration = Duration::from_secs(24 * 60 * 60), "duration::<_, 60_000, THIRTY_DAYS>";
+    }
 
-/// `server`: the HTTP server of the gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Name or address to listen on.
-    #[serde(deserialize_with = "text")]
-    pub host: String,
-    /// 0 means any free port.
-    #[serde(deserialize_with = "whole::<_, _, 0, 65_535>")]
-    pub port: u16,
-    /// How long an idle connection stays open, at most 1 h. 0 closes the connection after each reply.
-    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
-    pub keep_alive: Duration,
-    /// How long the server continues, as not ready, after a request to stop, so that load balancers notice. At most
-    /// 1 h.
-    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
-    pub shutdown_delay: Duration,
-    /// How long running requests may take to end after that; at most 1 h.
-    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
-    pub shutdown_timeout: Duration,
-    /// Bytes of a request's body, except a batch.
-    #[serde(deserialize_with = "whole::<_, _, 1, GIBIBYTE>")]
-    pub max_body_bytes: usize,
-    /// Bytes of a batch's body.
-    #[serde(deserialize_with = "whole::<_, _, 1, GIBIBYTE>")]
-    pub max_batch_bytes: usize,
-}
+    /// `server`: the HTTP server of the gateway.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Server {
+        /// Name or address to listen on.
+        pub host: String = "127.0.0.1".to_owned(), "text";
+        /// 0 means any free port.
+        pub port: u16 = 8080, "whole::<_, _, 0, 65_535>";
+        /// How long an idle connection stays open, at most 1 h. 0 closes the connection after each reply.
+        pub keep_alive: Duration = Duration::from_secs(75), "duration::<_, 0, 3_600_000>";
+        /// How long the server continues, as not ready, after a request to stop, so that load balancers notice. At most
+        /// 1 h.
+        pub shutdown_delay: Duration = Duration::ZERO, "duration::<_, 0, 3_600_000>";
+        /// How long running requests may take to end after that; at most 1 h.
+        pub shutdown_timeout: Duration = Duration::from_secs(25), "duration::<_, 0, 3_600_000>";
+        /// Bytes of a request's body, except a batch.
+        pub max_body_bytes: usize = 256 * 1024, "whole::<_, _, 1, GIBIBYTE>";
+        /// Bytes of a batch's body.
+        pub max_batch_bytes: usize = 8 * 1024 * 1024, "whole::<_, _, 1, GIBIBYTE>";
+    }
 
-/// `worker`: a process that runs jobs.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Worker {
-    /// Name or address of the health checks and metrics.
-    #[serde(deserialize_with = "text")]
-    pub host: String,
-    /// 0 means any free port.
-    #[serde(deserialize_with = "whole::<_, _, 0, 65_535>")]
-    pub port: u16,
-    /// Jobs that run at the same time.
-    #[serde(deserialize_with = "whole::<_, _, 1, 10_000>")]
-    pub concurrency: usize,
-    /// Queues to work on, each with its weight. All of them are named in `queues`. `None` means every queue that a
-    /// registered kind names.
-    #[serde(deserialize_with = "weights")]
-    pub queues: Option<BTreeMap<String, u32>>,
-    /// How long a claimed job is held without a sign of life; 5 s to 1 h.
-    #[serde(deserialize_with = "duration::<_, 5_000, 3_600_000>")]
-    pub lease: Duration,
-    /// How long running jobs may take to end after a request to stop; at most 1 h.
-    #[serde(deserialize_with = "duration::<_, 0, 3_600_000>")]
-    pub shutdown_timeout: Duration,
-}
+    /// `worker`: a process that runs jobs.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Worker {
+        /// Name or address of the health checks and metrics.
+        pub host: String = "127.0.0.1".to_owned(), "text";
+        /// 0 means any free port.
+        pub port: u16 = 8082, "whole::<_, _, 0, 65_535>";
+        /// Jobs that run at the same time.
+        pub concurrency: usize = 64, "whole::<_, _, 1, 10_000>";
+        /// Queues to work on, each with its weight. All of them are named in `queues`. `None` means every queue that a
+        /// registered kind names.
+        pub queues: Option<BTreeMap<String, u32>> = None, "weights";
+        /// How long a claimed job is held without a sign of life; 5 s to 1 h.
+        pub lease: Duration = Duration::from_secs(30), "duration::<_, 5_000, 3_600_000>";
+        /// How long running jobs may take to end after a request to stop; at most 1 h.
+        pub shutdown_timeout: Duration = Duration::from_secs(25), "duration::<_, 0, 3_600_000>";
+    }
 
-/// `logging`: the lines that are written to stderr, and their format.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Logging {
-    /// A level such as `info`, or levels of single targets such as `info,atode_queue=debug`.
-    #[serde(deserialize_with = "level")]
-    pub level: Targets,
-    #[serde(deserialize_with = "word")]
-    pub format: LogFormat,
+    /// `logging`: the lines that are written to stderr, and their format.
+    #[derive(Debug, Clone)]
+    pub struct Logging {
+        /// A level such as `info`, or levels of single targets such as `info,atode_queue=debug`.
+        pub level: Targets = Targets::new().with_default(LevelFilter::INFO).with_targets(SERVER_NOISE), "level";
+        pub format: LogFormat = LogFormat::Text, "word";
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,46 +79,6 @@ pub enum LogFormat {
     Text,
     /// An object on one line, for programs.
     Json,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self { partitions: 1, idempotency_ttl: Duration::from_secs(24 * 60 * 60) }
-    }
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 8080,
-            keep_alive: Duration::from_secs(75),
-            shutdown_delay: Duration::ZERO,
-            shutdown_timeout: Duration::from_secs(25),
-            max_body_bytes: 256 * 1024,
-            max_batch_bytes: 8 * 1024 * 1024,
-        }
-    }
-}
-
-impl Default for Worker {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 8082,
-            concurrency: 64,
-            queues: None,
-            lease: Duration::from_secs(30),
-            shutdown_timeout: Duration::from_secs(25),
-        }
-    }
-}
-
-impl Default for Logging {
-    fn default() -> Self {
-        let level = Targets::new().with_default(LevelFilter::INFO).with_targets(SERVER_NOISE);
-        Self { level, format: LogFormat::Text }
-    }
 }
 
 fn weights<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, u32>>, D::Error>

@@ -19,28 +19,29 @@ use crate::{
 pub(crate) struct Source {
     path: PathBuf,
     figment: Figment,
-    /// Sections of the file that are not empty.
-    sections: Vec<String>,
 }
 
 impl Source {
-    /// Reads a file, which must exist. All of its keys are optional.
+    /// Reads a file, which must exist. All of its keys are optional. `absent` is the YAML of the sections that apply if the
+    /// file does not have them.
     pub(crate) fn read<'o>(
         path: PathBuf,
+        absent: &str,
         overrides: impl Iterator<Item = &'o Override>,
     ) -> Result<Self, ConfigError> {
         let text =
             fs::read_to_string(&path).map_err(|reason| ConfigError::File { path: path.clone(), reason })?;
-        let dict =
-            parse_yaml(&text).map_err(|problem| ConfigError::Syntax { path: path.clone(), problem })?;
-        let is_set = |value: &Value| !matches!(value, Value::Empty(..));
-        let sections = dict.iter().filter(|(_, value)| is_set(value)).map(|(key, _)| key.clone()).collect();
+        let parse = |yaml: &str| {
+            parse_yaml(yaml).map_err(|problem| ConfigError::Syntax { path: path.clone(), problem })
+        };
+        let mut dict = parse(absent)?;
+        dict.extend(parse(&text)?.into_iter().filter(|(_, value)| !matches!(value, Value::Empty(..))));
         let file = Layer { metadata: Metadata::from("file", path.as_path()), dict };
         let figment = overrides.fold(Figment::from(file), |figment, over| {
             let metadata = Metadata::from("environment variable", over.name());
             figment.merge(Layer { metadata, dict: over.dict() })
         });
-        Ok(Self { path, figment, sections })
+        Ok(Self { path, figment })
     }
 
     pub(crate) fn extract<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
@@ -50,11 +51,6 @@ impl Source {
     /// Whether the file or a variable sets this key, such as `server.port`.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.figment.contains(key)
-    }
-
-    /// Whether the file itself sets this section, regardless of variables.
-    pub(crate) fn file_sets(&self, section: &str) -> bool {
-        self.sections.iter().any(|known| known == section)
     }
 
     /// The error for values that are wrong together. It blames the first of `keys` that is set.

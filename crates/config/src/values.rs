@@ -17,6 +17,28 @@ use serde::{
 const TEXT: &str = "a text that is not empty, in quotes if it is a number";
 const QUEUE_NAME: &str = "a queue name of 1 to 64 characters from a-z, 0-9, _ and -";
 
+/// Sections of keys. Each key has a type, a default, and, unless its type checks its value, the function that reads it:
+/// `pub port: u16 = 8080, "whole::<_, _, 0, 65_535>";`.
+macro_rules! keys {
+    ($($(#[$section:meta])* $visible:vis struct $name:ident {
+        $($(#[$doc:meta])* $public:vis $key:ident: $type:ty = $default:expr $(, $read:literal)?;)*
+    })*) => {$(
+        $(#[$section])*
+        #[derive(serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        $visible struct $name {
+            $($(#[$doc])* $(#[serde(deserialize_with = $read)])? $public $key: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    )*};
+}
+pub(crate) use keys;
+
 /// A value that has not been checked. Newtypes are made of it (`#[serde(try_from = "Raw")]`); the error of their
 /// `TryFrom` says what was expected and what was found.
 #[derive(Deserialize)]
