@@ -203,6 +203,18 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_polls_leaves_all_other_slots_to_the_queues_with_due_jobs() {
+        let shares = Shares::new(8, [1, 1].into_iter());
+        assert_eq!(shares.reserve(0, 8, false).room, 8);
+        shares.claimed(0, 8, true);
+        assert_eq!(shares.reserve(1, 1, false).room, 1);
+        assert_eq!(shares.reserve(0, 8, false).room, 7, "only the slot of the poll is missing");
+        shares.claimed(0, 7, true);
+        shares.claimed(1, 1, true);
+        assert_eq!(shares.reserve(0, 8, false).room, 0, "the other queue has due jobs, and is behind");
+    }
+
+    #[test]
     fn a_queue_that_found_no_room_for_its_first_claim_gets_its_share() {
         let shares = Shares::new(1, [1, 4].into_iter());
         assert_eq!(shares.reserve(1, 1, false).room, 1);
