@@ -175,6 +175,13 @@ impl RedisServer {
         self.connect(DEADLINE)?.command(words)
     }
 
+    /// A field of a section of INFO. `None` if it is missing, or if Redis does not answer.
+    pub fn info(&self, section: &str, field: &str) -> Option<String> {
+        let Ok(Reply::Bulk(Some(info))) = self.try_command(&["INFO", section]) else { return None };
+        let info = String::from_utf8_lossy(&info);
+        info.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.to_owned()))
+    }
+
     /// A connection for several commands, for MULTI or SUBSCRIBE, or with another timeout.
     pub fn connect(&self, timeout: Duration) -> io::Result<Connection> {
         let mut connection = Connection::open(self.socket_addr(), timeout)?;
@@ -208,9 +215,8 @@ impl RedisServer {
 
     /// False if another server answers at the port.
     fn answers_itself(&self) -> bool {
-        let Ok(Reply::Bulk(Some(info))) = self.try_command(&["INFO", "server"]) else { return false };
-        let Some(pid) = self.lock().as_ref().map(OwnedChild::pid) else { return false };
-        String::from_utf8_lossy(&info).lines().any(|line| line == format!("process_id:{pid}"))
+        let pid = self.lock().as_ref().map(|child| child.pid().to_string());
+        pid.is_some() && self.info("server", "process_id") == pid
     }
 
     #[track_caller]

@@ -45,30 +45,27 @@ impl RedisServer {
         self.command(&["EVAL", ballast, "0", &BALLAST.to_string()]);
         // Turns the data into one file of keys. From a log of commands the server would load 1,024 between two answers.
         self.command(&["BGREWRITEAOF"]);
-        self.wait_for_persistence("aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0");
+        self.wait_for_persistence([("aof_rewrite_scheduled", "0"), ("aof_rewrite_in_progress", "0")]);
         self.launch();
         eventually("the server loads its data", DEADLINE, || self.is_loading().then_some(()));
     }
 
     pub fn is_loading(&self) -> bool {
-        let info = self.try_command(&["INFO", "persistence"]);
-        info.is_ok_and(|info| info.text().lines().any(|line| line == "loading:1"))
+        self.info("persistence", "loading").as_deref() == Some("1")
     }
 
     #[track_caller]
     fn save(&self, outcome: &str) {
         self.command(&["BGSAVE", "SCHEDULE"]);
-        let outcome = format!("rdb_last_bgsave_status:{outcome}");
-        self.wait_for_persistence("rdb_bgsave_in_progress:0", &outcome);
+        self.wait_for_persistence([("rdb_bgsave_in_progress", "0"), ("rdb_last_bgsave_status", outcome)]);
     }
 
-    /// Waits until `INFO persistence` contains both lines.
+    /// Waits until these fields of `INFO persistence` have these values, in this order.
     #[track_caller]
-    fn wait_for_persistence(&self, line: &str, other: &str) {
-        eventually(other, DEADLINE, || {
-            let info = self.command(&["INFO", "persistence"]).text();
-            let has = |wanted: &str| info.lines().any(|line| line == wanted);
-            (has(line) && has(other)).then_some(())
+    fn wait_for_persistence(&self, expected: [(&str, &str); 2]) {
+        eventually(&format!("{expected:?}"), DEADLINE, || {
+            let is_so = |(field, value)| self.info("persistence", field).as_deref() == Some(value);
+            expected.into_iter().all(is_so).then_some(())
         });
     }
 }

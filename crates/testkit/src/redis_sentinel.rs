@@ -131,15 +131,9 @@ fn server() -> RedisServer {
 #[track_caller]
 fn wait_for_sync(master: &RedisServer, replica: &RedisServer) {
     eventually("the replica is in sync", RECONFIGURED, || {
-        let info =
-            |server: &RedisServer| server.try_command(&["INFO", "replication"]).ok().map(|it| it.text());
-        let (master, replica) = (info(master)?, info(replica)?);
-        let field = |info: &str, name: &str| {
-            info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(ToOwned::to_owned))
-        };
-        let follows = field(&replica, "master_link_status")? == "up";
-        let (offset, reached) =
-            (field(&master, "master_repl_offset")?, field(&replica, "slave_repl_offset")?);
+        let of = |server: &RedisServer, field| server.info("replication", field);
+        let follows = of(replica, "master_link_status")? == "up";
+        let (offset, reached) = (of(master, "master_repl_offset")?, of(replica, "slave_repl_offset")?);
         (follows && offset == reached).then_some(())
     });
 }
