@@ -39,7 +39,7 @@ pub async fn eventually_async<T>(
 }
 
 /// [`eventually`] for callers that report the timeout themselves.
-pub(crate) fn poll<T>(deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn poll<T>(deadline: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
         // Read before the check, so that the last check is never earlier than the deadline.

@@ -32,11 +32,11 @@ mod service;
 
 pub use binaries::{binary, workspace_root};
 pub use clock::Clock;
-pub use eventually::{eventually, eventually_async};
+pub use eventually::{eventually, eventually_async, poll};
 pub use http::{Http, Request, Response};
 pub use nix::sys::signal::Signal;
 pub use output::Stream;
-pub use process::{Process, ProcessBuilder};
+pub use process::{Process, ProcessBuilder, Started};
 pub use proxy::Proxy;
 pub use redis::RedisServer;
 pub use redis_acl::AclUser;

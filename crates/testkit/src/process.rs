@@ -1,6 +1,7 @@
 //! A process whose output goes to files, as in production, so that a test sees only what the process has flushed.
 
 use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -26,16 +27,7 @@ pub struct Process {
 
 impl Process {
     pub fn builder(program: impl AsRef<Path>) -> ProcessBuilder {
-        let program = program.as_ref();
-        let mut command = Command::new(program);
-        // Settings in the developer's shell must not affect a test.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("APP_") {
-                command.env_remove(name);
-            }
-        }
-        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
-        ProcessBuilder { name, command, unread: vec![] }
+        ProcessBuilder::new(program, None)
     }
 
     pub fn pid(&self) -> u32 {
@@ -167,15 +159,43 @@ impl Drop for Process {
     }
 }
 
+/// A process as the thing that a test works with.
+pub trait Started {
+    /// Waits until the process is ready.
+    fn started(process: Process) -> Self;
+}
+
+impl Started for Process {
+    fn started(process: Process) -> Self {
+        process
+    }
+}
+
 /// A process to start. It inherits the environment of the test, except for `APP_*`.
 #[derive(Debug)]
-pub struct ProcessBuilder {
+pub struct ProcessBuilder<T = Process> {
     name: String,
     command: Command,
     unread: Vec<Stream>,
+    /// The last argument is `--port` with this port.
+    pub(crate) port: Option<u16>,
+    started: PhantomData<fn() -> T>,
 }
 
-impl ProcessBuilder {
+impl<T: Started> ProcessBuilder<T> {
+    pub(crate) fn new(program: impl AsRef<Path>, port: Option<u16>) -> Self {
+        let program = program.as_ref();
+        let mut command = Command::new(program);
+        // Settings in the developer's shell must not affect a test.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("APP_") {
+                command.env_remove(name);
+            }
+        }
+        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        ProcessBuilder { name, command, unread: vec![], port, started: PhantomData }
+    }
+
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
@@ -214,8 +234,18 @@ impl ProcessBuilder {
         self
     }
 
+    /// Starts the process and waits until it is ready.
     #[track_caller]
-    pub fn start(mut self) -> Process {
+    pub fn start(self) -> T {
+        T::started(self.spawn())
+    }
+
+    /// Starts the process without waiting, for starts that are expected to fail.
+    #[track_caller]
+    pub fn spawn(mut self) -> Process {
+        if let Some(port) = self.port {
+            self.command.args(["--port", &port.to_string()]);
+        }
         let dir = tempfile::Builder::new().prefix("atode-process-").tempdir().expect("a temporary folder");
         let output = |stream: Stream| {
             let path = dir.path().join(stream.name());

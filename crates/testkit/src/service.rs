@@ -1,7 +1,6 @@
 //! The workspace's servers as running processes. They are started as an operator would start them, and their port is
 //! read from their log.
 
-use std::ffi::OsStr;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::Duration;
@@ -10,8 +9,7 @@ use serde_json::Value;
 
 use crate::binaries::{binary, workspace_root};
 use crate::http::{Http, Request, Response};
-use crate::output::Stream;
-use crate::process::{Process, ProcessBuilder};
+use crate::process::{Process, ProcessBuilder, Started};
 use crate::redis::RedisServer;
 use crate::redis_acl::AclUser;
 use crate::redis_sentinel::RedisSentinel;
@@ -57,11 +55,10 @@ impl<B: Binary> Service<B> {
     /// be down.
     #[track_caller]
     pub fn builder(redis_addr: &str) -> ServiceBuilder<B> {
-        let process = Process::builder(binary(B::NAME))
+        ServiceBuilder::new(binary(B::NAME), Some(0))
             .env("APP_ENV", "test")
             .env("APP_CONFIG_DIR", workspace_root().join("config"))
-            .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", redis_addr);
-        ServiceBuilder { process, port: 0, binary: PhantomData }
+            .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", redis_addr)
     }
 
     /// [`builder`](Self::builder) with the job queue on the master that these sentinels watch.
@@ -122,38 +119,11 @@ impl<B> Deref for Service<B> {
     }
 }
 
-/// A [`Service`] to start. Settings made here override the initial ones.
-pub struct ServiceBuilder<B> {
-    process: ProcessBuilder,
-    port: u16,
-    binary: PhantomData<fn() -> B>,
-}
+/// A [`Service`] to start. Settings made here override the initial ones. [`start`](Self::start) reads stderr up to the
+/// line that it waits for, even if the stream is [`unread`](Self::unread).
+pub type ServiceBuilder<B> = ProcessBuilder<Service<B>>;
 
 impl<B> ServiceBuilder<B> {
-    #[must_use]
-    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.process = self.process.env(name, value);
-        self
-    }
-
-    #[must_use]
-    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
-        self.process = self.process.env_remove(name);
-        self
-    }
-
-    #[must_use]
-    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
-        self.process = self.process.arg(arg);
-        self
-    }
-
-    #[must_use]
-    pub fn args(mut self, args: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
-        self.process = self.process.args(args);
-        self
-    }
-
     /// Lets the service connect to the job queue's Redis as this user.
     #[must_use]
     pub fn redis_user(self, user: &AclUser) -> Self {
@@ -161,33 +131,21 @@ impl<B> ServiceBuilder<B> {
         self.env(variable("USERNAME"), user.name()).env(variable("PASSWORD"), AclUser::PASSWORD)
     }
 
-    /// See [`ProcessBuilder::unread`]. [`start`](Self::start) still reads stderr up to the line that it waits for.
-    #[must_use]
-    pub fn unread(mut self, stream: Stream) -> Self {
-        self.process = self.process.unread(stream);
-        self
-    }
-
     /// Sets the port, instead of any free one.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
+        self.port = Some(port);
         self
     }
+}
 
-    /// Starts the service and waits until it listens.
+/// A service has started once it listens.
+impl<B> Started for Service<B> {
     #[track_caller]
-    pub fn start(self) -> Service<B> {
-        let process = self.spawn();
+    fn started(process: Process) -> Self {
         let log = process.wait_for_stderr(|log| listening_port(log).is_some(), START_DEADLINE);
         let port = listening_port(&log).expect("just waited for");
         Service { process, http: Http::new(format!("http://127.0.0.1:{port}")), port, binary: PhantomData }
-    }
-
-    /// Starts the service without waiting, for starts that are expected to fail.
-    #[track_caller]
-    pub fn spawn(self) -> Process {
-        self.process.args(["--port", &self.port.to_string()]).start()
     }
 }
 
@@ -213,8 +171,7 @@ mod tests {
     }
 
     fn script(text: &str) -> ServiceBuilder<WorkerBinary> {
-        let process = Process::builder("/bin/sh").args(["-c", text, "script"]);
-        ServiceBuilder { process, port: 0, binary: PhantomData }
+        ServiceBuilder::new("/bin/sh", Some(0)).args(["-c", text, "script"])
     }
 
     #[test]
