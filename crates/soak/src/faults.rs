@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use atode_testkit::poll;
 use clap::ValueEnum;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
@@ -81,11 +82,11 @@ impl Fault {
         let a_while = Duration::from_millis(dice.random_range(200..1_500));
         match self {
             Fault::KillWorker => {
-                worker.kill();
+                worker.with(|worker| worker.kill());
                 worker.ensure();
             }
             Fault::KillGateway => {
-                gateway.kill();
+                gateway.with(|gateway| gateway.kill());
                 gateway.ensure();
             }
             Fault::KillRedis => {
@@ -94,9 +95,9 @@ impl Fault {
                 system.redis().restart();
             }
             Fault::FreezeWorker => {
-                worker.pause();
+                worker.with(|worker| worker.pause());
                 sleep(LEASE + LEASE / 2);
-                worker.resume();
+                worker.with(|worker| worker.resume());
             }
             Fault::FreezeRedis => {
                 system.redis().pause();
@@ -138,14 +139,11 @@ impl Fault {
             }
             Fault::JumpClock => {
                 let (clock, hour) = (system.redis().clock(), Duration::from_secs(3_600));
+                let jump = |ahead| if ahead { clock.step_forward(hour) } else { clock.step_back(hour) };
                 let is_ahead = dice.random_bool(0.5);
-                if is_ahead {
-                    clock.step_forward(hour);
-                } else {
-                    clock.step_back(hour);
-                }
+                jump(is_ahead);
                 sleep(a_while);
-                if is_ahead { clock.step_back(hour) } else { clock.step_forward(hour) }
+                jump(!is_ahead);
             }
             Fault::ThinPipe => {
                 system.network.throttle(THIN[dice.random_range(0..THIN.len())]);
@@ -187,9 +185,7 @@ impl fmt::Display for Fault {
 
 fn lose_reply(system: &System, needle: &str) {
     system.network.drop_reply_to(needle);
-    let since = Instant::now();
-    while !system.network.has_dropped() && since.elapsed() < Duration::from_secs(2) {
-        sleep(Duration::from_millis(5));
-    }
+    // Nothing is lost if no such request comes in time.
+    let _ = poll(Duration::from_secs(2), || system.network.has_dropped().then_some(()));
     system.network.pass();
 }

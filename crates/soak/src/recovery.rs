@@ -65,7 +65,7 @@ fn after_a_killed_worker() -> anyhow::Result<u64> {
     enqueue(&system, 30_000, "0s")?;
     eventually("all jobs run", DEADLINE, || (starts(&system).len() == JOBS).then_some(()));
     let killed = ledger::now();
-    system.workers[0].kill();
+    system.workers[0].with(|worker| worker.kill());
     system.workers[0].ensure();
     let last = eventually("all jobs run again", DEADLINE, || {
         let starts = starts(&system);

@@ -1,14 +1,12 @@
 //! Two Redis servers behind one name: the primary, and the target of the next failover.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use atode_testkit::{AclUser, RedisServer};
+use atode_testkit::{AclUser, RedisServer, poll};
 
 /// Timeout for a replica to get all data of the primary.
 const SYNC: Duration = Duration::from_secs(15);
-const POLL: Duration = Duration::from_millis(20);
 /// An address at which nothing listens, for a replaced primary that should replicate nothing.
 const NOWHERE: [&str; 2] = ["127.0.0.1", "1"];
 
@@ -65,14 +63,16 @@ impl Servers {
             new.restart();
         }
         new.command(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);
-        let is_linked = || field(new, "master_link_status").as_deref() == Some("up");
-        if !within(SYNC, is_linked) {
+        let field = |redis: &RedisServer, name| redis.info("replication", name);
+        let is_linked = || (field(new, "master_link_status")? == "up").then_some(());
+        if poll(SYNC, is_linked).is_none() {
             new.command(&["REPLICAOF", NOWHERE[0], NOWHERE[1]]);
             return false;
         }
         old.command(&["CLIENT", "PAUSE", &(2 * SYNC.as_millis()).to_string(), "WRITE"]);
-        let has_all = || field(new, "slave_repl_offset") == field(old, "master_repl_offset");
-        let in_sync = within(SYNC, has_all);
+        let has_all =
+            || (field(new, "slave_repl_offset")? == field(old, "master_repl_offset")?).then_some(());
+        let in_sync = poll(SYNC, has_all).is_some();
         if in_sync {
             new.command(&["REPLICAOF", "NO", "ONE"]);
             old.command(&["REPLICAOF", NOWHERE[0], NOWHERE[1]]);
@@ -83,24 +83,5 @@ impl Servers {
         }
         old.command(&["CLIENT", "UNPAUSE"]);
         in_sync
-    }
-}
-
-/// A field of `INFO replication`.
-fn field(redis: &RedisServer, name: &str) -> Option<String> {
-    let info = redis.try_command(&["INFO", "replication"]).ok()?.text();
-    info.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.to_owned()))
-}
-
-fn within(deadline: Duration, is_so: impl Fn() -> bool) -> bool {
-    let since = Instant::now();
-    loop {
-        if is_so() {
-            return true;
-        }
-        if since.elapsed() > deadline {
-            return false;
-        }
-        sleep(POLL);
     }
 }

@@ -7,12 +7,13 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use atode_testkit::Reply;
+use clap::{Args, ValueEnum as _};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::audit::{Report, audit};
 use crate::faults::Fault;
-use crate::load::{self, Promises};
+use crate::load::{Client, Promises};
 use crate::system::{Slot, System, lock};
 use crate::watch::{Set, Watch, members};
 
@@ -21,27 +22,56 @@ const DRAIN: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_secs(1);
 
 /// The parameters of a soak.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Args)]
 pub struct Plan {
+    /// Seed of the random choices. The same seed chooses the same faults and jobs. Random by default.
+    #[arg(long, default_value_t = rand::random::<u32>().into(), hide_default_value = true)]
     pub seed: u64,
-    /// Shortest duration. The soak ends when `least`, `jobs` and `kills` are reached, or after `longest`.
+    /// Shortest duration. The soak also runs until --jobs and --kills are reached.
+    #[arg(value_name = "MINUTES", default_value = "1", value_parser = minutes)]
     pub least: Duration,
+    /// Number of jobs that must be answered with 201 before the end.
+    #[arg(long, default_value_t = 0)]
     pub jobs: usize,
+    /// Number of processes that must be killed before the end.
+    #[arg(long, default_value_t = 0)]
     pub kills: usize,
+    /// Longest duration in minutes, unless the shortest is longer.
+    #[arg(long, value_name = "MINUTES", default_value = "15", value_parser = minutes)]
     pub longest: Duration,
-    /// Faults to choose from. Kills are chosen as often as all other faults together.
+    /// Inject only this fault. Repeatable; all faults by default. Kills are chosen as often as all other faults together.
+    #[arg(long = "fault", value_enum, default_values_t = Fault::value_variants().to_vec(), hide_default_value = true)]
     pub faults: Vec<Fault>,
-    /// Longest time between two faults.
+    /// Longest time between two faults, milliseconds.
+    #[arg(long, value_name = "MS", default_value = "1500", value_parser = milliseconds)]
     pub gap: Duration,
-    /// Duration of a freeze of Redis.
+    /// Duration of a freeze of Redis, seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     pub freeze: Duration,
+    #[arg(long, default_value_t = 24)]
     pub clients: u64,
-    /// Time between two requests of a client.
+    /// Time between two requests of a client, milliseconds.
+    #[arg(long, value_name = "MS", default_value = "150", value_parser = milliseconds)]
     pub pause: Duration,
+    #[arg(skip = 2_usize)]
     pub gateways: usize,
+    #[arg(skip = 3_usize)]
     pub workers: usize,
-    /// `always` or `everysec`.
+    /// appendfsync of Redis: `always` or `everysec`. With `everysec` jobs may be lost.
+    #[arg(long, default_value = "always")]
     pub appendfsync: String,
+}
+
+fn minutes(text: &str) -> anyhow::Result<Duration> {
+    Ok(Duration::try_from_secs_f64(60.0 * text.parse::<f64>()?)?)
+}
+
+fn seconds(text: &str) -> anyhow::Result<Duration> {
+    Ok(Duration::try_from_secs_f64(text.parse()?)?)
+}
+
+fn milliseconds(text: &str) -> anyhow::Result<Duration> {
+    Ok(Duration::from_millis(text.parse()?))
 }
 
 pub type Injected = BTreeMap<Fault, usize>;
@@ -53,9 +83,9 @@ pub fn run(plan: &Plan, progress: impl Fn(&str) + Sync) -> anyhow::Result<(Repor
     let (injected, over) = (Mutex::new(Injected::new()), AtomicBool::new(false));
     thread::scope(|scope| {
         let _end = End { enough: &promises.enough, over: &over };
-        for client in 0..plan.clients {
-            let (system, promises) = (&system, &promises);
-            scope.spawn(move || load::run(system, promises, plan.seed, client, plan.pause));
+        for number in 0..plan.clients {
+            let mut client = Client::new(&system, &promises, plan.seed, number);
+            scope.spawn(move || client.run(plan.pause));
         }
         scope.spawn(|| observe(&system, &watch, &promises, &injected, &over, &progress));
         inject_faults(plan, &system, &promises, &injected);
@@ -91,7 +121,7 @@ fn inject_faults(plan: &Plan, system: &System, promises: &Promises, injected: &M
     let (killing, other): (Vec<Fault>, Vec<Fault>) = plan.faults.iter().partition(|fault| fault.is_kill());
     loop {
         let is_done = since.elapsed() >= plan.least && promises.count() >= plan.jobs && kills >= plan.kills;
-        if is_done || since.elapsed() >= plan.longest {
+        if is_done || since.elapsed() >= plan.longest.max(plan.least) {
             return;
         }
         sleep(Duration::from_millis(dice.random_range(0..=plan.gap.as_millis() as u64)));

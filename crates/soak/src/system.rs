@@ -102,18 +102,6 @@ impl<B: Binary> Slot<B> {
         *lock(&self.service) = Some(started);
     }
 
-    pub(crate) fn kill(&self) {
-        self.with(|service| service.kill());
-    }
-
-    pub(crate) fn pause(&self) {
-        self.with(|service| service.pause());
-    }
-
-    pub(crate) fn resume(&self) {
-        self.with(|service| service.resume());
-    }
-
     /// Sends SIGTERM and waits for the exit.
     pub(crate) fn terminate(&self) {
         self.with(|service| {
@@ -147,7 +135,8 @@ impl<B: Binary> Slot<B> {
         *lock(&self.peak_memory) / 1024
     }
 
-    fn with(&self, act: impl FnOnce(&Service<B>)) {
+    /// Acts on the process if it runs.
+    pub(crate) fn with(&self, act: impl FnOnce(&Service<B>)) {
         if let Some(service) = lock(&self.service).as_ref().filter(|service| service.try_exit().is_none()) {
             act(service);
         }
