@@ -1,6 +1,7 @@
 //! `POST /v1/jobs/batch`: stores up to 1,000 jobs, either all or none (`atomic`), or each on its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::ContentType;
@@ -42,6 +43,14 @@ struct ItemResult<'a> {
     problem: Option<ProblemDocument<'a>>,
 }
 
+/// A valid item, and whether it is stored.
+struct Item<'a> {
+    prepared: Prepared<'a>,
+    stored: Result<Enqueued, Error>,
+}
+
+type Items<'a> = Vec<Result<Item<'a>, Problem>>;
+
 /// The time limit of the look-up of a job that was stored before.
 const LOOKUP_TIME: Duration = Duration::from_millis(300);
 
@@ -57,25 +66,24 @@ pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payloa
         return Err(Problem::invalid_field("/jobs", detail));
     }
     limit_jobs(&gateway, &request, batch.jobs.len()).await?;
-    let prepared: Vec<Result<Prepared, Problem>> = batch
+    let mut response = HttpResponse::Ok();
+    let mut items: Items<'_> = batch
         .jobs
         .iter()
         .enumerate()
         .map(|(n, item)| {
-            let prepared = prepare_item(&gateway, n, item.get(), key.as_deref());
-            prepared.map_err(|problem| problem.below(&format!("/jobs/{n}")))
+            let item = prepare_item(&gateway, n, item.get(), key.as_deref());
+            item.map_err(|problem| problem.below(&format!("/jobs/{n}")))
         })
         .collect();
-    let (stored, failures) = if batch.atomic {
-        (in_time(store_all_or_nothing(&gateway, &prepared), queue_errors::of_enqueue).await?, Vec::new())
+    if batch.atomic {
+        in_time(store_all_or_nothing(&gateway, &mut items), queue_errors::of_enqueue).await?;
     } else {
-        store_each(&gateway, &prepared).await?
-    };
-    let capacity = body.len() + RESULT_BYTES * prepared.len();
-    let json = results(&gateway, prepared, stored, capacity).await?;
-    let mut response = HttpResponse::Ok().content_type(ContentType::json()).body(json);
-    response.extensions_mut().insert(PartialFailures(failures));
-    Ok(response)
+        let failures = store_each(&gateway, &mut items).await?;
+        response.extensions_mut().insert(PartialFailures(failures));
+    }
+    let capacity = body.len() + RESULT_BYTES * items.len();
+    Ok(response.content_type(ContentType::json()).body(results(&gateway, items, capacity).await?))
 }
 
 /// A key in the header applies to the whole batch: an item without a key of its own gets the header's key and its
@@ -85,7 +93,7 @@ fn prepare_item<'a>(
     n: usize,
     item: &'a str,
     key: Option<&str>,
-) -> Result<Prepared<'a>, Problem> {
+) -> Result<Item<'a>, Problem> {
     if item.len() > gateway.max_body_bytes {
         let detail =
             format!("the job is larger than {} bytes, the limit of a single job", gateway.max_body_bytes);
@@ -94,17 +102,14 @@ fn prepare_item<'a>(
     let request: JobRequest<'_> = json::object(item)?;
     let key = key.map(|key| format!("{key}\n{n}"));
     let key = KeySource::Item(key.as_deref());
-    Ok(gateway.rules.prepare(&request, item, key, gateway.client.now())?)
+    let prepared = gateway.rules.prepare(&request, item, key, gateway.client.now())?;
+    Ok(Item { prepared, stored: Err(Error::NotSent("an earlier call was not answered".to_owned())) })
 }
 
 /// Stores the batch in one call whatever its size, because a first call could not be undone if a second one failed.
-async fn store_all_or_nothing(
-    gateway: &Gateway,
-    prepared: &[Result<Prepared<'_>, Problem>],
-) -> Result<Vec<Result<Enqueued, Error>>, Problem> {
-    let refused = prepared.iter().map(|item| item.as_ref().err().cloned());
-    fail_if_any(refused, "")?;
-    let jobs: Vec<NewJob> = prepared.iter().flatten().map(|item| item.job.clone()).collect();
+async fn store_all_or_nothing(gateway: &Gateway, items: &mut Items<'_>) -> Result<(), Problem> {
+    fail_if_any(items.iter().map(|item| item.as_ref().err().cloned()), "")?;
+    let jobs: Vec<NewJob> = items.iter().flatten().map(|item| item.prepared.job.clone()).collect();
     let queue = jobs[0].queue.clone();
     if let Some(n) = jobs.iter().position(|job| job.queue != queue) {
         let detail = "all jobs of an atomic batch have to go to the same queue";
@@ -117,7 +122,10 @@ async fn store_all_or_nothing(
         _ => None,
     });
     fail_if_any(conflicts, "/idempotency_key")?;
-    Ok(stored.into_iter().map(Ok).collect())
+    for (item, stored) in items.iter_mut().flatten().zip(stored) {
+        item.stored = Ok(stored);
+    }
+    Ok(())
 }
 
 /// One problem made of those of the items. `field` is the place within an item for a problem that names none.
@@ -129,30 +137,22 @@ fn fail_if_any(problems: impl Iterator<Item = Option<Problem>>, field: &str) -> 
 }
 
 /// Stores each job on its own, one call per queue after another. If Redis stops answering, nothing more is sent, so that
-/// only the jobs of one call have an unknown outcome. If no job was stored, the whole batch fails. Also returns the
-/// failures for the log.
-async fn store_each(
-    gateway: &Gateway,
-    prepared: &[Result<Prepared<'_>, Problem>],
-) -> Result<(Vec<Result<Enqueued, Error>>, Vec<String>), Problem> {
-    let mut queues: BTreeMap<&str, (Vec<usize>, Vec<NewJob>)> = BTreeMap::new();
-    for (n, item) in prepared.iter().enumerate() {
-        if let Ok(item) = item {
-            let (places, jobs) = queues.entry(&item.job.queue).or_default();
-            places.push(n);
-            jobs.push(item.job.clone());
-        }
+/// only the jobs of one call have an unknown outcome. If no job was stored, the whole batch fails. Returns the failures
+/// for the log.
+async fn store_each(gateway: &Gateway, items: &mut Items<'_>) -> Result<Vec<String>, Problem> {
+    let mut queues: BTreeMap<Arc<str>, Vec<&mut Item<'_>>> = BTreeMap::new();
+    for item in items.iter_mut().flatten() {
+        queues.entry(item.prepared.job.queue.clone()).or_default().push(item);
     }
     let mut failures = Vec::new();
     let start = Instant::now();
-    let not_sent = || Err(Error::NotSent("an earlier call was not answered".to_owned()));
-    let mut stored: Vec<Result<Enqueued, Error>> = prepared.iter().map(|_| not_sent()).collect();
-    for (queue, (places, jobs)) in queues {
+    for (queue, items) in queues {
+        let jobs: Vec<NewJob> = items.iter().map(|item| item.prepared.job.clone()).collect();
         let time_left = ANSWER_TIME.saturating_sub(start.elapsed());
-        let results = gateway.client.enqueue_each_within(time_left, queue, &jobs).await;
+        let results = gateway.client.enqueue_each_within(time_left, &queue, &jobs).await;
         let failed = results.iter().find_map(|result| result.as_ref().err().cloned());
-        for (n, result) in places.into_iter().zip(results) {
-            stored[n] = result;
+        for (item, result) in items.into_iter().zip(results) {
+            item.stored = result;
         }
         if let Some(error) = failed {
             failures.push(format!("queue {queue}: {error}"));
@@ -161,39 +161,33 @@ async fn store_each(
             }
         }
     }
-    let sent = || stored.iter().zip(prepared).filter(|(_, item)| item.is_ok()).map(|(stored, _)| stored);
-    if !sent().any(Result::is_ok) {
+    if !items.iter().flatten().any(|item| item.stored.is_ok()) {
         // An unknown outcome matters more than a job that was not stored.
-        let errors = sent().filter_map(|stored| stored.as_ref().err());
+        let errors = items.iter().flatten().filter_map(|item| item.stored.as_ref().err());
         if let Some(error) = errors.min_by_key(|error| error.nothing_happened()) {
             return Err(queue_errors::of_enqueue(error.clone()));
         }
     }
-    Ok((stored, failures))
+    Ok(failures)
 }
 
 /// The body of the reply. It is written result by result, because a second copy of all jobs would be large.
-async fn results(
-    gateway: &Gateway,
-    prepared: Vec<Result<Prepared<'_>, Problem>>,
-    stored: Vec<Result<Enqueued, Error>>,
-    capacity: usize,
-) -> Result<Vec<u8>, Problem> {
+async fn results(gateway: &Gateway, items: Items<'_>, capacity: usize) -> Result<Vec<u8>, Problem> {
     // Jobs that were stored before are looked up concurrently.
-    let lookups =
-        prepared.iter().zip(&stored).enumerate().filter_map(|(n, (item, stored))| {
-            let (Ok(item), Ok(Enqueued::Duplicate(id))) = (item, stored) else { return None };
-            let lookup = tokio::time::timeout(LOOKUP_TIME, find_duplicate(gateway, item, *id));
-            Some(async move {
-                (n, lookup.await.unwrap_or_else(|late| Err(queue_errors::of_duplicate(*id, late))))
-            })
-        });
-    let mut duplicates: HashMap<usize, _> = join_all(lookups).await.into_iter().collect();
+    let lookups = items.iter().flatten().filter_map(|item| {
+        let Ok(Enqueued::Duplicate(id)) = item.stored else { return None };
+        let lookup = tokio::time::timeout(LOOKUP_TIME, find_duplicate(gateway, &item.prepared, id));
+        Some(async move { lookup.await.unwrap_or_else(|late| Err(queue_errors::of_duplicate(id, late))) })
+    });
+    let mut duplicates = join_all(lookups).await.into_iter();
     let (mut created, mut duplicate_count, mut rejected) = (0, 0, 0);
     let mut results = Vec::with_capacity(capacity);
-    for (n, (item, stored)) in prepared.into_iter().zip(stored).enumerate() {
-        let duplicate = duplicates.remove(&n).unwrap_or(Ok(None));
-        let answer = item.and_then(|item| answer(gateway, item, stored, duplicate));
+    for (n, item) in items.into_iter().enumerate() {
+        let answer = item.and_then(|item| {
+            let is_duplicate = matches!(item.stored, Ok(Enqueued::Duplicate(_)));
+            let duplicate = if is_duplicate { duplicates.next() } else { None };
+            answer(gateway, item.prepared, item.stored, duplicate.unwrap_or(Ok(None)))
+        });
         let result = match &answer {
             Ok((status, job)) => ItemResult { status: status.as_u16(), job: Some(job), problem: None },
             Err(problem) => ItemResult {
