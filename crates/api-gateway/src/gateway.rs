@@ -63,14 +63,13 @@ impl Gateway {
     ) -> Self {
         let queues: Vec<Arc<str>> = config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect();
         let kinds: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
-        let ttls =
-            config.queues.iter().map(|(name, queue)| (Arc::from(name.as_str()), queue.idempotency_ttl));
+        let ttls = config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
         let largest_body = config.server.max_body_bytes.max(config.server.max_batch_bytes);
         Gateway {
             sampler: Sampler::start(&client, queues.iter().cloned(), &kinds),
             client,
             queues,
-            rules: JobRules::new(registry.clone(), ttls.collect()),
+            rules: JobRules::new(registry.clone(), ttls),
             registry,
             limiter,
             trusted_proxies: config.api.rate_limit.trusted_proxies,

@@ -1,8 +1,5 @@
 //! `atode enqueue`
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context, bail};
@@ -45,9 +42,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> any
         queue: args.queue,
         ..JobRequest::new(&args.kind, payload)
     };
-    let configured = session.config.queues.iter();
-    let queues: BTreeMap<Arc<str>, Duration> =
-        configured.map(|(name, queue)| (name.as_str().into(), queue.idempotency_ttl)).collect();
+    let queues = session.config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
     let rules = JobRules::new(session.registry.clone(), queues);
     let job = rules.prepare(&request, "", KeySource::Header(None), session.client.now())?.job;
     let (id, queue) = (job.id, job.queue.clone());

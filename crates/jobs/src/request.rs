@@ -61,8 +61,8 @@ impl<'a> JobRequest<'a> {
 
 impl JobRules {
     /// `queues`: each configured queue and how long it remembers an idempotency key.
-    pub fn new(registry: Registry, queues: BTreeMap<Arc<str>, Duration>) -> Self {
-        JobRules { registry, queues }
+    pub fn new<'q>(registry: Registry, queues: impl Iterator<Item = (&'q str, Duration)>) -> Self {
+        JobRules { registry, queues: queues.map(|(name, ttl)| (name.into(), ttl)).collect() }
     }
 
     /// The job, or all errors of the request at once. An idempotency key stands for the bytes of `body`. `now` is
@@ -183,8 +183,8 @@ mod tests {
     const NOW: i64 = 1_800_000_000_000;
 
     fn prepare(request: &str, key: KeySource<'_>) -> Result<(u32, Due, String), InvalidRequest> {
-        let queues = BTreeMap::from([("default".into(), Duration::from_secs(60))]);
-        let rules = JobRules::new(crate::registry().unwrap(), queues);
+        let queues = [("default", Duration::from_secs(60))];
+        let rules = JobRules::new(crate::registry().unwrap(), queues.into_iter());
         let request: JobRequest<'_> = serde_json::from_str(request).unwrap();
         let prepared = rules.prepare(&request, "", key, NOW)?;
         Ok((prepared.max_retries, prepared.job.due, prepared.job.queue.to_string()))
