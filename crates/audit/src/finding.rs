@@ -71,7 +71,7 @@ pub enum Wrong {
 pub(crate) enum Plan {
     Repair(Box<JobRepair>),
     SetAside { key: String, key_type: &'static str },
-    List { queue: String, list: String, name: String, keys: Vec<String> },
+    List { list: String, name: String, keys: Vec<String> },
 }
 
 impl fmt::Display for Wrong {

@@ -109,7 +109,7 @@ async fn check_listed(
             subject: name.to_owned(),
             places: keys.iter().map(|key| inspection.short_name(queue, key)).collect(),
             repair: format!("list it in {list}"),
-            plan: Plan::List { queue: queue.to_owned(), list: list.to_owned(), name: name.to_owned(), keys },
+            plan: Plan::List { list: list.to_owned(), name: name.to_owned(), keys },
         });
     }
     Ok(())

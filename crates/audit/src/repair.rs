@@ -20,23 +20,17 @@ pub enum Repaired {
 /// Repairs a finding. May be repeated, whatever the outcome of the first call.
 pub async fn repair(client: &Client, finding: &Finding) -> Result<Repaired, Error> {
     let inspection = client.inspection();
-    match &finding.plan {
+    let queue = finding.queue.as_deref().unwrap_or_default();
+    let (done, set_aside) = match &finding.plan {
         Plan::Repair(repair) => {
-            let queue = finding.queue.as_deref().unwrap_or_default();
-            let done = inspection.repair_job(queue, repair).await?;
             let set_aside = repair.sets_record_aside().then(|| inspection.records_set_aside(queue));
-            Ok(repaired(done, set_aside))
+            (inspection.repair_job(queue, repair).await?, set_aside)
         }
         Plan::SetAside { key, key_type } => {
             let new_name = inspection.set_aside(key, key_type).await?;
-            Ok(repaired(new_name.is_some(), new_name))
+            (new_name.is_some(), new_name)
         }
-        Plan::List { queue, list, name, keys } => {
-            Ok(repaired(inspection.list_name(queue, list, name, keys).await?, None))
-        }
-    }
-}
-
-fn repaired(done: bool, set_aside: Option<String>) -> Repaired {
-    if done { Repaired::Done { set_aside } } else { Repaired::Changed }
+        Plan::List { list, name, keys } => (inspection.list_name(queue, list, name, keys).await?, None),
+    };
+    Ok(if done { Repaired::Done { set_aside } } else { Repaired::Changed })
 }

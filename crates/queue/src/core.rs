@@ -66,6 +66,7 @@ impl Core {
         Ok((Arc::new(core), listeners))
     }
 
+    /// Runs a script once.
     pub(crate) async fn call(
         &self,
         script: &Script,
@@ -75,8 +76,23 @@ impl Core {
         self.call_on(&self.connection, script, keys, args).await
     }
 
-    /// [`call`](Self::call) on another connection to the same Redis.
-    pub(crate) async fn call_on(
+    /// [`call`](Self::call) with `carried` bytes of jobs, on this connection to the same Redis. Its success or failure
+    /// adjusts the outgoing budget.
+    pub(crate) async fn call_with(
+        &self,
+        connection: &Connection,
+        carried: usize,
+        script: &Script,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Reply, Error> {
+        let sent = Instant::now();
+        let reply = self.call_on(connection, script, keys, args).await;
+        self.outgoing.observe(carried, sent.elapsed(), connection.command_timeout(), &reply);
+        reply
+    }
+
+    async fn call_on(
         &self,
         connection: &Connection,
         script: &Script,
@@ -84,23 +100,9 @@ impl Core {
         args: Vec<Value>,
     ) -> Result<Reply, Error> {
         debug_assert!(share_a_slot(&keys), "the keys of {} would not be in one slot: {keys:?}", script.name);
-        let reply = Reply::new(script, connection.call(script, keys, args).await?)?;
+        let reply = Reply::new(script, script.run(&connection.client()?, keys, args).await?)?;
         self.clock.observe(reply.now);
         Ok(reply)
-    }
-
-    /// [`call`](Self::call) with `carried` bytes of jobs. Its success or failure adjusts the outgoing budget.
-    pub(crate) async fn call_with(
-        &self,
-        carried: usize,
-        script: &Script,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> Result<Reply, Error> {
-        let sent = Instant::now();
-        let reply = self.call(script, keys, args).await;
-        self.outgoing.observe(carried, sent.elapsed(), self.connection.command_timeout(), &reply);
-        reply
     }
 }
 

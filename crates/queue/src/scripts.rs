@@ -3,7 +3,12 @@
 
 use std::sync::LazyLock;
 
+use fred::clients::{Client as FredClient, WithOptions};
+use fred::interfaces::LuaInterface;
+use fred::types::{FromValue, Key, Value};
 use fred::util::sha1_hash;
+
+use crate::error::{Error, is_noscript};
 
 pub(crate) struct Script {
     pub(crate) name: &'static str,
@@ -67,6 +72,20 @@ impl Script {
         let (shebang, body) = file.split_once('\n').unwrap_or((file, ""));
         let source = format!("{shebang}\n{PREAMBLE}{body}");
         Script { name, sha1: sha1_hash(&source), source }
+    }
+
+    /// Runs the script once. It is sent again only if Redis has forgotten it, because then it did not run.
+    pub(crate) async fn run<T: FromValue>(
+        &self,
+        client: &WithOptions<FredClient>,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<T, Error> {
+        match client.evalsha(self.sha1.as_str(), keys.clone(), args.clone()).await {
+            // Not SCRIPT LOAD: Redis could forget the script again before it runs.
+            Err(error) if is_noscript(&error) => Ok(client.eval(self.source.as_str(), keys, args).await?),
+            other => Ok(other?),
+        }
     }
 }
 

@@ -6,19 +6,17 @@ use std::time::Duration;
 use atode_config::Address;
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use fred::clients::{Client as FredClient, Pool, WithOptions};
-use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::{Key, Value};
+use fred::interfaces::ClientLike;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-use crate::error::{Error, is_noscript};
+use crate::error::Error;
 use crate::keys::Keys;
 use crate::redis::clock::RedisClock;
 use crate::redis::handshake;
 use crate::redis::permissions::{self, Subject};
 use crate::redis::pool::{self, Clients, Listener, Tasks};
 use crate::redis::server::{self, Server};
-use crate::scripts::Script;
 
 #[derive(Clone)]
 pub struct Connection {
@@ -47,23 +45,6 @@ impl Connection {
         });
         tasks.0.push(tokio::spawn(handshake::run(events, counter, server.clone())).abort_handle());
         Ok((Connection { pool, connects, server }, listeners, tasks))
-    }
-
-    /// Runs a script once. It is sent again only if Redis has forgotten it, because then it did not run.
-    pub(crate) async fn call(
-        &self,
-        script: &Script,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> Result<Value, Error> {
-        let client = self.client()?;
-        match client.evalsha(script.sha1.as_str(), keys.clone(), args.clone()).await {
-            Err(error) if is_noscript(&error) => {
-                // Not SCRIPT LOAD: Redis could forget the script again before it runs.
-                Ok(client.eval(script.source.as_str(), keys, args).await?)
-            }
-            other => Ok(other?),
-        }
     }
 
     /// A client for a plain read, or for a plain write that needs no answer or may happen twice. A command is sent once.

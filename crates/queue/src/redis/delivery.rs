@@ -71,48 +71,39 @@ pub(crate) async fn run(
 ) {
     let mut connects = connection.connects();
     let (mut message, mut missed) = (0, 0_u32);
-    loop {
+    while subscriptions.strong_count() > 0 {
         message += 1;
-        match connection.publish(&delivery.channel, message).await {
-            // Redis is away: no message is expected.
-            Err(error) if error.is_silence() => {}
-            published => {
-                let patience = if missed == 0 { PATIENCE } else { LOOK };
-                let denied = published.is_err() || is_denied(&connection);
-                if !denied && delivery.arrives(message, patience).await {
-                    missed = 0;
-                    delivery.set_fails(false, &connection);
-                } else {
-                    missed += 1;
-                    let Some(subscriptions) = subscriptions.upgrade() else { return };
-                    let _ = subscriptions.send(Request::TellEverybody);
-                    let [first, again] = MISSED;
-                    if denied {
-                        delivery.set_fails(true, &connection);
-                        tokio::time::sleep(LOOK).await;
-                    } else if missed == first || missed.is_multiple_of(again) {
-                        delivery.set_fails(true, &connection);
-                        let _ = subscriptions.send(Request::Reconnect);
-                    }
-                    continue;
+        let published = publish(&connection, &delivery.channel, message).await;
+        // While Redis is away, no message is expected.
+        if !published.as_ref().is_err_and(Error::is_silence) {
+            let patience = if missed == 0 { PATIENCE } else { LOOK };
+            let denied = published.is_err() || is_denied(&connection);
+            if denied || !delivery.arrives(message, patience).await {
+                missed += 1;
+                let Some(subscriptions) = subscriptions.upgrade() else { return };
+                let _ = subscriptions.send(Request::TellEverybody);
+                let [first, again] = MISSED;
+                if denied {
+                    delivery.set_fails(true, &connection);
+                    tokio::time::sleep(LOOK).await;
+                } else if missed == first || missed.is_multiple_of(again) {
+                    delivery.set_fails(true, &connection);
+                    let _ = subscriptions.send(Request::Reconnect);
                 }
+                continue;
             }
-        }
-        if subscriptions.strong_count() == 0 {
-            return;
+            missed = 0;
+            delivery.set_fails(false, &connection);
         }
         // A new connection may lead to another Redis.
         let _ = tokio::time::timeout(INTERVAL, connects.changed()).await;
     }
 }
 
-fn is_denied(connection: &Connection) -> bool {
-    connection.server.findings().channels == Channels::Denied
+async fn publish(connection: &Connection, channel: &str, message: u64) -> Result<i64, Error> {
+    Ok(connection.asker()?.publish(channel, message).await?)
 }
 
-impl Connection {
-    async fn publish(&self, channel: &str, message: u64) -> Result<(), Error> {
-        let _: i64 = self.asker()?.publish(channel, message).await?;
-        Ok(())
-    }
+fn is_denied(connection: &Connection) -> bool {
+    connection.server.findings().channels == Channels::Denied
 }

@@ -1,10 +1,9 @@
 //! The permissions of the connection's user, checked after each connect without running the commands.
 
 use fred::clients::{Client as FredClient, WithOptions};
-use fred::error::Error as FredError;
-use fred::interfaces::LuaInterface;
+use fred::types::{Key, Value};
 
-use crate::error::{Error, RefusalCode, denies_command, is_noscript};
+use crate::error::{Error, RefusalCode, denies_command};
 use crate::keys::Keys;
 use crate::scripts::MAY;
 
@@ -79,7 +78,7 @@ pub(crate) struct Subject {
 
 /// Errors only if Redis did not answer. An answer that is not understood counts as no finding.
 pub(crate) async fn look(client: &WithOptions<FredClient>, subject: &Subject) -> Result<Findings, Error> {
-    match ask(client, &subject.keys).await.map_err(Error::from) {
+    match ask(client, &subject.keys).await {
         Ok(reply) => Ok(subject.findings(reply)),
         Err(error) if error.is_silence() => Err(error),
         Err(error) => {
@@ -92,15 +91,11 @@ pub(crate) async fn look(client: &WithOptions<FredClient>, subject: &Subject) ->
     }
 }
 
-async fn ask(client: &WithOptions<FredClient>, keys: &Keys) -> Result<Vec<String>, FredError> {
-    let args: Vec<String> = std::iter::once(keys.echo_channel(""))
-        .chain(NEEDED.iter().chain(&USEFUL).map(|command| (*command).to_owned()))
-        .collect();
-    let keys = vec![keys.identity(), keys.queues(), keys.workers()];
-    match client.evalsha(MAY.sha1.as_str(), keys.clone(), args.clone()).await {
-        Err(error) if is_noscript(&error) => client.eval(MAY.source.as_str(), keys, args).await,
-        other => other,
-    }
+async fn ask(client: &WithOptions<FredClient>, keys: &Keys) -> Result<Vec<String>, Error> {
+    let commands = NEEDED.into_iter().chain(USEFUL).map(Value::from);
+    let args = std::iter::once(keys.echo_channel("").into()).chain(commands).collect();
+    let keys = [keys.identity(), keys.queues(), keys.workers()].map(Key::from);
+    MAY.run(client, keys.into(), args).await
 }
 
 impl Subject {
@@ -160,7 +155,7 @@ impl Subject {
         Findings { version, obstacle, warnings: warnings.into_iter().flatten().collect(), channels }
     }
 
-    /// Nothing if no command is lacking. A command has a sign in front, as in the script's header; `more` is a rule
+    /// Returns nothing if no command is lacking. A command has a sign in front, as in the script's header; `more` is a rule
     /// that is granted along with the commands.
     fn lacks(&self, what: &str, lacking: &[&str], more: Option<String>) -> Option<String> {
         let of = |sign| lacking.iter().filter_map(move |lack| lack.strip_prefix(sign));

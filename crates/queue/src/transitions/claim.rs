@@ -100,7 +100,7 @@ impl Client {
 /// The bytes of all records and states, and the claim.
 fn decode(reply: &Reply, options: &ClaimOptions<'_>) -> Option<(usize, Claim)> {
     let [next_due, token, without_record, bytes, listeners, ..] = reply.values() else { return None };
-    // None where the queue is paused.
+    // Unset where the queue is paused.
     let token = FencingToken::parse(&token.as_str()?);
     let mut claim = Claim {
         now: reply.now,

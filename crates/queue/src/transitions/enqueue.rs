@@ -1,7 +1,5 @@
 //! Storing new jobs.
 
-use std::time::Instant;
-
 use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
@@ -58,11 +56,8 @@ pub(crate) async fn enqueue(
         Error::Unknown(why) => Error::NotSent(why),
         other => other,
     })?;
-    let sent = Instant::now();
-    let reply = core.call_on(connection, &ENQUEUE, script_keys, args).await;
     let carried = jobs.iter().map(NewJob::weight).sum();
-    core.outgoing.observe(carried, sent.elapsed(), connection.command_timeout(), &reply);
-    let reply = reply?;
+    let reply = core.call_with(connection, carried, &ENQUEUE, script_keys, args).await?;
     decode(&reply, &order).ok_or_else(|| reply.corrupt())
 }
 

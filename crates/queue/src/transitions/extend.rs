@@ -28,7 +28,9 @@ impl Client {
             args.extend(places);
             let first = [keys.jobs(), keys.active(), keys.state()];
             let script_keys = wire::keys(&keys, first, kinds, &[Set::Lease]);
-            let reply = core.call_with(LEASE_WEIGHT * call.len(), &EXTEND, script_keys, args).await?;
+            let reply = core
+                .call_with(&core.connection, LEASE_WEIGHT * call.len(), &EXTEND, script_keys, args)
+                .await?;
             verdicts.extend(reply.verdicts(call.len())?);
         }
         Ok(verdicts)

@@ -114,7 +114,7 @@ impl Client {
             let sets = [Set::Lease, Set::Due, Set::Dead, Set::Cancelled];
             let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &sets);
             let carried = call.iter().map(weight).sum();
-            let reply = core.call_with(carried, &REAP, script_keys, args).await?;
+            let reply = core.call_with(&core.connection, carried, &REAP, script_keys, args).await?;
             verdicts.extend(reply.verdicts(call.len())?);
         }
         Ok(verdicts)

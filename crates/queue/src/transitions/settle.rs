@@ -97,7 +97,7 @@ async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     args.extend(jobs.iter().filter_map(|settlement| settlement.state.clone()).map(Value::Bytes));
     let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, sets);
     let carried = jobs.iter().map(Settlement::weight).sum();
-    core.call_with(carried, script, script_keys, args).await?.verdicts(jobs.len())
+    core.call_with(&core.connection, carried, script, script_keys, args).await?.verdicts(jobs.len())
 }
 
 /// The sets of a kind that a job leaves and may enter when it is put back.

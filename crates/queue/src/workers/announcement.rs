@@ -5,7 +5,6 @@
 //! wait for the old one, and names a watcher: it asks first, and the others ask later, only if they do not hear that
 //! it did.
 
-use std::fmt;
 use std::sync::Arc;
 
 use fred::types::Value;
@@ -17,7 +16,7 @@ use crate::wire;
 
 /// The kinds of a worker, as a short hash. Workers of different kinds see different due times.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KindSet(String);
+pub struct KindSet(pub(crate) String);
 
 /// The message of a claim to the other workers of the queue, sent if it takes all due jobs.
 #[derive(Debug)]
@@ -50,17 +49,11 @@ impl KindSet {
     }
 }
 
-impl fmt::Display for KindSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl Announcement<'_> {
     /// The arguments of claim behind the channel: the middle of the message, this worker, and its spare slots.
     pub(crate) fn to_args(&self) -> [Value; 3] {
         [
-            format!("{} {} ", self.workers, self.kinds).into(),
+            format!("{} {} ", self.workers, self.kinds.0).into(),
             self.worker.to_string().into(),
             wire::count(self.spare),
         ]

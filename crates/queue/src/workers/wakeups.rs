@@ -38,7 +38,7 @@ impl Client {
 impl Wakeups {
     /// Waits for the next message.
     pub async fn next(&self) -> Heard {
-        Heard::from(&self.inbox.next().await, &self.kinds.to_string())
+        Heard::from(&self.inbox.next().await, &self.kinds.0)
     }
 }
 
