@@ -76,7 +76,7 @@ impl Coalescers {
         answered.await.map_err(|_| stopped())?
     }
 
-    fn coalescer(&self, queue: &Arc<str>, durability: Option<Durability>) -> mpsc::UnboundedSender<Waiting> {
+    fn coalescer(&self, queue: &Arc<str>, durability: Option<Durability>) -> Coalescer {
         let mut coalescers = self.by_queue.lock().unwrap_or_else(PoisonError::into_inner);
         let coalescer = coalescers.entry((queue.clone(), durability)).or_insert_with(|| {
             let storage = match durability {
