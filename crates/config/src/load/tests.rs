@@ -26,6 +26,7 @@ fn jobqueue(keys: &str, variables: &[&str]) -> Result<Config, String> {
     load_files("", &format!("cache_server: {{ redis: {{ jobqueue: {{ {keys} }} }} }}"), variables)
 }
 
+mod contradictions;
 mod errors;
 mod reference;
 mod shipped;
