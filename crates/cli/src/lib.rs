@@ -76,13 +76,10 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
     // Exit code 1 of an audit means that it found something.
     let failure =
         if matches!(command.action, Action::Audit(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
-    match start(command, registry) {
-        Ok(code) => code,
-        Err(error) => {
-            print::error(&error);
-            failure
-        }
-    }
+    start(command, registry).unwrap_or_else(|error| {
+        print::error(&error);
+        failure
+    })
 }
 
 fn start(command: Command, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<ExitCode> {

@@ -7,8 +7,8 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fmt::{self, Debug, Write as _},
-    hash::{DefaultHasher, Hasher},
+    fmt::Debug,
+    hash::{DefaultHasher, Hash, Hasher},
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -125,15 +125,7 @@ struct FieldHash(DefaultHasher);
 impl Visit for FieldHash {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if DISTINGUISHING.contains(&field.name()) {
-            // Writing to a hash does not fail.
-            let _ = write!(self, "{}={value:?}\0", field.name());
+            (field.name(), format!("{value:?}")).hash(&mut self.0);
         }
-    }
-}
-
-impl fmt::Write for FieldHash {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
     }
 }
