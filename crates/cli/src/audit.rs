@@ -126,6 +126,7 @@ async fn repair(session: &Session, findings: Vec<Finding>) -> Vec<Row> {
 }
 
 impl Row {
+    /// The repair, and its outcome if it was tried.
     fn repair(&self) -> String {
         let repair = &self.finding.repair;
         match &self.outcome {
