@@ -28,7 +28,7 @@ pub enum Cause {
 
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Jobs that were answered 201.
+    /// Jobs that got 201.
     pub stored: usize,
     pub completed: usize,
     pub cancelled: usize,
@@ -217,11 +217,15 @@ impl Report {
     }
 
     pub fn lost(&self) -> usize {
-        self.broken.iter().filter(|what| what.starts_with("LOST")).count()
+        self.count("LOST")
     }
 
     pub fn stale(&self) -> usize {
-        self.broken.iter().filter(|what| what.starts_with("STALE")).count()
+        self.count("STALE")
+    }
+
+    fn count(&self, kind: &str) -> usize {
+        self.broken.iter().filter(|what| what.starts_with(kind)).count()
     }
 }
 
@@ -239,37 +243,18 @@ impl fmt::Display for Cause {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { stored, completed, cancelled, dead, waiting, runs, unknown, settlements, .. } = self;
+        let Report { repeated_requests, slowest_ms, gateway_memory, worker_memory, .. } = self;
+        let (lost, stale, repeats) = (self.lost(), self.stale(), self.repeats_in_words());
         writeln!(
             f,
-            "{} jobs answered with 201: {} completed, {} dead with a reason, {} cancelled by request, {} waiting, {} lost",
-            self.stored,
-            self.completed,
-            self.dead,
-            self.cancelled,
-            self.waiting,
-            self.lost()
-        )?;
-        writeln!(
-            f,
-            "{} runs; {} jobs ran whose enqueue had an unknown outcome (answered with 503 or not at all)",
-            self.runs, self.unknown
-        )?;
-        writeln!(f, "repeated runs by cause: {}", self.repeats_in_words())?;
-        writeln!(
-            f,
-            "{} settlements checked, {} with a stale token took effect",
-            self.settlements,
-            self.stale()
-        )?;
-        writeln!(
-            f,
-            "{} requests repeated by clients, slowest answer {} ms",
-            self.repeated_requests, self.slowest_ms
-        )?;
-        writeln!(
-            f,
-            "peak memory of a process: gateway {} MiB, worker {} MiB",
-            self.gateway_memory, self.worker_memory
+            "{stored} jobs answered with 201: {completed} completed, {dead} dead with a reason, {cancelled} cancelled by \
+             request, {waiting} waiting, {lost} lost\n\
+             {runs} runs; {unknown} jobs ran whose enqueue had an unknown outcome (answered with 503 or not at all)\n\
+             repeated runs by cause: {repeats}\n\
+             {settlements} settlements checked, {stale} with a stale token took effect\n\
+             {repeated_requests} requests repeated by clients, slowest answer {slowest_ms} ms\n\
+             peak memory of a process: gateway {gateway_memory} MiB, worker {worker_memory} MiB"
         )?;
         for what in self.broken.iter().take(20) {
             writeln!(f, "BROKEN {what}")?;

@@ -24,7 +24,7 @@ const LARGEST: usize = 200_000;
 /// The answers that clients got.
 #[derive(Default)]
 pub(crate) struct Promises {
-    /// Jobs answered with 201, or with 200 after a repetition.
+    /// Jobs that got 201, or 200 after a repetition.
     pub(crate) stored: Mutex<BTreeSet<JobId>>,
     /// Jobs that may have been cancelled: the answer was 200 or 202, or its outcome is unknown.
     pub(crate) cancelled: Mutex<BTreeSet<JobId>>,

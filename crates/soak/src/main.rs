@@ -9,7 +9,7 @@ use clap::Parser;
 /// Injects random faults into a running system and checks that nothing is lost.
 ///
 /// Starts two gateways, three workers and a Redis under load, and kills, freezes, disconnects and stops them at random.
-/// At the end every job that was answered with 201 must be accounted for; otherwise the exit code is 1.
+/// At the end every job that got 201 must be accounted for; otherwise the exit code is 1.
 #[derive(Parser)]
 #[command(name = "atode-soak")]
 struct Args {

@@ -30,7 +30,7 @@ pub struct Plan {
     /// Shortest duration. The soak also runs until --jobs and --kills are reached.
     #[arg(value_name = "MINUTES", default_value = "1", value_parser = minutes)]
     pub least: Duration,
-    /// Number of jobs that must be answered with 201 before the end.
+    /// Number of jobs that must get 201 before the end.
     #[arg(long, default_value_t = 0)]
     pub jobs: usize,
     /// Number of processes that must be killed before the end.

@@ -1,6 +1,6 @@
 //! The system under test: processes of Redis, gateways and workers, and a bad network between them and Redis.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(crate) struct Slot<B> {
     /// Separate from `service`, whose lock is held while a process starts.
     url: Mutex<String>,
     /// KiB.
-    peak_memory: Mutex<u64>,
+    peak_memory: AtomicU64,
     stopped: Mutex<Vec<WorkerId>>,
 }
 
@@ -77,7 +77,7 @@ impl<B: Binary> Slot<B> {
             service: Mutex::default(),
             redis: redis.to_owned(),
             url: Mutex::default(),
-            peak_memory: Mutex::default(),
+            peak_memory: AtomicU64::default(),
             stopped: Mutex::default(),
         }
     }
@@ -88,18 +88,21 @@ impl<B: Binary> Slot<B> {
         if service.as_ref().is_some_and(|service| service.try_exit().is_none()) {
             return;
         }
-        let started = builder::<B>(&self.redis).start();
-        started.base_url().clone_into(&mut lock(&self.url));
-        *service = Some(started);
+        *service = Some(self.started(builder(&self.redis)));
     }
 
     /// Stops the process and starts one whose stderr is a full pipe that nobody reads.
     pub(crate) fn restart_with_unread_stderr(&self) {
         self.terminate();
-        let started = builder::<B>(&self.redis).unread(Stream::Stderr).start();
+        let started = self.started(builder(&self.redis).unread(Stream::Stderr));
         started.fill(Stream::Stderr);
-        started.base_url().clone_into(&mut lock(&self.url));
         *lock(&self.service) = Some(started);
+    }
+
+    fn started(&self, builder: ServiceBuilder<B>) -> Service<B> {
+        let started = builder.start();
+        started.base_url().clone_into(&mut lock(&self.url));
+        started
     }
 
     /// Sends SIGTERM and waits for the exit.
@@ -126,13 +129,12 @@ impl<B: Binary> Slot<B> {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib: u64 = resident.and_then(|kb| kb.trim().split(' ').next()?.parse().ok()).unwrap_or_default();
-        let mut peak = lock(&self.peak_memory);
-        *peak = kib.max(*peak);
+        self.peak_memory.fetch_max(kib, Ordering::Relaxed);
     }
 
     /// Peak resident memory, MiB.
     pub(crate) fn peak_memory(&self) -> u64 {
-        *lock(&self.peak_memory) / 1024
+        self.peak_memory.load(Ordering::Relaxed) / 1024
     }
 
     /// Acts on the process if it runs.
