@@ -14,4 +14,3 @@ mod routes;
 
 pub use atode_config::Build;
 pub use command::main;
-pub use http::serve::serve;

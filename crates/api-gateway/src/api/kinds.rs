@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use atode_jobs::{Execution, Kind};
+use atode_jobs::Execution;
 use atode_queue::Registration;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -17,36 +17,31 @@ use crate::http::problem::Problem;
 pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {
     let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await.ok();
     let items = gateway.registry.kinds().map(|kind| {
-        let claim = |workers: &Vec<Registration>| {
+        let claiming = |workers: &Vec<Registration>| {
             workers.iter().filter(|worker| worker.claims_kind(&kind.name)).count()
         };
-        describe(kind, workers.as_ref().map(claim))
+        json!({
+            "kind": &*kind.name,
+            "queue": &*kind.queue,
+            "delay": duration_text(&kind.delay),
+            "max_retries": kind.max_retries,
+            "backoff": {
+                "first": duration_text(&kind.backoff.first),
+                "factor": kind.backoff.factor,
+                "ceiling": duration_text(&kind.backoff.ceiling),
+                "jitter": kind.backoff.jitter,
+            },
+            "timeout": duration_text(&kind.timeout),
+            "retention": duration_text(&kind.retention),
+            "execution": match kind.execution {
+                Execution::Async => "async",
+                Execution::Blocking => "blocking",
+            },
+            "payload": kind.schema,
+            "live_workers": workers.as_ref().map(claiming),
+        })
     });
-    let items: Vec<Value> = items.collect();
-    HttpResponse::Ok().json(json!({ "items": items }))
-}
-
-fn describe(kind: &Kind, live_workers: Option<usize>) -> Value {
-    json!({
-        "kind": &*kind.name,
-        "queue": &*kind.queue,
-        "delay": duration_text(&kind.delay),
-        "max_retries": kind.max_retries,
-        "backoff": {
-            "first": duration_text(&kind.backoff.first),
-            "factor": kind.backoff.factor,
-            "ceiling": duration_text(&kind.backoff.ceiling),
-            "jitter": kind.backoff.jitter,
-        },
-        "timeout": duration_text(&kind.timeout),
-        "retention": duration_text(&kind.retention),
-        "execution": match kind.execution {
-            Execution::Async => "async",
-            Execution::Blocking => "blocking",
-        },
-        "payload": kind.schema,
-        "live_workers": live_workers,
-    })
+    HttpResponse::Ok().json(json!({ "items": items.collect::<Vec<Value>>() }))
 }
 
 /// A duration as requests write it, such as `3m`.

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::parse_due;
-use atode_queue::{Due, JobId, JobView, Operated, Operation};
+use atode_queue::{JobId, JobView, Operated, Operation};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -44,7 +44,11 @@ pub(crate) async fn reschedule(
 ) -> Reply {
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let due: DueRequest = json::object(json::text(&body)?)?;
-    operate(&gateway, &id, Operation::Reschedule(due.parse(gateway.client.now())?)).await
+    let text = |value| Value::as_str(value).unwrap_or_default();
+    let due = parse_due(due.delay.as_ref().map(text), due.run_at.as_ref().map(text), gateway.client.now());
+    let due = due.map_err(|(field, detail)| Problem::invalid_field(&format!("/{field}"), detail))?;
+    let due = due.ok_or_else(|| Problem::invalid_field("", "delay or run_at is missing"))?;
+    operate(&gateway, &id, Operation::Reschedule(due)).await
 }
 
 pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Reply {
@@ -53,17 +57,6 @@ pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Reply {
 
 pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     operate(&gateway, &id, Operation::Delete).await
-}
-
-impl DueRequest {
-    fn parse(&self, now: i64) -> Result<Due, Problem> {
-        let text = |value| Value::as_str(value).unwrap_or_default();
-        match parse_due(self.delay.as_ref().map(text), self.run_at.as_ref().map(text), now) {
-            Ok(Some(due)) => Ok(due),
-            Ok(None) => Err(Problem::invalid_field("", "delay or run_at is missing")),
-            Err((field, detail)) => Err(Problem::invalid_field(&format!("/{field}"), detail)),
-        }
-    }
 }
 
 async fn operate(gateway: &Gateway, id: &str, operation: Operation) -> Reply {

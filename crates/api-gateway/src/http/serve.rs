@@ -33,7 +33,7 @@ const UNREAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves until `stop` is cancelled and `server.shutdown_delay` has passed, then lets running requests finish. Redis may
 /// be down at the start and at any time.
-pub async fn serve(
+pub(crate) async fn serve(
     build: Build,
     config: &Config,
     registry: Registry,
