@@ -1,109 +1,179 @@
-//! The limits of one process, in its memory, with the same algorithm as `gcra.lua`.
+//! The limits of one process, in its memory. They use governor with a bounded store.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::iter::zip;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use governor::RateLimiter;
+use governor::clock::{Clock, DefaultClock, Reference};
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 
 use crate::decision::{Decision, Denial, Quota};
-use crate::policy::{MAX_WINDOWS, Policy};
+use crate::policy::{Policy, Window};
 use crate::subject::Subject;
 
-/// The most clients that are remembered.
+/// The most clients that a window remembers.
 pub const MAX_CLIENTS: usize = 100_000;
 
 /// The number of buckets that further clients share until idle clients have been dropped. These clients are limited, but
 /// none of them is locked out individually.
 const SHARED_BUCKETS: u64 = 1_024;
 
-/// The number of parts that the clients are divided into, each with its own lock. It divides [`SHARED_BUCKETS`], so the
-/// shared bucket of a client is in the same part.
-const SHARDS: usize = 16;
+/// A client's hash.
+type ClientHash = u64;
 
-/// Clients by their hash.
-type Shard = HashMap<u64, Arrivals>;
-
-/// The theoretical arrival time of each window: when its whole limit is available again.
-type Arrivals = [Instant; MAX_WINDOWS];
+type Instant = <DefaultClock as Clock>::Instant;
 
 /// A policy, and the clients of this process that it has counted.
 pub(crate) struct Memory {
     pub(crate) policy: Policy,
-    shards: [Mutex<Shard>; SHARDS],
+    windows: Vec<Limiter>,
+    clock: DefaultClock,
     hasher: RandomState,
+}
+
+/// The governor of one window, and its store.
+struct Limiter {
+    window: Window,
+    governor: RateLimiter<ClientHash, Bounded, DefaultClock>,
+    states: Bounded,
+    start: Instant,
 }
 
 impl Memory {
     pub(crate) fn new(policy: Policy) -> Self {
-        Memory { policy, shards: Default::default(), hasher: RandomState::new() }
+        let clock = DefaultClock::default();
+        let windows = policy.windows.iter().map(|window| Limiter::new(*window, &clock)).collect();
+        Memory { policy, windows, clock, hasher: RandomState::new() }
     }
 
-    /// Allows a request if all windows allow it. Otherwise nothing is spent. The cost is at most the smallest limit.
+    /// Allows a request if all windows allow it. Otherwise nothing is spent, except that of two simultaneous requests a
+    /// refused one may spend the share of one window. A request too many never gets through.
     pub(crate) fn check(&self, client: &Subject, cost: NonZeroU32) -> Decision {
-        let windows = &self.policy.windows;
-        self.with_arrivals(client, |now, arrivals| {
-            let waits = zip(windows, &*arrivals).map(|(window, arrival)| {
-                let earliest = *arrival + window.emission() * cost.get();
-                (*window, earliest.saturating_duration_since(now + window.burst()))
-            });
-            let refused = waits.filter(|(_, wait)| !wait.is_zero()).max_by_key(|(_, wait)| *wait);
-            if refused.is_none() {
-                zip(windows, &mut *arrivals)
-                    .for_each(|(window, arrival)| *arrival += window.emission() * cost.get());
+        let key = self.hasher.hash_one(client);
+        let now = self.clock.now();
+        let refused = |limiter: &Limiter, retry_after| {
+            Decision::Denied(Denial { violated: limiter.window, retry_after, quotas: self.quotas(key) })
+        };
+        let waits = self.windows.iter().map(|limiter| (limiter, limiter.wait(key, cost, now)));
+        if let Some((limiter, wait)) = waits.filter(|(_, wait)| !wait.is_zero()).max_by_key(|(_, wait)| *wait)
+        {
+            return refused(limiter, wait);
+        }
+        for limiter in &self.windows {
+            match limiter.governor.check_key_n(&key, cost) {
+                Ok(Ok(())) => {}
+                Ok(Err(not_until)) => return refused(limiter, not_until.wait_time_from(now)),
+                Err(_) => return Decision::TooLarge { most: limiter.window.limit },
             }
-            let quotas = zip(windows, arrivals).map(|(window, arrival)| {
-                let left = window.burst().saturating_sub(arrival.duration_since(now));
-                Quota::new(*window, (left.as_nanos() / window.emission().as_nanos()) as u32)
-            });
-            match refused {
-                None => Decision::Allowed(quotas.collect()),
-                Some((violated, retry_after)) => {
-                    Decision::Denied(Denial { violated, retry_after, quotas: quotas.collect() })
-                }
-            }
-        })
+        }
+        Decision::Allowed(self.quotas(key))
     }
 
     /// Counts requests that were allowed elsewhere, as far as they fit here.
     pub(crate) fn spend(&self, client: &Subject, cost: u32) {
-        self.with_arrivals(client, |now, arrivals| {
-            for (window, arrival) in zip(&self.policy.windows, arrivals) {
-                *arrival = (*arrival + window.emission() * cost).min(now + window.burst());
+        let key = self.hasher.hash_one(client);
+        for limiter in &self.windows {
+            let spent = |cost| {
+                let cost = NonZeroU32::new(cost)?;
+                limiter.governor.check_key_n(&key, cost).ok()?.ok()
+            };
+            if spent(cost).is_none() {
+                spent(limiter.quota(key, self.clock.now()).remaining.min(cost));
             }
-        });
+        }
+    }
+
+    fn quotas(&self, key: ClientHash) -> Vec<Quota> {
+        let now = self.clock.now();
+        self.windows.iter().map(|limiter| limiter.quota(key, now)).collect()
     }
 
     /// Forgets clients that have all of their quota again.
     pub(crate) fn drop_idle(&self) {
-        let now = Instant::now();
-        for shard in &self.shards {
-            let mut shard = lock(shard);
-            shard.retain(|_, arrivals| arrivals.iter().any(|arrival| *arrival > now));
-            shard.shrink_to_fit();
+        for limiter in &self.windows {
+            limiter.governor.retain_recent();
+            limiter.governor.shrink_to_fit();
         }
     }
 
-    /// The number of remembered clients.
+    /// The number of remembered clients, added over all windows.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
-    }
-
-    /// Calls `decide` with the current time and the client's arrival times, none of which is in the past.
-    fn with_arrivals<T>(&self, client: &Subject, decide: impl FnOnce(Instant, &mut Arrivals) -> T) -> T {
-        let mut hash = self.hasher.hash_one(client);
-        let mut shard = lock(&self.shards[hash as usize % SHARDS]);
-        if shard.len() >= MAX_CLIENTS / SHARDS && !shard.contains_key(&hash) {
-            hash %= SHARED_BUCKETS;
-        }
-        let now = Instant::now();
-        let arrivals = shard.entry(hash).or_insert([now; MAX_WINDOWS]);
-        *arrivals = arrivals.map(|arrival| arrival.max(now));
-        decide(now, arrivals)
+        self.windows.iter().map(|limiter| limiter.states.len()).sum()
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+impl Limiter {
+    fn new(window: Window, clock: &DefaultClock) -> Self {
+        let quota = governor::Quota::with_period(window.emission())
+            .expect("an emission interval is at least a microsecond")
+            .allow_burst(window.limit);
+        let states = Bounded::default();
+        let start = clock.now();
+        Limiter { window, governor: RateLimiter::new(quota, states.clone(), clock.clone()), states, start }
+    }
+
+    /// The part of the limit that is in use, as time: how far ahead the theoretical arrival time is.
+    fn used(&self, key: ClientHash, now: Instant) -> Duration {
+        let arrival = self.states.measure_and_replace(&key, Err::<((), Nanos), _>);
+        let arrival = arrival.err().flatten().map_or(Duration::ZERO, Duration::from);
+        arrival.saturating_sub(now.duration_since(self.start).into())
+    }
+
+    /// Time until `cost` is allowed.
+    fn wait(&self, key: ClientHash, cost: NonZeroU32, now: Instant) -> Duration {
+        let room = self.window.emission() * (self.window.limit.get().saturating_sub(cost.get()));
+        self.used(key, now).saturating_sub(room)
+    }
+
+    fn quota(&self, key: ClientHash, now: Instant) -> Quota {
+        let emission = self.window.emission();
+        let left = (emission * self.window.limit.get()).saturating_sub(self.used(key, now));
+        Quota::new(self.window, (left.as_nanos() / emission.as_nanos()) as u32)
+    }
+}
+
+/// governor's own store with a maximum size.
+#[derive(Clone, Default)]
+struct Bounded {
+    states: Arc<DashMapStateStore<ClientHash>>,
+    len: Arc<AtomicUsize>,
+}
+
+impl StateStore for Bounded {
+    type Key = ClientHash;
+
+    fn measure_and_replace<T, F, E>(&self, key: &ClientHash, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        if !self.states.contains_key(key) && self.len.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return self.states.measure_and_replace(&(key % SHARED_BUCKETS), measure);
+        }
+        self.states.measure_and_replace(key, measure)
+    }
+}
+
+impl ShrinkableKeyedStateStore<ClientHash> for Bounded {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.states.retain_recent(drop_below);
+        self.len.store(self.states.len(), Ordering::Relaxed);
+    }
+
+    fn shrink_to_fit(&self) {
+        self.states.shrink_to_fit();
+    }
+
+    fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
 }

@@ -41,11 +41,6 @@ impl Window {
     pub(crate) fn emission(&self) -> Duration {
         Duration::from_micros((self.period.as_micros() as u64).div_ceil(self.limit.get().into()))
     }
-
-    /// How far ahead of the clock a theoretical arrival time may be: the emission intervals of the whole limit.
-    pub(crate) fn burst(&self) -> Duration {
-        self.emission() * self.limit.get()
-    }
 }
 
 impl Policy {
