@@ -5,11 +5,14 @@ use std::sync::{Arc, PoisonError};
 
 use fred::interfaces::SetsInterface;
 
-use crate::client::Client;
 use crate::core::{Announced, Core};
 use crate::error::Error;
 
 impl Core {
+    pub(crate) async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
+        Ok(self.connection.client()?.smembers(self.keys.queues()).await?)
+    }
+
     /// Adds the queue to the catalogue of queues, once per connect and per emptied Redis.
     pub(crate) async fn announce(&self, queue: &str) -> Result<(), Error> {
         let since = (*self.connection.connects().borrow(), self.identity.times_emptied());
@@ -46,13 +49,5 @@ impl Core {
         let mut kinds = self.kinds_of(queue).await?;
         kinds.retain(|kind| only.is_none_or(|only| *only == **kind));
         Ok(kinds)
-    }
-}
-
-impl Client {
-    /// The names of all queues that ever held a job.
-    pub async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
-        let core = &self.0.core;
-        Ok(core.connection.client()?.smembers(core.keys.queues()).await?)
     }
 }

@@ -1,5 +1,6 @@
-//! One process' access to the queue. Each call is an `impl Client` in the file of its script.
+//! The public calls of one process to the queue. Each call runs beside its script, in the file that its line names.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,32 +10,40 @@ use crate::budget::Budget;
 use crate::core::Core;
 use crate::error::Error;
 use crate::health;
-use crate::model::id::JobId;
+use crate::inspect::inspection::Inspection;
+use crate::model::id::{JobId, WorkerId};
+use crate::model::lease::{Lease, LeaseRef};
 use crate::model::new_job::{Enqueued, NewJob};
+use crate::model::settlement::{Settled, Settlement, Verdict};
+use crate::model::state::State;
 use crate::producer::coalescer::Coalescers;
 use crate::redis::connection::Connection;
 use crate::redis::delivery::Delivery;
 use crate::redis::facts::ServerFacts;
+use crate::redis::inbox::Inbox;
 use crate::redis::subscriber;
 use crate::redis::subscription::Subscriptions;
+use crate::transitions::claim::{self, Claim, ClaimOptions};
+use crate::transitions::operate::{self, Operated, Operation};
+use crate::transitions::operate_queue::{self, Moved};
+use crate::transitions::recover::{self, ExpiredLeases, PutBack, Reaped, Unreadable};
+use crate::transitions::unanswered::{self, Unanswered};
+use crate::transitions::{enqueue, extend, settle, trim};
+use crate::view::finished::{self, Finished};
+use crate::view::job::{self, JobView};
+use crate::view::queue::{self, QueueView};
+use crate::workers::announcement::KindSet;
+use crate::workers::notices;
+use crate::workers::registration::{self, Departure, Fate, Registration, WorkerRequest};
+use crate::workers::wakeups::{self, Wakeups};
 
 /// The queue, over one connection to Redis. Cheap to clone; the connection ends with the last clone.
-///
-/// | to | call |
-/// | --- | --- |
-/// | enqueue | [`enqueue`](Self::enqueue), [`enqueue_each`](Self::enqueue_each), [`enqueue_all_or_nothing`](Self::enqueue_all_or_nothing) |
-/// | run jobs | [`claim`](Self::claim), [`extend`](Self::extend), [`settle`](Self::settle), [`unanswered`](Self::unanswered) |
-/// | recover and trim | [`expired`](Self::expired), [`reap`](Self::reap), [`put_back`](Self::put_back), [`trim`](Self::trim) |
-/// | operate | [`operate`](Self::operate), [`pause`](Self::pause), [`resume`](Self::resume), [`redrive_queue`](Self::redrive_queue), [`purge`](Self::purge) |
-/// | look | [`job`](Self::job), [`reread`](Self::reread), [`watch_finish`](Self::watch_finish), [`queue`](Self::queue), [`queue_names`](Self::queue_names), [`inspection`](Self::inspection) |
-/// | be a worker | [`heartbeat`](Self::heartbeat), [`unregister`](Self::unregister), [`wakeups`](Self::wakeups), [`requests`](Self::requests), [`sweeps`](Self::sweeps), [`tell_swept`](Self::tell_swept) |
-/// | ask about workers | [`workers`](Self::workers), [`fates`](Self::fates), [`ask_worker`](Self::ask_worker) |
 #[derive(Clone)]
-pub struct Client(pub(crate) Arc<Parts>);
+pub struct Client(Arc<Parts>);
 
-pub(crate) struct Parts {
-    pub(crate) core: Arc<Core>,
-    pub(crate) subscriptions: Subscriptions,
+struct Parts {
+    core: Arc<Core>,
+    subscriptions: Subscriptions,
     coalescers: Coalescers,
     delivery: Arc<Delivery>,
 }
@@ -50,6 +59,8 @@ impl Client {
         let coalescers = Coalescers::new(core.clone(), redis);
         Ok(Client(Arc::new(Parts { core, subscriptions, coalescers, delivery })))
     }
+
+    // Connection and clock
 
     /// The connection: whether it is up, its address, its timeout.
     pub fn connection(&self) -> &Connection {
@@ -81,8 +92,206 @@ impl Client {
         self.0.core.clock.until(at)
     }
 
+    // Enqueue
+
     /// Stores a job. A single job never waits; under load many share one round trip, and one fsync.
     pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, Error> {
         self.0.coalescers.enqueue(job).await
+    }
+
+    /// Stores all jobs or none, in one call (≤ [`MAX_BATCH`](crate::MAX_BATCH) jobs of one queue).
+    pub async fn enqueue_all_or_nothing(&self, queue: &str, jobs: &[NewJob]) -> Result<Vec<Enqueued>, Error> {
+        enqueue::enqueue_all_or_nothing(&self.0.core, queue, jobs).await
+    }
+
+    /// Stores each job of one queue independently, in as few calls as possible. After a call that fails nothing more is
+    /// sent, so the outcome is unknown for the jobs of at most one call.
+    pub async fn enqueue_each(&self, queue: &str, jobs: &[NewJob]) -> Vec<Result<Enqueued, Error>> {
+        enqueue::enqueue_each(&self.0.core, Duration::MAX, queue, jobs).await
+    }
+
+    /// [`enqueue_each`](Self::enqueue_each) that ends after `patience`; calls without an answer have an unknown outcome.
+    pub async fn enqueue_each_within(
+        &self,
+        patience: Duration,
+        queue: &str,
+        jobs: &[NewJob],
+    ) -> Vec<Result<Enqueued, Error>> {
+        enqueue::enqueue_each(&self.0.core, patience, queue, jobs).await
+    }
+
+    // Claim and settle
+
+    /// Claims up to `limit` due jobs of one queue in one call. Fewer come back if they are large.
+    pub async fn claim(&self, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
+        claim::claim(&self.0.core, options).await
+    }
+
+    /// Writes the results of jobs under their leases. Results without an answer can be sent again.
+    pub async fn settle(&self, settlements: Vec<Settlement>) -> Settled {
+        settle::settle(&self.0.core, settlements).await
+    }
+
+    /// Extends leases of one queue to `lease` from now.
+    pub async fn extend(
+        &self,
+        queue: &str,
+        leases: &[LeaseRef],
+        lease: Duration,
+    ) -> Result<Vec<Verdict>, Error> {
+        extend::extend(&self.0.core, queue, leases, lease).await
+    }
+
+    /// The leases of claims whose answer was lost. Nobody has run the jobs, so they can be handed back.
+    pub async fn unanswered(&self, claims: &Unanswered<'_>) -> Result<Vec<Lease>, Error> {
+        unanswered::unanswered(&self.0.core, claims).await
+    }
+
+    // Recovery and trim
+
+    /// Jobs of a queue whose lease ran out, of all kinds, whether this process knows them or not.
+    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
+        recover::expired(&self.0.core, queue, lease).await
+    }
+
+    /// Recovers expired jobs, unless their holder has extended or settled them meanwhile.
+    pub async fn reap(&self, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
+        recover::reap(&self.0.core, queue, jobs).await
+    }
+
+    /// Makes jobs with an unreadable holder due again, and removes members that are not a job.
+    pub async fn put_back(&self, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
+        recover::put_back(&self.0.core, queue, found).await
+    }
+
+    /// Removes finished jobs past their retention, earlier if Redis' memory is nearly full. Returns their number.
+    pub async fn trim(&self, queue: &str) -> Result<u64, Error> {
+        trim::trim(&self.0.core, queue).await
+    }
+
+    // Operations
+
+    /// Cancels, reschedules, redrives or deletes one job.
+    pub async fn operate(
+        &self,
+        queue: &str,
+        kind: &str,
+        id: JobId,
+        operation: Operation,
+    ) -> Result<Operated, Error> {
+        operate::operate(&self.0.core, queue, kind, id, operation).await
+    }
+
+    /// Stops handing out jobs from a queue. Running jobs are not affected.
+    pub async fn pause(&self, queue: &str) -> Result<(), Error> {
+        operate_queue::pause(&self.0.core, queue).await
+    }
+
+    /// Hands out jobs from a paused queue again.
+    pub async fn resume(&self, queue: &str) -> Result<(), Error> {
+        operate_queue::resume(&self.0.core, queue).await
+    }
+
+    /// Redrives the jobs of a queue that died first, of one kind or of all, at most `limit` per call.
+    pub async fn redrive_queue(&self, queue: &str, kind: Option<&str>, limit: usize) -> Result<Moved, Error> {
+        operate_queue::redrive_queue(&self.0.core, queue, kind, limit).await
+    }
+
+    /// Removes jobs in one state, of one kind or of all, at most `limit` per call. Active jobs are never removed.
+    pub async fn purge(
+        &self,
+        queue: &str,
+        state: State,
+        kind: Option<&str>,
+        limit: usize,
+    ) -> Result<Moved, Error> {
+        operate_queue::purge(&self.0.core, queue, state, kind, limit).await
+    }
+
+    // Views
+
+    /// Looks for a job in these queues.
+    pub async fn job(&self, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
+        job::job(&self.0.core, queues, id).await
+    }
+
+    /// The current state of a job that was read before, without reading its payload again.
+    pub async fn reread(&self, job: &JobView) -> Result<Option<JobView>, Error> {
+        job::reread(&self.0.core, job).await
+    }
+
+    /// Watches a job. The first change comes once the subscription is active: look at the job after it.
+    pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
+        finished::watch_finish(&self.0.subscriptions, &self.0.core.keys, queue, id)
+    }
+
+    /// The counts of one queue.
+    pub async fn queue(&self, queue: &str) -> Result<QueueView, Error> {
+        queue::queue(&self.0.core, queue).await
+    }
+
+    /// The names of all queues that ever held a job.
+    pub async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
+        self.0.core.queue_names().await
+    }
+
+    /// Reads and repairs for the audit.
+    pub fn inspection(&self) -> Inspection<'_> {
+        Inspection { core: &self.0.core }
+    }
+
+    // Workers
+
+    /// Renews a registration; it expires after `ttl` unless renewed. Returns the request to the worker, if any.
+    pub async fn heartbeat(
+        &self,
+        registration: &Registration,
+        ttl: Duration,
+    ) -> Result<Option<WorkerRequest>, Error> {
+        registration::heartbeat(&self.0.core, registration, ttl).await
+    }
+
+    /// Asks a live worker to go quiet or to stop. Returns false if no such worker is alive.
+    pub async fn ask_worker(&self, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
+        registration::ask_worker(&self.0.core, id, request).await
+    }
+
+    /// Removes a registration.
+    pub async fn unregister(&self, id: WorkerId, departure: Departure) -> Result<(), Error> {
+        registration::unregister(&self.0.core, id, departure).await
+    }
+
+    /// All live workers, in the order of their starts.
+    pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
+        registration::workers(&self.0.core).await
+    }
+
+    /// The fate of each of these workers, in their order.
+    pub async fn fates(&self, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
+        registration::fates(&self.0.core, ids).await
+    }
+
+    /// Subscribes to the wake-ups of these queues. The first one comes once the subscription is active.
+    pub fn wakeups(&self, queues: &[Arc<str>], kinds: &KindSet) -> Wakeups {
+        wakeups::wakeups(&self.0.subscriptions, &self.0.core.keys, queues, kinds)
+    }
+
+    /// Subscribes to requests to workers: to cancel a job of these queues, to go quiet, to stop.
+    pub fn requests(&self, queues: &[Arc<str>]) -> Arc<Inbox> {
+        notices::requests(&self.0.subscriptions, &self.0.core.keys, queues)
+    }
+
+    /// Subscribes to the sweeps of a queue. A notice has the id of the worker that has swept it.
+    pub fn sweeps(&self, queue: &str) -> Arc<Inbox> {
+        notices::sweeps(&self.0.subscriptions, &self.0.core.keys, queue)
+    }
+
+    /// Tells the other workers of a queue that this one has swept it.
+    pub async fn tell_swept(&self, queue: &str, by: WorkerId) {
+        notices::tell_swept(&self.0.core, queue, by).await;
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0.core
     }
 }

@@ -1,6 +1,5 @@
 //! The entry to the reads and repairs of an audit.
 
-use crate::client::Client;
 use crate::core::Core;
 use crate::keys::QueueKeys;
 
@@ -8,13 +7,6 @@ use crate::keys::QueueKeys;
 #[derive(Clone, Copy)]
 pub struct Inspection<'a> {
     pub(crate) core: &'a Core,
-}
-
-impl Client {
-    /// Reads and repairs for the audit.
-    pub fn inspection(&self) -> Inspection<'_> {
-        Inspection { core: &self.0.core }
-    }
 }
 
 impl Inspection<'_> {

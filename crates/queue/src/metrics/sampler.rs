@@ -54,7 +54,7 @@ impl Sampler {
             }
         });
         let (read, reads) = watch::channel(None);
-        let core = &client.0.core;
+        let core = client.core();
         let task = core.runtime.spawn(run(core.clone(), queues.collect(), reads));
         Sampler { read, _task: Tasks(vec![task.abort_handle()]) }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::crashes;
@@ -58,43 +58,38 @@ pub struct Claimed {
     pub history: History,
 }
 
-impl Client {
-    /// Claims up to `limit` due jobs of one queue in one call under one new token. Fewer jobs come back if they are too
-    /// large for one answer; then [`Claim::next_due`] is in the past.
-    pub async fn claim(&self, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
-        let core = &self.0.core;
-        let keys = core.keys.queue(options.queue);
-        let first = [keys.jobs(), keys.active(), keys.state(), keys.fence(), keys.paused()];
-        let script_keys = wire::keys(&keys, first, options.kinds, &[Set::Due, Set::Lease]);
-        let bytes = core.incoming.bytes();
-        let expected = core.record_sizes.filling(bytes, options.queue, options.kinds);
-        let mut args: Vec<Value> = vec![
-            wire::count(options.limit.min(MAX_BATCH)),
-            wire::millis(options.lease),
-            options.holder.into(),
-            i64::from(options.suspects).into(),
-            wire::millis(crashes::PUT_OFF),
-            i64::from(crashes::SUSPECT_FROM).into(),
-            wire::count(bytes),
-            wire::count(expected),
-        ];
-        if let Some(announcement) = &options.announcement {
-            args.push(keys.wake_channel().into());
-            args.extend(announcement.to_args());
-        }
-        let sent = Instant::now();
-        let reply = core.call(&CLAIM, script_keys, args).await;
-        let took = sent.elapsed();
-        let decoded = reply.as_ref().ok().and_then(|reply| decode(reply, options));
-        let carried = decoded.as_ref().map_or(0, |(bytes, _)| *bytes);
-        core.incoming.observe(carried, took, core.connection.command_timeout(), &reply);
-        let reply = reply?;
-        let (_, claim) = decoded.ok_or_else(|| reply.corrupt())?;
-        for job in &claim.jobs {
-            core.record_sizes.observe(options.queue, job.lease.kind(), job.record.len());
-        }
-        Ok(claim)
+pub(crate) async fn claim(core: &Core, options: &ClaimOptions<'_>) -> Result<Claim, Error> {
+    let keys = core.keys.queue(options.queue);
+    let first = [keys.jobs(), keys.active(), keys.state(), keys.fence(), keys.paused()];
+    let script_keys = wire::keys(&keys, first, options.kinds, &[Set::Due, Set::Lease]);
+    let bytes = core.incoming.bytes();
+    let expected = core.record_sizes.filling(bytes, options.queue, options.kinds);
+    let mut args: Vec<Value> = vec![
+        wire::count(options.limit.min(MAX_BATCH)),
+        wire::millis(options.lease),
+        options.holder.into(),
+        i64::from(options.suspects).into(),
+        wire::millis(crashes::PUT_OFF),
+        i64::from(crashes::SUSPECT_FROM).into(),
+        wire::count(bytes),
+        wire::count(expected),
+    ];
+    if let Some(announcement) = &options.announcement {
+        args.push(keys.wake_channel().into());
+        args.extend(announcement.to_args());
     }
+    let sent = Instant::now();
+    let reply = core.call(&CLAIM, script_keys, args).await;
+    let took = sent.elapsed();
+    let decoded = reply.as_ref().ok().and_then(|reply| decode(reply, options));
+    let carried = decoded.as_ref().map_or(0, |(bytes, _)| *bytes);
+    core.incoming.observe(carried, took, core.connection.command_timeout(), &reply);
+    let reply = reply?;
+    let (_, claim) = decoded.ok_or_else(|| reply.corrupt())?;
+    for job in &claim.jobs {
+        core.record_sizes.observe(options.queue, job.lease.kind(), job.record.len());
+    }
+    Ok(claim)
 }
 
 /// The bytes of all records and states, and the claim.

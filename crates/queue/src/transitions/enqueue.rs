@@ -1,5 +1,7 @@
 //! Storing new jobs.
 
+use std::time::{Duration, Instant};
+
 use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
@@ -59,6 +61,39 @@ pub(crate) async fn enqueue(
     let carried = jobs.iter().map(NewJob::weight).sum();
     let reply = core.call_with(connection, carried, &ENQUEUE, script_keys, args).await?;
     decode(&reply, &order).ok_or_else(|| reply.corrupt())
+}
+
+pub(crate) async fn enqueue_all_or_nothing(
+    core: &Core,
+    queue: &str,
+    jobs: &[NewJob],
+) -> Result<Vec<Enqueued>, Error> {
+    enqueue(core, &core.connection, queue, jobs, Atomicity::AllOrNothing).await
+}
+
+pub(crate) async fn enqueue_each(
+    core: &Core,
+    patience: Duration,
+    queue: &str,
+    jobs: &[NewJob],
+) -> Vec<Result<Enqueued, Error>> {
+    let start = Instant::now();
+    let mut results = Vec::with_capacity(jobs.len());
+    for call in core.outgoing.calls(jobs, NewJob::weight) {
+        let sent = enqueue(core, &core.connection, queue, call, Atomicity::Each);
+        // Boxed: the timer would make the futures of all callers larger.
+        let sent = tokio::time::timeout(patience.saturating_sub(start.elapsed()), Box::pin(sent)).await;
+        match sent.unwrap_or_else(|_| Err(Error::Unknown("no answer in time".to_owned()))) {
+            Ok(stored) => results.extend(stored.into_iter().map(Ok)),
+            Err(error) => {
+                let unsent = jobs.len() - results.len() - call.len();
+                results.extend(call.iter().map(|_| Err(error.clone())));
+                results.extend((0..unsent).map(|_| Err(error.for_what_was_not_sent())));
+                break;
+            }
+        }
+    }
+    results
 }
 
 /// The reply has place and holder of each job that was not stored.

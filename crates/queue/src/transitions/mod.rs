@@ -4,11 +4,10 @@
 
 pub(crate) mod claim;
 pub(crate) mod enqueue;
-mod enqueue_batch;
-mod extend;
+pub(crate) mod extend;
 pub(crate) mod operate;
 pub(crate) mod operate_queue;
 pub(crate) mod recover;
-mod settle;
-mod trim;
+pub(crate) mod settle;
+pub(crate) mod trim;
 pub(crate) mod unanswered;

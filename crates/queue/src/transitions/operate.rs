@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fred::types::Value;
 
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::{QueueKeys, Set};
 use crate::model::id::JobId;
@@ -45,21 +45,18 @@ pub enum Operated {
     Gone,
 }
 
-impl Client {
-    /// Cancels, reschedules, redrives or deletes one job.
-    pub async fn operate(
-        &self,
-        queue: &str,
-        kind: &str,
-        id: JobId,
-        operation: Operation,
-    ) -> Result<Operated, Error> {
-        let keys = self.0.core.keys.queue(queue);
-        let script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
-        let (script, args) = call(operation, id, &keys);
-        let reply = self.0.core.call(script, script_keys, args).await?;
-        decode(&reply, operation).ok_or_else(|| reply.corrupt())
-    }
+pub(crate) async fn operate(
+    core: &Core,
+    queue: &str,
+    kind: &str,
+    id: JobId,
+    operation: Operation,
+) -> Result<Operated, Error> {
+    let keys = core.keys.queue(queue);
+    let script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
+    let (script, args) = call(operation, id, &keys);
+    let reply = core.call(script, script_keys, args).await?;
+    decode(&reply, operation).ok_or_else(|| reply.corrupt())
 }
 
 fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, Vec<Value>) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::history::{Failure, FailureCause, History};
@@ -75,69 +75,61 @@ pub struct PutBack {
     pub removed: u64,
 }
 
-impl Client {
-    /// Jobs of a queue whose lease ran out, of all kinds, whether this process knows them or not.
-    pub async fn expired(&self, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
-        let core = &self.0.core;
-        let keys = core.keys.queue(queue);
-        let kinds = core.kinds_of(queue).await?;
-        let script_keys = wire::keys(&keys, [keys.active(), keys.state()], &kinds, &[Set::Lease]);
-        let args = vec![EXAMINED.into(), wire::millis(lease), wire::count(core.incoming.bytes())];
-        let reply = core.call(&EXPIRED, script_keys, args).await?;
-        let mut expired = ExpiredLeases::default();
-        for [place, member, entry, state] in reply.rows(0) {
-            let kind = wire::kind_at(&kinds, place).ok_or_else(|| reply.corrupt())?;
-            match decode(queue, kind, [member, entry, state], reply.now) {
-                Some(Ok(job)) => expired.jobs.push(job),
-                Some(Err(unreadable)) => expired.unreadable.push(unreadable),
-                None => return Err(reply.corrupt()),
-            }
+pub(crate) async fn expired(core: &Core, queue: &Arc<str>, lease: Duration) -> Result<ExpiredLeases, Error> {
+    let keys = core.keys.queue(queue);
+    let kinds = core.kinds_of(queue).await?;
+    let script_keys = wire::keys(&keys, [keys.active(), keys.state()], &kinds, &[Set::Lease]);
+    let args = vec![EXAMINED.into(), wire::millis(lease), wire::count(core.incoming.bytes())];
+    let reply = core.call(&EXPIRED, script_keys, args).await?;
+    let mut expired = ExpiredLeases::default();
+    for [place, member, entry, state] in reply.rows(0) {
+        let kind = wire::kind_at(&kinds, place).ok_or_else(|| reply.corrupt())?;
+        match decode(queue, kind, [member, entry, state], reply.now) {
+            Some(Ok(job)) => expired.jobs.push(job),
+            Some(Err(unreadable)) => expired.unreadable.push(unreadable),
+            None => return Err(reply.corrupt()),
         }
-        Ok(expired)
     }
+    Ok(expired)
+}
 
-    /// Recovers expired jobs of a queue, unless their holder has extended or settled them meanwhile.
-    pub async fn reap(&self, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
-        let core = &self.0.core;
-        let keys = core.keys.queue(queue);
-        let state = |job: &Reaped| job.history.encode(FencingToken::REAPED);
-        let jobs: Vec<(&Reaped, String)> = jobs.iter().map(|job| (job, state(job))).collect();
-        let weight = |(_, state): &(&Reaped, String)| state.len() + LEASE_WEIGHT;
-        let mut verdicts = Vec::with_capacity(jobs.len());
-        for call in core.outgoing.calls(&jobs, weight) {
-            let (kinds, places) = wire::numbered(call.iter().map(|(job, _)| job.lease.kind()));
-            let mut args = wire::back_or_cancelled(&keys);
-            wire::push_leases(&mut args, call.iter().map(|(job, _)| &job.lease.0));
-            args.extend(places);
-            args.extend(call.iter().map(|(job, _)| wire::millis_or(job.due_after, wire::BURY)));
-            args.extend(call.iter().map(|(_, state)| state.into()));
-            let sets = [Set::Lease, Set::Due, Set::Dead, Set::Cancelled];
-            let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &sets);
-            let carried = call.iter().map(weight).sum();
-            let reply = core.call_with(&core.connection, carried, &REAP, script_keys, args).await?;
-            verdicts.extend(reply.verdicts(call.len())?);
-        }
-        Ok(verdicts)
+pub(crate) async fn reap(core: &Core, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
+    let keys = core.keys.queue(queue);
+    let state = |job: &Reaped| job.history.encode(FencingToken::REAPED);
+    let jobs: Vec<(&Reaped, String)> = jobs.iter().map(|job| (job, state(job))).collect();
+    let weight = |(_, state): &(&Reaped, String)| state.len() + LEASE_WEIGHT;
+    let mut verdicts = Vec::with_capacity(jobs.len());
+    for call in core.outgoing.calls(&jobs, weight) {
+        let (kinds, places) = wire::numbered(call.iter().map(|(job, _)| job.lease.kind()));
+        let mut args = wire::back_or_cancelled(&keys);
+        wire::push_leases(&mut args, call.iter().map(|(job, _)| &job.lease.0));
+        args.extend(places);
+        args.extend(call.iter().map(|(job, _)| wire::millis_or(job.due_after, wire::BURY)));
+        args.extend(call.iter().map(|(_, state)| state.into()));
+        let sets = [Set::Lease, Set::Due, Set::Dead, Set::Cancelled];
+        let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &sets);
+        let carried = call.iter().map(weight).sum();
+        let reply = core.call_with(&core.connection, carried, &REAP, script_keys, args).await?;
+        verdicts.extend(reply.verdicts(call.len())?);
     }
+    Ok(verdicts)
+}
 
-    /// Makes jobs with an unreadable holder due again, and removes members that are not a job.
-    pub async fn put_back(&self, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
-        let core = &self.0.core;
-        let keys = core.keys.queue(queue);
-        let mut put_back = PutBack::default();
-        for chunk in found.chunks(MAX_BATCH) {
-            let (kinds, places) = wire::numbered(chunk.iter().map(|job| &job.kind));
-            let mut args = vec![keys.wake_channel().into(), wire::count(chunk.len())];
-            args.extend(chunk.iter().map(|job| Value::Bytes(job.member.clone())));
-            args.extend(places);
-            args.extend(chunk.iter().map(|job| Value::Bytes(job.entry.clone())));
-            args.extend(chunk.iter().map(|job| Value::from(&job.state)));
-            let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &[Set::Lease, Set::Due]);
-            let reply = core.call(&PUT_BACK, script_keys, args).await?;
-            put_back += PutBack { recovered: reply.number(0)?, removed: reply.number(1)? };
-        }
-        Ok(put_back)
+pub(crate) async fn put_back(core: &Core, queue: &str, found: &[Unreadable]) -> Result<PutBack, Error> {
+    let keys = core.keys.queue(queue);
+    let mut put_back = PutBack::default();
+    for chunk in found.chunks(MAX_BATCH) {
+        let (kinds, places) = wire::numbered(chunk.iter().map(|job| &job.kind));
+        let mut args = vec![keys.wake_channel().into(), wire::count(chunk.len())];
+        args.extend(chunk.iter().map(|job| Value::Bytes(job.member.clone())));
+        args.extend(places);
+        args.extend(chunk.iter().map(|job| Value::Bytes(job.entry.clone())));
+        args.extend(chunk.iter().map(|job| Value::from(&job.state)));
+        let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &[Set::Lease, Set::Due]);
+        let reply = core.call(&PUT_BACK, script_keys, args).await?;
+        put_back += PutBack { recovered: reply.number(0)?, removed: reply.number(1)? };
     }
+    Ok(put_back)
 }
 
 fn decode(

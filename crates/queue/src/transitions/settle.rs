@@ -6,7 +6,6 @@ use std::time::Duration;
 use fred::types::Value;
 use futures_util::future::join_all;
 
-use crate::client::Client;
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
@@ -16,28 +15,23 @@ use crate::wire;
 
 type Answer = Result<Vec<Verdict>, Error>;
 
-impl Client {
-    /// Writes the results of jobs under their leases. Results without an answer can be sent again. Queues and
-    /// transitions run at the same time; the calls of one transition run one after the other, as many as their size
-    /// requires.
-    pub async fn settle(&self, mut settlements: Vec<Settlement>) -> Settled {
-        settlements.sort_by(|a, b| (call(a), group(a)).cmp(&(call(b), group(b))));
-        let alike = settlements.chunk_by(|a, b| call(a) == call(b));
-        let answers = join_all(alike.map(|alike| settle_alike(&self.0.core, alike))).await;
-        let mut settled = Settled::default();
-        let mut settlements = settlements.into_iter();
-        for (n, answer) in answers.into_iter().flatten() {
-            let chunk = settlements.by_ref().take(n);
-            match answer {
-                Ok(verdicts) => settled.answered.extend(chunk.zip(verdicts)),
-                Err(error) => {
-                    settled.unanswered.extend(chunk);
-                    settled.error = Some(error);
-                }
+pub(crate) async fn settle(core: &Core, mut settlements: Vec<Settlement>) -> Settled {
+    settlements.sort_by(|a, b| (call(a), group(a)).cmp(&(call(b), group(b))));
+    let alike = settlements.chunk_by(|a, b| call(a) == call(b));
+    let answers = join_all(alike.map(|alike| settle_alike(core, alike))).await;
+    let mut settled = Settled::default();
+    let mut settlements = settlements.into_iter();
+    for (n, answer) in answers.into_iter().flatten() {
+        let chunk = settlements.by_ref().take(n);
+        match answer {
+            Ok(verdicts) => settled.answered.extend(chunk.zip(verdicts)),
+            Err(error) => {
+                settled.unanswered.extend(chunk);
+                settled.error = Some(error);
             }
         }
-        settled
     }
+    settled
 }
 
 /// Settles jobs of one queue and one transition. Each answer comes with the number of jobs that it is for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fred::types::Value;
 
 use crate::budget::MAX_BATCH;
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::id::WorkerId;
@@ -28,39 +28,35 @@ pub struct Unanswered<'a> {
     pub deadline: i64,
 }
 
-impl Client {
-    /// The leases that these claims took. Nobody has run the jobs, so they can be handed back.
-    pub async fn unanswered(&self, claims: &Unanswered<'_>) -> Result<Vec<Lease>, Error> {
-        let core = &self.0.core;
-        let keys = core.keys.queue(claims.queue);
-        let mut leases = Vec::new();
-        for kind in claims.kinds {
-            let script_keys = wire::keys(&keys, [keys.active()], [kind], &[Set::Lease]);
-            let mut skipped = 0;
-            loop {
-                let before = claims.before.map_or("inf".to_owned(), |token| token.to_string());
-                let args: Vec<Value> = vec![
-                    claims.worker.to_string().into(),
-                    claims.after.to_string().into(),
-                    before.into(),
-                    claims.deadline.into(),
-                    wire::count(skipped),
-                    wire::count(MAX_BATCH),
-                ];
-                let reply = core.call(&UNANSWERED, script_keys.clone(), args).await?;
-                let seen = reply.number(0)? as usize;
-                for [id, token] in reply.rows(1) {
-                    let lease = lease(claims.queue, kind, id, token).ok_or_else(|| reply.corrupt())?;
-                    leases.push(Lease(lease));
-                }
-                skipped += seen;
-                if seen < MAX_BATCH {
-                    break;
-                }
+pub(crate) async fn unanswered(core: &Core, claims: &Unanswered<'_>) -> Result<Vec<Lease>, Error> {
+    let keys = core.keys.queue(claims.queue);
+    let mut leases = Vec::new();
+    for kind in claims.kinds {
+        let script_keys = wire::keys(&keys, [keys.active()], [kind], &[Set::Lease]);
+        let mut skipped = 0;
+        loop {
+            let before = claims.before.map_or("inf".to_owned(), |token| token.to_string());
+            let args: Vec<Value> = vec![
+                claims.worker.to_string().into(),
+                claims.after.to_string().into(),
+                before.into(),
+                claims.deadline.into(),
+                wire::count(skipped),
+                wire::count(MAX_BATCH),
+            ];
+            let reply = core.call(&UNANSWERED, script_keys.clone(), args).await?;
+            let seen = reply.number(0)? as usize;
+            for [id, token] in reply.rows(1) {
+                let lease = lease(claims.queue, kind, id, token).ok_or_else(|| reply.corrupt())?;
+                leases.push(Lease(lease));
+            }
+            skipped += seen;
+            if seen < MAX_BATCH {
+                break;
             }
         }
-        Ok(leases)
     }
+    Ok(leases)
 }
 
 fn lease(queue: &Arc<str>, kind: &Arc<str>, id: &Value, token: &Value) -> Option<LeaseRef> {

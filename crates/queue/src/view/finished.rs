@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::client::Client;
+use crate::keys::Keys;
 use crate::model::id::JobId;
 use crate::redis::subscription::{Request, Subscriptions, Watch};
 
@@ -14,15 +14,12 @@ pub struct Finished {
     subscriptions: Subscriptions,
 }
 
-impl Client {
-    /// Watches a job. The first change comes once the subscription is active: look at the job after it.
-    pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
-        let channel = self.0.core.keys.queue(queue).finished_channel();
-        let watch = Watch { channel, id: id.short(), notify: Arc::new(Notify::new()) };
-        let subscriptions = self.0.subscriptions.clone();
-        subscriptions.request(Request::Watch(watch.clone()));
-        Finished { watch, subscriptions }
-    }
+pub(crate) fn watch_finish(subscriptions: &Subscriptions, keys: &Keys, queue: &str, id: JobId) -> Finished {
+    let channel = keys.queue(queue).finished_channel();
+    let watch = Watch { channel, id: id.short(), notify: Arc::new(Notify::new()) };
+    let subscriptions = subscriptions.clone();
+    subscriptions.request(Request::Watch(watch.clone()));
+    Finished { watch, subscriptions }
 }
 
 impl Finished {

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::Client;
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
@@ -77,37 +76,32 @@ impl JobView {
     }
 }
 
-impl Client {
-    /// Looks for a job in these queues. The payload is read once, after the queue and the kind are known.
-    pub async fn job(&self, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
-        let core = &self.0.core;
-        let kinds = try_join_all(queues.iter().map(|queue| kinds_of(core, queue, id))).await?;
-        let found = queues.iter().zip(kinds).find_map(|(queue, kinds)| Some((queue, kinds?)));
-        let Some((queue, kinds)) = found else { return Ok(None) };
-        let mut view = None;
-        for kind in kinds {
-            let reply = read(core, queue, &kind, id, "record").await?;
-            let Some(record) = record(&reply)? else { return Ok(None) };
-            let found = decode(id, queue, &kind, &Record::decode(record)?, &reply)?;
-            // Two kinds may share a tag. The job is in the sets of only one of them.
-            if found.state.is_some() {
-                return Ok(Some(found));
-            }
-            view = Some(found);
+pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<Option<JobView>, Error> {
+    let kinds = try_join_all(queues.iter().map(|queue| kinds_of(core, queue, id))).await?;
+    let found = queues.iter().zip(kinds).find_map(|(queue, kinds)| Some((queue, kinds?)));
+    let Some((queue, kinds)) = found else { return Ok(None) };
+    let mut view = None;
+    for kind in kinds {
+        let reply = read(core, queue, &kind, id, "record").await?;
+        let Some(record) = record(&reply)? else { return Ok(None) };
+        let found = decode(id, queue, &kind, &Record::decode(record)?, &reply)?;
+        // Two kinds may share a tag. The job is in the sets of only one of them.
+        if found.state.is_some() {
+            return Ok(Some(found));
         }
-        Ok(view)
+        view = Some(found);
     }
+    Ok(view)
+}
 
-    /// The current state of a job that was read before. Its payload is not read again, because it does not change.
-    pub async fn reread(&self, job: &JobView) -> Result<Option<JobView>, Error> {
-        let reply = read(&self.0.core, &job.queue, &job.kind, job.id, "state").await?;
-        if record(&reply)?.is_none() {
-            return Ok(None);
-        }
-        let (max_retries, durability) = (job.max_retries, job.durability);
-        let record = Record { max_retries, durability, ..Record::new(&job.payload) };
-        decode(job.id, &job.queue, &job.kind, &record, &reply).map(Some)
+pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>, Error> {
+    let reply = read(core, &job.queue, &job.kind, job.id, "state").await?;
+    if record(&reply)?.is_none() {
+        return Ok(None);
     }
+    let (max_retries, durability) = (job.max_retries, job.durability);
+    let record = Record { max_retries, durability, ..Record::new(&job.payload) };
+    decode(job.id, &job.queue, &job.kind, &record, &reply).map(Some)
 }
 
 /// The kinds that the job can be of: one, unless two kinds of the queue have the same tag. Nothing if there is no job.

@@ -6,7 +6,7 @@ use fred::types::Value;
 use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::scripts::COUNTS;
@@ -68,16 +68,12 @@ pub struct Rates {
     pub deleted: u64,
 }
 
-impl Client {
-    /// Counts the jobs of one queue.
-    pub async fn queue(&self, queue: &str) -> Result<QueueView, Error> {
-        let core = &self.0.core;
-        let keys = core.keys.queue(queue);
-        let kinds = core.kinds_of(queue).await?;
-        let script_keys = wire::keys(&keys, [keys.paused(), keys.stats()], &kinds, &Set::ALL);
-        let reply = core.call(&COUNTS, script_keys, Vec::new()).await?;
-        decode(queue, &kinds, &reply).ok_or_else(|| reply.corrupt())
-    }
+pub(crate) async fn queue(core: &Core, queue: &str) -> Result<QueueView, Error> {
+    let keys = core.keys.queue(queue);
+    let kinds = core.kinds_of(queue).await?;
+    let script_keys = wire::keys(&keys, [keys.paused(), keys.stats()], &kinds, &Set::ALL);
+    let reply = core.call(&COUNTS, script_keys, Vec::new()).await?;
+    decode(queue, &kinds, &reply).ok_or_else(|| reply.corrupt())
 }
 
 /// paused, stats, then seven numbers for each kind

@@ -10,7 +10,7 @@ use fred::types::{Key, Value};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::client::Client;
+use crate::core::Core;
 use crate::error::Error;
 use crate::model::id::WorkerId;
 use crate::model::instant;
@@ -106,85 +106,75 @@ impl fmt::Display for WorkerState {
     }
 }
 
-impl Client {
-    /// Renews a registration; it expires after `ttl` unless renewed. Returns the request to the worker, if there is one.
-    pub async fn heartbeat(
-        &self,
-        registration: &Registration,
-        ttl: Duration,
-    ) -> Result<Option<WorkerRequest>, Error> {
-        let (id, keys) = (registration.worker.id, &self.0.core.keys);
-        let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
-        let script_keys = vec![keys.workers().into(), keys.worker(id).into(), keys.asked_of(id).into()];
-        let args: Vec<Value> = vec![id.to_string().into(), json.into(), wire::millis(ttl)];
-        let reply = self.0.core.call(&HEARTBEAT, script_keys, args).await?;
-        let asked = reply.values().first().and_then(Value::as_string).unwrap_or_default();
-        Ok([WorkerRequest::Quiet, WorkerRequest::Stop]
-            .into_iter()
-            .find(|request| request.to_string() == asked))
-    }
+pub(crate) async fn heartbeat(
+    core: &Core,
+    registration: &Registration,
+    ttl: Duration,
+) -> Result<Option<WorkerRequest>, Error> {
+    let (id, keys) = (registration.worker.id, &core.keys);
+    let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
+    let script_keys = vec![keys.workers().into(), keys.worker(id).into(), keys.asked_of(id).into()];
+    let args: Vec<Value> = vec![id.to_string().into(), json.into(), wire::millis(ttl)];
+    let reply = core.call(&HEARTBEAT, script_keys, args).await?;
+    let asked = reply.values().first().and_then(Value::as_string).unwrap_or_default();
+    Ok([WorkerRequest::Quiet, WorkerRequest::Stop].into_iter().find(|request| request.to_string() == asked))
+}
 
-    /// Asks a live worker to go quiet or to stop. Returns false if no such worker is alive.
-    pub async fn ask_worker(&self, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
-        let keys = &self.0.core.keys;
-        let script_keys = vec![keys.worker(id).into(), keys.asked_of(id).into()];
-        let args: Vec<Value> =
-            vec![request.to_string().into(), keys.workers_channel().into(), id.to_string().into()];
-        self.0.core.call(&ASK, script_keys, args).await?.is_done()
-    }
+pub(crate) async fn ask_worker(core: &Core, id: WorkerId, request: WorkerRequest) -> Result<bool, Error> {
+    let keys = &core.keys;
+    let script_keys = vec![keys.worker(id).into(), keys.asked_of(id).into()];
+    let args: Vec<Value> =
+        vec![request.to_string().into(), keys.workers_channel().into(), id.to_string().into()];
+    core.call(&ASK, script_keys, args).await?.is_done()
+}
 
-    /// Removes a registration.
-    pub async fn unregister(&self, id: WorkerId, departure: Departure) -> Result<(), Error> {
-        let keys = &self.0.core.keys;
-        let names = [keys.workers(), keys.worker(id), keys.asked_of(id), keys.stopped(id)];
-        let kept = match departure {
-            Departure::Orderly => STOPPED_KEPT,
-            Departure::Failure => Duration::ZERO,
-        };
-        let args = vec![id.to_string().into(), wire::millis(kept)];
-        self.0.core.call(&UNREGISTER, names.map(Key::from).into(), args).await.map(drop)
-    }
+pub(crate) async fn unregister(core: &Core, id: WorkerId, departure: Departure) -> Result<(), Error> {
+    let keys = &core.keys;
+    let names = [keys.workers(), keys.worker(id), keys.asked_of(id), keys.stopped(id)];
+    let kept = match departure {
+        Departure::Orderly => STOPPED_KEPT,
+        Departure::Failure => Duration::ZERO,
+    };
+    let args = vec![id.to_string().into(), wire::millis(kept)];
+    core.call(&UNREGISTER, names.map(Key::from).into(), args).await.map(drop)
+}
 
-    /// All live workers, in the order of their starts.
-    pub async fn workers(&self) -> Result<Vec<Registration>, Error> {
-        let keys = &self.0.core.keys;
-        let redis = self.0.core.connection.client()?;
-        let ids: Vec<String> = redis.zrange(keys.workers(), 0, -1, None, false, None, false).await?;
-        let names: Vec<String> =
-            ids.iter().filter_map(|id| id.parse().ok()).map(|id| keys.worker(id)).collect();
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let registrations: Vec<Option<String>> = redis.mget(names).await?;
-        let mut workers: Vec<Registration> = registrations
-            .into_iter()
-            .flatten()
-            .filter_map(|json| match serde_json::from_str(&json) {
-                Ok(registration) => Some(registration),
-                Err(error) => {
-                    tracing::error!(%error, %json, "a worker's registration cannot be read");
-                    None
-                }
-            })
-            .collect();
-        // The order of the set changes with each heartbeat.
-        workers.sort_by_key(|worker| worker.worker.id);
-        Ok(workers)
+pub(crate) async fn workers(core: &Core) -> Result<Vec<Registration>, Error> {
+    let keys = &core.keys;
+    let redis = core.connection.client()?;
+    let ids: Vec<String> = redis.zrange(keys.workers(), 0, -1, None, false, None, false).await?;
+    let names: Vec<String> = ids.iter().filter_map(|id| id.parse().ok()).map(|id| keys.worker(id)).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
     }
+    let registrations: Vec<Option<String>> = redis.mget(names).await?;
+    let mut workers: Vec<Registration> = registrations
+        .into_iter()
+        .flatten()
+        .filter_map(|json| match serde_json::from_str(&json) {
+            Ok(registration) => Some(registration),
+            Err(error) => {
+                tracing::error!(%error, %json, "a worker's registration cannot be read");
+                None
+            }
+        })
+        .collect();
+    // The order of the set changes with each heartbeat.
+    workers.sort_by_key(|worker| worker.worker.id);
+    Ok(workers)
+}
 
-    /// The fate of each of these workers, in their order.
-    pub async fn fates(&self, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keys = &self.0.core.keys;
-        let names: Vec<String> = ids.iter().flat_map(|id| [keys.worker(*id), keys.stopped(*id)]).collect();
-        let found: Vec<Option<Bytes>> = self.0.core.connection.client()?.mget(names).await?;
-        let fates = found.as_chunks().0.iter().map(|found| match found {
-            [Some(_), _] => Fate::Alive,
-            [None, Some(_)] => Fate::Stopped,
-            [None, None] => Fate::Gone,
-        });
-        Ok(fates.collect())
+pub(crate) async fn fates(core: &Core, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
+    let keys = &core.keys;
+    let names: Vec<String> = ids.iter().flat_map(|id| [keys.worker(*id), keys.stopped(*id)]).collect();
+    let found: Vec<Option<Bytes>> = core.connection.client()?.mget(names).await?;
+    let fates = found.as_chunks().0.iter().map(|found| match found {
+        [Some(_), _] => Fate::Alive,
+        [None, Some(_)] => Fate::Stopped,
+        [None, None] => Fate::Gone,
+    });
+    Ok(fates.collect())
 }

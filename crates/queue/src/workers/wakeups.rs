@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::client::Client;
+use crate::keys::Keys;
 use crate::redis::inbox::{Inbox, Mail};
+use crate::redis::subscription::Subscriptions;
 use crate::workers::announcement::{Drained, KindSet};
 
 /// A subscription to the wake-ups of some queues.
@@ -25,14 +26,14 @@ pub struct Heard {
     pub others: bool,
 }
 
-impl Client {
-    /// Subscribes to the wake-ups of these queues, for a worker of these kinds. The first message comes once the
-    /// subscription is active.
-    pub fn wakeups(&self, queues: &[Arc<str>], kinds: &KindSet) -> Wakeups {
-        let keys = &self.0.core.keys;
-        let channels = queues.iter().map(|queue| keys.queue(queue).wake_channel());
-        Wakeups { inbox: self.0.subscriptions.listen(channels.collect()), kinds: kinds.clone() }
-    }
+pub(crate) fn wakeups(
+    subscriptions: &Subscriptions,
+    keys: &Keys,
+    queues: &[Arc<str>],
+    kinds: &KindSet,
+) -> Wakeups {
+    let channels = queues.iter().map(|queue| keys.queue(queue).wake_channel());
+    Wakeups { inbox: subscriptions.listen(channels.collect()), kinds: kinds.clone() }
 }
 
 impl Wakeups {
