@@ -138,8 +138,8 @@ impl From<Address> for Endpoint {
 impl Connection {
     /// Start the clients of this builder with `connect()`. `init()` would wait for the first connection.
     ///
-    /// A client that treats a single server as a cluster never connects. If that is not known, ask one address with
-    /// `INFO cluster`, as a [`Endpoint::Server`].
+    /// A client that treats a single server as a cluster never connects. If you do not know whether the server is a
+    /// cluster, ask one address with `INFO cluster`, as an [`Endpoint::Server`].
     pub fn builder(&self, endpoint: &Endpoint) -> Result<Builder, ConfigError> {
         let mut builder = Builder::from_config(Config {
             // Otherwise fred does not reconnect before the first connection, and a start would have to wait for Redis.

@@ -34,8 +34,12 @@ impl Source {
         let parse = |yaml: &str| {
             parse_yaml(yaml).map_err(|problem| ConfigError::Syntax { path: path.clone(), problem })
         };
-        let mut dict = parse(absent)?;
-        dict.extend(parse(&text)?.into_iter().filter(|(_, value)| !matches!(value, Value::Empty(..))));
+        let absent = parse(absent)?;
+        let mut dict = absent.clone();
+        // An empty section is absent. Other empty keys are kept, because a wrong name must be found.
+        let is_absent =
+            |key: &String, value: &Value| matches!(value, Value::Empty(..)) && absent.contains_key(key);
+        dict.extend(parse(&text)?.into_iter().filter(|(key, value)| !is_absent(key, value)));
         let file = Layer { metadata: Metadata::from("file", path.as_path()), dict };
         let figment = overrides.fold(Figment::from(file), |figment, over| {
             let metadata = Metadata::from("environment variable", over.name());

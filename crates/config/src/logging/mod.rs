@@ -169,7 +169,7 @@ fn push_due(now: Instant) -> Option<Instant> {
     let (due, next) = REPEATS.due(now);
     for (repeats, line) in due {
         let line = form.one_line(&line);
-        QUEUE.push(&match line.strip_suffix('}').filter(|_| form == Form::Json) {
+        QUEUE.push_anyway(&match line.strip_suffix('}').filter(|_| form == Form::Json) {
             Some(fields) => format!(r#"{fields},"repeats":{repeats}}}"#),
             None => format!("{line} repeats={repeats}"),
         });

@@ -69,15 +69,22 @@ impl Queue {
 
     /// Adds one line, without its line break.
     pub(super) fn push(&self, line: &str) {
-        let line = format!("{line}\n");
-        let size = line.len();
-        let Some(thread) = self.thread.get() else { return self.write(&mut io::stderr(), &line) };
-        if self.waiting.fetch_add(size, Ordering::Relaxed) + size > CAPACITY {
-            self.waiting.fetch_sub(size, Ordering::Relaxed);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if self.waiting.load(Ordering::Relaxed) + line.len() < CAPACITY {
+            self.push_anyway(line);
         } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds one line even if the queue is full, for the few lines that stand for many.
+    pub(super) fn push_anyway(&self, line: &str) {
+        let line = format!("{line}\n");
+        if let Some(thread) = self.thread.get() {
+            self.waiting.fetch_add(line.len(), Ordering::Relaxed);
             // The thread never ends.
             let _ = thread.send(Message::Line { line, dropped: self.dropped() });
+        } else if io::stderr().write_all(line.as_bytes()).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -125,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// Writes one line at once: a pipe that several processes write to keeps each line together.
+    /// Writes one line in one call: a pipe that several processes write to keeps each line together.
     fn write(&self, out: &mut impl Write, line: &str) {
         if write(out, line.as_bytes()).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -94,6 +94,7 @@ fn the_error_for_an_unknown_key_lists_the_known_keys() {
     let top = "config.yaml has queues, server, worker, logging, api";
     assert_eq!(in_config("server: { prot: 1 }"), format!("server.prot: unknown key, {SERVER}"));
     assert_eq!(in_config("sevrer: {}"), format!("sevrer: unknown key, {top}"));
+    assert_eq!(in_config("sevrer:"), format!("sevrer: unknown key, {top}"));
     assert_eq!(in_config("1: 2"), format!("1: unknown key, {top}"));
     assert_eq!(in_config("cache_server: {}"), format!("cache_server: unknown key, {top}"));
     assert_eq!(
