@@ -3,12 +3,12 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use moka::Expiry;
 use moka::sync::Cache;
 
 use crate::decision::Denial;
-use crate::policy::HOUR;
 use crate::subject::Subject;
 
 /// The most refused clients that are remembered.
@@ -31,10 +31,27 @@ struct Refusal {
     until: Instant,
 }
 
+struct UntilItEnds;
+
+impl Expiry<Client, Refusal> for UntilItEnds {
+    fn expire_after_create(&self, _: &Client, refusal: &Refusal, now: Instant) -> Option<Duration> {
+        Some(refusal.until.saturating_duration_since(now))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Client,
+        refusal: &Refusal,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(refusal.until.saturating_duration_since(now))
+    }
+}
+
 impl Denials {
     pub(crate) fn new() -> Self {
-        // No refusal lasts longer than the longest period.
-        let refused = Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(HOUR).build();
+        let refused = Cache::builder().max_capacity(MAX_REMEMBERED).expire_after(UntilItEnds).build();
         Denials { refused, start: Instant::now(), last_end: AtomicU64::new(0) }
     }
 

@@ -29,8 +29,7 @@ pub(crate) struct Policy {
 pub(crate) const MAX_WINDOWS: usize = 2;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// The longest period.
-pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Window {
     fn new(name: &'static str, limit: u32, period: Duration) -> Option<Self> {
