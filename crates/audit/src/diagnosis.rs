@@ -20,7 +20,10 @@ pub(crate) enum Diagnosis {
 
 /// `kinds` are those whose sets are in the facts.
 pub(crate) fn diagnose(facts: JobFacts, kinds: &[Arc<str>]) -> Diagnosis {
-    let repair = |facts, target| JobRepair { facts, kinds: kinds.to_vec(), target };
+    let repair = |facts, target| {
+        let facts = JobFacts { record: None, ..facts };
+        JobRepair { facts, kinds: kinds.to_vec(), target }
+    };
     let record = facts.record.as_deref();
     let record = record.map(|record| Ok::<_, Error>((RecordKind::decode(record)?, Record::decode(record)?)));
     let found = match record {
@@ -45,7 +48,7 @@ pub(crate) fn keys(repair: &JobRepair) -> Vec<String> {
         keys.push("active".to_owned());
     }
     if keys.is_empty() || repair.sets_record_aside() {
-        keys.push(if repair.facts.record.is_none() { "state" } else { "jobs" }.to_owned());
+        keys.push(if repair.facts.has_record() { "jobs" } else { "state" }.to_owned());
     }
     keys
 }
@@ -60,7 +63,7 @@ pub(crate) fn action(repair: &JobRepair) -> String {
         Target::Move { to, .. } => format!("move it to {}", set_name(repair, to)),
         Target::Due { at, .. } if at > 0 => "make it due when it was asked for, or now".to_owned(),
         Target::Due { .. } => "make it due now".to_owned(),
-        Target::Out if repair.facts.record.is_none() => "remove it".to_owned(),
+        Target::Out if !repair.facts.has_record() => "remove it".to_owned(),
         Target::Out => "set its record aside".to_owned(),
     }
 }

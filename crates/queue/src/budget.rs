@@ -46,8 +46,7 @@ impl Budget {
         too_much.unwrap_or(jobs).max(1)
     }
 
-    /// Splits a list into the parts that one call after the other carries. The size of each depends on the calls
-    /// before it.
+    /// Splits a list into parts, one per call. The size of each depends on the calls before it.
     pub(crate) fn calls<'a, T>(
         &'a self,
         mut rest: &'a [T],

@@ -44,7 +44,7 @@ impl Set {
         }
     }
 
-    /// The state of a job that this set has with this score, at `now` (Unix ms).
+    /// The state of a job in this set, given its score and the time, `now` (Unix ms).
     pub(crate) fn state(self, score: i64, now: i64) -> State {
         match self {
             Set::Due if score <= now => State::Ready,

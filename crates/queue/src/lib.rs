@@ -3,8 +3,8 @@
 //! The state of a job is the set that has its id, and each set belongs to one kind of one queue. `keys.rs` makes all
 //! keys; each script lies beside the function that calls it. The crate knows no concrete job and no HTTP.
 //!
-//! All public calls are methods of [`Client`]. Each is one line in `client.rs`, which leads to the file of its script. Below
-//! them, `core.rs` owns the connection and calls scripts.
+//! All public calls are methods of [`Client`]. Each is one line in `client.rs`, which leads to the file of its script.
+//! Below them, `core.rs` owns the connection and calls scripts.
 
 #![expect(clippy::must_use_candidate, reason = "where dropping a value matters, its type says so")]
 

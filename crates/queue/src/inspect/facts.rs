@@ -38,6 +38,12 @@ pub struct JobFacts {
     pub places: Vec<Place>,
 }
 
+impl JobFacts {
+    pub fn has_record(&self) -> bool {
+        !self.digest.is_empty()
+    }
+}
+
 impl Inspection<'_> {
     /// The placement of each id among the sets of one kind.
     pub async fn placements(

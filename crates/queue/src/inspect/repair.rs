@@ -15,6 +15,7 @@ use crate::wire;
 /// The repair of one job, valid while everything is as the facts say.
 #[derive(Debug, Clone)]
 pub struct JobRepair {
+    /// Without the record, which may be large: an audit keeps many repairs.
     pub facts: JobFacts,
     /// The kinds that the facts are about.
     pub kinds: Vec<Arc<str>>,
@@ -37,7 +38,7 @@ pub enum Target {
 impl JobRepair {
     /// True if the job leaves the queue and its record is kept elsewhere.
     pub fn sets_record_aside(&self) -> bool {
-        self.target == Target::Out && self.facts.record.is_some()
+        self.target == Target::Out && self.facts.has_record()
     }
 
     /// Only a job that stays active keeps its holder.

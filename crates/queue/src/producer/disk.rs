@@ -2,6 +2,7 @@
 //!
 //! They use a connection of their own, because `WAITAOF` blocks it, and many of them, of all queues, share one wait.
 
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -38,7 +39,8 @@ pub(crate) struct Disk {
 struct DiskConnection {
     connection: Connection,
     _tasks: Tasks,
-    settings: Mutex<Option<Settings>>,
+    /// Never locked during a read: reads of several queues share one wait.
+    settings: std::sync::Mutex<Option<Settings>>,
     /// Number of calls that stored something.
     stored: AtomicU64,
     last_wait: Mutex<Wait>,
@@ -121,8 +123,8 @@ impl DiskConnection {
     /// next call.
     async fn proof(&self) -> Result<Proof, Error> {
         let connect = *self.connection.connects().borrow();
-        let mut settings = self.settings.lock().await;
-        if let Some(known) = &*settings
+        let settings = || self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*settings()
             && known.connect == connect
             && known.read.elapsed() < SETTINGS_AGE
         {
@@ -130,7 +132,7 @@ impl DiskConnection {
         }
         let read = Instant::now();
         let proof = aof::proof(&self.connection).await?;
-        *settings = Some(Settings { connect, read, proof });
+        *settings() = Some(Settings { connect, read, proof });
         Ok(proof)
     }
 

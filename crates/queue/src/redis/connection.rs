@@ -47,8 +47,7 @@ impl Connection {
         Ok((Connection { pool, connects, server }, listeners, tasks))
     }
 
-    /// A client for a plain read, or for a plain write that needs no answer or may happen twice. A command is sent once.
-    /// Errors at once while there is no connection.
+    /// A client that sends each command once. Errors at once while there is no connection.
     pub(crate) fn client(&self) -> Result<WithOptions<FredClient>, Error> {
         Ok(self.ready()?.with_options(&self.server.once_and_fast))
     }

@@ -73,8 +73,8 @@ local function each(command, lists)
   end
 end
 
--- For scripts that move leased jobs, the first write of each: ends the leases of these ids. KEYS are jobs, active, state,
--- stats, then only sets. `leases` and `states` are lists as `push` makes them.
+-- Ends the leases of these ids. It must be the first write of a script. KEYS are jobs, active, state, stats, then only
+-- sets. `leases` and `states` are lists as `push` makes them.
 local function end_leases(ids, leases, states)
   expect('HLEN', 1, 4)
   expect('ZCARD', 5, #KEYS)

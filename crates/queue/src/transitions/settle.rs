@@ -94,7 +94,7 @@ async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     core.call_with(&core.connection, carried, script, script_keys, args).await?.verdicts(jobs.len())
 }
 
-/// The sets of a kind that a job leaves and may enter when it is put back.
+/// The sets of a kind that retry and release change.
 const BACK_OR_CANCELLED: [Set; 3] = [Set::Lease, Set::Due, Set::Cancelled];
 
 /// Settlements with the same queue and transition share calls.

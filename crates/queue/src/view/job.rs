@@ -83,7 +83,7 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
     let mut view = None;
     for kind in kinds {
         let reply = read(core, queue, &kind, id, "record").await?;
-        let Some(record) = record(&reply)? else { return Ok(None) };
+        let Some(record) = record(&reply, id)? else { return Ok(None) };
         let found = decode(id, queue, &kind, &Record::decode(record)?, &reply)?;
         // Two kinds may share a tag. The job is in the sets of only one of them.
         if found.state.is_some() {
@@ -96,7 +96,7 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
 
 pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>, Error> {
     let reply = read(core, &job.queue, &job.kind, job.id, "state").await?;
-    if record(&reply)?.is_none() {
+    if record(&reply, job.id)?.is_none() {
         return Ok(None);
     }
     let (max_retries, durability) = (job.max_retries, job.durability);
@@ -137,15 +137,20 @@ async fn read(core: &Core, queue: &str, kind: &str, id: JobId, part: &str) -> Re
 }
 
 /// The first value of the reply, or `None` if the job was removed since it was found.
-fn record(reply: &Reply) -> Result<Option<&[u8]>, Error> {
+fn record(reply: &Reply, id: JobId) -> Result<Option<&[u8]>, Error> {
     let record = reply.values().first().and_then(Value::as_bytes);
-    Ok(Some(record.ok_or_else(|| reply.corrupt())?).filter(|record| !record.is_empty()))
+    Ok(Some(record.ok_or_else(|| corrupt(id))?).filter(|record| !record.is_empty()))
+}
+
+/// An error without the reply, because the reply has the payload.
+fn corrupt(id: JobId) -> Error {
+    Error::corrupt(format!("the reply about job {id}"))
 }
 
 /// record, entry of active, state, then the score in each set
 fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) -> Result<JobView, Error> {
-    let [_, active, state, scores @ ..] = reply.values() else { return Err(reply.corrupt()) };
-    let (settled, history) = History::decode(&state.as_str().ok_or_else(|| reply.corrupt())?)?;
+    let [_, active, state, scores @ ..] = reply.values() else { return Err(corrupt(id)) };
+    let (settled, history) = History::decode(&state.as_str().ok_or_else(|| corrupt(id))?)?;
     let mut scores = Set::ALL.into_iter().zip(scores);
     let found = scores.find_map(|(set, score)| Some((set, score.as_f64()? as i64)));
     let state = found.map(|(set, score)| set.state(score, reply.now));
