@@ -16,7 +16,7 @@ pub struct DuplicateKind(String);
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the kind {kind:?} needs the state {state}, which this worker does not have; name it in worker::main_with_state and give it to the worker with Registry::provide"
+    "the kind {kind:?} needs the state {state}, which this worker does not have; give it to the worker with Registry::provide, and name its type if worker::main_with_state makes it"
 )]
 pub struct MissingState {
     kind: Arc<str>,

@@ -110,7 +110,7 @@ impl ClaimLoop {
             if let Some(wait) = self.claim().await {
                 tokio::select! {
                     () = self.wait(wait) => {}
-                    () = worker.quiet.cancelled() => {}
+                    () = worker.quiet.cancelled() => break,
                 }
             }
         }
