@@ -167,7 +167,7 @@ mod tests {
     use atode_queue::Due;
 
     use super::*;
-    use crate::delay_print::DelayPrint;
+    use crate::kinds::delay_print::DelayPrint;
 
     fn print() -> DelayPrint {
         DelayPrint { message: Some("hi".to_owned()) }

@@ -1,4 +1,4 @@
-//! The kinds of jobs: one file each, and one line below.
+//! What jobs are and how they are made: their kinds (in `kinds/`), the checks of a request, and what a handler is given.
 //!
 //! A handler may run more than once for one job (at least once: a worker can die after the effect
 //! and before the settle). [`JobContext::id`] stays the same in each run, and
@@ -13,6 +13,7 @@ mod enqueue;
 mod invalid_request;
 mod job;
 mod kind;
+pub mod kinds;
 mod limits;
 mod new_job;
 mod payload;
@@ -32,29 +33,10 @@ pub use job::{
     JobError,
 };
 pub use kind::{Kind, Run};
+pub use kinds::registry;
 pub use limits::{MAX_DELAY, MAX_RETRIES, check_key};
 pub use payload::{InvalidPayload, json_pointer, without_position};
 pub use prepared::Prepared;
 pub use registry::{DuplicateKind, MissingState, Registry};
 pub use request::{JobRequest, JobRules, KeySource};
 pub use services::{RecordedJob, Services};
-
-/// Declares the module of each kind and enters it in the registry.
-macro_rules! kinds {
-    ($($module:ident::$job:ident),+ $(,)?) => {
-        $(pub mod $module;)+
-
-        /// All kinds of this build.
-        pub fn registry() -> Result<Registry, DuplicateKind> {
-            let mut registry = Registry::default();
-            $(registry.register::<$module::$job>()?;)+
-            Ok(registry)
-        }
-    };
-}
-
-kinds! {
-    delay_print::DelayPrint,
-    flaky::Flaky,
-    slow::Slow,
-}

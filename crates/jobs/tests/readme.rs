@@ -2,7 +2,7 @@
 
 use atode_jobs::Registry;
 
-/// Stands in for `crate::job`, which a kind in `crates/jobs/src` imports.
+/// Stands in for `crate::job`, which a kind in `crates/jobs/src/kinds` imports.
 mod job {
     pub(crate) use atode_jobs::{Job, JobContext, JobError};
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_jobs::delay_print::DelayPrint;
+use atode_jobs::kinds::delay_print::DelayPrint;
 use atode_jobs::{Job, JobContext, JobError, Registry, StateType};
 use atode_queue::State;
 use schemars::JsonSchema;
