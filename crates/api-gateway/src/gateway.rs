@@ -11,8 +11,8 @@ use atode_ratelimit::RateLimiter;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::unserved::Unserved;
-use crate::http::body_room::{BodyRoom, COPIES};
+use crate::api::live_workers::LiveWorkers;
+use crate::http::body_budget::{BodyBudget, COPIES};
 use crate::http::cross_site::CrossSite;
 use crate::http::request_metrics::RequestMetrics;
 
@@ -37,14 +37,14 @@ pub(crate) struct Gateway {
     pub(crate) max_body_bytes: usize,
     pub(crate) max_batch_bytes: usize,
     /// Memory for the bodies of all requests and replies.
-    pub(crate) body_room: Arc<BodyRoom>,
+    pub(crate) body_budget: Arc<BodyBudget>,
     /// Updates the gauges of queues and of Redis' memory.
     pub(crate) sampler: Sampler,
     /// One permit per look-up of a job.
     pub(crate) lookups: Semaphore,
     /// One permit per request that waits for a job.
     pub(crate) waits: Semaphore,
-    pub(crate) unserved: Arc<Unserved>,
+    pub(crate) live_workers: Arc<LiveWorkers>,
     pub(crate) request_metrics: RequestMetrics,
     /// Cancelled by the signal to stop: the gateway is no longer ready.
     pub(crate) stop: CancellationToken,
@@ -76,10 +76,10 @@ impl Gateway {
             cross_site,
             max_body_bytes: config.server.max_body_bytes,
             max_batch_bytes: config.server.max_batch_bytes,
-            body_room: BodyRoom::new(largest_body * COPIES),
+            body_budget: BodyBudget::new(largest_body * COPIES),
             lookups: Semaphore::new(MAX_LOOKUPS),
             waits: Semaphore::new(MAX_WAITS),
-            unserved: Arc::default(),
+            live_workers: Arc::default(),
             request_metrics: RequestMetrics::default(),
             stop,
             stopping: CancellationToken::new(),

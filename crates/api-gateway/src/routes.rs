@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
-use crate::api::{batch, dm_jobqueue_handler, health, jobs, kinds, metrics, operations, queues, workers};
+use crate::api::{batch, health, jobs, kinds, metrics, old_service, operations, queues, workers};
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
 use crate::http::identity::identify;
@@ -46,7 +46,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 v1("/v1/workers/{id}/stop").post(workers::stop),
             ],
         ))
-        .service(api("/api", [old("/api/dm-jobqueue/register").post(dm_jobqueue_handler::register)]))
+        .service(api("/api", [old("/api/dm-jobqueue/register").post(old_service::register)]))
         // Probes and metrics.
         .service(page("/healthz").route(get().to(health::healthz)))
         .service(page("/readyz").route(get().to(health::readyz)))

@@ -8,14 +8,14 @@
 mod connect;
 mod decision;
 mod denials;
-mod gather;
 mod limiter;
 mod memory;
+mod metrics;
 mod policy;
 mod remote;
 mod shared;
+mod shared_calls;
 mod subject;
-mod tally;
 
 pub use connect::StartError;
 pub use decision::{Decision, Denial, Quota};

@@ -10,10 +10,10 @@ use atode_config::{OnError, RateLimit, StorageType};
 use crate::connect::StartError;
 use crate::decision::Decision;
 use crate::memory::Memory;
+use crate::metrics::{By, Metrics};
 use crate::policy::Policy;
 use crate::shared::Shared;
 use crate::subject::Subject;
-use crate::tally::{By, Tally};
 
 /// Interval at which idle clients are forgotten.
 const DROP_IDLE_INTERVAL: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub struct RateLimiter {
     jobs: Arc<Memory>,
     /// The backend that gateways share, if one is configured. Otherwise each process counts for itself.
     shared: Option<Arc<Shared>>,
-    tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
 }
 
 impl RateLimiter {
@@ -35,13 +35,14 @@ impl RateLimiter {
             StorageType::Redis => true,
             StorageType::Auto => !redis.addrs.is_empty(),
         };
-        let tally = Arc::new(Tally::new());
-        let shared = if uses_redis { Some(Shared::start(config, redis, tally.clone()).await?) } else { None };
+        let metrics = Arc::new(Metrics::new());
+        let shared =
+            if uses_redis { Some(Shared::start(config, redis, metrics.clone()).await?) } else { None };
         let limiter = Arc::new(RateLimiter {
             requests: Arc::new(Memory::new(Policy::requests(config))),
             jobs: Arc::new(Memory::new(Policy::jobs(config))),
             shared,
-            tally,
+            metrics,
         });
         tokio::spawn(drop_idle(Arc::downgrade(&limiter)));
         Ok(limiter)
@@ -64,7 +65,7 @@ impl RateLimiter {
 
     /// The number of decisions made without the shared backend because it was away.
     pub fn fallbacks(&self) -> u64 {
-        self.tally.fallbacks()
+        self.metrics.fallbacks()
     }
 
     /// The number of clients that this process remembers.
@@ -79,7 +80,7 @@ impl RateLimiter {
         } else {
             self.decide(subject, memory, cost).await
         };
-        self.tally.decision(by, &decision);
+        self.metrics.decision(by, &decision);
         decision
     }
 
@@ -89,7 +90,7 @@ impl RateLimiter {
             if let Some(decided) = shared.check(memory, subject, cost).await {
                 return decided;
             }
-            self.tally.fallback();
+            self.metrics.fallback();
             on_error = shared.on_error;
         }
         match on_error {

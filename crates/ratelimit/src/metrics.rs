@@ -21,7 +21,7 @@ pub(crate) enum By {
     Configuration,
 }
 
-pub(crate) struct Tally {
+pub(crate) struct Metrics {
     /// Counters by source, then by result.
     decisions: [[Counter; RESULTS.len()]; 4],
     fallback_metric: Counter,
@@ -31,7 +31,7 @@ pub(crate) struct Tally {
 
 const RESULTS: [&str; 4] = ["allowed", "denied", "too_large", "unavailable"];
 
-impl Tally {
+impl Metrics {
     pub(crate) fn new() -> Self {
         describe_counter!(DECISIONS, "Rate limit decisions, by result and by who decided.");
         describe_counter!(FALLBACKS, "Decisions made without the shared Redis because it was away.");
@@ -45,7 +45,7 @@ impl Tally {
                 }
             })
         };
-        Tally {
+        Metrics {
             decisions: [
                 row("redis", &["allowed", "denied"]),
                 row("memory", &["allowed", "denied"]),

@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use crate::connect::{StartError, connect};
 use crate::decision::Decision;
 use crate::denials::Denials;
-use crate::gather::{Gather, Question};
 use crate::memory::Memory;
+use crate::metrics::{By, Metrics};
 use crate::remote::Remote;
+use crate::shared_calls::{Question, SharedCalls};
 use crate::subject::Subject;
-use crate::tally::{By, Tally};
 
 /// Time between two probes of a backend that is away.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
@@ -23,14 +23,14 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) struct Shared {
     /// Set once a server has answered and has said whether it is a cluster.
     remote: OnceLock<Remote>,
-    gather: Gather,
+    calls: SharedCalls,
     /// The policy and the client of a failed decision. While there is one, the circuit breaker is open: no request waits for
     /// the backend. A cluster has recovered only when the node behind that decision answers.
     failed: watch::Sender<Option<(Arc<Memory>, Subject)>>,
     denials: Denials,
     deadline: Duration,
     pub(crate) on_error: OnError,
-    tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
 }
 
 impl Shared {
@@ -39,20 +39,20 @@ impl Shared {
     pub(crate) async fn start(
         config: &RateLimit,
         redis: &DefaultRedis,
-        tally: Arc<Tally>,
+        metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, StartError> {
         let shared = Arc::new(Shared {
             remote: OnceLock::new(),
-            gather: Gather::default(),
+            calls: SharedCalls::default(),
             failed: watch::Sender::new(None),
             denials: Denials::new(),
             deadline: config.deadline,
             on_error: config.on_error,
-            tally,
+            metrics,
         });
         shared.connect(redis).await?;
         if shared.remote.get().is_none() {
-            shared.tally.breaker_open.set(1);
+            shared.metrics.breaker_open.set(1);
             tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
         }
         tokio::spawn(recover(Arc::downgrade(&shared), redis.clone()));
@@ -74,7 +74,7 @@ impl Shared {
             return Some((By::Remembered, Decision::Denied(denial)));
         }
         let question = Question { id, subject: subject.clone(), cost };
-        let (answer, is_first) = self.gather.join(&question);
+        let (answer, is_first) = self.calls.join(&question);
         if is_first {
             // A separate task, because the first request may be dropped before the others have their decisions.
             tokio::spawn(self.clone().drive(memory.clone(), question));
@@ -90,7 +90,7 @@ impl Shared {
     async fn drive(self: Arc<Self>, memory: Arc<Memory>, question: Question) {
         let Some(remote) = self.remote.get() else { return };
         let key = remote.key(&memory.policy, &question.subject);
-        while let Some(group) = self.gather.next(&question).await {
+        while let Some(group) = self.calls.next(&question).await {
             if self.is_open() {
                 continue;
             }
@@ -113,7 +113,7 @@ impl Shared {
                 was_closed
             });
             if is_new {
-                self.tally.breaker_open.set(1);
+                self.metrics.breaker_open.set(1);
                 tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
             }
         }
@@ -132,7 +132,7 @@ impl Shared {
     async fn connect(&self, redis: &DefaultRedis) -> Result<(), StartError> {
         if let Some(client) = connect(redis).await? {
             let _ = self.remote.set(Remote::new(client, &redis.key_prefix));
-            self.tally.breaker_open.set(0);
+            self.metrics.breaker_open.set(0);
             tracing::info!("rate limits are shared through Redis");
         }
         Ok(())
@@ -144,7 +144,7 @@ impl Shared {
         let probe = remote.probe(&memory.policy, &subject);
         if let Ok(Ok(())) = tokio::time::timeout(self.deadline, probe).await {
             self.failed.send_replace(None);
-            self.tally.breaker_open.set(0);
+            self.metrics.breaker_open.set(0);
             tracing::info!("the rate limiter's Redis is back");
         }
     }

@@ -35,11 +35,11 @@ pub(crate) struct Waiting {
 
 /// An entry exists while a round trip is in flight. It contains the requests that have arrived since.
 #[derive(Default)]
-pub(crate) struct Gather(Mutex<HashMap<Question, Vec<Waiting>>>);
+pub(crate) struct SharedCalls(Mutex<HashMap<Question, Vec<Waiting>>>);
 
-impl Gather {
+impl SharedCalls {
     /// Joins the next round trip. If that round trip fails, the receiver gets no decision. The flag is true if none is in
-    /// flight; then the caller must call [`Gather::next`] until it returns `None`.
+    /// flight; then the caller must call [`SharedCalls::next`] until it returns `None`.
     pub(crate) fn join(&self, question: &Question) -> (oneshot::Receiver<Decision>, bool) {
         let (answer, answered) = oneshot::channel();
         let request = Waiting { since: Instant::now(), answer };

@@ -13,17 +13,17 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::api::enqueue::{answer, find_duplicate, key_reused};
 use crate::api::idempotency_key::idempotency_key;
-use crate::api::store::{answer, find_duplicate, key_reused};
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::deadline::{ANSWER_TIME, in_time};
 use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::problem::{Problem, ProblemDocument};
+use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{PartialFailures, Reply};
-use crate::http::slug::Slug;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,8 +7,8 @@ use atode_queue::{Enqueued, Error, JobId, JobView};
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
+use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
-use crate::http::slug::Slug;
 
 /// Stores the job. The status is 201, or 200 if an earlier request with the same idempotency key stored it.
 pub(crate) async fn store(
@@ -46,7 +46,7 @@ pub(crate) fn answer(
 ) -> Result<(StatusCode, JobView), Problem> {
     match enqueued.map_err(queue_errors::of_enqueue)? {
         Enqueued::Created { at } => {
-            gateway.unserved.enqueued(&gateway.client, &prepared.job.queue, &prepared.job.kind);
+            gateway.live_workers.check(&gateway.client, &prepared.job.queue, &prepared.job.kind);
             Ok((StatusCode::CREATED, prepared.stored(at)))
         }
         Enqueued::Duplicate(id) => {

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
+use crate::http::problem_types::Slug;
 use crate::http::replies::Reply;
-use crate::http::slug::Slug;
 
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))

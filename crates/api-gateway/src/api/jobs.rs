@@ -9,9 +9,9 @@ use actix_web::web::{Data, Path, Payload, Query};
 use atode_jobs::KeySource;
 use serde::Deserialize;
 
+use crate::api::enqueue::store;
 use crate::api::idempotency_key::idempotency_key;
 use crate::api::lookup::{job, parse_id};
-use crate::api::store::store;
 use crate::api::wait::{parse_wait, until_finished};
 use crate::gateway::Gateway;
 use crate::http::body;

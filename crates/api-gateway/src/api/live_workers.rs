@@ -13,7 +13,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
 /// Reads the list of live workers at most once per [`MAX_AGE`], in the background, and only when a job is enqueued.
 #[derive(Default)]
-pub(crate) struct Unserved {
+pub(crate) struct LiveWorkers {
     state: Mutex<State>,
 }
 
@@ -26,22 +26,22 @@ struct State {
     warned: HashMap<(Arc<str>, Arc<str>), Instant>,
 }
 
-impl Unserved {
+impl LiveWorkers {
     /// Checks the queue and kind of a stored job, without waiting for the result.
-    pub(crate) fn enqueued(self: &Arc<Self>, client: &Client, queue: &Arc<str>, kind: &Arc<str>) {
+    pub(crate) fn check(self: &Arc<Self>, client: &Client, queue: &Arc<str>, kind: &Arc<str>) {
         if !self.lock().is_stale() {
-            return self.warn_if_unserved(queue, kind);
+            return self.warn_if_none(queue, kind);
         }
-        let (unserved, client) = (self.clone(), client.clone());
+        let (this, client) = (self.clone(), client.clone());
         let (queue, kind) = (queue.clone(), kind.clone());
         actix_web::rt::spawn(async move {
             let workers = client.workers().await.ok();
-            unserved.lock().workers = workers;
-            unserved.warn_if_unserved(&queue, &kind);
+            this.lock().workers = workers;
+            this.warn_if_none(&queue, &kind);
         });
     }
 
-    fn warn_if_unserved(&self, queue: &Arc<str>, kind: &Arc<str>) {
+    fn warn_if_none(&self, queue: &Arc<str>, kind: &Arc<str>) {
         if self.lock().needs_warning(queue, kind) {
             tracing::warn!(
                 %queue, %kind,

@@ -27,7 +27,7 @@ pub(crate) fn install(build: Build) -> anyhow::Result<()> {
 
 pub(crate) async fn scrape(gateway: Data<Gateway>) -> HttpResponse {
     gauge!("atode_redis_up").set(f64::from(u8::from(gateway.client.connection().is_up())));
-    gauge!(BODY_BYTES).set(gateway.body_room.used() as f64);
+    gauge!(BODY_BYTES).set(gateway.body_budget.used() as f64);
     gauge!(WAITS).set(gateway.waiting() as f64);
     gateway.sampler.look();
     HttpResponse::Ok().content_type(atode_config::metrics::CONTENT_TYPE).body(atode_config::metrics::render())

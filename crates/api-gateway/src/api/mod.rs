@@ -2,16 +2,16 @@
 //! service's call), and the steps that several of them share.
 
 pub(crate) mod batch;
-pub(crate) mod dm_jobqueue_handler;
+pub(crate) mod enqueue;
 pub(crate) mod health;
 mod idempotency_key;
 pub(crate) mod jobs;
 pub(crate) mod kinds;
+pub(crate) mod live_workers;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
+pub(crate) mod old_service;
 pub(crate) mod operations;
 pub(crate) mod queues;
-pub(crate) mod store;
-pub(crate) mod unserved;
 mod wait;
 pub(crate) mod workers;

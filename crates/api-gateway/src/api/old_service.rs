@@ -2,12 +2,12 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use atode_jobs::delay_print::DelayPrint;
+use atode_jobs::kinds::delay_print::DelayPrint;
 use atode_jobs::{Job, JobRequest, KeySource, MAX_DELAY, MAX_RETRIES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::store::store;
+use crate::api::enqueue::store;
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::json;

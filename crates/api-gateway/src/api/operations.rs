@@ -16,9 +16,9 @@ use crate::http::body;
 use crate::http::deadline::in_time;
 use crate::http::json;
 use crate::http::problem::Problem;
+use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{self, Reply};
-use crate::http::slug::Slug;
 
 pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Reply {
     operate(&gateway, &id, Operation::Cancel).await

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::api::lookup::unknown_job;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 /// Longer waits are cut to this, because proxies give up after 60 s.
 const MAX_WAIT: Duration = Duration::from_secs(55);

@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::console::page;
 use crate::http::problem::Problem;
-use crate::http::slug::About;
+use crate::http::problem_types::About;
 
 #[derive(Template)]
 #[template(path = "error.html")]

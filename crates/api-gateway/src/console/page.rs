@@ -7,8 +7,8 @@ use askama::Template;
 use jiff::Timestamp;
 
 use crate::http::problem::Problem;
+use crate::http::problem_types::Slug;
 use crate::http::replies::Reply;
-use crate::http::slug::Slug;
 
 /// Pages have no scripts, and load nothing from other sites.
 const POLICY: (&str, &str) = (

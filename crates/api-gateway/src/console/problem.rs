@@ -6,8 +6,8 @@ use askama::Template;
 
 use crate::console::page;
 use crate::http::problem::Problem;
+use crate::http::problem_types::{About, Slug};
 use crate::http::replies::Reply;
-use crate::http::slug::{About, Slug};
 
 #[derive(Template)]
 #[template(path = "problem.html")]

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::api::enqueue::store;
 use crate::api::kinds::duration_text;
-use crate::api::store::store;
 use crate::console::{page, payload_example};
 use crate::gateway::Gateway;
 use crate::http::body;

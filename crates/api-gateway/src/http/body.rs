@@ -9,9 +9,9 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Gateway;
-use crate::http::body_room::{COPIES, Share};
+use crate::http::body_budget::{COPIES, Share};
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 /// The longest pause within a body.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub(crate) async fn read(
         return Err(too_large(limit));
     }
     // A body that announces its length is refused before it is read.
-    let mut share = gateway.body_room.share();
+    let mut share = gateway.body_budget.share();
     share.grow(announced.unwrap_or(0) * COPIES)?;
     let bytes = receive(payload, announced.unwrap_or(0), limit, &mut share).await?;
     Ok(Body { bytes, _share: share })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 /// Bytes in memory per byte of a body: the body itself, the records made of it, and the reply.
 pub(crate) const COPIES: usize = 3;
@@ -17,22 +17,22 @@ const TOTAL: usize = 160 << 20;
 /// batches.
 const LARGE: usize = 1 << 20;
 
-pub(crate) struct BodyRoom {
+pub(crate) struct BodyBudget {
     capacity: usize,
     used: AtomicUsize,
 }
 
 /// Bytes reserved in the room. Dropping the share releases them.
 pub(crate) struct Share {
-    room: Arc<BodyRoom>,
+    room: Arc<BodyBudget>,
     bytes: usize,
 }
 
-impl BodyRoom {
+impl BodyBudget {
     /// `largest` is the largest share that any request may need.
     pub(crate) fn new(largest: usize) -> Arc<Self> {
         // The largest share has to fit into three quarters of the room.
-        Arc::new(BodyRoom { capacity: TOTAL.max(largest.saturating_mul(2)), used: AtomicUsize::new(0) })
+        Arc::new(BodyBudget { capacity: TOTAL.max(largest.saturating_mul(2)), used: AtomicUsize::new(0) })
     }
 
     /// An empty share.
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn dropped_shares_make_room_and_large_shares_leave_room_for_small_ones() {
-        let room = BodyRoom::new(0);
+        let room = BodyBudget::new(0);
         let reserve = |bytes| {
             let mut share = room.share();
             share.grow(bytes).map(|()| share)
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_largest_share_always_fits() {
-        let room = BodyRoom::new(3 * TOTAL);
+        let room = BodyBudget::new(3 * TOTAL);
         assert!(room.share().grow(3 * TOTAL).is_ok());
     }
 }

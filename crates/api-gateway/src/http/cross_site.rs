@@ -11,7 +11,7 @@ use actix_web::http::uri::Authority;
 use atode_config::Config;
 
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -19,8 +19,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub(crate) struct CrossSite {
     /// The host names that the gateway answers to besides loopback names, in lower case. Unset if it answers to any.
     names: Option<Vec<String>>,
-    /// The address that the gateway listens on. Requests to this address and to loopback addresses are accepted. On an
-    /// unspecified address they are accepted to every address, because no page can make an IP address point elsewhere.
+    /// The address that the gateway listens on. Requests to this address and to loopback addresses are accepted. If it
+    /// is unspecified, requests to any IP address are accepted, because no page can make an IP address point elsewhere.
     address: IpAddr,
     /// Proxies in front of the gateway whose `X-Forwarded-Host` is trusted.
     trusted_proxies: usize,

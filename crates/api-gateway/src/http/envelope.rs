@@ -17,8 +17,8 @@ use atode_queue::JobId;
 use crate::console::error_page;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
+use crate::http::problem_types::Slug;
 use crate::http::replies::{self, PartialFailures};
-use crate::http::slug::Slug;
 use crate::http::{limit_headers, limits};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -15,7 +15,7 @@ use crate::gateway::Gateway;
 use crate::http::identity::Caller;
 use crate::http::limit_headers::seconds;
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 /// The quotas that the reply reports: an extension of each limited request.
 struct Quotas(Vec<Quota>);

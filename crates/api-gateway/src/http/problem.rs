@@ -9,7 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use atode_jobs::{FieldError, InvalidRequest};
 use serde::Serialize;
 
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {

@@ -3,7 +3,7 @@
 use atode_queue::{Error, JobId};
 
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 /// A failed enqueue. The client has to know whether it may send the job again.
 pub(crate) fn of_enqueue(error: Error) -> Problem {

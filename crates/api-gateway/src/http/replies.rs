@@ -16,9 +16,9 @@ use actix_web::web::Bytes;
 use serde::Serialize;
 
 use crate::gateway::Gateway;
-use crate::http::body_room::Share;
+use crate::http::body_budget::Share;
 use crate::http::problem::Problem;
-use crate::http::slug::Slug;
+use crate::http::problem_types::Slug;
 
 /// Bytes per slice. A smaller body is handed over whole.
 const SLICE: usize = 32 << 10;
@@ -50,7 +50,7 @@ pub(crate) fn in_slices(response: ServiceResponse) -> ServiceResponse {
         Ok(bytes) => bytes,
         Err(body) => return ServiceResponse::new(request, response.set_body(body)),
     };
-    let mut share = Gateway::of(&request).body_room.share();
+    let mut share = Gateway::of(&request).body_budget.share();
     if !request.method().is_safe() {
         share.grow_unbounded(bytes.len());
     } else if let Err(problem) = share.grow(bytes.len()) {
