@@ -65,7 +65,7 @@ pub(crate) async fn wait_until_drained(fixture: &Fixture) -> anyhow::Result<()> 
         if now != left {
             (left, changed) = (now, Instant::now());
         }
-        anyhow::ensure!(changed.elapsed() < PATIENCE, "nothing runs any more: {counts:?}");
+        anyhow::ensure!(changed.elapsed() < PATIENCE, "nothing runs anymore: {counts:?}");
         tokio::time::sleep(POLL).await;
     }
 }

@@ -1,10 +1,10 @@
-//! Bar charts. Each bar is labelled with its figure.
+//! Bar charts. Each bar is labeled with its figure.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::frame::{TEXT, TITLE, colour, failed, short};
+use super::frame::{TEXT, TITLE, color, failed, short};
 
 pub(crate) struct Bars {
     pub(crate) title: String,
@@ -41,7 +41,7 @@ impl Bars {
         let above = TEXT.into_text_style(area).pos(Pos::new(HPos::Center, VPos::Bottom));
         for (n, (_, figure)) in self.figures.iter().enumerate() {
             let at = n as f64;
-            let bar = Rectangle::new([(at - 0.3, 0.0), (at + 0.3, *figure)], colour(n.min(1)).filled());
+            let bar = Rectangle::new([(at - 0.3, 0.0), (at + 0.3, *figure)], color(n.min(1)).filled());
             let text = Text::new(format!("{figure:.0}"), (at, figure + highest * 0.02), above.clone());
             chart.draw_series([bar]).map_err(failed)?;
             chart.draw_series([text]).map_err(failed)?;

@@ -7,9 +7,9 @@ pub(super) const HEIGHT: u32 = 460;
 pub(super) const TITLE: (&str, u32) = ("sans-serif", 20);
 pub(super) const TEXT: (&str, u32) = ("sans-serif", 14);
 
-/// Colours that colour-blind people can distinguish (Okabe and Ito, <https://jfly.uni-koeln.de/color/>). The first one
+/// Colors that color-blind people can distinguish (Okabe and Ito, <https://jfly.uni-koeln.de/color/>). The first one
 /// is that of atode.
-const COLOURS: [RGBColor; 5] = [
+const COLORS: [RGBColor; 5] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
     RGBColor(0, 158, 115),
@@ -17,8 +17,8 @@ const COLOURS: [RGBColor; 5] = [
     RGBColor(90, 90, 90),
 ];
 
-pub(super) fn colour(of: usize) -> RGBColor {
-    COLOURS[of % COLOURS.len()]
+pub(super) fn color(of: usize) -> RGBColor {
+    COLORS[of % COLORS.len()]
 }
 
 /// An error without a lifetime: the errors of plotters borrow the drawing area.

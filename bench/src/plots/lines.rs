@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::frame::{TEXT, TITLE, colour, failed, short};
+use super::frame::{TEXT, TITLE, color, failed, short};
 
 pub(crate) struct Lines {
     pub(crate) title: String,
@@ -87,11 +87,11 @@ impl Lines {
             .draw()
             .map_err(failed)?;
         for (n, series) in self.series.iter().enumerate() {
-            let style = colour(n).stroke_width(2);
+            let style = color(n).stroke_width(2);
             chart.draw_series(LineSeries::new(series.points.iter().copied(), style)).map_err(failed)?;
             // Few points are separate measurements.
             if series.points.len() <= 10 {
-                let dots = series.points.iter().map(|point| Circle::new(*point, 3, colour(n).filled()));
+                let dots = series.points.iter().map(|point| Circle::new(*point, 3, color(n).filled()));
                 chart.draw_series(dots).map_err(failed)?;
             }
             if legend_width > 0 {

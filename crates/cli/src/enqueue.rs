@@ -21,7 +21,7 @@ pub(crate) struct EnqueueArgs {
     /// Wait before the first run, such as 250ms, 10s or 3m [default: that of the kind].
     #[arg(long, value_parser = parse_delay)]
     delay: Option<String>,
-    /// Due time, instead of a delay, such as 2030-01-31T09:30:00Z.
+    /// When the job is due, such as 2030-01-31T09:30:00Z. Excludes --delay.
     #[arg(long, value_name = "TIME", conflicts_with = "delay")]
     run_at: Option<String>,
     /// Retries after the first attempt, 0 to 1,000 [default: that of the kind].

@@ -40,11 +40,11 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Check that the stored data is consistent. The queues may be in use meanwhile.
+    /// Check that the stored data is consistent. Safe to run while the queues are in use.
     ///
-    /// Reads every record, set and key of every queue in small steps. A job that only changed its state meanwhile is
-    /// not reported. Exits with 0 if nothing is wrong or everything was repaired, with 1 if something is wrong and was
-    /// not repaired, and with 2 if the data could not be read.
+    /// Reads every record, set and key of every queue in small steps. A job that merely changes its state during the
+    /// audit is not reported. Exits with 0 if nothing is wrong or everything was repaired, with 1 if something is
+    /// wrong and was not repaired, and with 2 if the data could not be read.
     Audit(audit::AuditArgs),
     /// Store a job.
     Enqueue(enqueue::EnqueueArgs),
@@ -61,7 +61,7 @@ enum Action {
 enum JobAction {
     /// Show the state of a job, its attempts, and the worker that ran it.
     Show {
-        /// The job's UUID, or its form of 14 or 22 characters in Redis, in single quotes.
+        /// The job's UUID, or the form of 14 or 22 characters that Redis stores (put that form in single quotes).
         id: JobId,
     },
 }

@@ -40,7 +40,7 @@ impl Session {
     /// The configured queues, then the unconfigured ones that hold or held jobs, as in the API.
     pub(crate) async fn queues(&self) -> anyhow::Result<Vec<Arc<str>>> {
         let configured = &self.config.queues;
-        let left = self.client.queue_names().await.context("the catalogue of queues")?;
+        let left = self.client.queue_names().await.context("cannot read the catalog of queues")?;
         let left = left.iter().filter(|name| !configured.contains_key(*name));
         Ok(configured.keys().chain(left).map(|name| Arc::from(name.as_str())).collect())
     }

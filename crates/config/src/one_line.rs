@@ -17,8 +17,8 @@ pub(crate) fn one_line_of_json(json: &str) -> Cow<'_, str> {
     escaped(json, |c, _| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// Like [`one_line`], but keeps colours and styles (`ESC [ … m`).
-pub(crate) fn one_coloured_line(text: &str) -> Cow<'_, str> {
+/// Like [`one_line`], but keeps colors and styles (`ESC [ … m`).
+pub(crate) fn one_colored_line(text: &str) -> Cow<'_, str> {
     escaped(text, |c, rest| {
         let sequence = rest.strip_prefix("\u{1b}[").map(|rest| rest.trim_start_matches(is_of_style));
         let is_style = sequence.is_some_and(|rest| rest.starts_with('m'));
@@ -75,6 +75,6 @@ mod tests {
     fn terminal_styles_stay_and_other_sequences_are_escaped() {
         let text = "\u{1b}[2m10:00\u{1b}[0m \u{1b}[38;5;1mx\u{1b}[0m \u{1b}[2J\u{1b}]0;t\u{7}\n\u{1b}[3";
         let line = "\u{1b}[2m10:00\u{1b}[0m \u{1b}[38;5;1mx\u{1b}[0m \\u{1b}[2J\\u{1b}]0;t\\u{7}\\n\\u{1b}[3";
-        assert_eq!(one_coloured_line(text), line);
+        assert_eq!(one_colored_line(text), line);
     }
 }

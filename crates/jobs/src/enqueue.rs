@@ -49,7 +49,7 @@ pub struct EnqueueRequest<J> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
-    /// An option is out of range, or the job does not serialise to a JSON object.
+    /// An option is out of range, or the job does not serialize to a JSON object.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
     /// The key was used earlier with another kind or payload.

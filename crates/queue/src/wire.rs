@@ -122,11 +122,11 @@ pub(crate) fn history(id: JobId, entry: &Value) -> History {
     if entry.is_null() {
         return History::default();
     }
-    let text = entry.as_str().ok_or_else(|| Error::corrupt("a job's state is no text"));
+    let text = entry.as_str().ok_or_else(|| Error::corrupt("a job's state is not text"));
     match text.and_then(|text| History::decode(&text)) {
         Ok((_, history)) => history,
         Err(error) => {
-            tracing::error!(job.id = %id, %error, "the job's history cannot be read; it starts a new one");
+            tracing::error!(job.id = %id, %error, "the job's history cannot be read; the job goes on with an empty history");
             History::default()
         }
     }

@@ -40,7 +40,7 @@ impl Stand {
         let endpoint = Endpoint::Sentinel { master: RedisSentinel::MASTER.to_owned(), addrs };
         let client = Client::open(&JobqueueRedis { endpoint, ..JobqueueRedis::default() });
         let client = client.expect("its settings are valid");
-        let holder = serde_json::to_string(&support::worker(&client, 1)).expect("a worker serialises");
+        let holder = serde_json::to_string(&support::worker(&client, 1)).expect("a worker serializes");
         Stand { redis, client, queue: "default".into(), holder }
     }
 

@@ -262,7 +262,7 @@ async fn a_watch_reports_the_end_of_its_job_and_of_no_other() {
     }
     assert!(stays.changed().now_or_never().is_none());
 
-    // Nobody watches any more: the channel is left.
+    // Nobody watches anymore: the channel is left.
     let channel = test.key("finished");
     let subscribers = || test.command(&["PUBSUB", "NUMSUB", &channel]).array()[1].int();
     assert_eq!(subscribers(), 1);

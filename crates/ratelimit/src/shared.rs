@@ -86,7 +86,7 @@ impl Shared {
         self.failed.borrow().is_some()
     }
 
-    /// Makes round trips until no request waits any more.
+    /// Makes round trips until no request waits anymore.
     async fn drive(self: Arc<Self>, memory: Arc<Memory>, question: Question) {
         let Some(remote) = self.remote.get() else { return };
         let key = remote.key(&memory.policy, &question.subject);

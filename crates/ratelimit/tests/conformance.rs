@@ -1,4 +1,4 @@
-//! The behaviour of a limiter with each backend: memory, one Redis, and a Redis Cluster of three masters.
+//! The behavior of a limiter with each backend: memory, one Redis, and a Redis Cluster of three masters.
 
 mod support;
 

@@ -122,7 +122,7 @@ impl Fault {
                 sleep(2 * a_while);
                 system.network.pass();
             }
-            // Each call is recognised by bytes that only it contains: a payload, the fence key, the channel of finished jobs.
+            // Each call is recognized by bytes that only it contains: a payload, the fence key, the channel of finished jobs.
             Fault::LoseEnqueueReply => lose_reply(system, r#"{"dir":"#),
             Fault::LoseClaimReply => lose_reply(system, ":fence"),
             Fault::LoseSettleReply => lose_reply(system, "}:finished"),

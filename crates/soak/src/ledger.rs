@@ -46,7 +46,7 @@ pub(crate) fn write_run(dir: &str, event: Event, key: &str, ctx: &JobContext) {
         worker: ctx.worker,
         at: now(),
     };
-    let line = serde_json::to_string(&run).expect("strings and numbers always serialise") + "\n";
+    let line = serde_json::to_string(&run).expect("strings and numbers always serialize") + "\n";
     let file = OpenOptions::new().create(true).append(true).open(Path::new(dir).join(RUNS));
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the ledger can be written");
 }

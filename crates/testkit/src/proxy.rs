@@ -36,7 +36,7 @@ impl Proxy {
         self.socket_addr().to_string()
     }
 
-    /// Restores the network, and drops no reply any more. Connections with swallowed bytes are closed, because bytes
+    /// Restores the network, and drops no reply anymore. Connections with swallowed bytes are closed, because bytes
     /// after a gap would be misread.
     pub fn pass(&self) {
         let mut state = self.network.lock();
@@ -82,7 +82,7 @@ impl Proxy {
         self.network.lock().mode = Mode::BlackHole;
     }
 
-    /// Forgets all connections, as a firewall does: they stay open, but nothing passes on them any more. New ones work.
+    /// Forgets all connections, as a firewall does: they stay open, but nothing passes on them anymore. New ones work.
     pub fn strand(&self) {
         let state = self.network.lock();
         state.links.iter().for_each(|link| link.lock().stranded = true);

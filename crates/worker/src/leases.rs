@@ -77,7 +77,7 @@ fn lose(job: &ClaimedJob) {
     }
     tracing::warn!(
         job.id = %job.id, kind = %job.kind.name, attempt = job.run.attempt, worker = %job.run.worker.id,
-        "lost its lease; the handler is cancelled, the job runs elsewhere"
+        "the job lost its lease: its handler is cancelled, and the job runs elsewhere"
     );
     job.stop(Stop::LeaseLost);
     drop(job.take());

@@ -23,7 +23,9 @@ pub(crate) async fn renew(worker: &Worker) {
             worker.stopping.cancel();
         }
         Ok(Some(WorkerRequest::Quiet)) if !worker.quiet.is_cancelled() => {
-            tracing::info!("received a quiet request: no longer claiming, running jobs will finish");
+            tracing::info!(
+                "received a quiet request: claiming no more jobs; jobs that are already running will finish"
+            );
             worker.quiet.cancel();
         }
         Ok(_) => {}

@@ -11,9 +11,9 @@
 //!           └─ no room ──────────────▶ WaitingForRoom ──────────────── room ─────────┘
 //! ```
 //!
-//! A claim that leaves no due jobs or fails, and a wait for anything but room, lead back to `Idle`. All queues but
-//! those in `Idle` and `Polling` compete for slots. A queue that has used more than its share waits until the others
-//! that compete have caught up (start-time fair queueing: Goyal, Vin and Cheng, 1996).
+//! A queue returns to `Idle` when its claim fails or leaves no due jobs, or when it waits for anything other than room.
+//! All queues but those in `Idle` and `Polling` compete for slots. A queue that has used more than its share waits
+//! until the others that compete have caught up (start-time fair queueing: Goyal, Vin and Cheng, 1996).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +23,7 @@ pub(crate) struct Shares {
     /// Slots of the worker.
     size: usize,
     queues: Mutex<Vec<Share>>,
-    /// One per queue: it may find room now.
+    /// One per queue, notified when the queue may find room.
     changed: Vec<Notify>,
 }
 
@@ -74,8 +74,8 @@ impl Shares {
         Shares { size, queues: Mutex::new(queues), changed }
     }
 
-    /// Reserves room for a claim of the queue at `place`. `free` jobs may be claimed by all queues together. Only
-    /// one claim at a time may bring a suspect.
+    /// Reserves room for a claim of the queue at `place`. All queues together may claim `free` jobs. Only one
+    /// claim at a time may bring a suspect (see [`atode_queue::History::is_suspect`]).
     pub(crate) fn reserve(&self, place: usize, free: usize, has_suspect: bool) -> Grant {
         let mut queues = self.queues();
         let grants = || queues.iter().filter_map(|share| share.state.grant());
@@ -122,7 +122,7 @@ impl Shares {
         }
     }
 
-    /// The queue waits for something else than room, and leaves its share to the others.
+    /// The queue waits for something other than room, and leaves its share to the others.
     pub(crate) fn idle(&self, place: usize) {
         self.claimed(place, 0, false);
     }

@@ -32,7 +32,7 @@ pub(crate) async fn drain(worker: &Worker) {
     tracing::info!(
         running = worker.slots.taken(),
         ?timeout,
-        "stopping: no more claims, running jobs may finish"
+        "stopping: claiming no more jobs; jobs that are already running may finish"
     );
     for job in worker.slots.jobs() {
         if let Some(settlement) = job.give_up_waiting(Duration::ZERO) {

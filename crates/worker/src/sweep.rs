@@ -98,7 +98,7 @@ async fn recover(worker: &Worker, queue: &Arc<str>, put_back: &mut PutBack) -> R
         match verdict {
             Verdict::Done => report(job),
             Verdict::CancelRequested => {
-                tracing::info!(job.id = %job.lease.id(), kind = %job.lease.kind(), "its worker is gone and a cancellation was requested: the job is cancelled");
+                tracing::info!(job.id = %job.lease.id(), kind = %job.lease.kind(), "the job's worker is gone and a cancellation was requested: the job is cancelled");
             }
             Verdict::Already | Verdict::Stale => continue,
         }
@@ -141,7 +141,7 @@ fn report(job: &Reaped) {
             tracing::warn!(job.id = %id, %kind, error, ?due_after, "recovered a job whose lease had expired; it runs again");
         }
         None => {
-            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "its worker crashed too often while the job ran; the job is dead");
+            tracing::error!(target: "job", %id, %kind, error, crashes = job.history.crashes, "the job's worker crashed too often while running it; the job is dead");
         }
     }
 }

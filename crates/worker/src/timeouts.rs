@@ -45,7 +45,7 @@ fn give_up(worker: &Worker, job: &ClaimedJob, why: Stop) {
     let _in_span = span.enter();
     let mut end = End::NeverStarted;
     if job.has_started() {
-        tracing::error!(target: "job", stopped = ?why, "the handler was stopped and does not end; its slot stays taken until the handler ends");
+        tracing::error!(target: "job", stopped = ?why, "the handler was told to stop but has not ended; its slot stays taken until it does");
         end = End::Stuck;
     }
     finish(worker, job, unsettled, end);

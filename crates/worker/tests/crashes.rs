@@ -75,7 +75,7 @@ fn a_job_that_kills_its_worker_each_time_is_buried_and_its_neighbours_complete()
     // Only the victims know the kind. The sweepers recover the jobs that the victims leave behind.
     let _sweepers = [(); 2].map(|()| fixture.worker_with(settings(), registry_without_jobs()));
     let killer = fixture.enqueue(Killer::KIND, Act::Kill(100));
-    let neighbours: Vec<JobId> = (0..5).map(|_| fixture.enqueue(Task::KIND, Act::Sleep(200))).collect();
+    let neighbors: Vec<JobId> = (0..5).map(|_| fixture.enqueue(Task::KIND, Act::Sleep(200))).collect();
 
     for crashes in 1..=5 {
         let victim = fixture.child(&settings());
@@ -87,7 +87,7 @@ fn a_job_that_kills_its_worker_each_time_is_buried_and_its_neighbours_complete()
         assert!(!exit.success());
         eventually("its jobs are recovered", DEADLINE, || {
             let recovered = fixture.job(killer).attempts.len() == crashes
-                && neighbours.iter().all(|id| fixture.job(*id).state != Some(State::Active));
+                && neighbors.iter().all(|id| fixture.job(*id).state != Some(State::Active));
             recovered.then_some(())
         });
     }
@@ -97,8 +97,8 @@ fn a_job_that_kills_its_worker_each_time_is_buried_and_its_neighbours_complete()
     assert_eq!(fixture.starts(killer).len(), 5);
 
     let _survivor = fixture.child(&settings());
-    for id in neighbours {
-        let job = eventually("a neighbour completes", DEADLINE, || {
+    for id in neighbors {
+        let job = eventually("a neighbor completes", DEADLINE, || {
             fixture.hurry(Task::KIND);
             Some(fixture.job(id)).filter(|job| job.state == Some(State::Completed))
         });

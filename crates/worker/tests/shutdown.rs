@@ -137,7 +137,7 @@ fn a_second_signal_exits_at_once() {
     let id = fixture.enqueue(Task::KIND, Act::Await);
     fixture.until_started(id, 1);
     child.signal(SIGINT);
-    child.wait_for_stderr(|log| log.contains("stopping: no more claims"), DEADLINE);
+    child.wait_for_stderr(|log| log.contains("stopping: claiming no more jobs"), DEADLINE);
     // Signals within 100 ms count as one.
     thread::sleep(Duration::from_millis(200));
     let since = Instant::now();
@@ -189,7 +189,7 @@ fn a_worker_can_be_stopped_while_redis_is_away() {
     fixture.until_started(id, 1);
     fixture.redis.kill();
     child.terminate();
-    child.wait_for_stderr(|log| log.contains("stopping: no more claims"), DEADLINE);
+    child.wait_for_stderr(|log| log.contains("stopping: claiming no more jobs"), DEADLINE);
     fixture.open_gate();
     // Redis is back in time, so the result is stored before the worker exits.
     fixture.until_event(id, Event::End);

@@ -24,7 +24,7 @@ die() { # MESSAGE [STATUS]
 }
 
 # Asks on a terminal. Without one, only a CI machine may install anything.
-may_install() { # QUESTION; honours $assume_yes
+may_install() { # QUESTION; honors $assume_yes
   [ "${assume_yes:-}" = yes ] && return 0
   [ "${CI:-}" = true ] && return 0
   [ -t 0 ] || return 1

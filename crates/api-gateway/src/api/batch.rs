@@ -205,7 +205,7 @@ async fn results(gateway: &Gateway, items: Items<'_>, capacity: usize) -> Result
             results.push(b',');
         }
         serde_json::to_writer(&mut results, &result).map_err(|error| {
-            Problem::new(Slug::Internal, "the reply cannot be serialised").caused_by(error)
+            Problem::new(Slug::Internal, "the reply cannot be serialized").caused_by(error)
         })?;
     }
     let counts =

@@ -84,7 +84,7 @@ async fn operate_on(gateway: &Gateway, id: JobId, operation: Operation) -> Reply
             };
             Err(Problem::new(Slug::WrongState, format!("job {id} is {state}: {rule}")))
         }
-        Operated::Gone => Err(Problem::not_found(format!("there is no job {id} any more"))),
+        Operated::Gone => Err(Problem::not_found(format!("there is no job {id} anymore"))),
     }
 }
 

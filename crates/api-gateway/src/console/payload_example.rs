@@ -65,12 +65,12 @@ mod tests {
                 "text": {"type": ["string", "null"]},
                 "count": {"type": "integer", "minimum": 0},
                 "flag": {"type": "boolean"},
-                "many": {"type": "array", "items": {"$ref": "#/$defs/Colour"}},
+                "many": {"type": "array", "items": {"$ref": "#/$defs/Color"}},
                 "given": {"type": "string", "examples": ["a@example.com"]},
                 "either": {"anyOf": [{"type": "number"}, {"type": "null"}]},
                 "itself": {"$ref": "#"},
             },
-            "$defs": {"Colour": {"enum": ["red", "green"]}},
+            "$defs": {"Color": {"enum": ["red", "green"]}},
         });
         let example: Value = serde_json::from_str(&of_schema(&schema)).unwrap();
         assert_eq!(example["text"], "Hello");

@@ -73,7 +73,7 @@ impl Share {
         self.bytes -= less;
     }
 
-    /// [`grow`](Self::grow) beyond any limit, for a reply that cannot be refused any more.
+    /// [`grow`](Self::grow) beyond any limit, for a reply that cannot be refused anymore.
     pub(crate) fn grow_unbounded(&mut self, bytes: usize) {
         let more = bytes.saturating_sub(self.bytes);
         self.room.used.fetch_add(more, Ordering::Relaxed);

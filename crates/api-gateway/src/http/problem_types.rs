@@ -45,19 +45,19 @@ slugs! {
     Invalid: "invalid-request", "The request is invalid", 422,
         "The request could be read but cannot be carried out: it has an unknown kind, queue or field, a payload that does not match its kind, or a value out of range. The errors field points at each mistake. Nothing was stored. GET /v1/kinds shows every kind with the JSON Schema of its payload.";
     IdempotencyKeyReused: "idempotency-key-reused", "The idempotency key was used for another request", 422,
-        "An idempotency key identifies one request for 24 hours, unless its queue is configured differently (idempotency_ttl). This key was used with another body before. Bodies are compared byte by byte: repeat the original bytes instead of serialising the request again, which may change spaces or the order of fields. Use a new key for a new job.";
+        "An idempotency key identifies one request for 24 hours, unless its queue is configured differently (idempotency_ttl). This key was used with another body before. Bodies are compared byte by byte: repeat the original bytes instead of serializing the request again, which may change spaces or the order of fields. Use a new key for a new job.";
     WrongState: "wrong-state", "The state of the job does not allow this", 409,
         "Cancel applies to waiting and active jobs, run-now and reschedule to waiting jobs, redrive to dead jobs. An active job cannot be deleted. The detail names the state of the job. Nothing was changed.";
     NotDurable: "durability-unavailable", "This Redis cannot guarantee durability", 409,
         "The request asked for durability: fsync, but this Redis cannot report when a job is on its disk. The detail says why, and how to change that. Nothing was stored. Omit durability, or change the settings of Redis.";
     NotYetOnDisk: "not-yet-on-disk", "Stored, but not yet on disk", 503,
-        "The job is stored and will run, but Redis did not confirm in time that it is on its disk. Send the request again with the same Idempotency-Key: it waits for the disk and stores nothing twice. The detail names the job.";
+        "The job is stored and will run, but Redis did not confirm in time that the job is on disk. Send the request again with the same Idempotency-Key: the new request waits for the disk, and nothing is stored twice. The detail names the job.";
     HeadTooLarge: "request-head-too-large", "The head of the request is too large", 431,
         "The URL and the headers of the request are too large or too many. Nothing was stored. An Idempotency-Key has 255 characters at most; put data for the job into its payload.";
     CrossSite: "cross-site-request", "Cross-site request refused", 403,
         "A web page of another origin made your browser send this request, as its Sec-Fetch-Site and Origin headers show. Only this service's own pages may change anything here. Nothing was changed. Programs other than browsers send neither header and are not affected. If the request came from one of this service's own pages, a proxy in front of it changes the Host header: configure the proxy to keep it, or to send X-Forwarded-Host, and set api.rate_limit.trusted_proxies.";
     WrongHost: "wrong-host", "Unknown host name", 421,
-        "The Host header, or X-Forwarded-Host behind a trusted proxy, names a host that this service does not answer to. A gateway that listens on a loopback address answers only to loopback names, so that no web page can reach it under a name of its own. Nothing was changed. If the name belongs to this service, add it to api.hosts.";
+        "The Host header, or X-Forwarded-Host behind a trusted proxy, names a host that this service does not answer to. A gateway that listens on a loopback address answers only to loopback names, so that a web page cannot reach it through a name that the owner of the page controls. Nothing was changed. If the name belongs to this service, add it to api.hosts.";
     RateLimited: "rate-limited", "Too many requests", 429,
         "You have sent more requests or jobs than the rate limit allows. violated-policies names the limit: minute (api.rate_limit.requests_per_minute), hour (requests_per_hour) or jobs-per-minute (jobs_per_minute, which counts every job of a batch). The RateLimit-Policy and RateLimit headers show each limit and how much of it is left. Nothing was stored. Send the request again after the time in Retry-After.";
     LimiterAway: "rate-limiter-unavailable", "The rate limiter is not available", 503,

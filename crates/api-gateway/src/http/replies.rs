@@ -29,7 +29,7 @@ pub(crate) type Reply = Result<HttpResponse, Problem>;
 /// A JSON reply of any size.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Reply {
     let mut json = serde_json::to_vec(value)
-        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be serialised").caused_by(error))?;
+        .map_err(|error| Problem::new(Slug::Internal, "the reply cannot be serialized").caused_by(error))?;
     if json.len() > SLICE {
         json.shrink_to_fit(); // a slow client may keep it for long
     }

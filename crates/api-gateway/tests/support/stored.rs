@@ -53,7 +53,7 @@ impl Stored {
             kinds: &[KIND.into()],
             limit: 10,
             lease: DEADLINE,
-            holder: &serde_json::to_string(&worker).expect("a worker serialises"),
+            holder: &serde_json::to_string(&worker).expect("a worker serializes"),
             suspects: 1,
             announcement: None,
         };

@@ -30,7 +30,7 @@ use self::{
     repeats::{Key, Repeats},
 };
 use crate::{
-    one_line::{one_coloured_line, one_line, one_line_of_json},
+    one_line::{one_colored_line, one_line, one_line_of_json},
     sections::{LogFormat, Logging},
 };
 
@@ -46,7 +46,7 @@ static FORM: OnceLock<Form> = OnceLock::new();
 enum Form {
     Text,
     /// Text for a terminal.
-    Coloured,
+    Colored,
     Json,
 }
 
@@ -54,7 +54,7 @@ enum Form {
 pub fn init(settings: &Logging) -> Result<(), SetGlobalDefaultError> {
     let form = match settings.format {
         LogFormat::Json => Form::Json,
-        LogFormat::Text if is_colourful() => Form::Coloured,
+        LogFormat::Text if is_colorful() => Form::Colored,
         LogFormat::Text => Form::Text,
     };
     tracing::subscriber::set_global_default(subscriber(&settings.level, form))?;
@@ -90,7 +90,7 @@ pub(crate) fn start() {
     QUEUE.start(io::stderr(), Notices { push_due, dropped: lines_are_missing });
 }
 
-fn is_colourful() -> bool {
+fn is_colorful() -> bool {
     io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
@@ -98,7 +98,7 @@ fn subscriber(level: &Targets, form: Form) -> impl Subscriber + Send + Sync + us
     // Otherwise a failed write is reported by `eprintln!`, which fails too and panics.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(move || Line(form))
-        .with_ansi(form == Form::Coloured)
+        .with_ansi(form == Form::Colored)
         .log_internal_errors(false);
     let lines = if form == Form::Json {
         lines.json().flatten_event(true).map_event_format(Once).boxed()
@@ -156,7 +156,7 @@ impl Form {
         let event = event.strip_suffix('\n').unwrap_or(event);
         match self {
             Form::Text => one_line(event),
-            Form::Coloured => one_coloured_line(event),
+            Form::Colored => one_colored_line(event),
             Form::Json => one_line_of_json(event),
         }
     }

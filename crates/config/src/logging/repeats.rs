@@ -28,7 +28,7 @@ const DISTINGUISHING: [&str; 4] = ["message", "error", "queue", "kind"];
 /// Targets whose lines each have a subject of their own: the outcome of a job, and another worker that is alive.
 const NEVER_HELD: [&str; 2] = ["job", "fleet"];
 
-/// Different lines from one place that are distinguished at the same time. Any further lines count as the same.
+/// The number of different lines from one place that are told apart at a time. Any further lines count as the same.
 const VARIANTS: usize = 8;
 
 /// Identifies lines that are the same.
@@ -86,8 +86,8 @@ impl Repeats {
         window.last = line;
     }
 
-    /// Ends the windows that are over at `now`. Returns the number of lines and the last line of each window that held back
-    /// any, and the end of the next window.
+    /// Ends the windows that are over at `now`. For each window that held lines back, returns their number and the last
+    /// of them. Also returns when the next window ends.
     pub(super) fn due(&self, now: Instant) -> (Vec<(u64, String)>, Option<Instant>) {
         let mut due = Vec::new();
         let mut by_place = self.lock();
@@ -112,7 +112,8 @@ impl Window {
     }
 }
 
-/// The window of a line: its own while its place has fewer than [`VARIANTS`], otherwise the one that all others share.
+/// The window of a line: its own if it already has one, or if its place has fewer than [`VARIANTS`] windows; otherwise
+/// one that all further lines share.
 fn entry<'p>(by_place: &'p mut ByPlace, key: &Key) -> Entry<'p, u64, Window> {
     const OTHERS: u64 = 0;
     let windows = by_place.entry(key.callsite.clone()).or_default();

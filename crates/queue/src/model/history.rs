@@ -104,7 +104,7 @@ impl History {
     /// The text that a script stores behind the time: `token crashes json`. The number of crashes is outside of
     /// the JSON because the claim script reads it.
     pub(crate) fn encode(&self, token: FencingToken) -> String {
-        let json = serde_json::to_string(self).expect("strings and numbers always serialise");
+        let json = serde_json::to_string(self).expect("strings and numbers always serialize");
         format!("{token} {} {json}", self.crashes)
     }
 

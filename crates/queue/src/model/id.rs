@@ -51,7 +51,7 @@ impl InOrder {
             // Half of the numbers of a millisecond: enough room above for its further ids.
             u128::from(ms) << ORDER_BITS | u128::from(rand::random_range(0..1_u64 << (ORDER_BITS - 1)))
         } else {
-            // A random step, so that nobody can infer a neighbour's id.
+            // A random step, so that nobody can infer a neighbor's id.
             self.latest + u128::from(rand::random_range(1..1_u64 << 24))
         };
         to_uuid(self.latest)

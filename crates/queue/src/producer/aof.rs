@@ -24,9 +24,9 @@ pub(crate) async fn proof(connection: &Connection) -> Result<Proof, Error> {
         // Renamed, or not permitted.
         Error::Corrupt(why)
         | Error::Refused { code: RefusalCode::NotPermitted | RefusalCode::Unsupported, message: why } => {
-            tracing::warn!(why, "CONFIG GET fails, so no job can be known to be on disk");
+            tracing::warn!(why, "CONFIG GET failed, so atode cannot tell whether a job is on disk");
             Error::NotDurable(
-                "this Redis does not tell its settings: CONFIG GET is renamed or not permitted".to_owned(),
+                "this Redis does not reveal its settings: CONFIG GET is renamed or not permitted".to_owned(),
             )
         }
         other => other,

@@ -38,7 +38,7 @@ enum Storage {
     Fsync(Arc<Disk>),
 }
 
-/// The coalescers of a client, one per queue and durability. Each ends with this.
+/// The coalescers of a client, one per queue and durability. Each one ends when this value is dropped.
 pub(crate) struct Coalescers {
     core: Arc<Core>,
     by_queue: Mutex<HashMap<Key, Coalescer>>,
@@ -109,7 +109,7 @@ async fn run(
         tokio::select! {
             biased;
             Some(was_silent) = calls.next() => if was_silent {
-                // Jobs that came during a call without an answer would wait as long again.
+                // The call got no answer. Jobs that arrived during it would have to wait just as long, so they fail now.
                 while let Ok(next) = incoming.try_recv() {
                     waiting.push_back(next);
                 }

@@ -55,10 +55,10 @@ impl Delivery {
         if fails {
             tracing::warn!(
                 redis,
-                "messages of Redis pub/sub do not arrive; subscribing again, and polling for jobs every {LOOK:?} until then"
+                "Redis pub/sub messages are not arriving; resubscribing, and polling for jobs every {LOOK:?} until they do"
             );
         } else {
-            tracing::info!(redis, "messages of Redis pub/sub arrive again");
+            tracing::info!(redis, "Redis pub/sub messages arrive again");
         }
     }
 }

@@ -84,7 +84,7 @@ async fn follow(mut commands: Receiver<Server>, mut listens: Receiver<Server>, s
         }
         if commanded.is_some() && listened.is_some() && commanded != listened {
             tracing::info!(
-                "the subscriber is connected to another Redis server than the commands; reconnecting the subscriber"
+                "the subscriber is connected to a different Redis server than the command connection; reconnecting the subscriber"
             );
             listened = None;
             let _ = subscriber.force_reconnection().await;

@@ -2,7 +2,7 @@
 -- release: active → ready, unspent: no attempt is counted. With a delay it is a snooze, active →
 -- scheduled; a job that was never started keeps the due time that it had. → cancelled where a
 -- cancellation was requested, and then its state names its last run. Otherwise only the token is written into
--- state, so that a repeated release is recognised.
+-- state, so that a repeated release is recognized.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  then three for each kind: lease, due, cancelled
 -- ARGV   1 wake channel  2 finished channel  3 ms that cancelled jobs are kept  4 number n

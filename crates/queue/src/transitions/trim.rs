@@ -38,8 +38,8 @@ pub(crate) async fn trim(core: &Core, queue: &str) -> Result<u64, Error> {
         tracing::warn!(
             queue,
             jobs = early,
-            "Redis' memory is more than {SHORT_OF_MEMORY} % full: removed finished jobs before their time; \
-             raise maxmemory, or let kinds keep their jobs for less time (RETENTION)"
+            "Redis' memory is more than {SHORT_OF_MEMORY}% full: removed finished jobs before their retention \
+             ended; raise maxmemory, or shorten the RETENTION of your kinds"
         );
     }
     Ok(removed)

@@ -112,7 +112,7 @@ pub(crate) async fn heartbeat(
     ttl: Duration,
 ) -> Result<Option<WorkerRequest>, Error> {
     let (id, keys) = (registration.worker.id, &core.keys);
-    let json = serde_json::to_string(registration).expect("strings and numbers always serialise");
+    let json = serde_json::to_string(registration).expect("strings and numbers always serialize");
     let script_keys = vec![keys.workers().into(), keys.worker(id).into(), keys.asked_of(id).into()];
     let args: Vec<Value> = vec![id.to_string().into(), json.into(), wire::millis(ttl)];
     let reply = core.call(&HEARTBEAT, script_keys, args).await?;

@@ -59,7 +59,7 @@ impl TestQueue {
             client,
             queue: queue.into(),
             kinds: vec![KIND.into()],
-            holder: serde_json::to_string(&worker).expect("a worker serialises"),
+            holder: serde_json::to_string(&worker).expect("a worker serializes"),
             worker,
             redis: redis.clone(),
         }

@@ -15,7 +15,7 @@ pub(crate) const GATE: &str = "gate";
 
 const POLL: Duration = Duration::from_millis(5);
 
-/// Behaviour of a handler. Numbers are milliseconds.
+/// Behavior of a handler. Numbers are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Act {

@@ -1,4 +1,4 @@
-//! A test's own Redis, workers in this process and in others, job kinds with scripted behaviour, and a ledger of
+//! A test's own Redis, workers in this process and in others, job kinds with scripted behavior, and a ledger of
 //! their runs outside Redis.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part")]
