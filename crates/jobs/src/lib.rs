@@ -1,4 +1,4 @@
-//! What jobs are and how they are made: their kinds (in `kinds/`), the checks of a request, and what a handler is given.
+//! Jobs: their kinds (in `kinds/`), the checks of a request, and the context of a handler.
 //!
 //! A handler may run more than once for one job (at least once: a worker can die after the effect
 //! and before the settle). [`JobContext::id`] stays the same in each run, and

@@ -185,7 +185,7 @@ impl fmt::Display for Fault {
 
 fn lose_reply(system: &System, needle: &str) {
     system.network.drop_reply_to(needle);
-    // Nothing is lost if no such request comes in time.
+    // If no such request comes in time, no job is lost.
     let _ = poll(Duration::from_secs(2), || system.network.has_dropped().then_some(()));
     system.network.pass();
 }
