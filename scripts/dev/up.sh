@@ -38,11 +38,12 @@ main() {
 
   find_or_start_redis || finish 1
   say "Building …"
-  interruptible "${build_programs[@]}" ${release:+--release} || finish 1
+  interruptible "${build_services[@]}" ${release:+--release} || finish 1
   configuration_is_valid "$profile" || finish 1
   if ! ports_are_free; then finish 1; fi
   start_and_wait || finish 1
   announce
+  show_other_workers
   supervise
 }
 
@@ -170,23 +171,27 @@ announce() {
   say "atode is up: APP_ENV=$APP_ENV, $profile build."
   echo "    console  $url/"
   describe_redis "    Redis    "
-  describe_workers
+  echo "    worker   pid $worker_pid"
   echo "    logs     logs/api-gateway.{out,err}.log, logs/worker.{out,err}.log; output of jobs: logs/worker.out.log"
   echo "    try      curl $url/v1/jobs -H 'content-type: application/json' \\"
   echo "               -d '{\"kind\":\"demo:delay_print\",\"payload\":{\"message\":\"Hello\"},\"delay\":\"2s\"}'"
   echo "    Ctrl-C   stops everything"
 }
 
-describe_workers() {
+# Needs the CLI, which is built only now so that a first build does not delay the first job.
+show_other_workers() {
   local id host pid build state name others=
-  echo "    workers  pid $worker_pid, started by this ./dev up"
+  if ! interruptible "${build_programs[@]}" --quiet ${release:+--release}; then
+    [ "$asked_to_stop" -gt 0 ] || warn "the atode CLI was not built, so other live workers are not shown."
+    return
+  fi
   while IFS=$'\t' read -r id host pid build state; do
     if [ -z "$id" ] || [ "$pid" = "$worker_pid" ]; then continue; fi
     if name=$(extra_worker "$pid"); then
-      echo "             pid $pid, $name of ./dev worker: build $build, $state"
+      say "Also running: $name of ./dev worker (pid $pid): build $build, $state"
     else
       others=yes
-      echo "             pid $pid on $host, started elsewhere: build $build, $state, id $id"
+      say "Also running: a worker that was started elsewhere (pid $pid on $host): build $build, $state, id $id"
     fi
   done <<TEXT
 $(live_workers "$profile")

@@ -43,7 +43,7 @@ pub async fn run(
         .context("the handlers' runtime")?;
     let me = Arc::new(WorkerRef {
         id: WorkerId::new(Timestamp::now().as_millisecond()),
-        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        host: nix::unistd::gethostname().context("the host name")?.to_string_lossy().into_owned(),
         pid: std::process::id(),
         build: build.to_owned(),
     });

@@ -68,6 +68,8 @@ configuration_is_valid() { # PROFILE
 
 # The programs that ./dev runs. Benchmarks, soak and test tools are not built.
 build_programs=(cargo build --package api-gateway --package worker --package atode)
+# Without the CLI. The packages are the same, so that no dependency is built twice with other features.
+build_services=("${build_programs[@]}" --bin api-gateway --bin worker)
 
 # Prints the folder with the binaries of PROFILE (debug or release).
 built() { # PROFILE
