@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::error::{Error, RefusalCode};
 use crate::redis::delivery::Delivery;
 use crate::redis::facts::ServerFacts;
+use crate::redis::format;
 use crate::scripts::ENQUEUE;
 
 /// Time between two checks; an emptied Redis is noticed within it.
@@ -41,6 +42,7 @@ pub(crate) fn watch(core: &Arc<Core>) {
         while let Some(core) = weak.upgrade() {
             // Other tasks log that Redis is away.
             let _ = core.identity.look(&core.connection, &core.keys, core.clock.now()).await;
+            let _ = format::look(&core.connection, &core.keys).await;
             drop(core); // the last client may be gone by now
             let connected = tokio::time::timeout(INTERVAL, connects.changed()).await.is_ok();
             let Some(core) = weak.upgrade() else { return };

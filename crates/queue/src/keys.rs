@@ -80,6 +80,11 @@ impl Keys {
         format!("{}queues", self.prefix)
     }
 
+    /// STRING: the number of the format in which jobs are stored.
+    pub(crate) fn format(&self) -> String {
+        format!("{}format", self.prefix)
+    }
+
     /// STRING: tells this Redis from an emptied one; a process that finds none writes it.
     pub(crate) fn identity(&self) -> String {
         format!("{}identity", self.prefix)

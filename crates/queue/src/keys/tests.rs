@@ -27,6 +27,7 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
         ("idempotency", vec![queue.idempotency("<hash>")]),
         ("queues", vec![keys.queues()]),
         ("identity", vec![keys.identity()]),
+        ("format", vec![keys.format()]),
         ("synced", vec![keys.synced()]),
         ("workers", vec![keys.workers()]),
         ("worker", vec![of_worker(keys.worker(id))]),

@@ -2,7 +2,8 @@
 //!
 //! `<tag of the kind>[,<option>]… <payload>`, for example `QHGI,d2000,r3 {"message":"Hello"}`. An option is a letter
 //! with its value: `d` delay in ms, `t` due time in Unix ms, `r` maximum retries, `f` (no value) durability `fsync`.
-//! Earlier versions stored JSON with the fields `kind` and `payload` instead. Both are read.
+//! Earlier versions stored JSON with the fields `kind` and `payload` instead. Both are read. A record in a form that this
+//! version does not know will begin with `#`.
 
 use std::io::Write as _;
 
@@ -43,6 +44,11 @@ impl<'a> Record<'a> {
     /// A record with a payload and no options.
     pub fn new(payload: &'a RawValue) -> Self {
         Record { payload, delay: None, run_at: None, max_retries: None, durability: None }
+    }
+
+    /// True for a record that only a later version can read. Such a job is left to a worker of that version.
+    pub fn is_of_a_later_form(record: &[u8]) -> bool {
+        record.starts_with(b"#")
     }
 
     pub fn decode(record: &'a [u8]) -> Result<Self, Error> {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use crate::error::{Error, trouble};
+use crate::metrics::calls;
 use crate::redis::permissions::{self, Findings};
 use crate::redis::pool::Events;
 use crate::redis::server::Server;
@@ -30,6 +31,7 @@ pub(crate) async fn run(
 ) {
     let Some(mut events) = clients.recv().await else { return };
     let mut logged: Vec<String> = Vec::new();
+    let reconnects = calls::reconnects();
     loop {
         tokio::select! {
             biased; // old clients end when new ones exist
@@ -46,6 +48,9 @@ pub(crate) async fn run(
                     }
                     logged.clear();
                     server.seen_mut().trouble = None;
+                    if *connects.borrow() > 0 {
+                        reconnects.increment(1);
+                    }
                     connects.send_modify(|n| *n += 1);
                     // The address may lead to several servers.
                     let node = event.map_or(String::new(), |node| node.to_string());

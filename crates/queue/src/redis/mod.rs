@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod delivery;
 pub(crate) mod facts;
 mod failover;
+pub(crate) mod format;
 mod handshake;
 pub(crate) mod identity;
 pub(crate) mod inbox;

@@ -1,10 +1,12 @@
-//! The permissions of the connection's user, checked after each connect without running the commands.
+//! The permissions of the connection's user, checked after each connect without running the commands, and whether this
+//! build may use the data.
 
 use fred::clients::{Client as FredClient, WithOptions};
 use fred::types::{Key, Value};
 
 use crate::error::{Error, RefusalCode, denies_command};
 use crate::keys::Keys;
+use crate::redis::format;
 use crate::scripts::MAY;
 
 /// Commands that storing, claiming and settling need.
@@ -79,7 +81,13 @@ pub(crate) struct Subject {
 /// Errors only if Redis did not answer. An answer that is not understood counts as no finding.
 pub(crate) async fn look(client: &WithOptions<FredClient>, subject: &Subject) -> Result<Findings, Error> {
     match ask(client, &subject.keys).await {
-        Ok(reply) => Ok(subject.findings(reply)),
+        Ok(reply) => {
+            let mut findings = subject.findings(reply);
+            if findings.obstacle.is_none() {
+                findings.obstacle = format::obstacle(client, &subject.keys).await?;
+            }
+            Ok(findings)
+        }
         Err(error) if error.is_silence() => Err(error),
         Err(error) => {
             let obstacle = subject.obstacle_of(&error);
