@@ -1,7 +1,8 @@
 //! The build script of every binary (`build = "../config/build_id.rs"`). It sets `env!("ATODE_BUILD")` to the version and
 //! the commit of the build, as in `0.1.0+1a2b3c4d5e6f`. If the sources differ from that commit, a hash of the difference
 //! follows, as in `0.1.0+1a2b3c4d5e6f-dirty-0a1b2c3d`, so that two builds have the same name only if they run the same
-//! code. Outside git, the name is the version alone.
+//! code. Outside git, the name is the version alone. An image is built without git's folder: whoever builds it passes
+//! the name in the environment variable `ATODE_BUILD`.
 
 use std::{
     env,
@@ -19,7 +20,9 @@ const NO_SOURCES: [&str; 2] = [":(exclude,glob)../*/tests/**", ":(exclude,glob).
 #[allow(clippy::print_stdout, reason = "a build script answers cargo on stdout")]
 fn main() {
     let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
-    println!("cargo:rustc-env=ATODE_BUILD={}", build_id(&version, Path::new(".")));
+    let named = env::var("ATODE_BUILD").ok().filter(|name| !name.is_empty());
+    println!("cargo:rustc-env=ATODE_BUILD={}", named.unwrap_or_else(|| build_id(&version, Path::new("."))));
+    println!("cargo:rerun-if-env-changed=ATODE_BUILD");
 
     // Cargo compares the times of all files and folders in these folders, so it also notices new and deleted files.
     for source in SOURCES.iter().filter(|source| Path::new(source).exists()) {

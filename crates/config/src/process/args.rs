@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::healthcheck::{Unhealthy, healthcheck};
 use crate::{args::ConfigArgs, build::Build, config::Config};
 
 /// The arguments that all servers have. Each server flattens this into its own arguments.
@@ -21,6 +22,10 @@ pub struct ServerArgs {
     /// Check the configuration and the kinds, print one line if something is wrong, and exit with 0 or 1
     #[arg(long)]
     pub check_config: bool,
+
+    /// Ask the running process at its configured address whether it is ready, print the answer, and exit with 0 or 1
+    #[arg(long, conflicts_with = "check_config")]
+    pub healthcheck: bool,
 }
 
 impl ServerArgs {
@@ -30,6 +35,14 @@ impl ServerArgs {
             host.clone_from(given);
         }
         *port = self.port.unwrap_or(*port);
+    }
+
+    /// Whether only a health check was asked for. If so, asks the process that listens at this address.
+    pub fn ends_after_health_check(&self, host: &str, port: u16) -> Result<bool, Unhealthy> {
+        if self.healthcheck {
+            healthcheck(host, port)?;
+        }
+        Ok(self.healthcheck)
     }
 
     /// Whether only a check was asked for. If so, prints that the configuration is valid.

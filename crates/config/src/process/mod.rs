@@ -2,6 +2,7 @@
 
 mod args;
 mod environment;
+mod healthcheck;
 mod limits;
 mod panics;
 mod server;
@@ -19,6 +20,7 @@ use tracing::subscriber::SetGlobalDefaultError;
 pub use self::{
     args::ServerArgs,
     environment::unread_variables,
+    healthcheck::Unhealthy,
     limits::{Needs, check_limits},
     server::{Shutdown, StartError, serve},
     signals::stop_on_signals,
