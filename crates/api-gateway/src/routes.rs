@@ -5,7 +5,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
-use crate::api::{batch, health, jobs, kinds, metrics, old_service, operations, queues, workers};
+use crate::api::{batch, health, jobs, kinds, metrics, old_service, operations, queues, scale, workers};
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
 use crate::http::identity::identify;
@@ -24,6 +24,13 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .app_data(path_errors)
         .app_data(query_errors)
+        // Before its scope, because it has no rate limits.
+        .service(
+            page("/v1/queues/{queue}/scale")
+                .app_data(Api)
+                .route(get().to(scale::show))
+                .wrap(from_fn(identify)),
+        )
         .service(api(
             "/v1",
             [

@@ -17,7 +17,7 @@ const COLUMNS: [Column<QueueView>; 9] = [
     whole("dead", |queue| queue.counts.dead.to_string()),
     whole("cancelled", |queue| queue.counts.cancelled.to_string()),
     // Age of the oldest ready job.
-    whole("waits", |queue| queue.oldest_ready_age.clone().unwrap_or_else(|| "–".to_owned())),
+    whole("waits", |queue| queue.oldest_ready_age.map_or("–".to_owned(), |age| age.to_string())),
 ];
 
 pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {

@@ -13,5 +13,6 @@ pub(crate) mod metrics;
 pub(crate) mod old_service;
 pub(crate) mod operations;
 pub(crate) mod queues;
+pub(crate) mod scale;
 mod wait;
 pub(crate) mod workers;

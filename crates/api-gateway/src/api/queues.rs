@@ -68,7 +68,7 @@ pub(crate) async fn overview(gateway: &Gateway) -> Result<(Vec<QueueView>, Vec<R
 }
 
 /// Answers with the result of `work` if the queue exists. `problem` turns the errors of `work` into replies.
-async fn existing<T: Serialize>(
+pub(crate) async fn existing<T: Serialize>(
     gateway: &Gateway,
     name: &str,
     problem: fn(Error) -> Problem,

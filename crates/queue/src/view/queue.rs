@@ -1,14 +1,17 @@
 //! Queues as the API and the command line show them.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fred::types::Value;
 use serde::de::value::MapDeserializer;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
+use crate::model::state::State;
 use crate::scripts::COUNTS;
 use crate::wire::{self, Reply};
 use crate::workers::registration::Registration;
@@ -19,8 +22,8 @@ pub struct QueueView {
     pub name: String,
     pub paused: bool,
     pub counts: Counts,
-    /// Time since the earliest due time of a ready job, such as `1.25s`.
-    pub oldest_ready_age: Option<String>,
+    /// Time since the earliest due time of a ready job, shown as `1.25s`.
+    pub oldest_ready_age: Option<Age>,
     /// Number of transitions in the last full minute.
     pub rates: Rates,
     pub kinds: Vec<KindCounts>,
@@ -35,6 +38,22 @@ impl QueueView {
     pub fn with_workers(self, workers: &[Registration]) -> Self {
         let live = workers.iter().filter(|worker| worker.claims_from(&self.name)).count();
         QueueView { live_workers: Some(live), ..self }
+    }
+}
+
+/// A length of time, shown in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0.as_secs_f64())
+    }
+}
+
+impl Serialize for Age {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -106,7 +125,7 @@ fn decode(queue: &str, kinds: &[Arc<str>], reply: &Reply) -> Option<QueueView> {
         view.kinds.push(KindCounts { kind: kind.to_string(), counts });
     }
     if view.counts.ready > 0 {
-        view.oldest_ready_age = Some(format!("{}s", (reply.now - oldest) as f64 / 1_000.0));
+        view.oldest_ready_age = Some(Age(Duration::from_millis((reply.now - oldest).max(0) as u64)));
     }
     Some(view)
 }
@@ -121,6 +140,18 @@ fn decode_rates(stats: &Value, minute: i64) -> Option<Rates> {
 }
 
 impl Counts {
+    /// The number of jobs in this state.
+    pub fn of(self, state: State) -> u64 {
+        match state {
+            State::Scheduled => self.scheduled,
+            State::Ready => self.ready,
+            State::Active => self.active,
+            State::Completed => self.completed,
+            State::Dead => self.dead,
+            State::Cancelled => self.cancelled,
+        }
+    }
+
     fn add(&mut self, other: Counts) {
         self.scheduled += other.scheduled;
         self.ready += other.ready;
