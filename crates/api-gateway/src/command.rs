@@ -9,6 +9,7 @@ use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::Client;
 use clap::Parser;
 
+use crate::api::metrics;
 use crate::http::serve::serve;
 
 /// Time to close connections, after the time in which running requests have to finish.
@@ -35,6 +36,9 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
 fn start(build: Build, args: &ServerArgs, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<()> {
     let mut config = args.config.load()?;
     args.override_address(&mut config.server.host, &mut config.server.port);
+    if args.ends_after_health_check(&config.server.host, config.server.port)? {
+        return Ok(());
+    }
     process::begin(&config.logging)?;
     let registry = registry?;
     args.warn_of_missing_queues(&config, registry.kinds().map(|kind| (&*kind.name, &*kind.queue)));
@@ -45,6 +49,7 @@ fn start(build: Build, args: &ServerArgs, registry: Result<Registry, DuplicateKi
         timeout: config.server.shutdown_delay + config.server.shutdown_timeout + MARGIN,
         unfinished: "requests without a reply may have been carried out",
     };
+    metrics::install(build)?;
     process::serve(shutdown, Some(REDIS_THREADS), async |stop| {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         serve(build, &config, registry, client, stop).await

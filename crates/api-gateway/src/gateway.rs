@@ -38,7 +38,7 @@ pub(crate) struct Gateway {
     pub(crate) max_batch_bytes: usize,
     /// Memory for the bodies of all requests and replies.
     pub(crate) body_budget: Arc<BodyBudget>,
-    /// Updates the gauges of queues and of Redis' memory.
+    /// Updates the gauges of queues, of Redis' memory and of live workers.
     pub(crate) sampler: Sampler,
     /// One permit per look-up of a job.
     pub(crate) lookups: Semaphore,
@@ -62,11 +62,10 @@ impl Gateway {
         stop: CancellationToken,
     ) -> Self {
         let queues: Vec<Arc<str>> = config.queues.keys().map(|queue| Arc::from(queue.as_str())).collect();
-        let kinds: Vec<Arc<str>> = registry.kinds().map(|kind| kind.name.clone()).collect();
         let ttls = config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
         let largest_body = config.server.max_body_bytes.max(config.server.max_batch_bytes);
         Gateway {
-            sampler: Sampler::start(&client, queues.iter().cloned(), &kinds),
+            sampler: Sampler::start(&client, queues.iter().cloned()),
             client,
             queues,
             rules: JobRules::new(registry.clone(), ttls),

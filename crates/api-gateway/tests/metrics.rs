@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use atode_testkit::{Gateway, eventually};
+use atode_testkit::{Gateway, RedisServer, Worker, eventually};
 use serde_json::json;
 use support::{DEADLINE, UNKNOWN, start};
 
@@ -42,12 +43,14 @@ fn requests_are_timed_and_counted_by_method_route_and_status() {
 }
 
 #[test]
-fn scrapes_read_the_queues_and_redis_memory_once_per_five_seconds() {
+fn scrapes_read_the_queues_the_workers_and_redis_memory_once_per_five_seconds() {
     let (redis, gateway) = start();
     for _ in 0..2 {
         support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
     }
     support::enqueued(&gateway, &support::later());
+    let cancelled = support::enqueued(&gateway, &support::later());
+    gateway.post(&format!("/v1/jobs/{}/cancel", cancelled["id"].as_str().expect("an id")), &json!({}));
     redis.command(&["CONFIG", "RESETSTAT"]);
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(11) {
@@ -58,14 +61,21 @@ fn scrapes_read_the_queues_and_redis_memory_once_per_five_seconds() {
         let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
         line.map_or(0, |line| line.split(',').next().expect("a number").parse::<u32>().expect("a number"))
     };
-    let calls = calls("evalsha") + calls("eval") + calls("info");
     // At 0, 5 and 10 s. The first call is repeated with the source of its script.
-    assert!((2..=4).contains(&calls), "{stats}");
-    assert_eq!(gateway.metric(r#"atode_queue_ready_jobs{queue="default"}"#), 2);
-    assert_eq!(gateway.metric(r#"atode_queue_dead_jobs{queue="default"}"#), 0);
+    assert!((2..=4).contains(&(calls("evalsha") + calls("eval"))), "{stats}");
+    for (state, jobs) in [("scheduled", 1), ("ready", 2), ("active", 0), ("dead", 0), ("cancelled", 1)] {
+        let name = format!(r#"atode_queue_jobs{{queue="default",state="{state}"}}"#);
+        assert_eq!(gateway.metric(&name), jobs, "{state}");
+    }
+    let kind = support::KIND;
+    assert_eq!(gateway.metric(&format!(r#"atode_jobs_enqueued_total{{queue="default",kind="{kind}"}}"#)), 4);
+    let ended = format!(r#"atode_jobs_finished_total{{queue="default",kind="{kind}",state="cancelled"}}"#);
+    assert_eq!(gateway.metric(&ended), 1);
+    let unserved = format!(r#"atode_queue_unserved_ready_jobs{{queue="default",kind="{kind}"}}"#);
+    assert_eq!(gateway.metric(&unserved), 2, "no worker lives");
     assert!(gateway.metric("atode_redis_memory_used_bytes") > 100_000);
     let text = gateway.get("/metrics").text();
-    let name = r#"atode_queue_oldest_ready_age_seconds{queue="default"} "#;
+    let name = r#"atode_queue_oldest_ready_seconds{queue="default"} "#;
     let age: f64 = text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).expect("an age");
     assert!((0.0..60.0).contains(&age), "{age}");
 }
@@ -79,11 +89,12 @@ fn the_loss_of_redis_shows() {
     eventually("the gateway notices it", Duration::from_secs(10), || {
         (gateway.metric("atode_redis_up") == 1).then_some(())
     });
+    assert_eq!(gateway.metric("atode_redis_reconnects_total"), 1);
 }
 
 #[test]
 fn decisions_of_the_limiter_are_counted_by_result_and_backend() {
-    let redis = atode_testkit::RedisServer::start();
+    let redis = RedisServer::start();
     let gateway = Gateway::builder(&redis.addr())
         .env("APP__API__RATE_LIMIT__ENABLED", "true")
         .env("APP__API__RATE_LIMIT__REQUESTS_PER_MINUTE", "2")
@@ -101,4 +112,66 @@ fn decisions_of_the_limiter_are_counted_by_result_and_backend() {
     assert_eq!(gateway.metric("atode_ratelimit_fallbacks_total"), 0);
     let refused = r#"atode_http_requests_total{method="GET",route="/v1/kinds",status="429"}"#;
     assert_eq!(gateway.metric(refused), 1);
+}
+
+/// Type and labels of each metric, by name. Label `le` is the bucket of a histogram.
+type Metrics = BTreeMap<String, (String, String)>;
+
+fn documented(process: &str) -> Metrics {
+    let doc = include_str!("../../../docs/metrics.md");
+    let rows = doc.lines().filter(|line| line.starts_with("| `atode_"));
+    let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let own = cells.filter(|cells| [process, "both"].contains(&cells[4]));
+    own.map(|cells| {
+        let mut labels: Vec<&str> =
+            cells[3].split(", ").filter(|label| *label != "–").map(|label| label.trim_matches('`')).collect();
+        labels.sort_unstable();
+        (cells[1].trim_matches('`').to_owned(), (cells[2].to_owned(), labels.join(", ")))
+    })
+    .collect()
+}
+
+fn reported(text: &str) -> Metrics {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    types
+        .map(|(name, kind)| {
+            let mut samples = text.lines().filter(|line| !line.starts_with('#') && line.starts_with(name));
+            let labels = samples.find_map(|line| Some(line.split_once('{')?.1.split_once('}')?.0));
+            let labels = labels.unwrap_or_default();
+            let mut labels: Vec<&str> =
+                labels.split(',').filter_map(|label| Some(label.split_once('=')?.0)).collect();
+            labels.retain(|label| *label != "le");
+            labels.sort_unstable();
+            (name.to_owned(), (kind.to_owned(), labels.join(", ")))
+        })
+        .collect()
+}
+
+#[test]
+fn the_documentation_lists_exactly_the_metrics_of_each_process() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::builder(&redis.addr()).env("APP__API__RATE_LIMIT__ENABLED", "true").start();
+    let worker = Worker::start(&redis);
+    support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
+    // After an outage, and with a job that no worker runs, all metrics are there.
+    redis.kill();
+    let refused = || gateway.post("/v1/jobs", &json!({"kind": support::KIND})).status == 503;
+    eventually("the gateway notices the loss of Redis", DEADLINE, || refused().then_some(()));
+    redis.restart();
+    let quiet = || {
+        let workers = gateway.get("/v1/workers").json();
+        let id = workers["items"][0]["id"].as_str()?.to_owned();
+        (gateway.post(&format!("/v1/workers/{id}/quiet"), &json!({})).status == 202).then_some(())
+    };
+    eventually("the worker is back, and quiet", DEADLINE, quiet);
+    support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
+    let gateway = || gateway.get("/metrics").text();
+    let worker = || worker.get("/metrics").text();
+    for (process, scrape) in [("gateway", &gateway as &dyn Fn() -> String), ("worker", &worker)] {
+        let (expected, since) = (documented(process), Instant::now());
+        while reported(&scrape()) != expected && since.elapsed() < DEADLINE {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(reported(&scrape()), expected, "{process}");
+    }
 }

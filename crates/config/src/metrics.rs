@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::logging;
@@ -49,16 +49,6 @@ pub fn install(build: &str, histograms: &[Histogram<'_>]) -> Result<(), MetricsE
     describe_gauge!("atode_build_info", "Always 1; the label names the build that runs.");
     gauge!("atode_build_info", "build" => build.to_owned()).set(1);
     describe_counter!(LINES_DROPPED, "Log lines that were dropped because stderr was not read in time.");
-    describe_gauge!("atode_redis_up", "Whether there is a connection to the job queue's Redis.");
-    describe_gauge!("atode_queue_ready_jobs", "Jobs of the queue that are due and wait for a worker.");
-    describe_gauge!("atode_queue_dead_jobs", "Dead jobs of the queue, which failed for good and are kept.");
-    describe_gauge!(
-        "atode_queue_oldest_ready_age_seconds",
-        Unit::Seconds,
-        "Time since the due time of the job that has waited longest; 0 if no job is ready."
-    );
-    describe_gauge!("atode_redis_memory_used_bytes", Unit::Bytes, "Memory that Redis uses.");
-    describe_gauge!("atode_redis_memory_max_bytes", Unit::Bytes, "`maxmemory` of Redis; 0 means no limit.");
     let _ = INSTALLED.set(handle);
     Ok(())
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::keys::Keys;
+use crate::metrics::jobs::JobCounters;
 use crate::redis::clock::RedisClock;
 use crate::redis::connection::Connection;
 use crate::redis::identity::Identity;
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     /// The budget for bytes that a call brings from Redis.
     pub(crate) incoming: Budget,
     pub(crate) record_sizes: RecordSizes,
+    pub(crate) counters: JobCounters,
     /// The runtime in which the client was opened. Background tasks run there, whatever thread calls.
     pub(crate) runtime: Handle,
     /// The background tasks of the connection. It closes when they are dropped.
@@ -60,6 +62,7 @@ impl Core {
             outgoing: Budget::default(),
             incoming: Budget::default(),
             record_sizes: RecordSizes::default(),
+            counters: JobCounters::default(),
             runtime: Handle::current(),
             _tasks: tasks,
         };
@@ -100,7 +103,11 @@ impl Core {
         args: Vec<Value>,
     ) -> Result<Reply, Error> {
         debug_assert!(share_a_slot(&keys), "the keys of {} would not be in one slot: {keys:?}", script.name);
-        let reply = Reply::new(script, script.run(&connection.client()?, keys, args).await?)?;
+        let client = connection.client()?;
+        let sent = Instant::now();
+        let answer = script.run(&client, keys, args).await;
+        script.calls.count(sent.elapsed(), answer.is_ok());
+        let reply = Reply::new(script, answer?)?;
         self.clock.observe(reply.now);
         Ok(reply)
     }

@@ -16,7 +16,7 @@ mod error;
 mod health;
 mod inspect;
 mod keys;
-mod metrics;
+pub mod metrics;
 mod model;
 mod producer;
 mod redis;
@@ -57,7 +57,7 @@ pub use transitions::recover::{Expired, ExpiredLeases, PutBack, Reaped, Unreadab
 pub use transitions::unanswered::Unanswered;
 pub use view::finished::Finished;
 pub use view::job::{AttemptView, JobView};
-pub use view::queue::{Counts, KindCounts, QueueView};
+pub use view::queue::{Age, Counts, KindCounts, QueueView};
 pub use workers::announcement::{Announcement, Drained, KindSet};
 pub use workers::registration::{Departure, Fate, Registration, WorkerRequest, WorkerState};
 pub use workers::wakeups::{Heard, Wakeups};

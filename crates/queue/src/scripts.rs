@@ -9,11 +9,13 @@ use fred::types::{FromValue, Key, Value};
 use fred::util::sha1_hash;
 
 use crate::error::{Error, is_noscript};
+use crate::metrics::calls::Calls;
 
 pub(crate) struct Script {
     pub(crate) name: &'static str,
     pub(crate) source: String,
     pub(crate) sha1: String,
+    pub(crate) calls: Calls,
 }
 
 macro_rules! scripts {
@@ -56,7 +58,6 @@ scripts! {
     RESCHEDULE "transitions/reschedule",
     RESUME "transitions/resume",
     RETRY "transitions/retry",
-    SAMPLE "metrics/sample",
     SET_ASIDE "inspect/set_aside",
     TRIM "transitions/trim",
     UNANSWERED "transitions/unanswered",
@@ -71,7 +72,7 @@ impl Script {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let (shebang, body) = file.split_once('\n').unwrap_or((file, ""));
         let source = format!("{shebang}\n{PREAMBLE}{body}");
-        Script { name, sha1: sha1_hash(&source), source }
+        Script { name, sha1: sha1_hash(&source), source, calls: Calls::of(name) }
     }
 
     /// Runs the script once. It is sent again only if Redis has forgotten it, because then it did not run.

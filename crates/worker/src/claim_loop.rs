@@ -31,7 +31,7 @@ mod turns;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Claim, ClaimOptions, Error, KindSet, MAX_BATCH, Wakeups};
+use atode_queue::{Claim, ClaimOptions, Error, KindSet, MAX_BATCH, Record, Wakeups};
 use futures_timer::Delay;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
@@ -49,6 +49,9 @@ use turns::Turns;
 
 /// Longest time without a claim. It finds jobs whose wake-up was lost.
 const SAFETY_POLL: Duration = Duration::from_secs(5);
+
+/// The time until a job of a later release is offered to another worker.
+const LATER_RELEASE_DELAY: Duration = Duration::from_secs(5);
 
 pub(crate) struct ClaimLoop {
     worker: Arc<Worker>,
@@ -253,7 +256,13 @@ impl ClaimLoop {
 fn start_jobs(worker: &Worker, claim: Claim) {
     for claimed in claim.jobs {
         let Some(kind) = worker.registry.get(claimed.lease.kind()) else { continue }; // only known kinds are asked for
-        let job = ClaimedJob::new(kind.clone(), claimed, claim.now, worker.me.clone());
+        if Record::is_of_a_later_form(&claimed.record) {
+            tracing::warn!(job.id = %claimed.lease.id(), kind = %kind.name, "this job was stored by a later release, which this build cannot read; handing it back to a worker of that release");
+            worker.settle(claimed.lease.release(LATER_RELEASE_DELAY));
+            continue;
+        }
+        let metrics = worker.run_metrics.of(claimed.lease.queue(), &kind.name);
+        let job = ClaimedJob::new(kind.clone(), claimed, claim.now, worker.me.clone(), metrics);
         start(worker, worker.slots.enter(job));
     }
 }

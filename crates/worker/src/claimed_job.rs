@@ -11,6 +11,8 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::metrics::KindMetrics;
+
 /// Longer timeouts are clamped: adding them to an `Instant` could overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -24,6 +26,7 @@ pub(crate) struct ClaimedJob {
     pub(crate) payload: Result<Bytes, Error>,
     /// [`History::is_suspect`]: a worker runs one such job at a time.
     pub(crate) suspect: bool,
+    pub(crate) metrics: Arc<KindMetrics>,
     /// Cancelled when the run has to end; `stopped` says why.
     pub(crate) cancellation: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
@@ -67,7 +70,13 @@ pub(crate) enum Stop {
 
 impl ClaimedJob {
     /// A job that was claimed at `now`, Redis' time in Unix ms.
-    pub(crate) fn new(kind: Arc<Kind>, claimed: Claimed, now: i64, worker: Arc<WorkerRef>) -> Self {
+    pub(crate) fn new(
+        kind: Arc<Kind>,
+        claimed: Claimed,
+        now: i64,
+        worker: Arc<WorkerRef>,
+        metrics: Arc<KindMetrics>,
+    ) -> Self {
         let Claimed { lease, due, record, history } = claimed;
         let (max_retries, payload) = match Record::decode(&record) {
             Ok(Record { max_retries, payload, .. }) => {
@@ -83,6 +92,7 @@ impl ClaimedJob {
             kind,
             payload,
             suspect: history.is_suspect(),
+            metrics,
             cancellation: CancellationToken::new(),
             stopped: OnceLock::new(),
             progress: Mutex::new(Progress {
@@ -121,6 +131,11 @@ impl ClaimedJob {
     pub(crate) fn start(&self) -> Instant {
         drop(self.enter(Phase::Started));
         self.deadline()
+    }
+
+    /// The time since the job was claimed, got its slot, or started: the latest of these.
+    pub(crate) fn in_phase_for(&self) -> Duration {
+        self.progress().since.elapsed()
     }
 
     pub(crate) fn has_started(&self) -> bool {

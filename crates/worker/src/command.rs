@@ -10,7 +10,7 @@ use atode_queue::Client;
 use clap::Parser;
 
 use crate::shutdown::shutdown_limit;
-use crate::start;
+use crate::{metrics, start};
 
 /// Runs jobs. Start as many workers as you like: they share the work, and no job is lost when one dies.
 ///
@@ -66,6 +66,9 @@ fn configure_and_run(
     registry.check_state(types)?;
     let mut config = args.server.config.load()?;
     args.server.override_address(&mut config.worker.host, &mut config.worker.port);
+    if args.server.ends_after_health_check(&config.worker.host, config.worker.port)? {
+        return Ok(());
+    }
     if let Some(concurrency) = args.concurrency {
         config.worker.concurrency = concurrency.into();
     }
@@ -85,7 +88,10 @@ fn configure_and_run(
         return Ok(());
     }
     let settings = config.worker;
-    atode_config::metrics::install(build.version, &[])?;
+    let histograms = [&atode_queue::metrics::HISTOGRAMS[..], &metrics::HISTOGRAMS].concat();
+    atode_config::metrics::install(build.version, &histograms)?;
+    atode_queue::metrics::describe();
+    metrics::describe();
     process::serve(shutdown_limit(settings.shutdown_timeout), None, async |stop| {
         tokio::select! {
             provided = provide(&mut registry) => provided.context("cannot make the application's state")?,

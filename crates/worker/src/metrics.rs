@@ -1,14 +1,33 @@
-//! Prometheus metrics of the worker (docs/decisions/0016-metrics.md). Counters are resolved once: counting a run
-//! costs a map look-up and an atomic addition.
+//! Prometheus metrics of the worker (docs/metrics.md). They are resolved once, so counting a run costs a few atomic
+//! operations.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
-use atode_jobs::{Kind, Registry};
+use atode_jobs::Registry;
 use atode_queue::Settlement;
-use metrics::{Counter, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 use crate::slots::Slots;
+
+const ATTEMPTS: &str = "atode_attempts_total";
+const LATENESS: &str = "atode_job_lateness_seconds";
+const RUN: &str = "atode_job_run_seconds";
+
+/// The histograms with the bounds of their buckets, for the recorder.
+pub(crate) const HISTOGRAMS: [(&str, &[f64]); 2] = [
+    (
+        LATENESS,
+        &[
+            0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+            1_800.0,
+        ],
+    ),
+    (RUN, &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0]),
+];
 
 /// Settlements, each with the outcome it is counted as. The last is a lost lease, which settles nothing.
 const OUTCOMES: [(&str, &str); 5] = [
@@ -27,19 +46,30 @@ pub(crate) struct ClaimCounters {
     pub(crate) jobs: Counter,
 }
 
-/// Counters of finished runs, by kind.
-pub(crate) struct RunCounters(HashMap<Arc<str>, [Counter; OUTCOMES.len()]>);
+/// The metrics of runs, by queue and kind.
+pub(crate) struct RunMetrics(RwLock<HashMap<Arc<str>, ByKind>>);
+
+type ByKind = HashMap<Arc<str>, Arc<KindMetrics>>;
+
+/// The metrics of the runs of one kind from one queue.
+pub(crate) struct KindMetrics {
+    attempts: [Counter; OUTCOMES.len()],
+    lateness: Histogram,
+    run: Histogram,
+}
 
 pub(crate) fn describe() {
     describe_counter!("atode_claims_total", "Claims, by queue and by whether Redis answered.");
     describe_counter!("atode_claimed_jobs_total", "Claimed jobs, by queue.");
-    describe_counter!("atode_runs_total", "Finished runs, by kind and outcome.");
-    describe_gauge!("atode_slots", "Slots, one per job that may run at the same time, by state.");
+    describe_counter!(ATTEMPTS, "Ended runs, by outcome.");
+    describe_histogram!(LATENESS, Unit::Seconds, "Time from the due time of a run to its start.");
+    describe_histogram!(RUN, Unit::Seconds, "Time that a handler ran.");
+    describe_gauge!("atode_worker_slots", "Slots, one per job that may run at the same time, by state.");
     describe_gauge!(
-        "atode_leases_held",
+        "atode_worker_leases",
         "Jobs leased to this worker: in a slot, waiting for one, or finished and not yet settled."
     );
-    describe_gauge!("atode_settle_backlog", "Results waiting to be stored in Redis.");
+    describe_gauge!("atode_worker_unsettled_results", "Results waiting to be stored in Redis.");
 }
 
 impl ClaimCounters {
@@ -53,34 +83,62 @@ impl ClaimCounters {
     }
 }
 
-impl RunCounters {
-    pub(crate) fn of(registry: &Registry) -> Self {
-        let counters = |kind: &Kind| {
-            let counter =
-                |outcome| counter!("atode_runs_total", "kind" => kind.name.to_string(), "outcome" => outcome);
-            OUTCOMES.map(|(_, outcome)| counter(outcome))
-        };
-        RunCounters(registry.kinds().map(|kind| (kind.name.clone(), counters(kind))).collect())
+impl RunMetrics {
+    /// The metrics of each kind in its own queue exist from the start. Others appear with their first job.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let metrics = RunMetrics(RwLock::default());
+        for kind in registry.kinds() {
+            metrics.of(&kind.queue, &kind.name);
+        }
+        metrics
+    }
+
+    pub(crate) fn of(&self, queue: &Arc<str>, kind: &Arc<str>) -> Arc<KindMetrics> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = known.get(queue).and_then(|kinds| kinds.get(kind)) {
+            return metrics.clone();
+        }
+        drop(known);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let kinds = known.entry(queue.clone()).or_default();
+        kinds.entry(kind.clone()).or_insert_with(|| Arc::new(KindMetrics::new(queue, kind))).clone()
+    }
+}
+
+impl KindMetrics {
+    fn new(queue: &str, kind: &str) -> Self {
+        let (queue, kind) = (queue.to_owned(), kind.to_owned());
+        KindMetrics {
+            attempts: OUTCOMES.map(|(_, outcome)| {
+                counter!(ATTEMPTS, "queue" => queue.clone(), "kind" => kind.clone(), "outcome" => outcome)
+            }),
+            lateness: histogram!(LATENESS, "queue" => queue.clone(), "kind" => kind.clone()),
+            run: histogram!(RUN, "queue" => queue, "kind" => kind),
+        }
+    }
+
+    pub(crate) fn started(&self, lateness: Duration) {
+        self.lateness.record(lateness);
     }
 
     /// Counts a run that ended with this settlement, or with `None` because its lease was lost.
-    pub(crate) fn ended(&self, kind: &str, settlement: Option<&Settlement>) {
+    pub(crate) fn ended(&self, settlement: Option<&Settlement>, took: Duration) {
         let name = settlement.map_or("", Settlement::name);
-        let place = OUTCOMES.iter().position(|(transition, _)| *transition == name);
-        if let (Some(place), Some(counters)) = (place, self.0.get(kind)) {
-            counters[place].increment(1);
+        if let Some(place) = OUTCOMES.iter().position(|(transition, _)| *transition == name) {
+            self.attempts[place].increment(1);
         }
+        self.run.record(took);
     }
 }
 
 /// The body of `GET /metrics`. Gauges are set here, on request.
 pub(crate) fn render(slots: &Slots, pending_results: usize, redis_up: bool) -> String {
     let (size, taken) = (slots.size, slots.taken());
-    gauge!("atode_slots", "state" => "taken").set(taken as f64);
-    gauge!("atode_slots", "state" => "free").set(size.saturating_sub(taken) as f64);
+    gauge!("atode_worker_slots", "state" => "taken").set(taken as f64);
+    gauge!("atode_worker_slots", "state" => "free").set(size.saturating_sub(taken) as f64);
     let held = slots.jobs().iter().filter(|job| job.lease().is_some()).count() + pending_results;
-    gauge!("atode_leases_held").set(held as f64);
-    gauge!("atode_settle_backlog").set(pending_results as f64);
+    gauge!("atode_worker_leases").set(held as f64);
+    gauge!("atode_worker_unsettled_results").set(pending_results as f64);
     gauge!("atode_redis_up").set(f64::from(u8::from(redis_up)));
     atode_config::metrics::render()
 }

@@ -80,6 +80,8 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
         return End::NeverStarted;
     }
     let deadline = job.start();
+    let lateness = worker.client.now().saturating_sub(job.run.due).max(0);
+    job.metrics.started(Duration::from_millis(lateness as u64));
     let payload = match &job.payload {
         Ok(payload) => String::from_utf8_lossy(payload), // borrowed: records are read as UTF-8 only
         Err(error) => return unreadable(error.to_string()),
@@ -115,7 +117,7 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
 pub(crate) fn finish(worker: &Worker, job: &ClaimedJob, unsettled: Unsettled, end: End) {
     let settlement = settlement(job, unsettled, end, worker.client.now());
     if job.has_started() {
-        worker.runs.ended(&job.kind.name, Some(&settlement));
+        job.metrics.ended(Some(&settlement), job.in_phase_for());
     }
     worker.settle(settlement);
 }
@@ -126,7 +128,7 @@ fn settle(worker: &Worker, job: &ClaimedJob, end: End) {
         Some(unsettled) if stopped != Some(Stop::LeaseLost) => finish(worker, job, unsettled, end),
         _ => {
             if stopped == Some(Stop::LeaseLost) {
-                worker.runs.ended(&job.kind.name, None);
+                job.metrics.ended(None, job.in_phase_for());
             }
             if stopped != Some(Stop::NoSlot) {
                 tracing::warn!(

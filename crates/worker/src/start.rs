@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claim_loop::ClaimLoop;
-use crate::metrics::RunCounters;
+use crate::metrics::RunMetrics;
 use crate::run::dispatch;
 use crate::settle::Results;
 use crate::slots::Slots;
 use crate::worker::Worker;
-use crate::{leases, metrics, probe, registration, settle, shutdown, sweep, timeouts};
+use crate::{leases, probe, registration, settle, shutdown, sweep, timeouts};
 
 /// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start and at any
 /// time: the worker waits for it. `build` is the version of the running program, for comparison with other workers.
@@ -53,13 +53,12 @@ pub async fn run(
         ((queue.clone(), Arc::new(results)), unsettled)
     });
     let (results, unsettled): (BTreeMap<_, _>, Vec<_>) = channels.unzip();
-    metrics::describe();
     let (async_jobs, async_dispatch) = mpsc::unbounded_channel();
     let (blocking_jobs, blocking_dispatch) = mpsc::unbounded_channel();
     let kind_names: Vec<Arc<str>> = registry.names().cloned().collect();
     let worker = Arc::new(Worker {
-        runs: RunCounters::of(&registry),
-        sampler: Sampler::start(&client, queues.keys().cloned(), &kind_names),
+        run_metrics: RunMetrics::new(&registry),
+        sampler: Sampler::start(&client, queues.keys().cloned()),
         kind_names,
         slots: Slots::new(settings.concurrency, queues.values().copied()),
         handlers: handlers.handle().clone(),

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::RunCounters;
+use crate::metrics::RunMetrics;
 use crate::settle::Results;
 use crate::slots::{Entry, Slots};
 
@@ -26,7 +26,7 @@ pub(crate) struct Worker {
     pub(crate) client: Client,
     /// The application's state and the queue, for handlers.
     pub(crate) services: Arc<Services>,
-    pub(crate) runs: RunCounters,
+    pub(crate) run_metrics: RunMetrics,
     pub(crate) sampler: Sampler,
     pub(crate) slots: Arc<Slots>,
     /// The runtime of the handlers. Nothing else runs there, but the dispatcher of async jobs.

@@ -13,8 +13,9 @@ const WAITS: &str = "atode_http_waits";
 
 /// Installs the recorder. It must run once per process, before any metric is used.
 pub(crate) fn install(build: Build) -> anyhow::Result<()> {
-    let histograms = [(request_metrics::DURATION, &request_metrics::BUCKETS[..])];
-    atode_config::metrics::install(build.version, &histograms)?;
+    let own = [(request_metrics::DURATION, &request_metrics::BUCKETS[..])];
+    atode_config::metrics::install(build.version, &[&atode_queue::metrics::HISTOGRAMS[..], &own].concat())?;
+    atode_queue::metrics::describe();
     request_metrics::describe();
     describe_gauge!(
         BODY_BYTES,

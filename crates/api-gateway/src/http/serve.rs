@@ -15,7 +15,6 @@ use atode_queue::Client;
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::metrics;
 use crate::gateway::Gateway;
 use crate::http::cross_site::CrossSite;
 use crate::http::envelope::envelope;
@@ -50,7 +49,6 @@ pub(crate) async fn serve(
     // A client that waits for the gateway to listen should not be refused while Redis is available.
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
 
-    metrics::install(build)?;
     let limiter = limits::start(config).await?;
     let cross_site = CrossSite::new(config, address);
     let gateway = Data::new(Gateway::new(config, registry, client, limiter, cross_site, stop.clone()));

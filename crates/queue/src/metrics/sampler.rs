@@ -1,30 +1,40 @@
-//! Gauges of the jobs and the memory of Redis. They cost at most one call per five seconds, and no call while nobody
-//! reads them.
+//! Gauges of the jobs in Redis, of its memory, and of the live workers. They cost a few calls every five seconds, and
+//! none while nobody reads them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fred::interfaces::ClientLike;
-use fred::types::{InfoKind, Value};
-use metrics::{Gauge, gauge};
+use fred::types::InfoKind;
+use metrics::{Gauge, Unit, describe_gauge, gauge};
 use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::core::Core;
 use crate::error::Error;
-use crate::keys::Set;
+use crate::model::state::State;
 use crate::redis::pool::Tasks;
-use crate::scripts::SAMPLE;
-use crate::wire::{self, Reply};
+use crate::view::queue::{self, QueueView};
+use crate::workers::registration::{self, Registration};
 
-/// Time between two calls. Queues and Redis' memory take turns.
+const JOBS: &str = "atode_queue_jobs";
+const OLDEST: &str = "atode_queue_oldest_ready_seconds";
+const UNSERVED: &str = "atode_queue_unserved_ready_jobs";
+const LIVE_WORKERS: &str = "atode_live_workers";
+const MEMORY_USED: &str = "atode_redis_memory_used_bytes";
+const MEMORY_MAX: &str = "atode_redis_memory_max_bytes";
+
+/// Time between two samples of the same gauge, unless there are so many queues that [`PAUSE`] makes it longer.
 const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Minimum time between two queues, so that hundreds of queues do not burden Redis.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Time for which the gauges are updated after the last read: several times the usual scrape interval.
 const KEPT_FRESH: Duration = Duration::from_secs(120);
 
-/// Updates the gauges `atode_queue_…` and `atode_redis_memory_…` while somebody reads them.
+/// Updates the gauges of queues, Redis and live workers while somebody reads them.
 pub struct Sampler {
     /// The time of the last read.
     read: watch::Sender<Option<Instant>>,
@@ -32,30 +42,41 @@ pub struct Sampler {
     _task: Tasks,
 }
 
+struct Server {
+    used: Gauge,
+    max: Gauge,
+    /// By build. The gauge of a build that is gone is 0.
+    live_workers: BTreeMap<String, Gauge>,
+}
+
 struct Queue {
     name: Arc<str>,
-    kinds: BTreeSet<Arc<str>>,
-    ready: Gauge,
-    dead: Gauge,
+    jobs: [(State, Gauge); 6],
     oldest: Gauge,
+    /// By kind, for kinds that once had ready jobs and no live worker.
+    unserved: HashMap<String, Gauge>,
+}
+
+pub(crate) fn describe() {
+    describe_gauge!(JOBS, "Jobs of the queue by state.");
+    describe_gauge!(
+        OLDEST,
+        Unit::Seconds,
+        "Time since the due time of the job that has waited longest; 0 if no job is ready."
+    );
+    describe_gauge!(UNSERVED, "Ready jobs of a kind that no live worker of the queue runs.");
+    describe_gauge!(LIVE_WORKERS, "Live workers on all machines, by build.");
+    describe_gauge!(MEMORY_USED, Unit::Bytes, "Memory that Redis uses.");
+    describe_gauge!(MEMORY_MAX, Unit::Bytes, "`maxmemory` of Redis; 0 means no limit.");
 }
 
 impl Sampler {
-    /// Samples these queues. `kinds` are the known kinds; others are found in Redis.
-    pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>, kinds: &[Arc<str>]) -> Self {
-        let queues = queues.into_iter().map(|name| {
-            let label = name.to_string();
-            Queue {
-                name,
-                kinds: kinds.iter().cloned().collect(),
-                ready: gauge!("atode_queue_ready_jobs", "queue" => label.clone()),
-                dead: gauge!("atode_queue_dead_jobs", "queue" => label.clone()),
-                oldest: gauge!("atode_queue_oldest_ready_age_seconds", "queue" => label),
-            }
-        });
+    /// Samples these queues.
+    pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let queues = queues.into_iter().map(Queue::new).collect();
         let (read, reads) = watch::channel(None);
         let core = client.core();
-        let task = core.runtime.spawn(run(core.clone(), queues.collect(), reads));
+        let task = core.runtime.spawn(run(core.clone(), queues, reads));
         Sampler { read, _task: Tasks(vec![task.abort_handle()]) }
     }
 
@@ -66,51 +87,84 @@ impl Sampler {
 }
 
 async fn run(core: Arc<Core>, mut queues: Vec<Queue>, mut reads: watch::Receiver<Option<Instant>>) {
-    let used = gauge!("atode_redis_memory_used_bytes");
-    let most = gauge!("atode_redis_memory_max_bytes");
+    let mut server =
+        Server { used: gauge!(MEMORY_USED), max: gauge!(MEMORY_MAX), live_workers: BTreeMap::new() };
+    let pause = (INTERVAL / (queues.len() as u32 + 1)).max(PAUSE);
     let is_recent = |read: &Option<Instant>| read.is_some_and(|read| read.elapsed() < KEPT_FRESH);
     while reads.wait_for(is_recent).await.is_ok() {
-        for n in 0..=queues.len() {
-            let sampled = match queues.get_mut(n) {
-                Some(queue) => sample(&core, queue).await,
-                None => sample_memory(&core, &used, &most).await,
-            };
-            if let Err(error) = sampled {
-                // Other tasks log that Redis is away, and `atode_redis_up` shows it.
-                tracing::debug!(%error, "no sample now");
+        let workers = or_log(server.sample(&core).await);
+        for queue in &mut queues {
+            or_log(queue.sample(&core, workers.as_deref()).await);
+            tokio::time::sleep(pause).await;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Other tasks log that Redis is away, and `atode_redis_up` shows it.
+fn or_log<T>(sampled: Result<T, Error>) -> Option<T> {
+    sampled.inspect_err(|error| tracing::debug!(%error, "no sample now")).ok()
+}
+
+impl Server {
+    async fn sample(&mut self, core: &Core) -> Result<Vec<Registration>, Error> {
+        let info: String = core.connection.client()?.info(Some(InfoKind::Memory)).await?;
+        for (name, gauge) in [("used_memory:", &self.used), ("maxmemory:", &self.max)] {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+            if let Some(value) = value {
+                gauge.set(value);
             }
-            tokio::time::sleep(INTERVAL).await;
         }
-    }
-}
-
-async fn sample(core: &Core, queue: &mut Queue) -> Result<(), Error> {
-    let keys = core.keys.queue(&queue.name);
-    let script_keys = wire::keys(&keys, [keys.kinds()], &queue.kinds, &[Set::Due, Set::Dead]);
-    let reply = core.call(&SAMPLE, script_keys, Vec::new()).await?;
-    queue.show(&reply).ok_or_else(|| reply.corrupt())
-}
-
-async fn sample_memory(core: &Core, used: &Gauge, most: &Gauge) -> Result<(), Error> {
-    let info: String = core.connection.client()?.info(Some(InfoKind::Memory)).await?;
-    for (name, gauge) in [("used_memory:", used), ("maxmemory:", most)] {
-        let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-        if let Some(value) = value {
-            gauge.set(value);
+        let workers = registration::workers(core).await?;
+        for registration in &workers {
+            let build = &registration.worker.build;
+            self.live_workers
+                .entry(build.clone())
+                .or_insert_with(|| gauge!(LIVE_WORKERS, "build" => build.clone()));
         }
+        for (build, gauge) in &self.live_workers {
+            gauge.set(workers.iter().filter(|live| live.worker.build == *build).count() as f64);
+        }
+        Ok(workers)
     }
-    Ok(())
 }
 
 impl Queue {
-    /// kinds, ready, earliest due, dead
-    fn show(&mut self, reply: &Reply) -> Option<()> {
-        let [Value::Array(kinds), ready, earliest, dead] = reply.values() else { return None };
-        let age = wire::instant(earliest).map_or(0, |earliest| reply.now - earliest);
-        self.ready.set(ready.as_f64()?);
-        self.dead.set(dead.as_f64()?);
-        self.oldest.set(age as f64 / 1_000.0);
-        self.kinds.extend(kinds.iter().filter_map(|kind| kind.as_str().map(|kind| Arc::from(&*kind))));
-        Some(())
+    fn new(name: Arc<str>) -> Self {
+        let jobs =
+            |state: State| (state, gauge!(JOBS, "queue" => name.to_string(), "state" => state.to_string()));
+        Queue {
+            jobs: State::ALL.map(jobs),
+            oldest: gauge!(OLDEST, "queue" => name.to_string()),
+            unserved: HashMap::new(),
+            name,
+        }
+    }
+
+    async fn sample(&mut self, core: &Core, workers: Option<&[Registration]>) -> Result<(), Error> {
+        let view = queue::queue(core, &self.name).await?;
+        for (state, gauge) in &self.jobs {
+            gauge.set(view.counts.of(*state) as f64);
+        }
+        self.oldest.set(view.oldest_ready_age.map_or(0.0, |age| age.0.as_secs_f64()));
+        if let Some(workers) = workers {
+            self.show_unserved(&view, workers);
+        }
+        Ok(())
+    }
+
+    fn show_unserved(&mut self, view: &QueueView, workers: &[Registration]) {
+        for kind in &view.kinds {
+            let runs =
+                |worker: &Registration| worker.claims_from(&view.name) && worker.claims_kind(&kind.kind);
+            let unserved = if workers.iter().any(runs) { 0 } else { kind.counts.ready };
+            if unserved > 0 && !self.unserved.contains_key(&kind.kind) {
+                let gauge = gauge!(UNSERVED, "queue" => view.name.clone(), "kind" => kind.kind.clone());
+                self.unserved.insert(kind.kind.clone(), gauge);
+            }
+            if let Some(gauge) = self.unserved.get(&kind.kind) {
+                gauge.set(unserved as f64);
+            }
+        }
     }
 }

@@ -15,6 +15,11 @@ pub enum State {
     Cancelled,
 }
 
+impl State {
+    pub const ALL: [State; 6] =
+        [State::Scheduled, State::Ready, State::Active, State::Completed, State::Dead, State::Cancelled];
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)

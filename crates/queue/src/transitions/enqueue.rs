@@ -60,7 +60,12 @@ pub(crate) async fn enqueue(
     })?;
     let carried = jobs.iter().map(NewJob::weight).sum();
     let reply = core.call_with(connection, carried, &ENQUEUE, script_keys, args).await?;
-    decode(&reply, &order).ok_or_else(|| reply.corrupt())
+    let results = decode(&reply, &order).ok_or_else(|| reply.corrupt())?;
+    for (group, kind) in groups.iter().zip(kinds()) {
+        let is_new = |job: &&usize| matches!(results[**job], Enqueued::Created { .. });
+        core.counters.enqueued(queue, kind, group.iter().filter(is_new).count());
+    }
+    Ok(results)
 }
 
 pub(crate) async fn enqueue_all_or_nothing(

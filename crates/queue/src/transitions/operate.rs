@@ -56,7 +56,11 @@ pub(crate) async fn operate(
     let script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
     let (script, args) = call(operation, id, &keys);
     let reply = core.call(script, script_keys, args).await?;
-    decode(&reply, operation).ok_or_else(|| reply.corrupt())
+    let (operated, before) = decode(&reply, operation).ok_or_else(|| reply.corrupt())?;
+    if operation == Operation::Cancel && matches!(before, Some(State::Scheduled | State::Ready)) {
+        core.counters.finished(queue, kind, State::Cancelled, 1);
+    }
+    Ok(operated)
 }
 
 fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, Vec<Value>) {
@@ -80,14 +84,15 @@ fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, 
     (script, std::iter::once(id).chain(args).collect())
 }
 
-/// done, place, score
-fn decode(reply: &Reply, operation: Operation) -> Option<Operated> {
+/// done, place, score. Returns the job's state before the operation too.
+fn decode(reply: &Reply, operation: Operation) -> Option<(Operated, Option<State>)> {
     let [done, place, score] = reply.values() else { return None };
-    let Some(set) = place.as_usize()?.checked_sub(FIRST_SET) else { return Some(Operated::Gone) };
+    let Some(set) = place.as_usize()?.checked_sub(FIRST_SET) else { return Some((Operated::Gone, None)) };
     let state = Set::ALL.get(set)?.state(score.as_f64()? as i64, reply.now);
-    Some(match done.as_i64()? {
+    let operated = match done.as_i64()? {
         1 if operation == Operation::Cancel && state == State::Active => Operated::Requested,
         1 => Operated::Done,
         _ => Operated::Refused(state),
-    })
+    };
+    Some((operated, Some(state)))
 }

@@ -19,6 +19,7 @@ use crate::model::id::JobId;
 use crate::model::lease::{ExpiredLease, FencingToken, LeaseRef};
 use crate::model::run::{Run, WorkerRef};
 use crate::model::settlement::{LEASE_WEIGHT, Verdict};
+use crate::model::state::State;
 use crate::scripts::{EXPIRED, PUT_BACK, REAP};
 use crate::wire;
 
@@ -111,7 +112,16 @@ pub(crate) async fn reap(core: &Core, queue: &str, jobs: &[Reaped]) -> Result<Ve
         let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &sets);
         let carried = call.iter().map(weight).sum();
         let reply = core.call_with(&core.connection, carried, &REAP, script_keys, args).await?;
-        verdicts.extend(reply.verdicts(call.len())?);
+        let answers = reply.verdicts(call.len())?;
+        for ((job, _), verdict) in call.iter().zip(&answers) {
+            let ended = match verdict {
+                Verdict::Done if job.due_after.is_none() => State::Dead,
+                Verdict::CancelRequested => State::Cancelled,
+                _ => continue,
+            };
+            core.counters.finished(queue, job.lease.kind(), ended, 1);
+        }
+        verdicts.extend(answers);
     }
     Ok(verdicts)
 }

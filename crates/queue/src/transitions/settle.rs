@@ -10,6 +10,7 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
 use crate::model::settlement::{Outcome, Settled, Settlement, Verdict};
+use crate::model::state::State;
 use crate::scripts::{BURY, COMPLETE, RELEASE, RETRY, Script};
 use crate::wire;
 
@@ -91,7 +92,33 @@ async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     args.extend(jobs.iter().filter_map(|settlement| settlement.state.clone()).map(Value::Bytes));
     let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, sets);
     let carried = jobs.iter().map(Settlement::weight).sum();
-    core.call_with(&core.connection, carried, script, script_keys, args).await?.verdicts(jobs.len())
+    let reply = core.call_with(&core.connection, carried, script, script_keys, args).await?;
+    let verdicts = reply.verdicts(jobs.len())?;
+    count_finished(core, queue, jobs, &verdicts);
+    Ok(verdicts)
+}
+
+fn count_finished(core: &Core, queue: &str, jobs: &[Settlement], mut verdicts: &[Verdict]) {
+    for same in jobs.chunk_by(|a, b| a.lease.kind() == b.lease.kind()) {
+        let (answers, later) = verdicts.split_at(same.len());
+        verdicts = later;
+        for state in [State::Completed, State::Dead, State::Cancelled] {
+            let ended =
+                same.iter().zip(answers).filter(|(job, verdict)| final_state(job, **verdict) == Some(state));
+            core.counters.finished(queue, same[0].lease.kind(), state, ended.count());
+        }
+    }
+}
+
+/// The final state that a settlement led to. `Already` answers a repeated call, whose first answer was lost.
+fn final_state(settlement: &Settlement, verdict: Verdict) -> Option<State> {
+    match (&settlement.outcome, verdict) {
+        (_, Verdict::Stale) => None,
+        (Outcome::Complete { .. }, _) => Some(State::Completed),
+        (Outcome::Bury, _) => Some(State::Dead),
+        (Outcome::Retry { .. } | Outcome::Release { .. }, Verdict::CancelRequested) => Some(State::Cancelled),
+        (Outcome::Retry { .. } | Outcome::Release { .. }, _) => None,
+    }
 }
 
 /// The sets of a kind that retry and release change.
