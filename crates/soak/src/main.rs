@@ -21,6 +21,12 @@ struct Args {
     /// Only measure how soon work continues after a kill, in this many rounds.
     #[arg(long)]
     recovery: Option<usize>,
+    /// Only restart all workers and gateways one by one, while clients store this many jobs per second.
+    #[arg(long, value_name = "JOBS_PER_SECOND", num_args = 0..=1, default_missing_value = "2000")]
+    rolling: Option<u64>,
+    /// Only let an autoscaler handle a backlog of this many jobs.
+    #[arg(long, value_name = "JOBS", num_args = 0..=1, default_missing_value = "100000")]
+    scaling: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -40,6 +46,16 @@ fn soak(args: &Args) -> anyhow::Result<bool> {
     if let Some(rounds) = args.recovery {
         atode_soak::measure_recovery(rounds.max(1), |line| println!("{line}"))?;
         return Ok(true);
+    }
+    if let Some(rate) = args.rolling {
+        let report = atode_soak::measure_rolling_restart(rate)?;
+        println!("{report}");
+        return Ok(report.is_kept());
+    }
+    if let Some(jobs) = args.scaling {
+        let report = atode_soak::measure_scaling(jobs, |line| println!("{line}"))?;
+        println!("{report}");
+        return Ok(report.is_kept());
     }
     println!("seed {} (repeat with --seed {0}), appendfsync {}", plan.seed, plan.appendfsync);
     if args.table {

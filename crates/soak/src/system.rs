@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use atode_queue::WorkerId;
-use atode_testkit::{Binary, Proxy, RedisServer, Service, ServiceBuilder, Stream};
+use atode_testkit::{AclUser, Binary, Proxy, RedisServer, Service, ServiceBuilder, Stream};
 use tempfile::TempDir;
 
 use crate::servers::{self, Servers};
@@ -13,7 +13,12 @@ use crate::servers::{self, Servers};
 /// Short, so that jobs of lost workers run again during the soak.
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
-const SHUTDOWN_TIMEOUT: &str = "2s";
+const SOAK: [(&str, &str); 4] = [
+    ("APP__WORKER__LEASE", "5s"),
+    ("APP__WORKER__SHUTDOWN_TIMEOUT", "2s"),
+    ("APP__SERVER__SHUTDOWN_TIMEOUT", "2s"),
+    ("APP__LOGGING__LEVEL", "warn,worker::start=info,api_gateway::http::serve=info,job=error"),
+];
 
 pub(crate) enum GatewayBinary {}
 impl Binary for GatewayBinary {
@@ -40,6 +45,8 @@ pub(crate) struct System {
 pub(crate) struct Slot<B> {
     service: Mutex<Option<Service<B>>>,
     redis: String,
+    user: Option<AclUser>,
+    settings: Vec<(&'static str, &'static str)>,
     /// Separate from `service`, whose lock is held while a process starts.
     url: Mutex<String>,
     /// KiB.
@@ -72,10 +79,18 @@ impl System {
 }
 
 impl<B: Binary> Slot<B> {
+    /// A slot of a soak: a user with few rights, short leases.
     fn new(redis: &str) -> Self {
+        Slot { user: Some(servers::user()), ..Self::with_settings(redis, &SOAK) }
+    }
+
+    /// A slot for a process with these environment variables.
+    pub(crate) fn with_settings(redis: &str, settings: &[(&'static str, &'static str)]) -> Self {
         Slot {
             service: Mutex::default(),
             redis: redis.to_owned(),
+            user: None,
+            settings: settings.to_vec(),
             url: Mutex::default(),
             peak_memory: AtomicU64::default(),
             stopped: Mutex::default(),
@@ -88,15 +103,21 @@ impl<B: Binary> Slot<B> {
         if service.as_ref().is_some_and(|service| service.try_exit().is_none()) {
             return;
         }
-        *service = Some(self.started(builder(&self.redis)));
+        *service = Some(self.started(self.builder()));
     }
 
     /// Stops the process and starts one whose stderr is a full pipe that nobody reads.
     pub(crate) fn restart_with_unread_stderr(&self) {
         self.terminate();
-        let started = self.started(builder(&self.redis).unread(Stream::Stderr));
+        let started = self.started(self.builder().unread(Stream::Stderr));
         started.fill(Stream::Stderr);
         *lock(&self.service) = Some(started);
+    }
+
+    fn builder(&self) -> ServiceBuilder<B> {
+        let builder = Service::<B>::builder(&self.redis);
+        let builder = self.user.iter().fold(builder, ServiceBuilder::redis_user);
+        self.settings.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
     }
 
     fn started(&self, builder: ServiceBuilder<B>) -> Service<B> {
@@ -143,15 +164,6 @@ impl<B: Binary> Slot<B> {
             act(service);
         }
     }
-}
-
-fn builder<B: Binary>(redis: &str) -> ServiceBuilder<B> {
-    Service::<B>::builder(redis)
-        .redis_user(&servers::user())
-        .env("APP__WORKER__LEASE", format!("{}s", LEASE.as_secs()))
-        .env("APP__WORKER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
-        .env("APP__SERVER__SHUTDOWN_TIMEOUT", SHUTDOWN_TIMEOUT)
-        .env("APP__LOGGING__LEVEL", "warn,worker::start=info,api_gateway::http::serve=info,job=error")
 }
 
 /// The worker's id in the first line of its log.

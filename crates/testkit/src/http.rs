@@ -24,6 +24,11 @@ impl Http {
         Self { base_url: base_url.into(), client: OnceLock::new() }
     }
 
+    /// A client that keeps its connections, as those of a service do.
+    pub fn keeping_alive(base_url: impl Into<String>) -> Self {
+        Self { base_url: base_url.into(), client: OnceLock::from(client(usize::MAX)) }
+    }
+
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -43,17 +48,17 @@ impl Http {
     pub fn request(&self, method: &str, path: &str) -> Request {
         let Ok(method) = method.parse() else { panic!("not an HTTP method: {method:?}") };
         let url = format!("{}{path}", self.base_url);
-        Request(self.client.get_or_init(client).request(method, url))
+        // Each request has its own connection. The server could close a pooled one at the moment of its next use.
+        Request(self.client.get_or_init(|| client(0)).request(method, url))
     }
 }
 
-fn client() -> Client {
+fn client(kept_connections: usize) -> Client {
     Client::builder()
         .timeout(TIMEOUT)
         .redirect(Policy::none())
         .no_proxy()
-        // Each request has its own connection. The server could close a pooled one at the moment of its next use.
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(kept_connections)
         .build()
         .expect("building a client without TLS cannot fail")
 }
