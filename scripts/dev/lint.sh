@@ -23,7 +23,8 @@ check scripts/check-imports.sh
 check cargo tree --quiet --locked --invert idna_adapter@1.0.0 --depth 0
 if command -v shellcheck >/dev/null 2>&1; then
   # Sourced files are checked together with the scripts that source them.
-  check shellcheck --external-sources --check-sourced dev .ci/run scripts/start-*.sh scripts/check-*.sh scripts/dev/*.sh
+  check shellcheck --external-sources --check-sourced dev .ci/run scripts/*.sh scripts/deploy/*.sh scripts/dev/*.sh \
+    deploy/compose/*.sh
 else
   say "shellcheck is not installed, so shell scripts are not checked."
 fi

@@ -150,7 +150,11 @@ fn reported(text: &str) -> Metrics {
 #[test]
 fn the_documentation_lists_exactly_the_metrics_of_each_process() {
     let redis = RedisServer::start();
-    let gateway = Gateway::builder(&redis.addr()).env("APP__API__RATE_LIMIT__ENABLED", "true").start();
+    let gateway = Gateway::builder(&redis.addr())
+        .env("APP__API__RATE_LIMIT__ENABLED", "true")
+        .env("APP__API__RATE_LIMIT__REQUESTS_PER_MINUTE", "100000")
+        .env("APP__API__RATE_LIMIT__REQUESTS_PER_HOUR", "0")
+        .start();
     let worker = Worker::start(&redis);
     support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
     // After an outage, and with a job that no worker runs, all metrics are there.
@@ -160,8 +164,9 @@ fn the_documentation_lists_exactly_the_metrics_of_each_process() {
     redis.restart();
     let quiet = || {
         let workers = gateway.get("/v1/workers").json();
-        let id = workers["items"][0]["id"].as_str()?.to_owned();
-        (gateway.post(&format!("/v1/workers/{id}/quiet"), &json!({})).status == 202).then_some(())
+        let worker = &workers["items"][0];
+        gateway.post(&format!("/v1/workers/{}/quiet", worker["id"].as_str()?), &json!({}));
+        (worker["state"] == "quiet").then_some(())
     };
     eventually("the worker is back, and quiet", DEADLINE, quiet);
     support::enqueued(&gateway, &json!({"kind": support::KIND, "delay": "0s"}));
