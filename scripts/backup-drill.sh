@@ -155,8 +155,11 @@ backup_size=$(du -sk "$backup" | awk '{ printf "%.0f MiB", $1 / 1024 }')
 sleep 2
 
 say "kill -9: worker, Redis, gateway"
-kill -9 "$worker_a" "$redis_a" "$gateway_a"
-wait "$load" || true
+# Bash would report each of them.
+{
+  kill -9 "$worker_a" "$redis_a" "$gateway_a"
+  wait "$worker_a" "$redis_a" "$gateway_a" "$load" || true
+} 2>/dev/null
 
 # --- After it -------------------------------------------------------------------------------------------------------
 
