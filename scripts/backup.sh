@@ -145,22 +145,23 @@ copy_files() { # FROM TARGET
   done <<<"$(files_of "$2/$manifest")"
 }
 
-# The last write may have been cut in the middle. Redis ignores such an end when it loads, and here it is cut off, so
-# that anything else that redis-check-aof finds later is damage.
-check_copy() {
-  command -v redis-check-aof >/dev/null 2>&1 || {
-    say "redis-check-aof is not installed here, so the copy is not checked"
-    return 0
-  }
-  local out
-  if out=$(redis-check-aof "$1" 2>&1); then return 0; fi
-  case $out in
-  *'Reached EOF before reading EXEC'* | *'unexpected end of file'* | *'Expected to read '*)
-    out=$(echo y | redis-check-aof --fix "$1" 2>&1) || die "the copy is damaged: $out"
-    say "the end of the copy was in the middle of a write; it was cut off"
-    ;;
-  *) die "the copy is damaged: $out" ;;
-  esac
+size_of() { wc -c <"$1" | tr -d ' '; }
+
+# The end of the copy may be in the middle of a write, and is cut off then. Everything that begins before `settled` was
+# written completely before the copy, so an error there is damage.
+check_copy() { # FOLDER
+  local out last good
+  if redis-check-aof "$1/$manifest" >/dev/null 2>&1; then return 0; fi
+  last=$(files_of "$1/$manifest" | tail -n 1)
+  # Exits with 1 for a bad file, and names the last good byte of each file that it has read.
+  out=$(redis-check-aof "$1/$manifest" 2>&1) || true
+  good=$(sed -n "s/^AOF analyzed: filename=$last, .*ok_up_to=\([0-9]*\),.*/\1/p" <<<"$out")
+  if [ -z "$good" ] || [ "$good" -lt "$settled" ]; then
+    die "the AOF is damaged, and Redis may not load it: $out"
+  fi
+  head -c "$good" "$1/$last" >"$1/cut"
+  mv "$1/cut" "$1/$last"
+  out=$(redis-check-aof "$1/$manifest" 2>&1) || die "the AOF is damaged, and Redis may not load it: $out"
 }
 
 remove_old() {
@@ -179,6 +180,7 @@ remove_old() {
 
 umask 077
 started=$SECONDS
+command -v redis-check-aof >/dev/null 2>&1 || die "redis-check-aof is missing: install redis-tools"
 [ "$(persistence loading)" = 0 ] || die "Redis is loading its data, or cannot be reached"
 [ "$(persistence aof_enabled)" = 1 ] || die "Redis has no AOF (appendonly no). Copy its dump.rdb after BGSAVE instead."
 [ "$(persistence aof_last_write_status)" = ok ] || die "Redis cannot write its AOF: see its log"
@@ -219,18 +221,20 @@ backup=$folder/atode-$now
 partial=$folder/.partial-$$
 mkdir -p "$partial/$appenddirname"
 links=$data_dir/.atode-backup-$$
-if link_files "$links"; then
-  allow_rewrites
-  copy_files "$links" "$partial/$appenddirname"
-else
-  # Not allowed, or no such file system: rewrites wait for the copy.
-  copy_files "$aof" "$partial/$appenddirname"
-  cmp -s "$aof/$manifest" "$partial/$appenddirname/$manifest" ||
-    die "somebody has started a rewrite of the AOF during the copy: repeat the backup"
-  allow_rewrites
-fi
+linked=yes
+link_files "$links" || linked=''
+last=$(files_of "$aof/$manifest" | tail -n 1)
+settled=$(size_of "$aof/$last")
+# A write that was going on at that instant has ended when Redis answers again.
+[ "$(persistence aof_last_write_status)" = ok ] || die "Redis cannot write its AOF: see its log"
+# Without links, because of permissions or the file system, rewrites wait for the copy.
+[ -n "$linked" ] || copy_files "$aof" "$partial/$appenddirname"
+if [ -n "$linked" ]; then copied=$links; else copied=$partial/$appenddirname; fi
+cmp -s "$aof/$manifest" "$copied/$manifest" || die "somebody has started a rewrite of the AOF: repeat the backup"
+allow_rewrites
+[ -z "$linked" ] || copy_files "$links" "$partial/$appenddirname"
 rm -rf "$links"
-check_copy "$partial/$appenddirname/$manifest"
+check_copy "$partial/$appenddirname"
 
 cat >"$partial/backup.txt" <<TEXT
 created_at=$now
