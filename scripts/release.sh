@@ -87,7 +87,7 @@ edit "s/^## \[$version\].*/## [$version] – $(date -u +%Y-%m-%d)/" CHANGELOG.md
 # Versions and image tags of what is deployed.
 if [ -d deploy ]; then
   while IFS= read -r file; do
-    edit "/^version:/s/${old//./\\.}/$version/; /^appVersion:/s/${old//./\\.}/$version/; /atode/s/${old//./\\.}/$version/g; /newTag:/s/${old//./\\.}/$version/; /ATODE_/s/${old//./\\.}/$version/g" "$file"
+    edit "/^version:/s/${old//./\\.}/$version/; /^appVersion:/s/${old//./\\.}/$version/; /atode/s/${old//./\\.}/$version/g; /newTag:/s/${old//./\\.}/$version/; /VERSION/s/${old//./\\.}/$version/g; /ATODE_/s/${old//./\\.}/$version/g" "$file"
   done < <(git grep -lF -e "$old" -- deploy || true)
   if [ "$old" != "$version" ] && git grep -nF -e "$old" -- deploy; then
     say "WARNING: these lines of deploy/ still have $old. Check them."
@@ -97,7 +97,7 @@ fi
 # The section of the changelog, without its heading and the blank lines around it.
 notes=$(awk -v heading="## [$version]" '
   index($0, "## ") == 1 { inside = index($0, heading) == 1; next }
-  inside { print }' CHANGELOG.md)
+  inside && (NF || begun) { begun = 1; print }' CHANGELOG.md)
 [ -n "${notes//[[:space:]]/}" ] || die "the section of $version in CHANGELOG.md is empty"
 
 git add --all
