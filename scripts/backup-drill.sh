@@ -47,7 +47,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # Settings of this machine name a real Redis.
-unset REDISCLI_AUTH REDIS_PASSWORD_FILE REDIS_CLI
+unset REDISCLI_AUTH REDIS_PASSWORD_FILE
 for name in $(env | sed -n 's/^\(APP__[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 export APP_ENV=test APP_CONFIG_DIR=$root/config
 
@@ -83,6 +83,7 @@ start_redis() { # DIR: sets redis_pid, redis_port
 start() { # NAME PROGRAM ARG…: sets pid and url
   local name=$1
   shift
+  : >"$work/$name.err"
   "$@" --port 0 >"$work/$name.out" 2>"$work/$name.err" &
   pid=$!
   pids="$pids $pid"
@@ -213,6 +214,6 @@ $audit
 | copy back and check the files | $restore_time |
 | Redis loads the data | $load_time |
 | audit | $audit_time |
-| from the start of the restore to the first job that runs | $recovery_time |
+| from the start of the restore to the first job that runs, with the audit | $recovery_time |
 TEXT
 [ "$lost_before" -eq 0 ]

@@ -10,8 +10,7 @@
 # The backup is FOLDER/atode-<time in UTC>. It contains all changes that Redis had answered at that time, up to two
 # seconds more or less. Run it on Redis' machine, as a user that may read its files.
 #
-#   REDIS_PASSWORD_FILE  a file with the password (or set REDISCLI_AUTH)
-#   REDIS_CLI            the command to run instead of redis-cli, such as "docker compose exec -T redis redis-cli"
+# REDIS_PASSWORD_FILE names a file with the password (or set REDISCLI_AUTH).
 set -euo pipefail
 
 # Longest time to wait for a rewrite of the AOF.
@@ -47,8 +46,7 @@ done
 case $keep in *[!0-9]* | 0) die "--keep expects a number of 1 or more, found $keep" ;; esac
 folder=$1
 shift
-# shellcheck disable=SC2206 # a command and its arguments
-redis_cli=(${REDIS_CLI:-redis-cli} -e "$@")
+redis_cli=(redis-cli -e "$@")
 if [ -n "${REDIS_PASSWORD_FILE:-}" ]; then
   REDISCLI_AUTH=$(cat "$REDIS_PASSWORD_FILE") || exit 1
   export REDISCLI_AUTH
@@ -70,7 +68,7 @@ sha256() {
 
 # --- What is undone on every way out --------------------------------------------------------------------------------
 
-lock='' links='' partial='' percentage=''
+links='' partial='' percentage=''
 
 allow_rewrites() {
   [ -n "$percentage" ] || return 0
@@ -89,7 +87,6 @@ clean_up() {
   allow_rewrites || status=1
   if [ -n "$links" ]; then rm -rf "$links"; fi
   if [ -n "$partial" ]; then rm -rf "$partial"; fi
-  if [ -n "$lock" ]; then rm -rf "$lock"; fi
   exit "$status"
 }
 trap clean_up EXIT
@@ -99,19 +96,15 @@ trap 'exit 143' TERM
 
 # --- Steps ----------------------------------------------------------------------------------------------------------
 
-# Two backups at the same time would each restore the setting that the other one has changed.
+# Two backups at the same time would each restore the setting that the other one has changed. The lock ends with this
+# process. macOS has no flock.
 take_lock() {
-  local owner
-  if ! mkdir "$folder/.lock" 2>/dev/null; then
-    owner=$(cat "$folder/.lock/pid" 2>/dev/null || true)
-    if [ -z "$owner" ] || kill -0 "$owner" 2>/dev/null; then
-      die "another backup is running (${owner:+pid $owner, }$folder/.lock)"
-    fi
-    say "an earlier backup (pid $owner) was killed; what it left is removed"
-    rm -rf "$folder"/.partial-* "$data_dir"/.atode-backup-*
+  if command -v flock >/dev/null 2>&1; then
+    exec 9>"$folder/.lock"
+    flock --nonblock 9 || die "another backup is running: it holds $folder/.lock"
   fi
-  lock=$folder/.lock
-  echo $$ >"$lock/pid"
+  # What a backup that was killed has left.
+  rm -rf "$folder"/.partial-* "$data_dir"/.atode-backup-*
 }
 
 wait_for_rewrites() {
@@ -157,7 +150,7 @@ check_copy() { # FOLDER
   out=$(redis-check-aof "$1/$manifest" 2>&1) || true
   good=$(sed -n "s/^AOF analyzed: filename=$last, .*ok_up_to=\([0-9]*\),.*/\1/p" <<<"$out")
   if [ -z "$good" ] || [ "$good" -lt "$settled" ]; then
-    die "the AOF is damaged, and Redis may not load it: $out"
+    die "the AOF is damaged, and Redis may not load it (or redis-check-aof is older than Redis): $out"
   fi
   head -c "$good" "$1/$last" >"$1/cut"
   mv "$1/cut" "$1/$last"

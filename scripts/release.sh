@@ -11,7 +11,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$root"
 
-CYCLONEDX_VERSION=0.5.10
+CYCLONEDX_VERSION=0.5.9
 
 say() { echo "==> $*" >&2; }
 
