@@ -134,13 +134,11 @@ cp -R deploy/systemd "$tree/../$name/deploy/"
 tar -C "$tree/.." -czf "$dist/$name.tar.gz" "$name"
 
 say "listing what is in each program"
-for crate in api-gateway worker atode; do
-  manifest=$(cargo metadata --format-version 1 --no-deps --offline |
-    tr ',' '\n' | sed -n "s|^\"manifest_path\":\"\(.*/crates/\(${crate/atode/cli}\)/Cargo.toml\)\"$|\1|p" | head -n 1)
-  [ -n "$manifest" ] || die "no manifest of $crate"
-  cargo cyclonedx --quiet --manifest-path "$manifest" --format json --spec-version 1.5 --target "$target" \
-    --override-filename "$crate.cdx"
-  cp "$(dirname "$manifest")/$crate.cdx.json" "$dist/atode-$version-$crate.cdx.json"
+# Writes one file beside each Cargo.toml of the workspace. The names of local crates contain the folder of the sources.
+cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename bom.cdx
+for program in api-gateway worker atode; do
+  # The command line is the crate `atode` in crates/cli.
+  sed "s|file://$tree|file:///atode|g" "crates/${program/#atode/cli}/bom.cdx.json" >"$dist/atode-$version-$program.cdx.json"
 done
 
 printf '%s\n' "$notes" >"$dist/NOTES.md"
