@@ -114,6 +114,8 @@ mkdir -p "$dist"
 export CARGO_TARGET_DIR=$root/target/release-build
 # The same sources give the same names in panics, wherever they are built.
 export RUSTFLAGS="--remap-path-prefix=$tree=/atode --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# The build names itself after the commit.
+unset ATODE_BUILD
 SOURCE_DATE_EPOCH=$(git show --no-patch --format=%ct HEAD)
 export SOURCE_DATE_EPOCH
 
