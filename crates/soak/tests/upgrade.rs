@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use atode_testkit::{Binary, Gateway, RedisServer, Service, Worker, eventually};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -40,7 +41,7 @@ fn store<B: Binary>(gateway: &Service<B>, name: &str) -> Vec<String> {
     options["durability"] = "fsync".into();
     let mut at = print("0s");
     at.as_object_mut().expect("an object").remove("delay");
-    at["run_at"] = "2020-01-01T00:00:00Z".into();
+    at["run_at"] = Timestamp::now().to_string().into();
     let flaky = json!({"kind": "demo:flaky", "payload": {"failures": 1}, "delay": "0s"});
     let jobs = [print("0s"), options, at, flaky];
     jobs.iter().enumerate().map(|(n, job)| id(&keyed(gateway, &format!("{name}-{n}"), job, 201))).collect()
@@ -78,7 +79,7 @@ fn this_build_runs_and_shows_the_jobs_of_the_last_release() {
     if !has_last_release() {
         return;
     }
-    let redis = RedisServer::start();
+    let redis = RedisServer::builder().appendfsync("always").start();
     let ids = {
         let old = LastGateway::start(&redis);
         store(&old, "old")
@@ -95,7 +96,7 @@ fn the_last_release_runs_and_shows_the_jobs_of_this_build() {
     if !has_last_release() {
         return;
     }
-    let redis = RedisServer::start();
+    let redis = RedisServer::builder().appendfsync("always").start();
     let ids = {
         let new = Gateway::start(&redis);
         store(&new, "new")
@@ -112,7 +113,7 @@ fn both_serve_one_queue_and_take_over_each_others_jobs() {
     if !has_last_release() {
         return;
     }
-    let redis = RedisServer::start();
+    let redis = RedisServer::builder().appendfsync("always").start();
     let (old, new) = (LastGateway::start(&redis), Gateway::start(&redis));
     let slow = json!({"kind": "demo:slow", "payload": {"seconds": 1}, "delay": "0s"});
     let lease =
