@@ -18,6 +18,8 @@ use crate::task::{End, Task};
 
 /// How often the Horizontal Pod Autoscaler looks (its default).
 const SYNC: Duration = Duration::from_secs(15);
+/// How often KEDA reads the queue. Until then the autoscaler gets the last answer.
+const POLLING: Duration = Duration::from_secs(5);
 /// Relative difference that it ignores (its default).
 const TOLERANCE: f64 = 0.1;
 /// Recommendations within this time hold a scale-down back.
@@ -49,7 +51,7 @@ const SETTINGS: [(&str, &str); 2] = [
 #[derive(Debug, Default)]
 pub struct ScalingReport {
     pub jobs: usize,
-    /// From the last stored job of the backlog to the start of the last worker, seconds.
+    /// From the first job of the backlog to the start of the last worker, seconds.
     pub up: f64,
     /// From the end of the backlog to the exit of the last worker that is let go, seconds.
     pub down: f64,
@@ -68,15 +70,16 @@ pub fn measure(jobs: usize, progress: impl Fn(&str)) -> anyhow::Result<ScalingRe
         (0..MAX).map(|_| Slot::with_settings(&redis.addr(), &SETTINGS)).collect();
     workers[0].ensure();
     let http = Http::new(gateway.url());
+    let since = Instant::now();
     let mut stored = 0;
     while stored < jobs {
         stored += store(&http, &dir, RUN, (jobs - stored).min(1_000), &format!("b{stored}"))?;
     }
 
-    let (since, mut live) = (Instant::now(), MIN);
+    let mut live = MIN;
     let (mut up, mut drained, mut down) = (None, None, None);
     let mut scaler = Autoscaler::default();
-    let mut next_look = Instant::now();
+    let mut next_look = since + POLLING + SYNC;
     let mut long = 0;
     while since.elapsed() < DEADLINE {
         long += 1;
