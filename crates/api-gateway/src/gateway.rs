@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 use atode_config::Config;
 use atode_jobs::{JobRules, Registry};
-use atode_queue::{Client, Sampler};
+use atode_queue::{Client, Sampled, Sampler};
 use atode_ratelimit::RateLimiter;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ impl Gateway {
         let ttls = config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
         let largest_body = config.server.max_body_bytes.max(config.server.max_batch_bytes);
         Gateway {
-            sampler: Sampler::start(&client, queues.iter().cloned()),
+            sampler: Sampler::start(&client, queues.iter().cloned(), Sampled::LiveWorkersToo),
             client,
             queues,
             rules: JobRules::new(registry.clone(), ttls),

@@ -27,7 +27,7 @@ mod view;
 mod wire;
 mod workers;
 
-pub use crate::metrics::sampler::Sampler;
+pub use crate::metrics::sampler::{Sampled, Sampler};
 pub use budget::{Budget, MAX_BATCH};
 pub use client::Client;
 pub use error::{Error, RefusalCode};

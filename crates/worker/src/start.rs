@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use anyhow::{Context, anyhow};
 use atode_config::Worker as Settings;
 use atode_jobs::Registry;
-use atode_queue::{Client, Departure, Sampler, WorkerId, WorkerRef};
+use atode_queue::{Client, Departure, Sampled, Sampler, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ pub async fn run(
     let kind_names: Vec<Arc<str>> = registry.names().cloned().collect();
     let worker = Arc::new(Worker {
         run_metrics: RunMetrics::new(&registry),
-        sampler: Sampler::start(&client, queues.keys().cloned()),
+        sampler: Sampler::start(&client, queues.keys().cloned(), Sampled::QueuesOnly),
         kind_names,
         slots: Slots::new(settings.concurrency, queues.values().copied()),
         handlers: handlers.handle().clone(),

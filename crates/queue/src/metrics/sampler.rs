@@ -34,6 +34,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Time for which the gauges are updated after the last read: several times the usual scrape interval.
 const KEPT_FRESH: Duration = Duration::from_secs(120);
 
+/// What a process samples besides its queues and Redis' memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampled {
+    /// Nothing. For workers: if each of hundreds read the registrations of all others, Redis would be busy with that.
+    QueuesOnly,
+    /// The live workers.
+    LiveWorkersToo,
+}
+
 /// Updates the gauges of queues, Redis and live workers while somebody reads them.
 pub struct Sampler {
     /// The time of the last read.
@@ -43,6 +52,7 @@ pub struct Sampler {
 }
 
 struct Server {
+    sampled: Sampled,
     used: Gauge,
     max: Gauge,
     /// By build. The gauge of a build that is gone is 0.
@@ -72,11 +82,11 @@ pub(crate) fn describe() {
 
 impl Sampler {
     /// Samples these queues.
-    pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>) -> Self {
+    pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>, sampled: Sampled) -> Self {
         let queues = queues.into_iter().map(Queue::new).collect();
         let (read, reads) = watch::channel(None);
         let core = client.core();
-        let task = core.runtime.spawn(run(core.clone(), queues, reads));
+        let task = core.runtime.spawn(run(core.clone(), queues, sampled, reads));
         Sampler { read, _task: Tasks(vec![task.abort_handle()]) }
     }
 
@@ -86,13 +96,18 @@ impl Sampler {
     }
 }
 
-async fn run(core: Arc<Core>, mut queues: Vec<Queue>, mut reads: watch::Receiver<Option<Instant>>) {
+async fn run(
+    core: Arc<Core>,
+    mut queues: Vec<Queue>,
+    sampled: Sampled,
+    mut reads: watch::Receiver<Option<Instant>>,
+) {
     let mut server =
-        Server { used: gauge!(MEMORY_USED), max: gauge!(MEMORY_MAX), live_workers: BTreeMap::new() };
+        Server { sampled, used: gauge!(MEMORY_USED), max: gauge!(MEMORY_MAX), live_workers: BTreeMap::new() };
     let pause = (INTERVAL / (queues.len() as u32 + 1)).max(PAUSE);
     let is_recent = |read: &Option<Instant>| read.is_some_and(|read| read.elapsed() < KEPT_FRESH);
     while reads.wait_for(is_recent).await.is_ok() {
-        let workers = or_log(server.sample(&core).await);
+        let workers = or_log(server.sample(&core).await).flatten();
         for queue in &mut queues {
             or_log(queue.sample(&core, workers.as_deref()).await);
             tokio::time::sleep(pause).await;
@@ -107,13 +122,17 @@ fn or_log<T>(sampled: Result<T, Error>) -> Option<T> {
 }
 
 impl Server {
-    async fn sample(&mut self, core: &Core) -> Result<Vec<Registration>, Error> {
+    /// Returns the live workers, if they are sampled.
+    async fn sample(&mut self, core: &Core) -> Result<Option<Vec<Registration>>, Error> {
         let info: String = core.connection.client()?.info(Some(InfoKind::Memory)).await?;
         for (name, gauge) in [("used_memory:", &self.used), ("maxmemory:", &self.max)] {
             let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
             if let Some(value) = value {
                 gauge.set(value);
             }
+        }
+        if self.sampled == Sampled::QueuesOnly {
+            return Ok(None);
         }
         let workers = registration::workers(core).await?;
         for registration in &workers {
@@ -125,7 +144,7 @@ impl Server {
         for (build, gauge) in &self.live_workers {
             gauge.set(workers.iter().filter(|live| live.worker.build == *build).count() as f64);
         }
-        Ok(workers)
+        Ok(Some(workers))
     }
 }
 
