@@ -1,13 +1,11 @@
 //! Gauges of the jobs in Redis, of its memory, and of the live workers. They cost a few calls every five seconds, and
 //! none while nobody reads them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fred::interfaces::ClientLike;
-use fred::types::InfoKind;
-use metrics::{Gauge, Unit, describe_gauge, gauge};
+use metrics::{Unit, describe_gauge, gauge};
 use tokio::sync::watch;
 
 use crate::client::Client;
@@ -22,6 +20,8 @@ const JOBS: &str = "atode_queue_jobs";
 const OLDEST: &str = "atode_queue_oldest_ready_seconds";
 const UNSERVED: &str = "atode_queue_unserved_ready_jobs";
 const LIVE_WORKERS: &str = "atode_live_workers";
+const PAUSED: &str = "atode_queue_paused";
+const WARNINGS: &str = "atode_redis_warnings";
 const MEMORY_USED: &str = "atode_redis_memory_used_bytes";
 const MEMORY_MAX: &str = "atode_redis_memory_max_bytes";
 
@@ -53,18 +53,15 @@ pub struct Sampler {
 
 struct Server {
     sampled: Sampled,
-    used: Gauge,
-    max: Gauge,
-    /// By build. The gauge of a build that is gone is 0.
-    live_workers: BTreeMap<String, Gauge>,
+    /// All builds so far. The gauge of a build that is gone is 0.
+    builds: BTreeSet<String>,
 }
 
+/// Its gauges appear with the first sample, because 0 would say that there is no job.
 struct Queue {
     name: Arc<str>,
-    jobs: [(State, Gauge); 6],
-    oldest: Gauge,
-    /// By kind, for kinds that once had ready jobs and no live worker.
-    unserved: HashMap<String, Gauge>,
+    /// Kinds that once had ready jobs and no live worker.
+    unserved: BTreeSet<String>,
 }
 
 pub(crate) fn describe() {
@@ -74,8 +71,13 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "Time since the due time of the job that has waited longest; 0 if no job is ready."
     );
+    describe_gauge!(PAUSED, "1 while the queue is paused.");
     describe_gauge!(UNSERVED, "Ready jobs of a kind that no live worker of the queue runs.");
     describe_gauge!(LIVE_WORKERS, "Live workers on all machines, by build.");
+    describe_gauge!(
+        WARNINGS,
+        "Dangers for the jobs that `/readyz` lists, such as AOF off; 0 if there are none."
+    );
     describe_gauge!(MEMORY_USED, Unit::Bytes, "Memory that Redis uses.");
     describe_gauge!(MEMORY_MAX, Unit::Bytes, "`maxmemory` of Redis; 0 means no limit.");
 }
@@ -83,7 +85,7 @@ pub(crate) fn describe() {
 impl Sampler {
     /// Samples these queues.
     pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>, sampled: Sampled) -> Self {
-        let queues = queues.into_iter().map(Queue::new).collect();
+        let queues = queues.into_iter().map(|name| Queue { name, unserved: BTreeSet::new() }).collect();
         let (read, reads) = watch::channel(None);
         let core = client.core();
         let task = core.runtime.spawn(run(core.clone(), queues, sampled, reads));
@@ -102,8 +104,7 @@ async fn run(
     sampled: Sampled,
     mut reads: watch::Receiver<Option<Instant>>,
 ) {
-    let mut server =
-        Server { sampled, used: gauge!(MEMORY_USED), max: gauge!(MEMORY_MAX), live_workers: BTreeMap::new() };
+    let mut server = Server { sampled, builds: BTreeSet::new() };
     let pause = (INTERVAL / (queues.len() as u32 + 1)).max(PAUSE);
     let is_recent = |read: &Option<Instant>| read.is_some_and(|read| read.elapsed() < KEPT_FRESH);
     while reads.wait_for(is_recent).await.is_ok() {
@@ -124,48 +125,36 @@ fn or_log<T>(sampled: Result<T, Error>) -> Option<T> {
 impl Server {
     /// Returns the live workers, if they are sampled.
     async fn sample(&mut self, core: &Core) -> Result<Option<Vec<Registration>>, Error> {
-        let info: String = core.connection.client()?.info(Some(InfoKind::Memory)).await?;
-        for (name, gauge) in [("used_memory:", &self.used), ("maxmemory:", &self.max)] {
-            let value = info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-            if let Some(value) = value {
-                gauge.set(value);
-            }
+        let facts = core.connection.server_facts().await?;
+        gauge!(WARNINGS).set(facts.warnings().len() as f64);
+        // Unknown if the user may not run INFO.
+        if facts.used_memory > 0 {
+            gauge!(MEMORY_USED).set(facts.used_memory as f64);
+            gauge!(MEMORY_MAX).set(facts.maxmemory as f64);
         }
         if self.sampled == Sampled::QueuesOnly {
             return Ok(None);
         }
         let workers = registration::workers(core).await?;
-        for registration in &workers {
-            let build = &registration.worker.build;
-            self.live_workers
-                .entry(build.clone())
-                .or_insert_with(|| gauge!(LIVE_WORKERS, "build" => build.clone()));
-        }
-        for (build, gauge) in &self.live_workers {
-            gauge.set(workers.iter().filter(|live| live.worker.build == *build).count() as f64);
+        self.builds.extend(workers.iter().map(|live| live.worker.build.clone()));
+        for build in &self.builds {
+            let live = workers.iter().filter(|live| live.worker.build == *build);
+            gauge!(LIVE_WORKERS, "build" => build.clone()).set(live.count() as f64);
         }
         Ok(Some(workers))
     }
 }
 
 impl Queue {
-    fn new(name: Arc<str>) -> Self {
-        let jobs =
-            |state: State| (state, gauge!(JOBS, "queue" => name.to_string(), "state" => state.to_string()));
-        Queue {
-            jobs: State::ALL.map(jobs),
-            oldest: gauge!(OLDEST, "queue" => name.to_string()),
-            unserved: HashMap::new(),
-            name,
-        }
-    }
-
     async fn sample(&mut self, core: &Core, workers: Option<&[Registration]>) -> Result<(), Error> {
         let view = queue::queue(core, &self.name).await?;
-        for (state, gauge) in &self.jobs {
-            gauge.set(view.counts.of(*state) as f64);
+        let oldest = view.oldest_ready_age.map_or(0.0, |age| age.0.as_secs_f64());
+        gauge!(OLDEST, "queue" => view.name.clone()).set(oldest);
+        gauge!(PAUSED, "queue" => view.name.clone()).set(f64::from(u8::from(view.paused)));
+        for state in State::ALL {
+            let jobs = gauge!(JOBS, "queue" => view.name.clone(), "state" => state.to_string());
+            jobs.set(view.counts.of(state) as f64);
         }
-        self.oldest.set(view.oldest_ready_age.map_or(0.0, |age| age.0.as_secs_f64()));
         if let Some(workers) = workers {
             self.show_unserved(&view, workers);
         }
@@ -177,11 +166,11 @@ impl Queue {
             let runs =
                 |worker: &Registration| worker.claims_from(&view.name) && worker.claims_kind(&kind.kind);
             let unserved = if workers.iter().any(runs) { 0 } else { kind.counts.ready };
-            if unserved > 0 && !self.unserved.contains_key(&kind.kind) {
-                let gauge = gauge!(UNSERVED, "queue" => view.name.clone(), "kind" => kind.kind.clone());
-                self.unserved.insert(kind.kind.clone(), gauge);
+            if unserved > 0 {
+                self.unserved.insert(kind.kind.clone());
             }
-            if let Some(gauge) = self.unserved.get(&kind.kind) {
+            if self.unserved.contains(&kind.kind) {
+                let gauge = gauge!(UNSERVED, "queue" => view.name.clone(), "kind" => kind.kind.clone());
                 gauge.set(unserved as f64);
             }
         }
