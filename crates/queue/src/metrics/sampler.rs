@@ -165,7 +165,7 @@ impl Queue {
         for kind in &view.kinds {
             let runs =
                 |worker: &Registration| worker.claims_from(&view.name) && worker.claims_kind(&kind.kind);
-            let unserved = if workers.iter().any(runs) { 0 } else { kind.counts.ready };
+            let unserved = if view.paused || workers.iter().any(runs) { 0 } else { kind.counts.ready };
             if unserved > 0 {
                 self.unserved.insert(kind.kind.clone());
             }
