@@ -42,7 +42,7 @@ pub(crate) fn watch(core: &Arc<Core>) {
         while let Some(core) = weak.upgrade() {
             // Other tasks log that Redis is away.
             let _ = core.identity.look(&core.connection, &core.keys, core.clock.now()).await;
-            let _ = format::look(&core.connection, &core.keys).await;
+            let _ = look_at_format(&core).await;
             drop(core); // the last client may be gone by now
             let connected = tokio::time::timeout(INTERVAL, connects.changed()).await.is_ok();
             let Some(core) = weak.upgrade() else { return };
@@ -54,6 +54,14 @@ pub(crate) fn watch(core: &Arc<Core>) {
             log_problems(&core, &mut logged).await;
         }
     });
+}
+
+/// Notices that the jobs have a newer format than this build knows.
+async fn look_at_format(core: &Core) -> Result<(), Error> {
+    if format::note(&core.connection.asker()?, &core.keys).await? {
+        core.connection.look_at_access().await?;
+    }
+    Ok(())
 }
 
 async fn log_problems(core: &Core, logged: &mut Vec<String>) {

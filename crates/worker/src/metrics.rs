@@ -8,10 +8,8 @@ use std::time::Duration;
 use atode_jobs::Registry;
 use atode_queue::Settlement;
 use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
 };
-
-use crate::slots::Slots;
 
 const ATTEMPTS: &str = "atode_attempts_total";
 const LATENESS: &str = "atode_job_lateness_seconds";
@@ -129,16 +127,4 @@ impl KindMetrics {
         }
         self.run.record(took);
     }
-}
-
-/// The body of `GET /metrics`. Gauges are set here, on request.
-pub(crate) fn render(slots: &Slots, pending_results: usize, redis_up: bool) -> String {
-    let (size, taken) = (slots.size, slots.taken());
-    gauge!("atode_worker_slots", "state" => "taken").set(taken as f64);
-    gauge!("atode_worker_slots", "state" => "free").set(size.saturating_sub(taken) as f64);
-    let held = slots.jobs().iter().filter(|job| job.lease().is_some()).count() + pending_results;
-    gauge!("atode_worker_leases").set(held as f64);
-    gauge!("atode_worker_unsettled_results").set(pending_results as f64);
-    gauge!("atode_redis_up").set(f64::from(u8::from(redis_up)));
-    atode_config::metrics::render()
 }

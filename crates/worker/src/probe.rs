@@ -7,9 +7,9 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, Route, guard, web};
 use anyhow::{Context, anyhow};
 use atode_config::{Worker as Settings, bare_host, listen_problem};
+use metrics::gauge;
 use serde_json::json;
 
-use crate::metrics;
 use crate::worker::Worker;
 
 pub(crate) fn bind(settings: &Settings) -> anyhow::Result<TcpListener> {
@@ -38,9 +38,18 @@ fn reads() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
+/// Gauges are set here, on request.
 async fn scrape(worker: web::Data<Worker>) -> HttpResponse {
     worker.sampler.look();
-    let text = metrics::render(&worker.slots, worker.pending_results(), worker.client.connection().is_up());
+    let (slots, pending) = (&worker.slots, worker.pending_results());
+    let taken = slots.taken();
+    gauge!("atode_worker_slots", "state" => "taken").set(taken as f64);
+    gauge!("atode_worker_slots", "state" => "free").set(slots.size.saturating_sub(taken) as f64);
+    let held = slots.jobs().iter().filter(|job| job.lease().is_some()).count() + pending;
+    gauge!("atode_worker_leases").set(held as f64);
+    gauge!("atode_worker_unsettled_results").set(pending as f64);
+    gauge!("atode_redis_up").set(f64::from(u8::from(worker.client.connection().is_up())));
+    let text = atode_config::metrics::render();
     HttpResponse::Ok().content_type(atode_config::metrics::CONTENT_TYPE).body(text)
 }
 

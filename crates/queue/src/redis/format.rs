@@ -7,7 +7,6 @@ use fred::types::SetOptions;
 
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::redis::connection::Connection;
 
 /// The format that this build writes, and the newest that it reads. When it changes, an earlier release must already
 /// read the new one (docs/upgrading.md).
@@ -25,18 +24,17 @@ pub(crate) async fn obstacle(client: &WithOptions<FredClient>, keys: &Keys) -> R
     }))
 }
 
-/// Writes the format of this build to a Redis that has an older one or none, and notices that another process has
-/// written a newer one.
-pub(crate) async fn look(connection: &Connection, keys: &Keys) -> Result<(), Error> {
+/// Writes the format of this build to a Redis that has an older one or none. Returns true if another process has written
+/// a newer one.
+pub(crate) async fn note(client: &WithOptions<FredClient>, keys: &Keys) -> Result<bool, Error> {
     let key = keys.format();
-    let found: Option<String> = connection.asker()?.get(&key).await?;
+    let found: Option<String> = client.get(&key).await?;
     let condition = match found.map(|found| found.parse::<u32>()) {
         None => Some(SetOptions::NX),
         Some(Ok(found)) if found < FORMAT => None,
-        Some(Ok(FORMAT)) => return Ok(()),
-        Some(_) => return connection.look_at_access().await,
+        Some(Ok(FORMAT)) => return Ok(false),
+        Some(_) => return Ok(true),
     };
-    let _: Option<String> =
-        connection.client()?.set(&key, FORMAT.to_string(), None, condition, false).await?;
-    Ok(())
+    let _: Option<String> = client.set(&key, FORMAT.to_string(), None, condition, false).await?;
+    Ok(false)
 }
