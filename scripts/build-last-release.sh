@@ -27,11 +27,10 @@ if [ ! -x "$release/worker" ]; then
   mkdir -p "$release/source"
   git archive "$commit" | tar -x -C "$release/source"
   echo "Building the last release (${tag:-$commit}) …" >&2
-  # In the target folder of this workspace, because most dependencies are the same. The next build here puts the
-  # programs of this workspace back into their places.
-  (cd "$release/source" && CARGO_TARGET_DIR=$target cargo build --quiet --locked --package api-gateway --package worker) >&2
-  cp "$target/debug/api-gateway" "$release/api-gateway"
-  cp "$target/debug/worker" "$release/worker"
-  rm -rf "$release/source"
+  # In a target folder of its own: cargo tells the crates of two workspaces in one folder apart by the times of their
+  # files only.
+  (cd "$release/source" && CARGO_TARGET_DIR=$release/target cargo build --quiet --locked --package api-gateway --package worker) >&2
+  mv "$release/target/debug/api-gateway" "$release/target/debug/worker" "$release/"
+  rm -rf "$release/source" "$release/target"
 fi
 echo "$release"

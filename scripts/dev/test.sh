@@ -15,7 +15,6 @@ require_cargo
 find_or_install_redis_server
 export REDIS_SERVER=$redis_server
 
-# Before the programs of this workspace, which have the same names.
 last_release=$("$root/scripts/build-last-release.sh")
 export ATODE_TEST_LAST_GATEWAY=$last_release/api-gateway ATODE_TEST_LAST_WORKER=$last_release/worker
 

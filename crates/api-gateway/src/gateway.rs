@@ -65,7 +65,7 @@ impl Gateway {
         let ttls = config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
         let largest_body = config.server.max_body_bytes.max(config.server.max_batch_bytes);
         Gateway {
-            sampler: Sampler::start(&client, queues.iter().cloned(), Sampled::LiveWorkersToo),
+            sampler: Sampler::start(&client, queues.iter().cloned(), Sampled::WholeSystem),
             client,
             queues,
             rules: JobRules::new(registry.clone(), ttls),

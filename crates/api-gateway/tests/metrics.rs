@@ -61,8 +61,9 @@ fn scrapes_read_the_queues_the_workers_and_redis_memory_once_per_five_seconds() 
         let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
         line.map_or(0, |line| line.split(',').next().expect("a number").parse::<u32>().expect("a number"))
     };
-    // At 0, 5 and 10 s. The first call is repeated with the source of its script.
-    assert!((2..=4).contains(&(calls("evalsha") + calls("eval"))), "{stats}");
+    // At 0, 5 and 10 s, and three calls each: permissions, whether Redis would store a job, counts. The first call of a
+    // script is repeated with its source.
+    assert!((6..=12).contains(&(calls("evalsha") + calls("eval"))), "{stats}");
     for (state, jobs) in [("scheduled", 1), ("ready", 2), ("active", 0), ("dead", 0), ("cancelled", 1)] {
         let name = format!(r#"atode_queue_jobs{{queue="default",state="{state}"}}"#);
         assert_eq!(gateway.metric(&name), jobs, "{state}");
@@ -81,6 +82,19 @@ fn scrapes_read_the_queues_the_workers_and_redis_memory_once_per_five_seconds() 
 }
 
 #[test]
+fn a_refused_atomic_batch_counts_no_job() {
+    let (_redis, gateway) = start();
+    let job = |payload: &str| json!({"kind": support::KIND, "payload": {"message": payload}});
+    gateway.request("POST", "/v1/jobs").header("Idempotency-Key", "k").json(&job("first")).send();
+    let mut other = job("other");
+    other["idempotency_key"] = "k".into();
+    let reply = gateway.post("/v1/jobs/batch", &json!({"atomic": true, "jobs": [job("new"), other]}));
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    let enqueued = format!(r#"atode_jobs_enqueued_total{{queue="default",kind="{}"}}"#, support::KIND);
+    assert_eq!(gateway.metric(&enqueued), 1);
+}
+
+#[test]
 fn the_loss_of_redis_shows() {
     let (redis, gateway) = start();
     redis.kill();
@@ -89,7 +103,9 @@ fn the_loss_of_redis_shows() {
     eventually("the gateway notices it", Duration::from_secs(10), || {
         (gateway.metric("atode_redis_up") == 1).then_some(())
     });
-    assert_eq!(gateway.metric("atode_redis_reconnects_total"), 1);
+    eventually("it is counted", DEADLINE, || {
+        (gateway.metric("atode_redis_reconnects_total") == 1).then_some(())
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
 use atode_queue::JobId;
-use atode_testkit::{Http, RedisServer};
+use atode_testkit::{Http, RedisServer, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -120,9 +120,7 @@ pub fn measure(jobs: usize, progress: impl Fn(&str)) -> anyhow::Result<ScalingRe
     let (Some(up), Some(down)) = (up, down) else {
         anyhow::bail!("workers: reached {MAX}: {up:?}, back to {MIN}: {down:?}");
     };
-    atode_testkit::eventually("all jobs have run", Duration::from_secs(60), || {
-        (ends(&dir).len() >= stored).then_some(())
-    });
+    let _ = poll(Duration::from_secs(60), || (ends(&dir).len() >= stored).then_some(()));
     let mut starts: BTreeMap<JobId, u32> = BTreeMap::new();
     for run in ledger::runs(dir.path()).iter().filter(|run| run.event == Event::Start) {
         *starts.entry(run.id).or_default() += 1;

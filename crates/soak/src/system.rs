@@ -126,6 +126,10 @@ impl<B: Binary> Slot<B> {
         started
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        lock(&self.service).as_ref().is_some_and(|service| service.try_exit().is_none())
+    }
+
     /// Sends SIGTERM and waits for the exit.
     pub(crate) fn terminate(&self) {
         self.with(|service| {

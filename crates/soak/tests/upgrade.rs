@@ -115,7 +115,7 @@ fn both_serve_one_queue_and_take_over_each_others_jobs() {
     }
     let redis = RedisServer::builder().appendfsync("always").start();
     let (old, new) = (LastGateway::start(&redis), Gateway::start(&redis));
-    let slow = json!({"kind": "demo:slow", "payload": {"seconds": 1}, "delay": "0s"});
+    let slow = json!({"kind": "demo:slow", "payload": {"seconds": 8}, "delay": "0s"});
     let lease =
         |builder: atode_testkit::ServiceBuilder<LastWorkerBinary>| builder.env("APP__WORKER__LEASE", "5s");
     let old_worker = lease(LastWorker::builder(&redis.addr())).start();
@@ -127,13 +127,17 @@ fn both_serve_one_queue_and_take_over_each_others_jobs() {
     eventually("each sees the other", DEADLINE, || {
         (workers(&old).len() == 2 && workers(&new).len() == 2).then_some(())
     });
+    assert!(jobs.iter().all(|id| state(&new, id) == "active"), "they still run");
     old_worker.kill();
     until_all(&new, &jobs, "completed");
+    let worker = new.get(&format!("/v1/jobs/{}", jobs[0])).json()["worker"].clone();
+    assert_eq!(worker["pid"], new_worker.pid(), "the new worker took it over");
 
     // The other way round: the new one is asked to stop by the old gateway, while it runs jobs.
     let old_worker = LastWorker::start(&redis);
     let jobs: Vec<String> = (4..8).map(|n| id(&keyed(&old, &format!("slow-{n}"), &slow, 201))).collect();
     let pid = new_worker.pid();
+    eventually("jobs run", DEADLINE, || jobs.iter().any(|id| state(&old, id) == "active").then_some(()));
     let asked = eventually("the new worker is listed", DEADLINE, || {
         workers(&old).into_iter().find(|worker| worker["pid"] == pid)
     });

@@ -127,7 +127,7 @@ fn settle(worker: &Worker, job: &ClaimedJob, end: End) {
     match job.take() {
         Some(unsettled) if stopped != Some(Stop::LeaseLost) => finish(worker, job, unsettled, end),
         _ => {
-            if stopped == Some(Stop::LeaseLost) {
+            if stopped == Some(Stop::LeaseLost) && job.has_started() {
                 job.metrics.ended(None, job.in_phase_for());
             }
             if stopped != Some(Stop::NoSlot) {

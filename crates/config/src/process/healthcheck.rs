@@ -32,11 +32,19 @@ pub(super) fn healthcheck(host: &str, port: u16) -> Result<(), Unhealthy> {
         return Err(Unhealthy::AnyPort);
     }
     let host = bare_host(host);
-    let address =
-        (host, port).to_socket_addrs().and_then(|mut all| all.next().ok_or(io::ErrorKind::NotFound.into()));
-    let address = address.map_err(|error| Unhealthy::NoAddress(format!("{host}:{port}"), error))?;
-    let address = reachable(address);
-    let reply = ask(address).map_err(|error| Unhealthy::Silent(address, error))?;
+    let named = format!("{host}:{port}");
+    let addresses =
+        (host, port).to_socket_addrs().map_err(|error| Unhealthy::NoAddress(named.clone(), error))?;
+    // The process listens on one of the addresses of a name.
+    let mut failed = Unhealthy::NoAddress(named, io::ErrorKind::NotFound.into());
+    let reply = addresses.map(reachable).find_map(|address| match ask(address) {
+        Ok(reply) => Some(reply),
+        Err(error) => {
+            failed = Unhealthy::Silent(address, error);
+            None
+        }
+    });
+    let Some(reply) = reply else { return Err(failed) };
     let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body).trim();
     match reply.split(' ').nth(1) {
         Some("200") => {

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::model::state::State;
 use crate::redis::pool::Tasks;
 use crate::view::queue::{self, QueueView};
-use crate::workers::registration::{self, Registration};
+use crate::workers::registration::Registration;
 
 const JOBS: &str = "atode_queue_jobs";
 const OLDEST: &str = "atode_queue_oldest_ready_seconds";
@@ -39,8 +39,8 @@ const KEPT_FRESH: Duration = Duration::from_secs(120);
 pub enum Sampled {
     /// Nothing. For workers: if each of hundreds read the registrations of all others, Redis would be busy with that.
     QueuesOnly,
-    /// The live workers.
-    LiveWorkersToo,
+    /// The live workers, and the dangers for jobs.
+    WholeSystem,
 }
 
 /// Updates the gauges of queues, Redis and live workers while somebody reads them.
@@ -87,8 +87,7 @@ impl Sampler {
     pub fn start(client: &Client, queues: impl IntoIterator<Item = Arc<str>>, sampled: Sampled) -> Self {
         let queues = queues.into_iter().map(|name| Queue { name, unserved: BTreeSet::new() }).collect();
         let (read, reads) = watch::channel(None);
-        let core = client.core();
-        let task = core.runtime.spawn(run(core.clone(), queues, sampled, reads));
+        let task = client.core().runtime.spawn(run(client.clone(), queues, sampled, reads));
         Sampler { read, _task: Tasks(vec![task.abort_handle()]) }
     }
 
@@ -99,7 +98,7 @@ impl Sampler {
 }
 
 async fn run(
-    core: Arc<Core>,
+    client: Client,
     mut queues: Vec<Queue>,
     sampled: Sampled,
     mut reads: watch::Receiver<Option<Instant>>,
@@ -108,9 +107,9 @@ async fn run(
     let pause = (INTERVAL / (queues.len() as u32 + 1)).max(PAUSE);
     let is_recent = |read: &Option<Instant>| read.is_some_and(|read| read.elapsed() < KEPT_FRESH);
     while reads.wait_for(is_recent).await.is_ok() {
-        let workers = or_log(server.sample(&core).await).flatten();
+        let workers = or_log(server.sample(&client).await).flatten();
         for queue in &mut queues {
-            or_log(queue.sample(&core, workers.as_deref()).await);
+            or_log(queue.sample(client.core(), workers.as_deref()).await);
             tokio::time::sleep(pause).await;
         }
         tokio::time::sleep(pause).await;
@@ -124,9 +123,11 @@ fn or_log<T>(sampled: Result<T, Error>) -> Option<T> {
 
 impl Server {
     /// Returns the live workers, if they are sampled.
-    async fn sample(&mut self, core: &Core) -> Result<Option<Vec<Registration>>, Error> {
-        let facts = core.connection.server_facts().await?;
-        gauge!(WARNINGS).set(facts.warnings().len() as f64);
+    async fn sample(&mut self, client: &Client) -> Result<Option<Vec<Registration>>, Error> {
+        let facts = match self.sampled {
+            Sampled::QueuesOnly => client.connection().server_facts().await?,
+            Sampled::WholeSystem => client.server_facts().await?,
+        };
         // Unknown if the user may not run INFO.
         if facts.used_memory > 0 {
             gauge!(MEMORY_USED).set(facts.used_memory as f64);
@@ -135,7 +136,8 @@ impl Server {
         if self.sampled == Sampled::QueuesOnly {
             return Ok(None);
         }
-        let workers = registration::workers(core).await?;
+        gauge!(WARNINGS).set(facts.warnings().len() as f64);
+        let workers = client.workers().await?;
         self.builds.extend(workers.iter().map(|live| live.worker.build.clone()));
         for build in &self.builds {
             let live = workers.iter().filter(|live| live.worker.build == *build);
@@ -162,16 +164,18 @@ impl Queue {
     }
 
     fn show_unserved(&mut self, view: &QueueView, workers: &[Registration]) {
+        // After a FLUSHALL the kinds are gone.
+        for kind in &self.unserved {
+            gauge!(UNSERVED, "queue" => view.name.clone(), "kind" => kind.clone()).set(0);
+        }
         for kind in &view.kinds {
             let runs =
                 |worker: &Registration| worker.claims_from(&view.name) && worker.claims_kind(&kind.kind);
             let unserved = if view.paused || workers.iter().any(runs) { 0 } else { kind.counts.ready };
             if unserved > 0 {
-                self.unserved.insert(kind.kind.clone());
-            }
-            if self.unserved.contains(&kind.kind) {
                 let gauge = gauge!(UNSERVED, "queue" => view.name.clone(), "kind" => kind.kind.clone());
                 gauge.set(unserved as f64);
+                self.unserved.insert(kind.kind.clone());
             }
         }
     }

@@ -61,6 +61,10 @@ pub(crate) async fn enqueue(
     let carried = jobs.iter().map(NewJob::weight).sum();
     let reply = core.call_with(connection, carried, &ENQUEUE, script_keys, args).await?;
     let results = decode(&reply, &order).ok_or_else(|| reply.corrupt())?;
+    let is_conflict = |result: &Enqueued| matches!(result, Enqueued::Conflict(_));
+    if atomicity == Atomicity::AllOrNothing && results.iter().any(is_conflict) {
+        return Ok(results); // nothing was stored
+    }
     for (group, kind) in groups.iter().zip(kinds()) {
         let is_new = |job: &&usize| matches!(results[**job], Enqueued::Created { .. });
         core.counters.enqueued(queue, kind, group.iter().filter(is_new).count());
