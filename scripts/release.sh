@@ -129,10 +129,8 @@ for program in api-gateway worker atode; do
     die "$program --version is $("$CARGO_TARGET_DIR/release/$program" --version), not $version+${commit:0:12}"
 done
 mkdir -p "$tree/../$name/scripts"
-cp scripts/backup.sh scripts/restore.sh "$tree/../$name/scripts/"
-cp -R config CHANGELOG.md "$tree/../$name/"
-mkdir -p "$tree/../$name/deploy"
-cp -R deploy/systemd "$tree/../$name/deploy/"
+cp scripts/backup.sh scripts/restore.sh scripts/backup-drill.sh "$tree/../$name/scripts/"
+cp -R config deploy docs CHANGELOG.md "$tree/../$name/"
 tar -C "$tree/.." -czf "$dist/$name.tar.gz" "$name"
 
 say "listing what is in each program"
