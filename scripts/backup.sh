@@ -103,7 +103,7 @@ take_lock() {
     exec 9>"$folder/.lock"
     flock --nonblock 9 || die "another backup is running: it holds $folder/.lock"
   fi
-  # What a backup that was killed has left.
+  # Remove the remains of a backup that was killed.
   rm -rf "$folder"/.partial-* "$data_dir"/.atode-backup-*
 }
 

@@ -101,7 +101,7 @@ notes=$(awk -v heading="## [$version]" '
 [ -n "${notes//[[:space:]]/}" ] || die "the section of $version in CHANGELOG.md is empty"
 
 git add --all
-# Nothing has changed if the version was set before and its section had a date.
+# There is nothing to commit if the version was set before and its section had a date.
 if ! git diff --cached --quiet; then git commit --quiet --message "release: $version"; fi
 commit=$(git rev-parse HEAD)
 

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use atode_testkit::{Gateway, RedisServer, Worker, eventually};
+use atode_testkit::{Gateway, RedisServer, Worker, eventually, poll};
 use serde_json::json;
 use support::{DEADLINE, UNKNOWN, start};
 
@@ -189,10 +189,9 @@ fn the_documentation_lists_exactly_the_metrics_of_each_process() {
     let gateway = || gateway.get("/metrics").text();
     let worker = || worker.get("/metrics").text();
     for (process, scrape) in [("gateway", &gateway as &dyn Fn() -> String), ("worker", &worker)] {
-        let (expected, since) = (documented(process), Instant::now());
-        while reported(&scrape()) != expected && since.elapsed() < DEADLINE {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let expected = documented(process);
+        // A difference that stays is shown by the assertion.
+        let _ = poll(DEADLINE, || (reported(&scrape()) == expected).then_some(()));
         assert_eq!(reported(&scrape()), expected, "{process}");
     }
 }

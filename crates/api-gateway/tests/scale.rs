@@ -1,8 +1,6 @@
-//! What an autoscaler of workers reads.
+//! The numbers for an autoscaler of workers.
 
 mod support;
-
-use std::time::Duration;
 
 use atode_testkit::{Gateway, RedisServer, Worker, eventually};
 use serde_json::{Value, json};
@@ -39,8 +37,9 @@ fn ready_and_active_jobs_and_the_slots_of_live_workers_are_counted() {
         (&waiting["scheduled"], &waiting["ready"], &waiting["unfinished"]),
         (&json!(1), &json!(3), &json!(3))
     );
-    std::thread::sleep(Duration::from_millis(10));
-    assert!(scale(&gateway)["oldest_ready_age_seconds"].as_f64().expect("a number") > 0.0);
+    eventually("the oldest job ages", DEADLINE, || {
+        (scale(&gateway)["oldest_ready_age_seconds"].as_f64()? > 0.0).then_some(())
+    });
 
     let _worker = Worker::builder(&redis.addr()).args(["--concurrency", "2"]).start();
     let running = eventually("two jobs run", DEADLINE, || {

@@ -46,12 +46,12 @@ fn restore(options: &[&str], backup: &Path, dir: &Path) -> Ended {
     run(script("restore.sh").args(options).args([backup, dir]))
 }
 
-/// What Redis would do by itself.
+/// The growth at which Redis rewrites its AOF by itself, in percent.
 fn rewrite_percentage(redis: &RedisServer) -> String {
     redis.command(&["CONFIG", "GET", "auto-aof-rewrite-percentage"]).texts().remove(1)
 }
 
-/// What is in the folder, except for what belongs there.
+/// The entries of the folder that do not belong there.
 fn left_behind(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());

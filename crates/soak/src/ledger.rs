@@ -1,5 +1,6 @@
 //! The record of runs. It is a file, so that it survives the processes, and several processes can append to it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
@@ -54,4 +55,31 @@ pub(crate) fn write_run(dir: &str, event: Event, key: &str, ctx: &JobContext) {
 pub(crate) fn runs(dir: &Path) -> Vec<Run> {
     let text = fs::read_to_string(dir.join(RUNS)).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
+}
+
+/// The runs of all jobs, summed up.
+#[derive(Default)]
+pub(crate) struct Outcomes {
+    /// The times at which each job started, Unix ms.
+    pub(crate) starts: BTreeMap<JobId, Vec<u64>>,
+    /// Jobs that have run to their end.
+    pub(crate) ended: BTreeSet<JobId>,
+}
+
+impl Outcomes {
+    pub(crate) fn read(dir: &Path) -> Self {
+        let mut outcomes = Outcomes::default();
+        for run in runs(dir) {
+            match run.event {
+                Event::Start => outcomes.starts.entry(run.id).or_default().push(run.at),
+                Event::Success => drop(outcomes.ended.insert(run.id)),
+            }
+        }
+        outcomes
+    }
+
+    /// Jobs that started more than once.
+    pub(crate) fn repeated(&self) -> usize {
+        self.starts.values().filter(|starts| starts.len() > 1).count()
+    }
 }

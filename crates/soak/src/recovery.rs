@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::ledger::{self, Event};
 use crate::system::{LEASE, System};
-use crate::task::{End, Task};
+use crate::task::Task;
 
 const JOBS: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -42,13 +42,7 @@ pub fn measure(rounds: usize, print: impl Fn(&str)) -> anyhow::Result<()> {
 
 fn enqueue(system: &System, ms: u64, delay: &str) -> anyhow::Result<()> {
     let http = Http::new(system.gateways[0].url());
-    let payload = Task {
-        dir: system.dir.path().display().to_string(),
-        key: String::new(),
-        ms,
-        end: End::Well,
-        padding: String::new(),
-    };
+    let payload = Task::new(system.dir.path(), String::new(), ms);
     let job = json!({"kind": Task::KIND, "payload": payload, "delay": delay});
     let reply = http.post("/v1/jobs/batch", &json!({"jobs": vec![job; JOBS]}));
     anyhow::ensure!(reply.json()["created"] == JOBS, "{}", reply.text());

@@ -1,6 +1,6 @@
 //! A rolling restart of all workers and gateways under load, and what clients and jobs notice of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
 use atode_queue::JobId;
-use atode_testkit::{Http, RedisServer, eventually};
+use atode_testkit::{Http, RedisServer, poll};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::ledger::{self, Event};
+use crate::ledger::Outcomes;
 use crate::system::{GatewayBinary, Slot, WorkerBinary, lock};
-use crate::task::{self, Task};
+use crate::task::Task;
 
 const GATEWAYS: usize = 2;
 const WORKERS: usize = 3;
@@ -105,7 +105,8 @@ pub fn measure(rate: u64) -> anyhow::Result<RollingReport> {
     });
     let took = since.elapsed();
     let due = std::mem::take(&mut *lock(&answers.due));
-    eventually("all stored jobs have run", DEADLINE, || (ended(&dir) >= due.len()).then_some(()));
+    // If they do not all run, the report says how many are lost.
+    let _ = poll(DEADLINE, || (Outcomes::read(dir.path()).ended.len() >= due.len()).then_some(()));
     Ok(RollingReport { wanted_rate: rate, ..report(&due, &answers, &dir, took, stops) })
 }
 
@@ -165,13 +166,8 @@ fn client(number: u64, rate: u64, gateways: &[Slot<GatewayBinary>], answers: &An
 
 fn job(client: u64, request: u32, n: usize, dir: &TempDir) -> Value {
     let is_long = n == 0 && request.is_multiple_of(5);
-    let task = Task {
-        dir: dir.path().display().to_string(),
-        key: format!("{client}-{request}-{n}"),
-        ms: if is_long { LONG } else { SHORT },
-        end: task::End::Well,
-        padding: String::new(),
-    };
+    let ms = if is_long { LONG } else { SHORT };
+    let task = Task::new(dir.path(), format!("{client}-{request}-{n}"), ms);
     json!({"kind": Task::KIND, "idempotency_key": task.key, "payload": task, "delay": "0s"})
 }
 
@@ -185,12 +181,6 @@ fn due_times(reply: &Value) -> Vec<(JobId, i64)> {
     jobs.collect()
 }
 
-/// Jobs that have run to their end.
-fn ended(dir: &TempDir) -> usize {
-    let runs = ledger::runs(dir.path()).into_iter().filter(|run| run.event == Event::Success);
-    runs.map(|run| run.id).collect::<BTreeSet<_>>().len()
-}
-
 fn report(
     due: &BTreeMap<JobId, i64>,
     answers: &Answers,
@@ -198,21 +188,15 @@ fn report(
     took: Duration,
     stops: Vec<u64>,
 ) -> RollingReport {
-    let (mut starts, mut ends): (BTreeMap<JobId, Vec<u64>>, BTreeMap<JobId, u64>) = Default::default();
-    for run in ledger::runs(dir.path()) {
-        match run.event {
-            Event::Start => starts.entry(run.id).or_default().push(run.at),
-            Event::Success => *ends.entry(run.id).or_default() += 1,
-        }
-    }
-    let late = due.iter().filter_map(|(id, due)| Some(*starts.get(id)?.first()? as i64 - due));
+    let outcomes = Outcomes::read(dir.path());
+    let late = due.iter().filter_map(|(id, due)| Some(*outcomes.starts.get(id)?.first()? as i64 - due));
     let mut lateness: Vec<i64> = late.collect();
     lateness.sort_unstable();
     RollingReport {
         stored: due.len(),
         rate: (due.len() as f64 / took.as_secs_f64()) as u64,
-        lost: due.keys().filter(|id| !ends.contains_key(id)).count(),
-        repeated: starts.values().filter(|starts| starts.len() > 1).count(),
+        lost: due.keys().filter(|id| !outcomes.ended.contains(id)).count(),
+        repeated: outcomes.repeated(),
         failed: std::mem::take(&mut *lock(&answers.failed)),
         unavailable: answers.unavailable.load(Ordering::Relaxed),
         refused: answers.refused.load(Ordering::Relaxed),

@@ -1,20 +1,19 @@
 //! A backlog that brings workers and lets them go again: a small model of KEDA and the Horizontal Pod Autoscaler reads
 //! the real `GET /v1/queues/{queue}/scale` and starts and stops real workers, with the settings of the Helm chart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use atode_jobs::Job as _;
-use atode_queue::JobId;
 use atode_testkit::{Http, RedisServer, poll};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::ledger::{self, Event};
+use crate::ledger::Outcomes;
 use crate::system::{GatewayBinary, Slot, WorkerBinary};
-use crate::task::{End, Task};
+use crate::task::Task;
 
 /// How often the Horizontal Pod Autoscaler looks (its default).
 const SYNC: Duration = Duration::from_secs(15);
@@ -120,36 +119,21 @@ pub fn measure(jobs: usize, progress: impl Fn(&str)) -> anyhow::Result<ScalingRe
     let (Some(up), Some(down)) = (up, down) else {
         anyhow::bail!("workers: reached {MAX}: {up:?}, back to {MIN}: {down:?}");
     };
-    let _ = poll(Duration::from_secs(60), || (ends(&dir).len() >= stored).then_some(()));
-    let mut starts: BTreeMap<JobId, u32> = BTreeMap::new();
-    for run in ledger::runs(dir.path()).iter().filter(|run| run.event == Event::Start) {
-        *starts.entry(run.id).or_default() += 1;
-    }
+    // If they do not all run, the report says how many are lost.
+    let outcomes = || Outcomes::read(dir.path());
+    let _ = poll(Duration::from_secs(60), || (outcomes().ended.len() >= stored).then_some(()));
+    let outcomes = outcomes();
     Ok(ScalingReport {
         jobs: stored,
         up: up.as_secs_f64(),
         down: down.as_secs_f64(),
-        lost: stored - ends(&dir).len(),
-        cut: starts.values().filter(|starts| **starts > 1).count(),
+        lost: stored - outcomes.ended.len(),
+        cut: outcomes.repeated(),
     })
 }
 
-fn ends(dir: &TempDir) -> Vec<JobId> {
-    let runs = ledger::runs(dir.path()).into_iter().filter(|run| run.event == Event::Success);
-    let mut ends: Vec<JobId> = runs.map(|run| run.id).collect();
-    ends.sort_unstable();
-    ends.dedup();
-    ends
-}
-
 fn store(http: &Http, dir: &TempDir, ms: u64, jobs: usize, key: &str) -> anyhow::Result<usize> {
-    let task = |n| Task {
-        dir: dir.path().display().to_string(),
-        key: format!("{key}-{n}"),
-        ms,
-        end: End::Well,
-        padding: String::new(),
-    };
+    let task = |n| Task::new(dir.path(), format!("{key}-{n}"), ms);
     let job = |n| json!({"kind": Task::KIND, "payload": task(n), "delay": "0s"});
     let reply = http.post("/v1/jobs/batch", &json!({"jobs": (0..jobs).map(job).collect::<Vec<_>>()}));
     anyhow::ensure!(reply.status == 200 && reply.json()["created"] == jobs, "{}", reply.text());

@@ -1,5 +1,6 @@
 //! The soak's kind of job. It behaves as its payload says and records each run.
 
+use std::path::Path;
 use std::time::Duration;
 
 use atode_jobs::{Backoff, DuplicateKind, Job, JobContext, JobError, Registry};
@@ -32,6 +33,13 @@ pub(crate) enum End {
     AfterAPanic,
     /// Fails permanently.
     Dead,
+}
+
+impl Task {
+    /// A small task that ends well after `ms`.
+    pub(crate) fn new(dir: &Path, key: String, ms: u64) -> Self {
+        Task { dir: dir.display().to_string(), key, ms, end: End::Well, padding: String::new() }
+    }
 }
 
 impl Job for Task {

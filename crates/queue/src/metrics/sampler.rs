@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Time for which the gauges are updated after the last read: several times the usual scrape interval.
 const KEPT_FRESH: Duration = Duration::from_secs(120);
 
-/// What a process samples besides its queues and Redis' memory.
+/// The part of the system that a process samples besides its queues and Redis' memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampled {
     /// Nothing. For workers: if each of hundreds read the registrations of all others, Redis would be busy with that.
