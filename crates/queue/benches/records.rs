@@ -1,4 +1,4 @@
-//! What a job costs without Redis: its id, its record.
+//! The cost of a job without Redis: its id, its record.
 
 use std::hint::black_box;
 

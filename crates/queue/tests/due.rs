@@ -47,7 +47,7 @@ async fn the_next_due_time_is_the_earliest_that_is_left_of_the_kinds_asked_for()
     let claim = test.claim(10).await;
     assert_eq!((claim.jobs.len(), claim.next_due), (0, Some(base + 3)));
 
-    // What was claimed no longer counts; what did not fit in still does.
+    // A claimed job no longer counts; one that did not fit in still does.
     test.enqueue_of("test:a", Due::At(1)).await;
     test.enqueue_of("test:b", Due::At(2)).await;
     let claim = test.claim(1).await;

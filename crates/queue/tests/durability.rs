@@ -35,7 +35,7 @@ async fn answered_jobs_survive(appendfsync: &str) {
     let test = TestQueue::on(RedisServer::builder().appendfsync(appendfsync).start()).await;
     let mut stored = Vec::new();
     for _ in 0..5 {
-        // What waits for the disk has a connection of its own, which may come back later than the other.
+        // Jobs that wait for the disk use a connection of their own, which may come back later than the other.
         let answer = eventually_async("the connection is back", DEADLINE, async || {
             match test.enqueue_to_disk().await {
                 Err(Error::NotSent(_)) => None,

@@ -279,7 +279,7 @@ async fn at_most_ten_thousand_finished_jobs_are_kept_and_the_oldest_go() {
     for id in new {
         assert_eq!(test.state(id).await, State::Completed);
     }
-    // What is over by another way, trim removes.
+    // Trim removes jobs that exceed the limit in another way.
     fill(&test, &test.set("cancelled"), test.now() + 1_000_000, MAX_FINISHED + 700);
     assert_eq!(test.client.trim(&test.queue).await.unwrap(), 700);
     assert_eq!(test.count("ZCARD", &test.set("cancelled")), MAX_FINISHED as i64);

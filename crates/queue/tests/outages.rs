@@ -193,7 +193,7 @@ async fn while_redis_is_silent_every_enqueue_is_answered_within_a_second() {
     for (_, error) in &answers {
         assert!(matches!(error, Error::Unknown(_) | Error::NotSent(_)), "{error}");
     }
-    // Of all of these hardly any can have been sent.
+    // Hardly any of these jobs can have been sent.
     let unknown = answers.iter().filter(|(_, error)| !error.nothing_happened()).count();
     assert!(unknown < 1_500, "{unknown}");
 

@@ -106,7 +106,7 @@ async fn a_released_job_is_ready_again_with_no_attempt_spent() {
     let job = test.claim_one().await;
     assert_eq!(job.history, History::default());
 
-    // What failed before is not forgotten by a release either.
+    // A release keeps earlier failures too.
     let run = test.run(&job, 1);
     let history = failed(&job.history, FailureCause::Crash, "gone", run.clone());
     let history = failed(&history, FailureCause::Error, "no", run);

@@ -161,8 +161,8 @@ async fn a_worker_hears_the_earliest_due_time_since_it_last_asked() {
     assert_eq!(next(&wakeups).await, base + 5);
     assert!(wakeups.next().now_or_never().is_none());
 
-    // Of several it gives the earliest, whichever came last. A second subscriber, asked behind the
-    // first, tells when both have come.
+    // It gives the earliest of several due times, whichever came last. A second subscriber, asked after the first, shows
+    // that both have arrived.
     let marker = test.client.wakeups(std::slice::from_ref(&other.queue), &KindSet::default());
     assert_eq!(next(&marker).await, AT_ONCE);
     test.enqueue(Due::At(base - 9)).await;

@@ -1,4 +1,4 @@
-//! What the parts of a worker share.
+//! The state that the parts of a worker share.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::job::{Job, JobContext, JobError};
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DelayPrint {
-    /// What is printed; without it `Job executed successfully`.
+    /// The text to print. Without it, `Job executed successfully` is printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

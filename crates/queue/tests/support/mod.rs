@@ -150,7 +150,7 @@ impl TestQueue {
         one(self.claim_for(10, INSTANT).await)
     }
 
-    // What follows a claim
+    // After a claim
 
     pub(crate) async fn settle(&self, settlement: Settlement) -> (Settlement, Verdict) {
         let mut settled = self.client.settle(vec![settlement]).await;
