@@ -152,7 +152,8 @@ fn reported(text: &str) -> Metrics {
     types
         .map(|(name, kind)| {
             let mut samples = text.lines().filter(|line| !line.starts_with('#') && line.starts_with(name));
-            let labels = samples.find_map(|line| Some(line.split_once('{')?.1.split_once('}')?.0));
+            // The value of `route` may have braces of its own: the last one ends the labels.
+            let labels = samples.find_map(|line| Some(line.split_once('{')?.1.rsplit_once('}')?.0));
             let labels = labels.unwrap_or_default();
             let mut labels: Vec<&str> =
                 labels.split(',').filter_map(|label| Some(label.split_once('=')?.0)).collect();
