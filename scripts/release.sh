@@ -129,8 +129,9 @@ for program in api-gateway worker atode; do
     die "$program --version is $("$CARGO_TARGET_DIR/release/$program" --version), not $version+${commit:0:12}"
 done
 mkdir -p "$tree/../$name/scripts"
-cp scripts/backup.sh scripts/restore.sh scripts/backup-drill.sh "$tree/../$name/scripts/"
-cp -R config deploy docs CHANGELOG.md "$tree/../$name/"
+# compose.sh is read by deploy/compose/up.sh.
+cp scripts/backup.sh scripts/restore.sh scripts/backup-drill.sh scripts/compose.sh "$tree/../$name/scripts/"
+cp -R config deploy docs README.md CHANGELOG.md "$tree/../$name/"
 tar -C "$tree/.." -czf "$dist/$name.tar.gz" "$name"
 
 say "listing what is in each program"

@@ -1,4 +1,4 @@
-//! The cost of a job to Redis: CPU from its enqueue to its end, memory while it waits.
+//! The cost of a job to Redis: CPU from its enqueue to its end, memory while it waits and after it, bytes of AOF.
 
 use std::sync::Arc;
 
@@ -55,6 +55,12 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     }
     outcome.tables.push(table);
 
+    waiting_job(size, &mut outcome).await?;
+    finished_job(&mut outcome).await?;
+    Ok(outcome)
+}
+
+async fn waiting_job(size: Size, outcome: &mut Outcome) -> anyhow::Result<()> {
     let jobs = size.of(100_000, 10_000);
     step(format_args!("memory of {jobs} waiting jobs"));
     let fixture = Fixture::start().await?;
@@ -67,7 +73,31 @@ pub(crate) async fn section(size: Size) -> anyhow::Result<Outcome> {
     table.row([shown(Some(jobs as f64), 0), shown(Some(memory), 0), fixture::allocator(&fixture.redis)]);
     outcome.tables.push(table);
     outcome.figure(Goal::WaitingJobMemory, Some(memory));
-    Ok(outcome)
+    Ok(())
+}
+
+/// Memory of jobs that are kept after they ran, and what their whole life adds to the AOF.
+async fn finished_job(outcome: &mut Outcome) -> anyhow::Result<()> {
+    // All of them are kept, and their AOF is too small for a rewrite.
+    let jobs = 10_000;
+    step(format_args!("memory and AOF of {jobs} finished jobs"));
+    let fixture = Arc::new(Fixture::start().await?);
+    fixture.client.pause(QUEUE).await?;
+    let (memory, aof) = (fixture.redis_memory(), fixture.aof_size());
+    producers::one_by_one(&fixture, Retention::Default, jobs, PRODUCERS).await?;
+    let enqueued = fixture.aof_size();
+    drain(&fixture, jobs, 1, CONCURRENCY).await?;
+    let each = |bytes: i64| shown(Some(bytes as f64 / jobs as f64), 0);
+    let title = "A job that ran and is kept: Redis memory, and growth of the AOF, 53-byte payload";
+    let mut table = Table::new(title, &["jobs", "memory B/job", "AOF of enqueue B/job", "AOF of run B/job"]);
+    table.row([
+        shown(Some(jobs as f64), 0),
+        each(fixture.redis_memory() - memory),
+        each(enqueued - aof),
+        each(fixture.aof_size() - enqueued),
+    ]);
+    outcome.tables.push(table);
+    Ok(())
 }
 
 async fn one(retention: Retention, jobs: usize) -> anyhow::Result<Cost> {

@@ -43,6 +43,11 @@ impl Fixture {
         redis_memory(&self.redis)
     }
 
+    /// Bytes of the AOF.
+    pub(crate) fn aof_size(&self) -> i64 {
+        number(&self.redis, "persistence", "aof_current_size:")
+    }
+
     /// Fails unless exactly this many jobs wait, no job is due, active or dead, and an audit finds nothing.
     pub(crate) async fn check_waiting(&self, jobs: usize) -> anyhow::Result<()> {
         let counts = self.client.queue(&self.queue).await?.counts;
@@ -77,16 +82,20 @@ pub(crate) fn redis_cpu(redis: &RedisServer) -> f64 {
 }
 
 pub(crate) fn redis_memory(redis: &RedisServer) -> i64 {
-    of_memory(redis, "used_memory:").parse().unwrap_or_default()
+    number(redis, "memory", "used_memory:")
 }
 
 /// Redis' memory allocator. The memory that a job takes depends on it.
 pub(crate) fn allocator(redis: &RedisServer) -> String {
-    of_memory(redis, "mem_allocator:")
+    of_info(redis, "memory", "mem_allocator:")
 }
 
-fn of_memory(redis: &RedisServer, field: &str) -> String {
-    let info = redis.command(&["INFO", "memory"]).text();
+fn number(redis: &RedisServer, section: &str, field: &str) -> i64 {
+    of_info(redis, section, field).parse().unwrap_or_default()
+}
+
+fn of_info(redis: &RedisServer, section: &str, field: &str) -> String {
+    let info = redis.command(&["INFO", section]).text();
     let value = info.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
     value.trim().to_owned()
 }
