@@ -5,7 +5,9 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
-use crate::api::{batch, health, jobs, kinds, metrics, old_service, operations, queues, scale, workers};
+use crate::api::{
+    batch, edit, health, jobs, kinds, metrics, old_service, operations, queues, scale, workers,
+};
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
 use crate::http::identity::identify;
@@ -36,7 +38,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             [
                 v1("/v1/jobs").post(jobs::enqueue),
                 v1("/v1/jobs/batch").post(batch::enqueue),
-                v1("/v1/jobs/{id}").route(get().to(jobs::show)).delete(operations::delete),
+                v1("/v1/jobs/{id}").route(get().to(jobs::show)).patch(edit::edit).delete(operations::delete),
                 v1("/v1/jobs/{id}/cancel").post(operations::cancel),
                 v1("/v1/jobs/{id}/run-now").post(operations::run_now),
                 v1("/v1/jobs/{id}/reschedule").post(operations::reschedule),

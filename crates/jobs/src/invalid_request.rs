@@ -41,6 +41,11 @@ impl Errors {
         self.0.push(FieldError { pointer: format!("/{field}"), detail: detail.into() });
     }
 
+    /// An error of the whole request.
+    pub(crate) fn add_to_request(&mut self, detail: impl Into<String>) {
+        self.0.push(FieldError { pointer: String::new(), detail: detail.into() });
+    }
+
     /// The value, or `None` and one more error.
     pub(crate) fn field<T>(&mut self, field: &str, value: Result<T, String>) -> Option<T> {
         value.map_err(|detail| self.add(field, detail)).ok()
@@ -52,6 +57,10 @@ impl Errors {
             self.add(field, detail);
             None
         })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn into_result(self) -> Result<(), InvalidRequest> {

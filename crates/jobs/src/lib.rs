@@ -9,6 +9,7 @@ mod app_state;
 mod backoff;
 mod context;
 mod due;
+mod edit;
 mod enqueue;
 mod invalid_request;
 mod job;
@@ -26,6 +27,7 @@ mod services;
 pub use app_state::StateType;
 pub use backoff::Backoff;
 pub use due::{parse_delay, parse_due};
+pub use edit::EditRequest;
 pub use enqueue::{Enqueue, EnqueueError, EnqueueRequest};
 pub use invalid_request::{FieldError, InvalidRequest};
 pub use job::{

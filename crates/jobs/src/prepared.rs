@@ -47,6 +47,7 @@ impl Prepared<'_> {
             cancel_requested: false,
             durability: self.job.durability,
             enqueued_by: None,
+            version: None,
         }
     }
 }

@@ -100,7 +100,8 @@ impl JobRules {
         })
     }
 
-    fn kind(&self, name: &str, payload: &RawValue, errors: &mut Errors) -> Option<&Arc<Kind>> {
+    /// The kind, if there is one and the payload fits it.
+    pub(crate) fn kind(&self, name: &str, payload: &RawValue, errors: &mut Errors) -> Option<&Arc<Kind>> {
         let kind = self.registry.get(name);
         match kind {
             None => {
@@ -160,17 +161,17 @@ fn idempotency_key<'a>(own: Option<&'a str>, key: KeySource<'a>, errors: &mut Er
 }
 
 /// A value that is not a string is refused as an empty one is: the error says what is expected.
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 /// A value that is not a whole number is refused as one that is too large is.
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(u64::MAX)
 }
 
 /// `Some` for `null` too.
-fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(crate) fn raw<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 

@@ -24,6 +24,7 @@ use crate::redis::inbox::Inbox;
 use crate::redis::subscriber;
 use crate::redis::subscription::Subscriptions;
 use crate::transitions::claim::{self, Claim, ClaimOptions};
+use crate::transitions::edit::{self, Edit, Edited};
 use crate::transitions::operate::{self, Operated, Operation};
 use crate::transitions::operate_queue::{self, Moved};
 use crate::transitions::recover::{self, ExpiredLeases, PutBack, Reaped, Unreadable};
@@ -180,6 +181,18 @@ impl Client {
         operation: Operation,
     ) -> Result<Operated, Error> {
         operate::operate(&self.0.core, queue, kind, id, operation).await
+    }
+
+    /// Edits a waiting job that still has this [version](JobView::version), or any version without one.
+    pub async fn edit(
+        &self,
+        queue: &str,
+        kind: &str,
+        id: JobId,
+        version: Option<&str>,
+        edit: &Edit,
+    ) -> Result<Edited, Error> {
+        edit::edit(&self.0.core, queue, kind, id, version, edit).await
     }
 
     /// Stops handing out jobs from a queue. Running jobs are not affected.

@@ -51,6 +51,7 @@ pub use redis::facts::ServerFacts;
 pub use redis::inbox::{Inbox, Mail};
 pub use retention::{MAX_FINISHED, MAX_FINISHED_BYTES};
 pub use transitions::claim::{Claim, ClaimOptions, Claimed};
+pub use transitions::edit::{Edit, Edited};
 pub use transitions::operate::{Operated, Operation};
 pub use transitions::operate_queue::Moved;
 pub use transitions::recover::{Expired, ExpiredLeases, PutBack, Reaped, Unreadable};

@@ -38,6 +38,7 @@ scripts! {
     COMPLETE "transitions/complete",
     COUNTS "view/counts",
     DELETE "transitions/delete",
+    EDIT "transitions/edit",
     ENQUEUE "transitions/enqueue",
     EXPIRED "transitions/expired",
     EXTEND "transitions/extend",
@@ -98,7 +99,7 @@ mod tests {
     fn every_script_declares_what_it_may_do() {
         for script in all() {
             assert!(script.source.starts_with("#!lua"), "{}", script.name);
-            let stores_new_data = script.name == "enqueue";
+            let stores_new_data = ["edit", "enqueue"].contains(&script.name);
             let flags = script.source.lines().next().unwrap_or_default();
             assert_eq!(!flags.contains("flags="), stores_new_data, "{}: {flags}", script.name);
         }

@@ -9,6 +9,7 @@ use actix_web::web::{Data, Path, Payload, Query};
 use atode_jobs::KeySource;
 use serde::Deserialize;
 
+use crate::api::edit;
 use crate::api::enqueue::store;
 use crate::api::idempotency_key::idempotency_key;
 use crate::api::lookup::{job, parse_id};
@@ -54,5 +55,5 @@ pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, query: Query<
     let job = job(&gateway, id).await?;
     let job =
         if job.is_finished() || wait.is_zero() { job } else { until_finished(&gateway, job, wait).await? };
-    replies::json(StatusCode::OK, &job)
+    edit::reply(&job)
 }

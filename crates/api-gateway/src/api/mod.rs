@@ -1,7 +1,8 @@
-//! The HTTP API: one file per resource (`jobs`, `batch`, `operations`, `queues`, `kinds`, `workers`, `health`, `metrics` and the old
+//! The HTTP API: one file per resource (`jobs`, `edit`, `batch`, `operations`, `queues`, `kinds`, `workers`, `health`, `metrics` and the old
 //! service's call), and the steps that several of them share.
 
 pub(crate) mod batch;
+pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod health;
 mod idempotency_key;

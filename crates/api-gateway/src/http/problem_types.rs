@@ -47,7 +47,9 @@ slugs! {
     IdempotencyKeyReused: "idempotency-key-reused", "The idempotency key was used for another request", 422,
         "An idempotency key identifies one request for 24 hours, unless its queue is configured differently (idempotency_ttl). This key was used with another body before. Bodies are compared byte by byte: repeat the original bytes instead of serializing the request again, which may change spaces or the order of fields. Use a new key for a new job.";
     WrongState: "wrong-state", "The state of the job does not allow this", 409,
-        "Cancel applies to waiting and active jobs, run-now and reschedule to waiting jobs, redrive to dead jobs. An active job cannot be deleted. The detail names the state of the job. Nothing was changed.";
+        "Cancel applies to waiting and active jobs, run-now, reschedule and edits to waiting jobs, redrive to dead jobs. An active job cannot be deleted. The detail names the state of the job. Nothing was changed.";
+    VersionMismatch: "version-mismatch", "The job has changed", 412,
+        "The request was for the version of the job that If-Match names, and the job has changed since: somebody edited or rescheduled it, or it ran and waits for its next attempt. Nothing was changed. Read the job again, and repeat the change with its present ETag.";
     NotDurable: "durability-unavailable", "This Redis cannot guarantee durability", 409,
         "The request asked for durability: fsync, but this Redis cannot report when a job is on its disk. The detail says why, and how to change that. Nothing was stored. Omit durability, or change the settings of Redis.";
     NotYetOnDisk: "not-yet-on-disk", "Stored, but not yet on disk", 503,

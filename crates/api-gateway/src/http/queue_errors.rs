@@ -17,6 +17,12 @@ pub(crate) fn of_change(error: Error) -> Problem {
     problem(error, "", Some(". The change may have been made; repeating the request does no harm"))
 }
 
+/// A failed edit. Repeated with the same `If-Match`, it is refused if it was made.
+pub(crate) fn of_edit(error: Error) -> Problem {
+    let unknown = ". The change may have been made: read the job before you repeat it";
+    problem(error, ". Nothing was changed", Some(unknown))
+}
+
 /// A failed read, which may be repeated without harm.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

@@ -30,6 +30,9 @@ pub struct Record<'a> {
     /// version reads as unset: the job can still run.
     #[serde(default, deserialize_with = "known")]
     pub durability: Option<Durability>,
+    /// Options of a later version as they were stored, so that an edit does not remove them.
+    #[serde(skip)]
+    pub later: Vec<&'a str>,
 }
 
 /// The point from which an enqueue may be answered.
@@ -43,7 +46,7 @@ pub enum Durability {
 impl<'a> Record<'a> {
     /// A record with a payload and no options.
     pub fn new(payload: &'a RawValue) -> Self {
-        Record { payload, delay: None, run_at: None, max_retries: None, durability: None }
+        Record { payload, delay: None, run_at: None, max_retries: None, durability: None, later: Vec::new() }
     }
 
     /// True for a record that only a later version can read. Such a job is left to a worker of that version.
@@ -89,20 +92,24 @@ impl<'a> Record<'a> {
         if let Some(Durability::Fsync) = self.durability {
             record.extend_from_slice(b",f");
         }
+        for option in &self.later {
+            record.push(b',');
+            record.extend_from_slice(option.as_bytes());
+        }
         record.push(b' ');
         record.extend_from_slice(payload.as_bytes());
         record
     }
 
     /// An option of a later version is skipped: the job can still run.
-    fn set(&mut self, option: &str) -> Result<(), Error> {
+    fn set(&mut self, option: &'a str) -> Result<(), Error> {
         let Some((letter, value)) = option.split_at_checked(1) else { return Ok(()) };
         match letter {
             "d" => self.delay = Some(value.parse().map_err(unreadable)?),
             "t" => self.run_at = Some(value.parse().map_err(unreadable)?),
             "r" => self.max_retries = Some(value.parse().map_err(unreadable)?),
             "f" if value.is_empty() => self.durability = Some(Durability::Fsync),
-            _ => {}
+            _ => self.later.push(option),
         }
         Ok(())
     }
@@ -138,7 +145,8 @@ mod tests {
             for run_at in [None, Some(-1), Some(i64::MAX)] {
                 for max_retries in [None, Some(0), Some(u32::MAX)] {
                     for durability in [None, Some(Durability::Fsync)] {
-                        let record = Record { payload: raw(PAYLOAD), delay, run_at, max_retries, durability };
+                        let record =
+                            Record { delay, run_at, max_retries, durability, ..Record::new(raw(PAYLOAD)) };
                         let stored = record.encode("demo:delay_print");
                         let decoded = Record::decode(&stored).unwrap();
                         assert_eq!(decoded.payload.get(), PAYLOAD);
@@ -171,9 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn an_option_of_a_later_version_is_skipped() {
-        let record = Record::decode(br#"0aZ~,kcustomer:7,r3,f2,z {"x":1}"#).unwrap();
+    fn an_option_of_a_later_version_is_skipped_and_kept() {
+        let mut record = Record::decode(br#"0aZ~,kcustomer:7,r3,f2,z {"x":1}"#).unwrap();
         assert_eq!(options(&record), (None, None, Some(3), None));
+        record.max_retries = None;
+        let edited = record.encode("a:b");
+        assert!(edited.ends_with(br#",kcustomer:7,f2,z {"x":1}"#), "an edit keeps it");
         assert_eq!(record.payload.get(), r#"{"x":1}"#);
     }
 

@@ -3,6 +3,7 @@
 //! redrive and delete; `operate_queue.rs` those that operate on a queue.
 
 pub(crate) mod claim;
+pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod extend;
 pub(crate) mod operate;

@@ -84,15 +84,21 @@ fn call(operation: Operation, id: JobId, keys: &QueueKeys) -> (&'static Script, 
     (script, std::iter::once(id).chain(args).collect())
 }
 
-/// done, place, score. Returns the job's state before the operation too.
 fn decode(reply: &Reply, operation: Operation) -> Option<(Operated, Option<State>)> {
-    let [done, place, score] = reply.values() else { return None };
-    let Some(set) = place.as_usize()?.checked_sub(FIRST_SET) else { return Some((Operated::Gone, None)) };
-    let state = Set::ALL.get(set)?.state(score.as_f64()? as i64, reply.now);
-    let operated = match done.as_i64()? {
-        1 if operation == Operation::Cancel && state == State::Active => Operated::Requested,
-        1 => Operated::Done,
-        _ => Operated::Refused(state),
+    let (done, state) = place(reply)?;
+    let operated = match (done, state) {
+        (_, None) => Operated::Gone,
+        (true, Some(State::Active)) if operation == Operation::Cancel => Operated::Requested,
+        (true, Some(_)) => Operated::Done,
+        (false, Some(state)) => Operated::Refused(state),
     };
-    Some((operated, Some(state)))
+    Some((operated, state))
+}
+
+/// done, place, score: whether the script changed the job, and the job's state before, if there is such a job.
+pub(crate) fn place(reply: &Reply) -> Option<(bool, Option<State>)> {
+    let [done, place, score] = reply.values() else { return None };
+    let done = done.as_i64()? == 1;
+    let Some(set) = place.as_usize()?.checked_sub(FIRST_SET) else { return Some((done, None)) };
+    Some((done, Some(Set::ALL.get(set)?.state(score.as_f64()? as i64, reply.now))))
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fred::types::Value;
+use fred::util::sha1_hash;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -53,6 +55,9 @@ pub struct JobView {
     pub cancel_requested: bool,
     pub durability: Option<Durability>,
     pub enqueued_by: Option<String>,
+    /// Differs after each change of a waiting job. Unset for other jobs, and where the record was not read.
+    #[serde(skip)]
+    pub version: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -82,9 +87,7 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
     let Some((queue, kinds)) = found else { return Ok(None) };
     let mut view = None;
     for kind in kinds {
-        let reply = read(core, queue, &kind, id, "record").await?;
-        let Some(record) = record(&reply, id)? else { return Ok(None) };
-        let found = decode(id, queue, &kind, &Record::decode(record)?, &reply)?;
+        let Some((found, _)) = with_record(core, queue, &kind, id).await? else { return Ok(None) };
         // Two kinds may share a tag. The job is in the sets of only one of them.
         if found.state.is_some() {
             return Ok(Some(found));
@@ -92,6 +95,20 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
         view = Some(found);
     }
     Ok(view)
+}
+
+/// The job and its record.
+pub(crate) async fn with_record(
+    core: &Core,
+    queue: &str,
+    kind: &str,
+    id: JobId,
+) -> Result<Option<(JobView, Bytes)>, Error> {
+    let reply = read(core, queue, kind, id, "record").await?;
+    let Some(record) = record(&reply, id)? else { return Ok(None) };
+    let mut view = decode(id, queue, kind, &Record::decode(record)?, &reply)?;
+    view.version = version(&view, record);
+    Ok(Some((view, Bytes::copy_from_slice(record))))
 }
 
 pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>, Error> {
@@ -102,6 +119,14 @@ pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>
     let (max_retries, durability) = (job.max_retries, job.durability);
     let record = Record { max_retries, durability, ..Record::new(&job.payload) };
     decode(job.id, &job.queue, &job.kind, &record, &reply).map(Some)
+}
+
+/// `edit.lua` makes the version of a job like this too.
+fn version(job: &JobView, record: &[u8]) -> Option<String> {
+    let waits = matches!(job.state, Some(State::Scheduled | State::Ready));
+    let due = job.due_at.filter(|_| waits)?.as_millisecond();
+    let record = std::str::from_utf8(record).ok()?;
+    Some(sha1_hash(&format!("{record} {due}")))
 }
 
 /// The kinds that the job can be of: one, unless two kinds of the queue have the same tag. Nothing if there is no job.
@@ -200,6 +225,7 @@ fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) ->
             .collect(),
         durability: record.durability,
         enqueued_by: None,
+        version: None,
     })
 }
 

@@ -1,0 +1,49 @@
+//! From a request to change a waiting job to an [`Edit`], by the rules of `request.rs`.
+
+use atode_queue::Edit;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::due::parse_due;
+use crate::invalid_request::{Errors, InvalidRequest};
+use crate::limits::check_retries;
+use crate::request::{JobRules, number, raw, text};
+
+/// A request to change a waiting job, as its caller wrote it. An absent field stays as it is.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditRequest<'a> {
+    /// Replaces the whole payload.
+    #[serde(borrow, default, deserialize_with = "raw")]
+    pub payload: Option<&'a RawValue>,
+    pub delay: Option<Value>,
+    pub run_at: Option<Value>,
+    /// `null` gives the job the limit of its kind.
+    #[serde(borrow, default, deserialize_with = "raw")]
+    pub max_retries: Option<&'a RawValue>,
+}
+
+impl JobRules {
+    /// The change of a job of this kind, or all errors of the request at once. `now` is Redis' clock, Unix ms.
+    pub fn edit(&self, kind: &str, request: &EditRequest<'_>, now: i64) -> Result<Edit, InvalidRequest> {
+        let mut errors = Errors::default();
+        if let Some(payload) = request.payload {
+            self.kind(kind, payload, &mut errors);
+        }
+        let due = parse_due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), now);
+        let due = errors.due(due);
+        let max_retries = request.max_retries.and_then(|retries| match retries.get() {
+            "null" => Some(None),
+            retries => {
+                let retries = serde_json::from_str(retries).unwrap_or_default();
+                errors.field("max_retries", check_retries(number(&retries))).map(Some)
+            }
+        });
+        let edit = Edit { payload: request.payload.map(ToOwned::to_owned), due, max_retries };
+        if errors.is_empty() && edit.is_empty() {
+            errors.add_to_request("nothing to change: expected payload, delay, run_at or max_retries");
+        }
+        errors.into_result().map(|()| edit)
+    }
+}
