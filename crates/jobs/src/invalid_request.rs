@@ -3,12 +3,12 @@
 use std::fmt;
 
 use atode_queue::Due;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::due::DueError;
 
 /// A wrong field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) into the request; empty for the request itself.
     pub pointer: String,

@@ -38,7 +38,7 @@ pub use kind::{Kind, Run};
 pub use kinds::registry;
 pub use limits::{MAX_DELAY, MAX_RETRIES, check_key};
 pub use payload::{InvalidPayload, json_pointer, without_position};
-pub use prepared::Prepared;
+pub use prepared::{Prepared, key_reused};
 pub use registry::{DuplicateKind, MissingState, Registry};
 pub use request::{JobRequest, JobRules, KeySource};
 pub use services::{RecordedJob, Services};

@@ -12,6 +12,11 @@ pub struct Prepared<'a> {
     pub max_retries: u32,
 }
 
+/// The refusal of a job whose idempotency key belongs to job `id`.
+pub fn key_reused(id: JobId) -> String {
+    format!("this idempotency key was used for job {id}, with another body")
+}
+
 impl Prepared<'_> {
     /// The job as it was stored at `now` (Redis' clock, Unix ms).
     pub fn stored(self, now: i64) -> JobView {

@@ -233,6 +233,11 @@ impl Client {
         job::reread(&self.0.core, job).await
     }
 
+    /// The job after an operation that was carried out. Its state is unset if it was removed meanwhile.
+    pub async fn after(&self, before: JobView, operated: Operated) -> Result<JobView, Error> {
+        job::after(&self.0.core, before, operated).await
+    }
+
     /// Watches a job. The first change comes once the subscription is active: look at the job after it.
     pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
         finished::watch_finish(&self.0.subscriptions, &self.0.core.keys, queue, id)

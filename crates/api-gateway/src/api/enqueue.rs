@@ -60,6 +60,5 @@ pub(crate) fn answer(
 
 /// The refusal of a job whose idempotency key belongs to job `id`.
 pub(crate) fn key_reused(id: JobId) -> Problem {
-    let detail = format!("this idempotency key was used for job {id}, with another body");
-    Problem::new(Slug::IdempotencyKeyReused, detail)
+    Problem::new(Slug::IdempotencyKeyReused, atode_jobs::key_reused(id))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atode_queue::{JobId, JobView};
+use atode_queue::{JobId, JobView, absent};
 
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
@@ -36,16 +36,5 @@ pub(crate) async fn unconfigured_queues(gateway: &Gateway) -> Result<Vec<Arc<str
 
 /// A 404 that says what the id itself reveals.
 pub(crate) fn unknown_job(gateway: &Gateway, id: JobId) -> Problem {
-    let made = id
-        .made_at()
-        .filter(|at| *at <= gateway.client.now() + 60_000)
-        .and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-    Problem::not_found(match made {
-        Some(made) => format!(
-            "there is no job {id}. The id was made at {made:.3}; a finished job is kept for its kind's retention \
-             (1 hour unless the kind sets another), at most {} jobs per kind",
-            atode_queue::MAX_FINISHED
-        ),
-        None => format!("there is no job {id}; the id was not made here, or Redis' clock has been set back"),
-    })
+    Problem::not_found(absent::job(id, gateway.client.now()))
 }

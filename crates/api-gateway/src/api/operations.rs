@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::parse_due;
-use atode_queue::{JobId, JobView, Operated, Operation};
+use atode_queue::{JobId, Operated, Operation, absent};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -69,28 +69,15 @@ async fn operate_on(gateway: &Gateway, id: JobId, operation: Operation) -> Reply
     let operated = gateway.client.operate(&job.queue, &job.kind, id, operation).await;
     match operated.map_err(queue_errors::of_change)? {
         Operated::Done if operation == Operation::Delete => Ok(HttpResponse::NoContent().finish()),
-        Operated::Done => replies::json(StatusCode::OK, &after(gateway, job).await?),
-        Operated::Requested => {
-            let job = JobView { cancel_requested: true, ..after(gateway, job).await? };
-            replies::json(StatusCode::ACCEPTED, &job)
+        operated @ (Operated::Done | Operated::Requested) => {
+            let job = gateway.client.after(job, operated).await.map_err(queue_errors::of_change)?;
+            let is_done = operated == Operated::Done;
+            replies::json(if is_done { StatusCode::OK } else { StatusCode::ACCEPTED }, &job)
         }
         Operated::Refused(state) => {
-            let rule = match operation {
-                Operation::Cancel => "only a waiting or an active job can be cancelled",
-                Operation::RunNow => "only a waiting job can be run now",
-                Operation::Reschedule(_) => "only a waiting job can be rescheduled",
-                Operation::Redrive => "only a dead job can be redriven",
-                Operation::Delete => "an active job cannot be deleted; cancel it first",
-            };
-            Err(Problem::new(Slug::WrongState, format!("job {id} is {state}: {rule}")))
+            let detail = format!("job {id} is {state}: {}", operation.rule());
+            Err(Problem::new(Slug::WrongState, detail))
         }
-        Operated::Gone => Err(Problem::not_found(format!("there is no job {id} anymore"))),
+        Operated::Gone => Err(Problem::not_found(absent::removed_job(id))),
     }
-}
-
-/// The job after the operation. The operation was carried out, so an error must not deny it. Meanwhile the job may have
-/// run and been removed.
-async fn after(gateway: &Gateway, before: JobView) -> Result<JobView, Problem> {
-    let found = gateway.client.reread(&before).await.map_err(queue_errors::of_change)?;
-    Ok(found.unwrap_or(JobView { state: None, ..before }))
 }

@@ -2,10 +2,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
-use atode_queue::{Error, MAX_BATCH, QueueView, Registration, State};
+use atode_queue::{Error, Items, MAX_BATCH, QueueView, Registration, State, absent};
 use futures_util::future::{TryFutureExt as _, try_join, try_join_all};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::api::lookup::unconfigured_queues;
 use crate::gateway::Gateway;
@@ -16,8 +15,8 @@ use crate::http::replies::Reply;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Reply {
     let (queues, workers) = in_time(overview(&gateway), Problem::from).await?;
-    let queues: Vec<_> = queues.into_iter().map(|queue| queue.with_workers(&workers)).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": queues })))
+    let items = queues.into_iter().map(|queue| queue.with_workers(&workers)).collect();
+    Ok(HttpResponse::Ok().json(Items::<QueueView> { items }))
 }
 
 pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Reply {
@@ -79,7 +78,7 @@ pub(crate) async fn existing<T: Serialize>(
         if is_configured || gateway.client.queue_names().await?.contains(name) {
             return work.await.map_err(problem);
         }
-        Err(Problem::not_found(format!("there is no queue {name:?}; GET /v1/queues lists the queues")))
+        Err(Problem::not_found(absent::queue(name)))
     };
     Ok(HttpResponse::Ok().json(in_time(done, problem).await?))
 }

@@ -2,8 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
-use atode_queue::{WorkerId, WorkerRequest};
-use serde_json::json;
+use atode_queue::{Asked, Items, WorkerId, WorkerRequest, absent};
 
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
@@ -12,8 +11,8 @@ use crate::http::queue_errors;
 use crate::http::replies::Reply;
 
 pub(crate) async fn list(gateway: Data<Gateway>) -> Reply {
-    let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await?;
-    Ok(HttpResponse::Ok().json(json!({ "items": workers })))
+    let items = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await?;
+    Ok(HttpResponse::Ok().json(Items { items }))
 }
 
 pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>) -> Reply {
@@ -28,8 +27,7 @@ pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>) -> Reply {
 async fn ask(gateway: &Gateway, id: &str, request: WorkerRequest) -> Reply {
     let id: WorkerId = id.parse().map_err(|error| Problem::malformed(format!("{error}")))?;
     if !gateway.client.ask_worker(id, request).await.map_err(queue_errors::of_change)? {
-        let detail = format!("there is no live worker {id}; GET /v1/workers lists the live ones");
-        return Err(Problem::not_found(detail));
+        return Err(Problem::not_found(absent::worker(id)));
     }
-    Ok(HttpResponse::Accepted().json(json!({ "id": id, "requested": request })))
+    Ok(HttpResponse::Accepted().json(Asked { id, requested: request }))
 }

@@ -33,6 +33,19 @@ pub enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// The states that allow it, for the error of a job in another state.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Operation::Cancel => "only a waiting or an active job can be cancelled",
+            Operation::RunNow => "only a waiting job can be run now",
+            Operation::Reschedule(_) => "only a waiting job can be rescheduled",
+            Operation::Redrive => "only a dead job can be redriven",
+            Operation::Delete => "an active job cannot be deleted; cancel it first",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operated {
     Done,

@@ -1,7 +1,7 @@
 //! Operations on a whole queue: pause, resume, redrive, purge.
 
 use fred::types::Value;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::budget::MAX_BATCH;
 use crate::core::Core;
@@ -12,7 +12,7 @@ use crate::scripts::{PAUSE, PURGE, REDRIVE_QUEUE, RESUME};
 use crate::wire;
 
 /// One step of a redrive or a purge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
     /// Jobs that this call moved or removed, at most [`MAX_BATCH`].
     pub moved: u64,

@@ -7,7 +7,7 @@ use fred::types::Value;
 use fred::util::sha1_hash;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::core::Core;
@@ -22,10 +22,11 @@ use crate::model::record_kind::RecordKind;
 use crate::model::run::{Run, WorkerRef};
 use crate::model::state::State;
 use crate::scripts::{JOB, KIND_OF};
+use crate::transitions::operate::Operated;
 use crate::wire::{self, Reply};
 
 /// A job at one instant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobView {
     pub id: JobId,
     pub kind: String,
@@ -51,7 +52,7 @@ pub struct JobView {
     /// The worker that runs the job or ran it last.
     pub worker: Option<Arc<WorkerRef>>,
     /// True if the job is active and a cancellation was requested.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
     pub durability: Option<Durability>,
     pub enqueued_by: Option<String>,
@@ -60,7 +61,7 @@ pub struct JobView {
     pub version: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttemptView {
     pub attempt: u32,
     pub cause: FailureCause,
@@ -71,7 +72,7 @@ pub struct AttemptView {
     pub finished_at: Option<Timestamp>,
     pub worker: Arc<WorkerRef>,
     /// True if the job was redriven after this attempt: later attempts are counted from 1 again.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redriven: bool,
 }
 
@@ -127,6 +128,13 @@ fn version(job: &JobView, record: &[u8]) -> Option<String> {
     let due = job.due_at.filter(|_| waits)?.as_millisecond();
     let record = std::str::from_utf8(record).ok()?;
     Some(sha1_hash(&format!("{record} {due}")))
+}
+
+/// The job after an operation. The operation was carried out, so an error must not deny it. Meanwhile the job may have
+/// run and been removed: then its state is unset.
+pub(crate) async fn after(core: &Core, before: JobView, operated: Operated) -> Result<JobView, Error> {
+    let after = reread(core, &before).await?.unwrap_or(JobView { state: None, ..before });
+    Ok(JobView { cancel_requested: after.cancel_requested || operated == Operated::Requested, ..after })
 }
 
 /// The kinds that the job can be of: one, unless two kinds of the queue have the same tag. Nothing if there is no job.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fred::types::Value;
 use serde::de::value::MapDeserializer;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::core::Core;
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::wire::{self, Reply};
 use crate::workers::registration::Registration;
 
 /// A queue at one instant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct QueueView {
     pub name: String,
     pub paused: bool,
@@ -57,7 +57,16 @@ impl Serialize for Age {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+impl<'de> Deserialize<'de> for Age {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let seconds = text.strip_suffix('s').and_then(|seconds| seconds.parse().ok());
+        let age = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        age.map(Age).ok_or_else(|| de::Error::custom("expected a number of seconds such as 1.25s"))
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub scheduled: u64,
     pub ready: u64,
@@ -67,7 +76,7 @@ pub struct Counts {
     pub cancelled: u64,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KindCounts {
     pub kind: String,
     #[serde(flatten)]
@@ -136,7 +145,7 @@ fn decode_rates(stats: &Value, minute: i64) -> Option<Rates> {
     let fields = stats.as_chunks().0.iter().filter_map(|[field, n]| Some((field.as_string()?, n.as_u64()?)));
     let prefix = format!("{minute} ");
     let rates = fields.filter_map(|(field, n)| Some((field.strip_prefix(&prefix)?.to_owned(), n)));
-    Rates::deserialize(MapDeserializer::<_, serde::de::value::Error>::new(rates)).ok()
+    Rates::deserialize(MapDeserializer::<_, de::value::Error>::new(rates)).ok()
 }
 
 impl Counts {

@@ -61,13 +61,20 @@ pub enum WorkerState {
 }
 
 /// A request to a worker, sent through Redis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerRequest {
     /// Claim no more jobs. Running jobs are not affected. This cannot be undone.
     Quiet,
     /// Claim no more jobs, wait for the running ones, exit.
     Stop,
+}
+
+/// A worker, and the request that was sent to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    pub id: WorkerId,
+    pub requested: WorkerRequest,
 }
 
 /// The way in which a worker ends.

@@ -1,0 +1,9 @@
+//! Lists as the API and the command line show them.
+
+use serde::{Deserialize, Serialize};
+
+/// A list in the API's JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Items<T> {
+    pub items: Vec<T>,
+}
