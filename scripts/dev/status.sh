@@ -43,6 +43,6 @@ cli=$(built "$(cat "$run/profile" 2>/dev/null || echo debug)")/atode
 if [ -x "$cli" ] && [ "$(redis_state)" != away ]; then
   echo
   echo "All live workers of these queues, on any machine (atode workers):"
-  "$cli" workers
+  "$cli" --direct workers
 fi
 exit "$status"

@@ -3,56 +3,100 @@
 use std::{fs, io};
 
 use anyhow::{Context, bail};
-use atode_jobs::{JobRequest, JobRules, KeySource};
-use atode_queue::Enqueued;
+use atode_jobs::{JobRequest, JobRules, KeySource, check_key, key_reused};
+use atode_queue::{Enqueued, JobId, JobView};
 use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::address::Endpoint;
+use crate::answer::Answer;
+use crate::backend::Backend;
+use crate::due::DueArgs;
 use crate::print::{self, Form};
 use crate::session::Session;
 
 #[derive(Args)]
 pub(crate) struct EnqueueArgs {
-    /// The kind of the job. `GET /v1/kinds` lists all kinds.
+    /// The kind of the job. `atode kinds` lists all kinds.
     kind: String,
     /// A JSON object that fits the kind. `-` reads it from stdin, `@FILE` from a file.
     #[arg(long, default_value = "{}", value_name = "JSON")]
     payload: String,
-    /// Wait before the first run, such as 250ms, 10s or 3m [default: that of the kind].
-    #[arg(long, value_parser = parse_delay)]
-    delay: Option<String>,
-    /// When the job is due, such as 2030-01-31T09:30:00Z. Excludes --delay.
-    #[arg(long, value_name = "TIME", conflicts_with = "delay")]
-    run_at: Option<String>,
+    #[command(flatten)]
+    due: DueArgs,
     /// Retries after the first attempt, 0 to 1,000 [default: that of the kind].
     #[arg(long, value_name = "N")]
     max_retries: Option<u32>,
     /// Queue of the job [default: that of the kind].
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
+    /// Names this job: the same command with the same key stores it only once [default: a new key].
+    #[arg(long, value_name = "KEY", value_parser = checked_key)]
+    idempotency_key: Option<String>,
 }
 
-pub(crate) async fn run(session: &Session, form: Form, args: EnqueueArgs) -> anyhow::Result<()> {
+/// The body of `POST /v1/jobs`.
+#[derive(Serialize)]
+struct Body<'a> {
+    kind: &'a str,
+    payload: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<&'a str>,
+}
+
+pub(crate) async fn run(backend: &Backend, form: Form, args: EnqueueArgs) -> anyhow::Result<()> {
     let payload = read_payload(&args.payload)?;
-    let payload: &RawValue = serde_json::from_str(payload.trim()).context("--payload")?;
-    let request = JobRequest {
-        delay: args.delay.map(Into::into),
-        run_at: args.run_at.map(Into::into),
-        max_retries: args.max_retries.map(Into::into),
-        queue: args.queue,
-        ..JobRequest::new(&args.kind, payload)
+    let body = Body {
+        kind: &args.kind,
+        payload: serde_json::from_str(payload.trim()).context("--payload")?,
+        delay: args.due.delay.as_deref(),
+        run_at: args.due.run_at.as_deref(),
+        max_retries: args.max_retries,
+        queue: args.queue.as_deref(),
     };
+    let body = serde_json::to_string(&body)?;
+    let stored = match backend {
+        Backend::Http(gateway) => {
+            let new_key = || JobId::new(Timestamp::now().as_millisecond()).to_string();
+            let key = args.idempotency_key.unwrap_or_else(new_key);
+            let stored = gateway.post_once(Endpoint::v1(["jobs"]), body, key.clone()).await;
+            stored.map_err(|error| {
+                let is_unknown = error.may_pass();
+                let error = anyhow::Error::from(error);
+                if is_unknown {
+                    error.context(format!("the job may be stored; repeat the command with --idempotency-key {key}, which stores it only once"))
+                } else {
+                    error
+                }
+            })?
+        }
+        Backend::Direct(session) => {
+            Answer::of(&enqueue(session, &body, args.idempotency_key.as_deref()).await?)?
+        }
+    };
+    print::answer(form, &stored, |job: &JobView| print::line(&job.id.to_string()))
+}
+
+async fn enqueue(session: &Session, body: &str, key: Option<&str>) -> anyhow::Result<JobView> {
+    let request: JobRequest<'_> = serde_json::from_str(body)?;
     let queues = session.config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
     let rules = JobRules::new(session.registry.clone(), queues);
-    let job = rules.prepare(&request, "", KeySource::Header(None), session.client.now())?.job;
-    let (id, queue) = (job.id, job.queue.clone());
-    match session.client.enqueue(job).await? {
-        Enqueued::Created { .. } => {}
-        other => bail!("the job was not stored: {other:?}"),
-    }
-    match form {
-        Form::Json => print::json(&session.job(&[queue], id).await?),
-        Form::Text => print::line(&id.to_string()),
+    let prepared = rules.prepare(&request, body, KeySource::Header(key), session.client.now())?;
+    match session.client.enqueue(prepared.job.clone()).await? {
+        Enqueued::Created { at } => Ok(prepared.stored(at)),
+        Enqueued::Duplicate(id) => {
+            let queue = prepared.job.queue.clone();
+            Ok(session.job(&[queue], id).await?.unwrap_or_else(|| prepared.removed(id)))
+        }
+        Enqueued::Conflict(id) => bail!(key_reused(id)),
     }
 }
 
@@ -70,7 +114,6 @@ fn read_payload(argument: &str) -> anyhow::Result<String> {
     Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// Checks a delay and returns it as text, because a request has it as text.
-fn parse_delay(text: &str) -> Result<String, String> {
-    atode_jobs::parse_delay(text).map(|_| text.to_owned())
+fn checked_key(text: &str) -> Result<String, String> {
+    check_key(text).map(|()| text.to_owned())
 }

@@ -1,10 +1,11 @@
-//! `atode job …`
+//! `atode job show`
 
-use anyhow::bail;
 use atode_queue::{AttemptView, JobId, JobView};
 
+use crate::address::Endpoint;
+use crate::answer::Answer;
+use crate::backend::Backend;
 use crate::print::{self, Form};
-use crate::session::Session;
 use crate::table::{Column, whole, wraps};
 
 const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
@@ -15,23 +16,21 @@ const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
     whole("worker", |it| it.worker.id.to_string()),
 ];
 
-pub(crate) async fn show(session: &Session, form: Form, id: JobId) -> anyhow::Result<()> {
-    let Some(job) = session.job(&session.queues().await?, id).await? else {
-        bail!("there is no job {id}; a finished job is kept for its kind's retention, then removed");
+pub(crate) async fn show(backend: &Backend, form: Form, id: JobId) -> anyhow::Result<()> {
+    let job = match backend {
+        Backend::Http(gateway) => gateway.get(Endpoint::v1(["jobs", &id.to_string()])).await?,
+        Backend::Direct(session) => Answer::of(&session.existing_job(id).await?)?,
     };
-    match form {
-        Form::Json => print::json(&job)?,
-        Form::Text => {
-            let columns =
-                [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-            print::table(&columns, &values(&job))?;
-            if !job.attempts.is_empty() {
-                print::line("")?;
-                print::table(&ATTEMPT_COLUMNS, &job.attempts)?;
-            }
+    print::answer(form, &job, |job: &JobView| {
+        let columns =
+            [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
+        print::table(&columns, &values(job))?;
+        if !job.attempts.is_empty() {
+            print::line("")?;
+            print::table(&ATTEMPT_COLUMNS, &job.attempts)?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The values of a job, each with its name.

@@ -1,14 +1,25 @@
-//! The command line of the queue. It talks to Redis itself, so it works while no gateway runs.
+//! The command line of the queue: over HTTP through a gateway, or directly on Redis, in the same words.
 //!
 //! A program with its own kinds calls [`main`] with its own registry.
 
+mod address;
+mod answer;
 mod audit;
+mod backend;
+mod call_error;
+mod due;
 mod enqueue;
+mod gateway;
 mod job;
+mod operate;
+mod pretty;
 mod print;
+mod problem;
+mod queue;
 mod queues;
 mod session;
 mod table;
+mod worker;
 mod workers;
 
 use std::process::ExitCode;
@@ -16,12 +27,17 @@ use std::process::ExitCode;
 pub use atode_config::Build;
 use atode_config::{ConfigArgs, process};
 use atode_jobs::{DuplicateKind, Registry};
-use atode_queue::JobId;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use atode_queue::{JobId, WorkerId, WorkerRequest};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgGroup, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::session::Session;
+use crate::backend::{Backend, BackendArgs};
+use crate::due::DueArgs;
+use crate::operate::JobOperation;
+use crate::queue::Purged;
 
-/// Shows and changes the jobs in Redis, with or without a running gateway.
+/// Shows and changes jobs, over HTTP through a gateway, or with --direct straight on Redis.
 ///
 /// Tables are as wide as the terminal (or `COLUMNS`). `--json` prints the same JSON as the HTTP API.
 ///
@@ -29,6 +45,8 @@ use crate::session::Session;
 /// `audit --help` lists the exit codes of `audit`.
 #[derive(Parser)]
 struct Command {
+    #[command(flatten)]
+    backend: BackendArgs,
     #[command(flatten)]
     config: ConfigArgs,
     /// Print JSON instead of tables.
@@ -42,17 +60,24 @@ struct Command {
 enum Action {
     /// Check that the stored data is consistent. Safe to run while the queues are in use.
     ///
-    /// Reads every record, set and key of every queue in small steps. A job that merely changes its state during the
-    /// audit is not reported. Exits with 0 if nothing is wrong or everything was repaired, with 1 if something is
-    /// wrong and was not repaired, and with 2 if the data could not be read.
+    /// Always works directly on Redis, with the Redis of the configuration. Reads every record, set and key of every
+    /// queue in small steps. A job that merely changes its state during the audit is not reported. Exits with 0 if
+    /// nothing is wrong or everything was repaired, with 1 if something is wrong and was not repaired, and with 2 if
+    /// the data could not be read.
     Audit(audit::AuditArgs),
     /// Store a job.
     Enqueue(enqueue::EnqueueArgs),
-    /// Show one job.
+    /// Show or change one job.
     #[command(subcommand)]
     Job(JobAction),
+    /// Pause or resume a queue, or move its jobs.
+    #[command(subcommand)]
+    Queue(QueueAction),
     /// Count jobs by queue and state.
     Queues,
+    /// Ask a worker to go quiet or to stop.
+    #[command(subcommand)]
+    Worker(WorkerAction),
     /// List the live workers.
     Workers,
 }
@@ -64,15 +89,64 @@ enum JobAction {
         /// The job's UUID, or the form of 14 or 22 characters that Redis stores (put that form in single quotes).
         id: JobId,
     },
+    /// Cancel a waiting job, or ask the worker of an active one to cancel it.
+    Cancel { id: JobId },
+    /// Make a waiting job due now.
+    RunNow { id: JobId },
+    /// Make a waiting job due at another time.
+    #[command(group(ArgGroup::new("due").required(true).args(["delay", "run_at"])))]
+    Reschedule {
+        id: JobId,
+        #[command(flatten)]
+        due: DueArgs,
+    },
+    /// Put a dead job back, due now, with all its attempts again.
+    Redrive { id: JobId },
+    /// Delete a job that is not active.
+    Rm { id: JobId },
 }
 
-/// Files and threads that a command needs: connections to Redis, and a thread that resolves its name.
-const NEEDS: process::Needs = process::Needs { files: 32, threads: 2 };
+#[derive(Subcommand)]
+enum QueueAction {
+    /// Stop handing out jobs. Running jobs are not affected.
+    Pause { queue: String },
+    /// Hand out jobs again.
+    Resume { queue: String },
+    /// Put all dead jobs back, due now, those that died first at the front.
+    Redrive {
+        queue: String,
+        /// Only jobs of this kind.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+    /// Remove all jobs in one state for good.
+    Purge {
+        queue: String,
+        /// The state of the jobs to remove. Active jobs cannot be purged; cancel them first.
+        #[arg(long)]
+        state: Purged,
+        /// Only jobs of this kind.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+enum WorkerAction {
+    /// Claim no more jobs; running jobs finish. This cannot be undone.
+    Quiet { id: WorkerId },
+    /// Claim no more jobs, wait for the running ones, exit.
+    Stop { id: WorkerId },
+}
+
+/// Files and threads that a command needs: connections, and threads that resolve names and wait for replies.
+const NEEDS: process::Needs = process::Needs { files: 32, threads: 3 };
 
 /// The whole `main` of a command line: the program's name and version, and the kinds that it can enqueue.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
-    let command = Command::command().name(build.name).version(build.version);
-    let command = Command::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = Command::command().name(build.name).version(build.version).get_matches();
+    let command = Command::from_arg_matches(&matches).and_then(|command| checked(command, &matches));
+    let command = command.unwrap_or_else(|error| error.exit());
     // Exit code 1 of an audit means that it found something.
     let failure =
         if matches!(command.action, Action::Audit(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
@@ -80,6 +154,21 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
         print::error(&error);
         failure
     })
+}
+
+/// Refuses a gateway for a command that goes to Redis. One from the environment is for the other commands.
+fn checked(mut command: Command, matches: &ArgMatches) -> Result<Command, clap::Error> {
+    let why = match &command.action {
+        Action::Audit(_) => "an audit works directly on Redis",
+        _ if command.backend.direct => "--direct goes to Redis and not to a gateway",
+        _ => return Ok(command),
+    };
+    command.backend.direct = true;
+    if matches.value_source("url") == Some(ValueSource::CommandLine) {
+        let error = format!("{why}: leave out --url\n");
+        return Err(Command::command().error(ErrorKind::ArgumentConflict, error));
+    }
+    Ok(command)
 }
 
 fn start(command: Command, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<ExitCode> {
@@ -93,14 +182,44 @@ fn start(command: Command, registry: Result<Registry, DuplicateKind>) -> anyhow:
 }
 
 async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
-    let session = Session::open(&command.config, registry).await?;
+    let backend = &Backend::open(&command.backend, &command.config, registry).await?;
     let form = if command.json { print::Form::Json } else { print::Form::Text };
     match command.action {
-        Action::Audit(args) => return audit::run(&session, form, args).await,
-        Action::Enqueue(args) => enqueue::run(&session, form, args).await,
-        Action::Job(JobAction::Show { id }) => job::show(&session, form, id).await,
-        Action::Queues => queues::list(&session, form).await,
-        Action::Workers => workers::list(&session, form).await,
+        Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
+        Action::Enqueue(args) => enqueue::run(backend, form, args).await,
+        Action::Job(action) => job_action(backend, form, action).await,
+        Action::Queue(action) => queue_action(backend, form, action).await,
+        Action::Queues => queues::list(backend, form).await,
+        Action::Worker(WorkerAction::Quiet { id }) => {
+            worker::ask(backend, form, id, WorkerRequest::Quiet).await
+        }
+        Action::Worker(WorkerAction::Stop { id }) => {
+            worker::ask(backend, form, id, WorkerRequest::Stop).await
+        }
+        Action::Workers => workers::list(backend, form).await,
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn job_action(backend: &Backend, form: print::Form, action: JobAction) -> anyhow::Result<()> {
+    let (id, operation) = match action {
+        JobAction::Show { id } => return job::show(backend, form, id).await,
+        JobAction::Cancel { id } => (id, JobOperation::Cancel),
+        JobAction::RunNow { id } => (id, JobOperation::RunNow),
+        JobAction::Reschedule { id, due } => (id, JobOperation::Reschedule(due)),
+        JobAction::Redrive { id } => (id, JobOperation::Redrive),
+        JobAction::Rm { id } => (id, JobOperation::Delete),
+    };
+    operate::run(backend, form, id, operation).await
+}
+
+async fn queue_action(backend: &Backend, form: print::Form, action: QueueAction) -> anyhow::Result<()> {
+    match action {
+        QueueAction::Pause { queue } => queue::pause(backend, form, &queue).await,
+        QueueAction::Resume { queue } => queue::resume(backend, form, &queue).await,
+        QueueAction::Redrive { queue, kind } => queue::redrive(backend, form, &queue, kind.as_deref()).await,
+        QueueAction::Purge { queue, state, kind } => {
+            queue::purge(backend, form, &queue, state, kind.as_deref()).await
+        }
+    }
 }

@@ -4,8 +4,11 @@ use std::io::{self, IsTerminal, Write};
 
 use atode_config::one_line;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::answer::Answer;
+use crate::pretty::pretty;
 use crate::table::{Column, layout, terminal_width};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +21,15 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
-/// A list: JSON in the API's shape, or a table.
-pub(crate) fn list<T: Serialize>(form: Form, items: &[T], columns: &[Column<T>]) -> anyhow::Result<()> {
+/// The answer of the API, as it is or as text for people.
+pub(crate) fn answer<T: DeserializeOwned>(
+    form: Form,
+    answer: &Answer<T>,
+    text: impl FnOnce(&T) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     match form {
-        Form::Json => json(&serde_json::json!({ "items": items })),
-        Form::Text => table(columns, items),
+        Form::Json => line(&pretty(answer.json())),
+        Form::Text => text(&answer.read()?),
     }
 }
 

@@ -1,8 +1,11 @@
 //! `atode queues`
 
-use atode_queue::QueueView;
+use atode_queue::{Items, QueueView};
 use futures_util::future::try_join_all;
 
+use crate::address::Endpoint;
+use crate::answer::Answer;
+use crate::backend::Backend;
 use crate::print::{self, Form};
 use crate::session::Session;
 use crate::table::{Column, whole};
@@ -20,10 +23,17 @@ const COLUMNS: [Column<QueueView>; 9] = [
     whole("waits", |queue| queue.oldest_ready_age.map_or("–".to_owned(), |age| age.to_string())),
 ];
 
-pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
+pub(crate) async fn list(backend: &Backend, form: Form) -> anyhow::Result<()> {
+    let queues = match backend {
+        Backend::Http(gateway) => gateway.get(Endpoint::v1(["queues"])).await?,
+        Backend::Direct(session) => Answer::of(&Items { items: queues(session).await? })?,
+    };
+    print::answer(form, &queues, |queues| print::table(&COLUMNS, &queues.items))
+}
+
+async fn queues(session: &Session) -> anyhow::Result<Vec<QueueView>> {
     let names = session.queues().await?;
     let workers = session.client.workers().await?;
     let queues = try_join_all(names.iter().map(|name| session.client.queue(name))).await?;
-    let queues: Vec<_> = queues.into_iter().map(|queue| queue.with_workers(&workers)).collect();
-    print::list(form, &queues, &COLUMNS)
+    Ok(queues.into_iter().map(|queue| queue.with_workers(&workers)).collect())
 }

@@ -1,12 +1,12 @@
-//! The start of every command: the configuration, the kinds, and a connection to Redis.
+//! The direct way: the configuration, the kinds, and a connection to Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use atode_config::{Config, ConfigArgs, process};
 use atode_jobs::Registry;
-use atode_queue::{Client, JobId, JobView};
+use atode_queue::{Client, JobId, JobView, QueueView, absent};
 
 use crate::print;
 
@@ -43,6 +43,22 @@ impl Session {
         let left = self.client.queue_names().await.context("cannot read the catalog of queues")?;
         let left = left.iter().filter(|name| !configured.contains_key(*name));
         Ok(configured.keys().chain(left).map(|name| Arc::from(name.as_str())).collect())
+    }
+
+    /// Fails unless the queue is configured, or holds or held jobs.
+    pub(crate) async fn check_queue(&self, name: &str) -> anyhow::Result<()> {
+        ensure!(self.queues().await?.iter().any(|queue| **queue == *name), absent::queue(name));
+        Ok(())
+    }
+
+    pub(crate) async fn queue(&self, name: &str) -> anyhow::Result<QueueView> {
+        Ok(self.client.queue(name).await?.with_workers(&self.client.workers().await?))
+    }
+
+    /// The job, or an error that says what its id reveals.
+    pub(crate) async fn existing_job(&self, id: JobId) -> anyhow::Result<JobView> {
+        let job = self.job(&self.queues().await?, id).await?;
+        job.with_context(|| absent::job(id, self.client.now()))
     }
 
     /// A job as the API shows it: with the defaults of its kind, if this build knows the kind.

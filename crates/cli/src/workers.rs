@@ -1,9 +1,11 @@
 //! `atode workers`
 
-use atode_queue::Registration;
+use atode_queue::{Items, Registration};
 
+use crate::address::Endpoint;
+use crate::answer::Answer;
+use crate::backend::Backend;
 use crate::print::{self, Form};
-use crate::session::Session;
 use crate::table::{Column, whole, wraps};
 
 const COLUMNS: [Column<Registration>; 9] = [
@@ -18,10 +20,13 @@ const COLUMNS: [Column<Registration>; 9] = [
     whole("http", |it| it.http.clone()),
 ];
 
-pub(crate) async fn list(session: &Session, form: Form) -> anyhow::Result<()> {
-    let workers = session.client.workers().await?;
-    if workers.is_empty() && form == Form::Text {
-        return print::line("no worker is running; jobs wait until one does");
-    }
-    print::list(form, &workers, &COLUMNS)
+pub(crate) async fn list(backend: &Backend, form: Form) -> anyhow::Result<()> {
+    let workers = match backend {
+        Backend::Http(gateway) => gateway.get(Endpoint::v1(["workers"])).await?,
+        Backend::Direct(session) => Answer::of(&Items { items: session.client.workers().await? })?,
+    };
+    print::answer(form, &workers, |workers| match workers.items.as_slice() {
+        [] => print::line("no worker is running; jobs wait until one does"),
+        workers => print::table(&COLUMNS, workers),
+    })
 }

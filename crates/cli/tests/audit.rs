@@ -29,7 +29,7 @@ fn audit_json(redis: &RedisServer, code: i32, args: &[&str]) -> Value {
 }
 
 fn enqueue(redis: &RedisServer) -> String {
-    let stored = atode(redis, &["enqueue", "demo:delay_print", "--delay", "1h"]);
+    let stored = atode(redis, &["--direct", "enqueue", "demo:delay_print", "--delay", "1h"]);
     assert_eq!(stored.code, 0, "{}", stored.err);
     stored.out.trim().to_owned()
 }

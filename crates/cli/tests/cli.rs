@@ -15,7 +15,7 @@ struct Ended {
 }
 
 fn atode(addr: &str, args: &[&str]) -> Ended {
-    run(Process::builder(env!("CARGO_BIN_EXE_atode")).args(args), addr)
+    run(Process::builder(env!("CARGO_BIN_EXE_atode")).arg("--direct").args(args), addr)
 }
 
 fn run(process: ProcessBuilder, addr: &str) -> Ended {
@@ -80,7 +80,7 @@ fn a_payload_is_read_from_a_file_or_stdin() {
     // The shell connects stdin, which the processes of a test do not have.
     let program = env!("CARGO_BIN_EXE_atode");
     let command = format!(
-        "printf '%s' '{{\"message\":\"piped\"}}' | {program} enqueue demo:delay_print --payload - --json"
+        "printf '%s' '{{\"message\":\"piped\"}}' | {program} --direct enqueue demo:delay_print --payload - --json"
     );
     let piped = run(Process::builder("/bin/sh").args(["-c", &command]), &addr);
     let stored: Value = serde_json::from_str(&piped.out).expect(&piped.err);
@@ -120,7 +120,8 @@ fn at_80_columns_ids_are_whole() {
     let worker = eventually("the worker is registered", Duration::from_secs(20), || {
         json(&addr, &["workers", "--json"])["items"][0]["id"].as_str().map(str::to_owned)
     });
-    let narrow = Process::builder(env!("CARGO_BIN_EXE_atode")).arg("workers").env("COLUMNS", "80");
+    let narrow =
+        Process::builder(env!("CARGO_BIN_EXE_atode")).args(["--direct", "workers"]).env("COLUMNS", "80");
     let narrow = run(narrow, &addr);
     assert!(narrow.out.contains(&worker), "{}", narrow.out);
     assert!(narrow.out.lines().all(|line| line.chars().count() <= 80), "{}", narrow.out);
@@ -180,7 +181,7 @@ fn the_error_quotes_a_redis_that_refuses() {
     let with = |password: &str| {
         let key = |key: &str| format!("APP__CACHE_SERVER__REDIS__JOBQUEUE__{key}");
         let process = Process::builder(env!("CARGO_BIN_EXE_atode"))
-            .args(["enqueue", "demo:delay_print"])
+            .args(["--direct", "enqueue", "demo:delay_print"])
             .env("APP_ENV", "test")
             .env("APP_CONFIG_DIR", workspace_root().join("config"))
             .env(key("ADDR"), redis.addr())

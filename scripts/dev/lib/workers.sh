@@ -6,7 +6,7 @@ live_workers() { # PROFILE
   local cli
   cli=$(built "$1")/atode
   [ -x "$cli" ] || return 0
-  "$cli" workers --json 2>/dev/null | scalars_of_objects id host pid build state
+  "$cli" --direct workers --json 2>/dev/null | scalars_of_objects id host pid build state
 }
 
 # scalars_of_objects FIELD…: reads {"items": [object, …]}, and prints one line per object: its FIELDs, separated by tabs,

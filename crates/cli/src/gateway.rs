@@ -1,0 +1,248 @@
+//! Calls to a gateway over HTTP. Only what is safe to repeat is repeated: reads, and a stored job with an idempotency key.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use anyhow::Context;
+use rustls::crypto::ring;
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, Method, Request, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Agent, Timeout};
+
+use crate::address::{Address, Endpoint};
+use crate::answer::Answer;
+use crate::call_error::CallError;
+use crate::print;
+use crate::problem::Problem;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// From the request to the first byte of the reply. A gateway gives up on Redis after about a second.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(15);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Larger than the largest list: 1,000 jobs with payloads.
+const MAX_REPLY_BYTES: u64 = 512 << 20;
+
+const ATTEMPTS: u32 = 3;
+/// The pause before the second attempt, unless the reply names one. It doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A call is not repeated if it would have to wait longer than this.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Long work waits this long for a rate limit, which is per minute.
+const MAX_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+/// A gateway. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Gateway {
+    agent: Agent,
+    address: Address,
+    key: Option<Key>,
+}
+
+/// An API key, never shown.
+#[derive(Clone)]
+pub(crate) struct Key(HeaderValue);
+
+/// One request.
+#[derive(Clone)]
+struct Call {
+    method: Method,
+    endpoint: Endpoint,
+    json: Option<String>,
+    idempotency_key: Option<String>,
+}
+
+impl Key {
+    pub(crate) fn new(text: &str) -> anyhow::Result<Self> {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
+            .map_err(|_| anyhow::anyhow!("a key has printable ASCII characters only"))?;
+        value.set_sensitive(true);
+        Ok(Key(value))
+    }
+
+    pub(crate) fn from_file(file: &Path) -> anyhow::Result<Self> {
+        let name = || format!("--key-file {}", file.display());
+        let text = fs::read_to_string(file).with_context(|| format!("{}: cannot read this file", name()))?;
+        anyhow::ensure!(!text.trim().is_empty(), "{}: the file is empty", name());
+        Key::new(&text).with_context(name)
+    }
+}
+
+impl Gateway {
+    pub(crate) fn new(address: Address, key: Option<Key>) -> anyhow::Result<Self> {
+        if key.is_some() && !address.is_private {
+            print::warning(&format!("the key is sent to {address} without encryption; use https://"));
+        }
+        let mut config = Agent::config_builder()
+            .user_agent(concat!("atode/", env!("CARGO_PKG_VERSION")))
+            .http_status_as_error(false)
+            // A redirect may lead to a host that must not see the key.
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(REPLY_TIMEOUT))
+            .timeout_recv_body(Some(BODY_TIMEOUT));
+        if address.is_loopback {
+            config = config.proxy(None);
+        }
+        if address.is_tls() {
+            config = config.tls_config(tls()?);
+        }
+        Ok(Gateway { agent: config.build().into(), address, key })
+    }
+
+    pub(crate) async fn get<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {
+        self.call(Call::new(Method::GET, endpoint)).await
+    }
+
+    pub(crate) async fn post<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {
+        self.call(Call::new(Method::POST, endpoint)).await
+    }
+
+    pub(crate) async fn post_json<T>(
+        &self,
+        endpoint: Endpoint,
+        json: String,
+    ) -> Result<Answer<T>, CallError> {
+        self.call(Call { json: Some(json), ..Call::new(Method::POST, endpoint) }).await
+    }
+
+    /// A POST that may be repeated, because the gateway stores one job per key.
+    pub(crate) async fn post_once<T>(
+        &self,
+        endpoint: Endpoint,
+        json: String,
+        key: String,
+    ) -> Result<Answer<T>, CallError> {
+        let call = Call::new(Method::POST, endpoint);
+        self.call(Call { json: Some(json), idempotency_key: Some(key), ..call }).await
+    }
+
+    /// A step of long work: waits for the rate limit instead of failing.
+    pub(crate) async fn post_step<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {
+        loop {
+            match self.post(endpoint.clone()).await {
+                Err(CallError::Limited { wait: Some(wait), .. }) if wait <= MAX_LIMIT_WAIT => {
+                    print::progress(&format!("waiting {} s for the rate limit", wait.as_secs()));
+                    tokio::time::sleep(wait).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) async fn delete(&self, endpoint: Endpoint) -> Result<(), CallError> {
+        self.call::<()>(Call::new(Method::DELETE, endpoint)).await.map(drop)
+    }
+
+    async fn call<T>(&self, call: Call) -> Result<Answer<T>, CallError> {
+        let gateway = self.clone();
+        // ureq blocks. A thread of its own leaves this one free for progress and the next draw of `--watch`.
+        let sent = tokio::task::spawn_blocking(move || gateway.send(&call)).await;
+        sent.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic())).map(Answer::from_json)
+    }
+
+    /// The body of the reply.
+    fn send(&self, call: &Call) -> Result<String, CallError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.send_once(call) {
+                Err(error) if call.is_repeatable() && error.may_pass() => {
+                    let wait = error.retry_after().unwrap_or(pause);
+                    if wait > MAX_PAUSE {
+                        return Err(error);
+                    }
+                    thread::sleep(wait);
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+        self.send_once(call)
+    }
+
+    fn send_once(&self, call: &Call) -> Result<String, CallError> {
+        let mut request = Request::builder().method(call.method.clone()).uri(call.endpoint.at(&self.address));
+        if let Some(Key(key)) = &self.key {
+            request = request.header(AUTHORIZATION, key);
+        }
+        if let Some(key) = &call.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        if call.json.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = call.json.clone().unwrap_or_default();
+        let request = request.body(body).map_err(|error| self.failed(call, &error.into()))?;
+        let mut reply = self.agent.run(request).map_err(|error| self.failed(call, &error))?;
+        let (status, headers) = (reply.status(), reply.headers().clone());
+        let body = reply.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_string();
+        let body = body.map_err(|error| self.failed(call, &error))?;
+        if status.is_success() { Ok(body) } else { Err(self.refused(status, &headers, &body)) }
+    }
+
+    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &str) -> CallError {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let wait = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+        match Problem::parse(text(CONTENT_TYPE), body) {
+            Some(problem) if status == StatusCode::TOO_MANY_REQUESTS => CallError::Limited { problem, wait },
+            Some(problem) => CallError::Refused { problem, status, wait },
+            None => CallError::NoGateway {
+                address: self.address.to_string(),
+                status,
+                location: text(LOCATION).map(str::to_owned),
+                wait,
+            },
+        }
+    }
+
+    fn failed(&self, call: &Call, error: &ureq::Error) -> CallError {
+        let address = self.address.to_string();
+        let (why, is_unsent) = match error {
+            ureq::Error::Io(error) => (error.to_string(), error.kind() == io::ErrorKind::ConnectionRefused),
+            ureq::Error::Timeout(timeout) => {
+                (error.to_string(), matches!(timeout, Timeout::Resolve | Timeout::Connect))
+            }
+            ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::ConnectProxyFailed(_)
+            | ureq::Error::InvalidProxyUrl
+            | ureq::Error::Rustls(_)
+            | ureq::Error::Tls(_)
+            | ureq::Error::Http(_)
+            | ureq::Error::BadUri(_) => (error.to_string(), true),
+            _ => (error.to_string(), false),
+        };
+        if is_unsent {
+            CallError::Unreachable { address, why }
+        } else {
+            CallError::Interrupted { address, why, may_be_done: call.method != Method::GET }
+        }
+    }
+}
+
+impl Call {
+    fn new(method: Method, endpoint: Endpoint) -> Self {
+        Call { method, endpoint, json: None, idempotency_key: None }
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.method == Method::GET || self.idempotency_key.is_some()
+    }
+}
+
+/// TLS with the certificates that the system trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, as for Redis.
+fn tls() -> anyhow::Result<TlsConfig> {
+    let trusted = rustls_native_certs::load_native_certs();
+    if trusted.certs.is_empty() {
+        let why = trusted.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        anyhow::bail!("the system trusts no certificate{why}; install ca-certificates, or set SSL_CERT_FILE");
+    }
+    let certs: Vec<_> = trusted.certs.iter().map(|cert| Certificate::from_der(cert).to_owned()).collect();
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(RootCerts::Specific(Arc::new(certs)))
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build())
+}
