@@ -6,7 +6,7 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, health, jobs, kinds, metrics, old_service, operations, queues, scale, workers,
+    batch, edit, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, workers,
 };
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
@@ -36,7 +36,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(api(
             "/v1",
             [
-                v1("/v1/jobs").post(jobs::enqueue),
+                v1("/v1/jobs").route(get().to(list::list)).post(jobs::enqueue),
                 v1("/v1/jobs/batch").post(batch::enqueue),
                 v1("/v1/jobs/{id}").route(get().to(jobs::show)).patch(edit::edit).delete(operations::delete),
                 v1("/v1/jobs/{id}/cancel").post(operations::cancel),

@@ -56,9 +56,9 @@ fn another_method_is_refused_with_the_allowed_ones() {
     let (_redis, gateway) = start();
     let job = format!("/v1/jobs/{UNKNOWN}");
     for (path, allowed) in [
-        ("/v1/jobs", "POST"),
+        ("/v1/jobs", "GET, HEAD, POST"),
         ("/v1/jobs/batch", "POST"),
-        (&job, "GET, HEAD, DELETE"),
+        (&job, "GET, HEAD, PATCH, DELETE"),
         (&format!("{job}/cancel"), "POST"),
         ("/v1/queues/default/purge", "POST"),
         ("/v1/kinds", "GET, HEAD"),
@@ -89,7 +89,7 @@ fn another_method_is_refused_with_the_allowed_ones() {
 fn a_head_request_is_a_get_without_the_body() {
     let (_redis, gateway) = start();
     for (path, status) in
-        [("/v1/kinds", 200), ("/health", 200), ("/", 200), ("/nope", 404), ("/v1/jobs", 405)]
+        [("/v1/kinds", 200), ("/health", 200), ("/", 200), ("/nope", 404), ("/v1/jobs/batch", 405)]
     {
         let reply = gateway.request("HEAD", path).send();
         assert_eq!((reply.status, reply.body.len()), (status, 0), "{path}");

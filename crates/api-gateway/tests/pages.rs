@@ -170,7 +170,7 @@ fn an_error_is_a_page_for_browsers_and_a_document_for_programs() {
     assert_eq!(refused.header("allow"), Some("GET, HEAD"));
     // The API answers a browser with the document too.
     problem(&browse(&gateway, &format!("/v1/jobs/{UNKNOWN}")), 404, "not-found");
-    problem(&browse(&gateway, "/v1/jobs"), 405, "method-not-allowed");
+    problem(&browse(&gateway, "/v1/jobs/batch"), 405, "method-not-allowed");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod due;
 mod enqueue;
 mod gateway;
 mod job;
+mod jobs;
 mod operate;
 mod pretty;
 mod print;
@@ -70,6 +71,12 @@ enum Action {
     /// Show or change one job.
     #[command(subcommand)]
     Job(JobAction),
+    /// List jobs by time.
+    ///
+    /// Waiting jobs are listed by their due time, active ones by their enqueue time (the earliest first), finished ones
+    /// by the time of their end (the latest first). Lists of both begin with the latest time. Large payloads are left
+    /// out; `atode job show` has them.
+    Jobs(jobs::JobsArgs),
     /// Pause or resume a queue, or move its jobs.
     #[command(subcommand)]
     Queue(QueueAction),
@@ -188,6 +195,7 @@ async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
         Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
         Action::Job(action) => job_action(backend, form, action).await,
+        Action::Jobs(args) => jobs::list(backend, form, args).await,
         Action::Queue(action) => queue_action(backend, form, action).await,
         Action::Queues => queues::list(backend, form).await,
         Action::Worker(WorkerAction::Quiet { id }) => {

@@ -161,10 +161,19 @@ fn every_command_prints_the_same_over_http_and_directly() {
         (Subject::Waiting, 1, &["job", "redrive", "ID"]),
         (Subject::Waiting, 0, &["job", "rm", "ID"]),
         (Subject::None, 1, &["job", "rm", unknown]),
+        (Subject::None, 0, &["jobs", "--state", "dead", "--kind", "demo:slow"]),
+        (
+            Subject::None,
+            0,
+            &["jobs", "--search", "no such text & more", "--order", "asc", "--state", "ready"],
+        ),
+        (Subject::None, 1, &["jobs", "--state", "gone", "--after", "soon"]),
+        (Subject::None, 1, &["jobs", "--cursor", "x"]),
+        (Subject::None, 1, &["jobs", "--queue", "nowhere"]),
         (Subject::None, 0, &["queue", "pause", "default"]),
         (Subject::None, 0, &["queue", "resume", "default"]),
         (Subject::None, 1, &["queue", "pause", "no where?"]),
-        (Subject::None, 0, &["queue", "purge", "default", "--state", "dead"]),
+        (Subject::None, 0, &["queue", "purge", "default", "--state", "completed"]),
         (Subject::Dead, 0, &["queue", "redrive", "default"]),
         (Subject::Dead, 0, &["queue", "purge", "default", "--state", "dead", "--kind", "demo:flaky"]),
         (Subject::None, 0, &["queue", "redrive", "default", "--kind", "demo:delay_print"]),
@@ -197,7 +206,14 @@ fn lists_show_the_same_rows_both_ways() {
     let (dead, _) = system.subject(Subject::Dead);
     let (waiting, _) = system.subject(Subject::Waiting);
     let (_, _worker) = system.subject(Subject::Worker);
-    for args in [&["queues"][..], &["job", "show", &dead], &["job", "show", &waiting]] {
+    for args in [
+        &["queues"][..],
+        &["job", "show", &dead],
+        &["job", "show", &waiting],
+        &["jobs"],
+        &["jobs", "--limit", "1"],
+        &["jobs", "--error", "flaky", "--before", "2100-01-01T00:00:00+00:00"],
+    ] {
         for form in [&[][..], &["--json"]] {
             let [http, direct] =
                 [Way::Http, Way::Direct].map(|way| masked(&system.run(way, &[args, form].concat()).out));

@@ -104,6 +104,8 @@ fn the_json_of_the_command_line_equals_that_of_the_api() {
     });
     assert_eq!(json(&addr, &["job", "show", id, "--json"]), gateway.get(&format!("/v1/jobs/{id}")).json());
     assert_eq!(json(&addr, &["queues", "--json"]), gateway.get("/v1/queues").json());
+    let jobs = json(&addr, &["jobs", "--state", "scheduled", "--limit", "1", "--json"]);
+    assert_eq!(jobs, gateway.get("/v1/jobs?state=scheduled&limit=1").json());
     let workers = [json(&addr, &["workers", "--json"]), gateway.get("/v1/workers").json()];
     let [command, api] = workers.map(|mut workers| {
         workers["items"][0]["seen_at"] = Value::Null; // a heartbeat may lie in between
@@ -128,6 +130,35 @@ fn at_80_columns_ids_are_whole() {
 }
 
 #[test]
+fn jobs_are_listed_at_80_columns_with_whole_ids_and_the_cursor_of_the_next_page() {
+    let redis = RedisServer::start();
+    let addr = redis.addr();
+    let payload =
+        r#"{"message":"for Ann, who waits for it and has a long name that does not fit into one line"}"#;
+    let enqueue = ["enqueue", "demo:delay_print", "--payload", payload];
+    let ids: Vec<String> = (0..3).map(|_| atode(&addr, &enqueue).out.trim().to_owned()).collect();
+    let list = |args: &[&str]| {
+        let process = Process::builder(env!("CARGO_BIN_EXE_atode")).args(["--direct", "jobs"]).args(args);
+        let ended = run(process.env("COLUMNS", "80"), &addr);
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        ended.out
+    };
+    let first = list(&["--state", "scheduled", "--limit", "2"]);
+    let (page, cursor) = first.split_once("--cursor ").expect("a next page");
+    assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
+    for word in [&*ids[0], &*ids[1], "scheduled", "demo:delay_print", "for Ann", "3 scheduled"] {
+        assert!(page.contains(word), "{word} is missing in\n{page}");
+    }
+    let second = list(&["--state", "scheduled", "--cursor", cursor.trim()]);
+    assert!(
+        second.contains(&ids[2]) && !second.contains(&ids[1]) && !second.contains("--cursor"),
+        "{second}"
+    );
+    assert!(list(&["--search", "ANN"]).contains("searched 3 jobs"));
+    assert!(list(&["--state", "dead"]).contains("3 scheduled"), "the counts of the other states");
+}
+
+#[test]
 fn a_refused_command_exits_with_1_and_gives_the_reason() {
     let redis = RedisServer::start();
     let addr = redis.addr();
@@ -144,6 +175,8 @@ fn a_refused_command_exits_with_1_and_gives_the_reason() {
             &["enqueue", "demo:delay_print", "--max-retries", "1001"],
             "/max_retries: expected a whole number from 0 to 1000",
         ),
+        (&["jobs", "--state", "gone"], "/state: there is no state \"gone\"; states are scheduled, "),
+        (&["jobs", "--cursor", "x"], "/cursor: this is not a cursor of this list"),
         (&["job", "show", "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b"], "there is no job"),
     ] {
         let ended = atode(&addr, args);

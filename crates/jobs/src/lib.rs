@@ -16,6 +16,7 @@ mod job;
 mod kind;
 pub mod kinds;
 mod limits;
+mod list;
 mod new_job;
 mod payload;
 mod prepared;
@@ -37,6 +38,7 @@ pub use job::{
 pub use kind::{Kind, Run};
 pub use kinds::registry;
 pub use limits::{MAX_DELAY, MAX_RETRIES, check_key};
+pub use list::{JobList, ListError, ListRequest};
 pub use payload::{InvalidPayload, json_pointer, without_position};
 pub use prepared::{Prepared, key_reused};
 pub use registry::{DuplicateKind, MissingState, Registry};

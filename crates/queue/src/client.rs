@@ -11,6 +11,11 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::health;
 use crate::inspect::inspection::Inspection;
+use crate::list::cursor::Cursor;
+use crate::list::facets::{self, Facets};
+use crate::list::page::{self, JobPage};
+use crate::list::query::ListQuery;
+use crate::list::selection::Retention;
 use crate::model::id::{JobId, WorkerId};
 use crate::model::lease::{Lease, LeaseRef};
 use crate::model::new_job::{Enqueued, NewJob};
@@ -241,6 +246,28 @@ impl Client {
     /// Watches a job. The first change comes once the subscription is active: look at the job after it.
     pub fn watch_finish(&self, queue: &str, id: JobId) -> Finished {
         finished::watch_finish(&self.0.subscriptions, &self.0.core.keys, queue, id)
+    }
+
+    /// The next page of a list, of at most `limit` jobs (≤ [`MAX_BATCH`](crate::MAX_BATCH)) of these queues.
+    pub async fn list(
+        &self,
+        query: &ListQuery,
+        queues: &[Arc<str>],
+        from: Option<Cursor>,
+        limit: usize,
+        retention: Retention<'_>,
+    ) -> Result<JobPage, Error> {
+        page::page(&self.0.core, query, queues, from, limit, retention).await
+    }
+
+    /// The counts beside a list, or `None` if there are too many sets to count.
+    pub async fn facets(
+        &self,
+        query: &ListQuery,
+        queues: &[Arc<str>],
+        retention: Retention<'_>,
+    ) -> Result<Option<Facets>, Error> {
+        facets::facets(&self.0.core, query, queues, retention).await
     }
 
     /// The counts of one queue.

@@ -59,10 +59,13 @@ scripts! {
     RESCHEDULE "transitions/reschedule",
     RESUME "transitions/resume",
     RETRY "transitions/retry",
+    ROWS "list/rows",
     SET_ASIDE "inspect/set_aside",
+    TALLY "list/tally",
     TRIM "transitions/trim",
     UNANSWERED "transitions/unanswered",
     UNREGISTER "workers/unregister",
+    WINDOW "list/window",
 }
 
 const PREAMBLE: &str = include_str!("transitions/preamble.lua");

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use atode_config::redis::JobqueueRedis;
 use atode_queue::{
-    Client, Departure, Due, Durability, Enqueued, Error, Idempotency, NewJob, Operation, Reaped, RefusalCode,
-    Registration, ServerFacts, State, Verdict, WorkerRequest, WorkerState,
+    Client, Departure, Due, Durability, Enqueued, Error, Idempotency, ListQuery, NewJob, Operation, Order,
+    Reaped, RefusalCode, Registration, ServerFacts, State, Verdict, WorkerRequest, WorkerState,
 };
 use atode_testkit::{AclUser, RedisCluster, RedisServer, eventually_async};
 use jiff::Timestamp;
@@ -109,6 +109,19 @@ async fn every_call_runs_with_the_documented_permissions() {
     client.redrive_queue(&test.queue, None, 10).await.unwrap();
     client.purge(&test.queue, State::Scheduled, Some(KIND), 10).await.unwrap();
     client.queue(&test.queue).await.unwrap();
+    let everything = ListQuery {
+        queues: vec![],
+        kinds: vec![],
+        states: vec![],
+        after: None,
+        before: None,
+        order: Order::Desc,
+        error: None,
+        search: Some("x".to_owned()),
+    };
+    let queues = std::slice::from_ref(&test.queue);
+    client.list(&everything, queues, None, 10, &|_| HOUR).await.unwrap();
+    client.facets(&everything, queues, &|_| HOUR).await.unwrap();
     client.trim(&test.queue).await.unwrap();
     assert_eq!(test.state(dead_id).await, State::Ready);
 

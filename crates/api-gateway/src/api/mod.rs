@@ -8,6 +8,7 @@ pub(crate) mod health;
 mod idempotency_key;
 pub(crate) mod jobs;
 pub(crate) mod kinds;
+pub(crate) mod list;
 pub(crate) mod live_workers;
 pub(crate) mod lookup;
 pub(crate) mod metrics;

@@ -18,10 +18,22 @@ pub enum State {
 impl State {
     pub const ALL: [State; 6] =
         [State::Scheduled, State::Ready, State::Active, State::Completed, State::Dead, State::Cancelled];
+
+    /// Its name in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Scheduled => "scheduled",
+            State::Ready => "ready",
+            State::Active => "active",
+            State::Completed => "completed",
+            State::Dead => "dead",
+            State::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
+        f.pad(self.word())
     }
 }

@@ -37,7 +37,7 @@ pub(crate) const NEEDED: [&str; 24] = [
     "ZSCORE",
 ];
 
-/// Commands of counts, trims, operations and the audit.
+/// Commands of counts, lists, trims, operations and the audit.
 pub(crate) const USEFUL: [&str; 11] = [
     "HGETALL",
     "HKEYS",

@@ -183,11 +183,28 @@ fn corrupt(id: JobId) -> Error {
 /// record, entry of active, state, then the score in each set
 fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) -> Result<JobView, Error> {
     let [_, active, state, scores @ ..] = reply.values() else { return Err(corrupt(id)) };
-    let (settled, history) = History::decode(&state.as_str().ok_or_else(|| corrupt(id))?)?;
     let mut scores = Set::ALL.into_iter().zip(scores);
-    let found = scores.find_map(|(set, score)| Some((set, score.as_f64()? as i64)));
-    let state = found.map(|(set, score)| set.state(score, reply.now));
-    let holder = Holder::decode(&active.as_str().unwrap_or_default()).map(|(_, holder)| holder);
+    let place = scores.find_map(|(set, score)| Some((set, score.as_f64()? as i64)));
+    let (active, history) = (active.as_str().unwrap_or_default(), state.as_str().ok_or_else(|| corrupt(id))?);
+    let stored = Stored { now: reply.now, place, active: &active, history: History::decode(&history)? };
+    Ok(view(id, queue, kind, record, stored))
+}
+
+/// What is stored of a job beside its record, at the instant `now` (Unix ms).
+pub(crate) struct Stored<'a> {
+    pub(crate) now: i64,
+    /// The set that has the job, with its score there.
+    pub(crate) place: Option<(Set, i64)>,
+    /// Its entry of `active`.
+    pub(crate) active: &'a str,
+    /// The time of its last settlement, and its history.
+    pub(crate) history: (Option<i64>, History),
+}
+
+pub(crate) fn view(id: JobId, queue: &str, kind: &str, record: &Record, stored: Stored) -> JobView {
+    let Stored { now, place: found, active, history: (settled, history) } = stored;
+    let state = found.map(|(set, score)| set.state(score, now));
+    let holder = Holder::decode(active).map(|(_, holder)| holder);
     let holder = holder.filter(|_| state == Some(State::Active));
     let cancel_requested = holder.as_ref().is_some_and(|holder| holder.cancel_requested);
     let run = match found {
@@ -203,7 +220,7 @@ fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) ->
     let last_failed = history.failures.last();
     let failed_run = last_failed.map(|failure| &failure.run).filter(|_| !history.started_over);
     let last_run: Option<&Run> = run.as_ref().or(failed_run);
-    Ok(JobView {
+    JobView {
         id,
         kind: kind.to_owned(),
         queue: queue.to_owned(),
@@ -234,7 +251,7 @@ fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) ->
         durability: record.durability,
         enqueued_by: None,
         version: None,
-    })
+    }
 }
 
 fn timestamp(ms: i64) -> Option<Timestamp> {

@@ -1,0 +1,24 @@
+//! `GET /v1/jobs`: pages of jobs, with filters and counts.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Query};
+use atode_jobs::{JobList, ListError, ListRequest};
+
+use crate::api::lookup::unconfigured_queues;
+use crate::gateway::Gateway;
+use crate::http::deadline::in_time;
+use crate::http::problem::Problem;
+use crate::http::replies::{self, Reply};
+
+pub(crate) async fn list(gateway: Data<Gateway>, request: Query<ListRequest>) -> Reply {
+    replies::json(StatusCode::OK, &in_time(read(&gateway, &request), Problem::from).await?)
+}
+
+async fn read(gateway: &Gateway, request: &ListRequest) -> Result<JobList, Problem> {
+    let _permit = gateway.lookups.acquire().await;
+    let queues = [gateway.queues.clone(), unconfigured_queues(gateway).await?].concat();
+    request.read(&gateway.client, &gateway.registry, &queues).await.map_err(|error| match error {
+        ListError::Invalid(invalid) => Problem::from(invalid),
+        ListError::Queue(error) => Problem::from(error),
+    })
+}
