@@ -35,6 +35,27 @@ fn a_wait_ends_as_soon_as_the_job_has_finished() {
 }
 
 #[test]
+fn an_enqueue_that_prefers_to_wait_answers_with_the_finished_job() {
+    let (redis, gateway) = start();
+    let _worker = Worker::start(&redis);
+    let enqueue = |prefer: &str, delay: &str| {
+        let request = gateway.request("POST", "/v1/jobs").header("Prefer", prefer);
+        request.json(&json!({"kind": KIND, "delay": delay})).send()
+    };
+    let reply = enqueue("respond-async, wait=30", "1s");
+    assert_eq!((reply.status, reply.header("preference-applied")), (201, Some("wait=30")));
+    let job = reply.json();
+    assert_eq!((&job["state"], reply.header("location")), (&json!("completed"), Some(&*address(&job["id"]))));
+    assert_eq!(job, finished(&gateway, &job["id"]));
+
+    let reply = enqueue("wait=1", "1h");
+    assert_eq!((reply.status, reply.header("preference-applied")), (202, Some("wait=1")));
+    assert_eq!(reply.json()["state"], "scheduled");
+    let reply = enqueue("wait=soon", "1h");
+    assert_eq!((reply.status, reply.header("preference-applied")), (201, None));
+}
+
+#[test]
 fn a_wait_reads_the_payload_from_redis_once() {
     let (redis, gateway) = start();
     let payload = json!({"message": "x".repeat(200_000)});

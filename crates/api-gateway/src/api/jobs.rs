@@ -7,13 +7,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::web::{Data, Path, Payload, Query};
 use atode_jobs::KeySource;
+use atode_queue::JobView;
 use serde::Deserialize;
 
 use crate::api::edit;
 use crate::api::enqueue::store;
 use crate::api::idempotency_key::idempotency_key;
 use crate::api::lookup::{job, parse_id};
-use crate::api::wait::{parse_wait, until_finished};
+use crate::api::wait::{parse_wait, preferred_wait, until_finished};
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::json;
@@ -21,6 +22,7 @@ use crate::http::limits::limit_jobs;
 use crate::http::replies::{self, Reply};
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
     let key = idempotency_key(&request)?;
@@ -29,15 +31,37 @@ pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payloa
     let key = KeySource::Header(key.as_deref());
     let prepared = gateway.rules.prepare(&json::object(text)?, text, key, gateway.client.now())?;
     limit_jobs(&gateway, &request, 1).await?;
-    let (status, job) = store(&gateway, prepared).await?;
+    let (stored, job) = store(&gateway, prepared).await?;
+    drop(body); // a wait would hold its share of the budget
+    let (job, waited) = match preferred_wait(request.headers()) {
+        Some(wait) => after_wait(&gateway, job, wait).await,
+        None => (job, None),
+    };
+    let status = if waited.is_some() && !job.is_finished() { StatusCode::ACCEPTED } else { stored };
     let mut response = replies::json(status, &job)?;
+    if let Some(applied) = waited {
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    if status == StatusCode::OK {
+    if stored == StatusCode::OK {
         response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// The job when it has finished or the wait is over, and the preference that was applied. The job is stored, so a wait
+/// that fails is not an error: the reply has the job as it was.
+async fn after_wait(gateway: &Gateway, job: JobView, wait: Duration) -> (JobView, Option<HeaderValue>) {
+    let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok();
+    if job.is_finished() {
+        return (job, applied);
+    }
+    match until_finished(gateway, job.clone(), wait).await {
+        Ok(job) => (job, applied),
+        Err(_) => (job, None),
+    }
 }
 
 #[derive(Deserialize)]

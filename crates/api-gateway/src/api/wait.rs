@@ -1,7 +1,8 @@
-//! `GET /v1/jobs/{id}?wait=30s`: answers when the job has finished.
+//! `GET /v1/jobs/{id}?wait=30s`, and `Prefer: wait=30` of `POST /v1/jobs`: answer when the job has finished.
 
 use std::time::Duration;
 
+use actix_web::http::header::HeaderMap;
 use atode_queue::{JobView, State};
 use jiff::SignedDuration;
 use tokio::time::Instant;
@@ -25,6 +26,18 @@ pub(crate) fn parse_wait(text: &str) -> Result<Duration, Problem> {
     wait.map(|wait| wait.min(MAX_WAIT)).ok_or_else(|| {
         Problem::malformed("wait is a duration such as `?wait=30s`; a longer wait than 55s is cut to 55s")
     })
+}
+
+/// The seconds of `Prefer: wait=30` (RFC 7240). A preference that cannot be read is ignored, as all preferences are that
+/// a server does not know.
+pub(crate) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all("prefer").filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(','));
+    let seconds = preferences.find_map(|preference| {
+        let (name, seconds) = preference.split(';').next()?.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| seconds.trim().trim_matches('"'))
+    })?;
+    Some(Duration::from_secs(seconds.parse().ok()?).min(MAX_WAIT))
 }
 
 /// The job when it has finished, or its current state when the time is over or the gateway stops. The future is dropped
