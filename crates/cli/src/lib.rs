@@ -7,6 +7,7 @@ mod answer;
 mod audit;
 mod backend;
 mod call_error;
+mod check;
 mod due;
 mod enqueue;
 mod gateway;
@@ -43,7 +44,7 @@ use crate::queue::Purged;
 /// Tables are as wide as the terminal (or `COLUMNS`). `--json` prints the same JSON as the HTTP API.
 ///
 /// Exits with 0 on success, with 1 if something was refused or failed, and with 2 if the command line is wrong.
-/// `audit --help` lists the exit codes of `audit`.
+/// `audit --help` and `check --help` list their own exit codes.
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
@@ -66,6 +67,13 @@ enum Action {
     /// nothing is wrong or everything was repaired, with 1 if something is wrong and was not repaired, and with 2 if
     /// the data could not be read.
     Audit(audit::AuditArgs),
+    /// Check that this build can read every job that is still to run. For a pipeline, before a deploy.
+    ///
+    /// Always works directly on Redis. Reads the payload of every waiting and active job as the worker of this build
+    /// would, 25,000 per second, and runs nothing. Exits with 0 if all jobs of this build's kinds can be read, with 1 if
+    /// some cannot (a worker would bury them), and with 2 if the check itself failed. Jobs of kinds that this build does
+    /// not have are counted, and do not matter to it.
+    Check(check::CheckArgs),
     /// Store a job.
     Enqueue(enqueue::EnqueueArgs),
     /// Show or change one job.
@@ -154,9 +162,9 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
     let matches = Command::command().name(build.name).version(build.version).get_matches();
     let command = Command::from_arg_matches(&matches).and_then(|command| checked(command, &matches));
     let command = command.unwrap_or_else(|error| error.exit());
-    // Exit code 1 of an audit means that it found something.
-    let failure =
-        if matches!(command.action, Action::Audit(_)) { ExitCode::from(2) } else { ExitCode::FAILURE };
+    // Exit code 1 of an audit or a check means that it found something.
+    let looks = matches!(command.action, Action::Audit(_) | Action::Check(_));
+    let failure = if looks { ExitCode::from(2) } else { ExitCode::FAILURE };
     start(command, registry).unwrap_or_else(|error| {
         print::error(&error);
         failure
@@ -167,6 +175,7 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
 fn checked(mut command: Command, matches: &ArgMatches) -> Result<Command, clap::Error> {
     let why = match &command.action {
         Action::Audit(_) => "an audit works directly on Redis",
+        Action::Check(_) => "a check works directly on Redis",
         _ if command.backend.direct => "--direct goes to Redis and not to a gateway",
         _ => return Ok(command),
     };
@@ -193,6 +202,7 @@ async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
     let form = if command.json { print::Form::Json } else { print::Form::Text };
     match command.action {
         Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
+        Action::Check(args) => return check::run(backend.direct()?, form, args).await,
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
         Action::Job(action) => job_action(backend, form, action).await,
         Action::Jobs(args) => jobs::list(backend, form, args).await,
