@@ -19,6 +19,9 @@ use crate::http::request_metrics::RequestMetrics;
 /// Concurrent look-ups of jobs. More would not be faster, and each may bring a large payload that no budget counts yet.
 const MAX_LOOKUPS: usize = 64;
 
+/// Histories that are read at the same time. Each takes memory for up to a hundred series of three days.
+const MAX_HISTORIES: usize = 4;
+
 /// Requests that may wait for jobs at the same time.
 const MAX_WAITS: usize = 1_000;
 
@@ -42,6 +45,8 @@ pub(crate) struct Gateway {
     pub(crate) sampler: Sampler,
     /// One permit per look-up of a job.
     pub(crate) lookups: Semaphore,
+    /// One permit per request for the history.
+    pub(crate) histories: Semaphore,
     /// One permit per request that waits for a job.
     pub(crate) waits: Semaphore,
     pub(crate) live_workers: Arc<LiveWorkers>,
@@ -77,6 +82,7 @@ impl Gateway {
             max_batch_bytes: config.server.max_batch_bytes,
             body_budget: BodyBudget::new(largest_body * COPIES),
             lookups: Semaphore::new(MAX_LOOKUPS),
+            histories: Semaphore::new(MAX_HISTORIES),
             waits: Semaphore::new(MAX_WAITS),
             live_workers: Arc::default(),
             request_metrics: RequestMetrics::default(),

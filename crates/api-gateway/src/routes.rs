@@ -6,7 +6,7 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, workers,
+    batch, edit, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, stats, workers,
 };
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
@@ -50,6 +50,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 v1("/v1/queues/{queue}/resume").post(queues::resume),
                 v1("/v1/queues/{queue}/redrive").post(queues::redrive),
                 v1("/v1/queues/{queue}/purge").post(queues::purge),
+                v1("/v1/stats").route(get().to(stats::show)),
                 v1("/v1/workers").route(get().to(workers::list)),
                 v1("/v1/workers/{id}/quiet").post(workers::quiet),
                 v1("/v1/workers/{id}/stop").post(workers::stop),

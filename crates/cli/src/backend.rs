@@ -63,6 +63,15 @@ impl Backend {
             Backend::Http(_) => anyhow::bail!("this command works only with --direct"),
         }
     }
+
+    /// Writes what a direct command has counted, if anything. Gateways write their own counts.
+    pub(crate) async fn write_history(&self) {
+        if let Backend::Direct(session) = self
+            && let Err(error) = session.client.flush_history().await
+        {
+            print::warning(&format!("`atode stats` will not show what this command did: {error}"));
+        }
+    }
 }
 
 /// The address of the configured server. A server that listens on all addresses is reached through loopback.

@@ -131,6 +131,9 @@ fn every_command_prints_the_same_over_http_and_directly() {
     let cases: &[(Subject, i32, &[&str])] = &[
         (Subject::None, 0, &["queues"]),
         (Subject::None, 0, &["workers"]),
+        (Subject::None, 0, &["stats", "--window", "24h", "--kind", "none:such"]),
+        (Subject::None, 1, &["stats", "--queue", "nowhere"]),
+        (Subject::None, 2, &["stats", "--window", "73h"]),
         (Subject::None, 0, &["enqueue", "demo:delay_print", "--payload", hello, "--delay", "1h"]),
         (
             Subject::None,

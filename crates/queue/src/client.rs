@@ -10,6 +10,10 @@ use crate::budget::Budget;
 use crate::core::Core;
 use crate::error::Error;
 use crate::health;
+use crate::history::flush;
+use crate::history::kind_history::KindHistory;
+use crate::history::ring::Window;
+use crate::history::stats::{self, Stats};
 use crate::inspect::inspection::Inspection;
 use crate::list::cursor::Cursor;
 use crate::list::facets::{self, Facets};
@@ -278,6 +282,27 @@ impl Client {
     /// The names of all queues that ever held a job.
     pub async fn queue_names(&self) -> Result<BTreeSet<String>, Error> {
         self.0.core.queue_names().await
+    }
+
+    /// What happened in a window of the last 72 hours, by queue and kind: of these queues, of one kind or of all.
+    pub async fn stats(
+        &self,
+        queues: &[Arc<str>],
+        kind: Option<&str>,
+        window: Window,
+    ) -> Result<Stats, Error> {
+        stats::stats(&self.0.core, queues, kind, window).await
+    }
+
+    /// Counts the times of runs of one kind from one queue.
+    pub fn history_of(&self, queue: &str, kind: &str) -> KindHistory {
+        KindHistory(self.0.core.counters.tally(queue, kind))
+    }
+
+    /// Writes what this process has counted since the last time. A process without a
+    /// [`HistoryWriter`](crate::HistoryWriter) calls it before it ends.
+    pub async fn flush_history(&self) -> Result<(), Error> {
+        flush::flush(&self.0.core).await
     }
 
     /// Reads and repairs for the audit.

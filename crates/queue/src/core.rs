@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::budget::Budget;
 use crate::error::Error;
+use crate::history::outbox::Outbox;
 use crate::keys::Keys;
 use crate::metrics::jobs::JobCounters;
 use crate::redis::clock::RedisClock;
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) incoming: Budget,
     pub(crate) record_sizes: RecordSizes,
     pub(crate) counters: JobCounters,
+    /// Counts on their way to the history.
+    pub(crate) outbox: tokio::sync::Mutex<Outbox>,
     /// The runtime in which the client was opened. Background tasks run there, whatever thread calls.
     pub(crate) runtime: Handle,
     /// The background tasks of the connection. It closes when they are dropped.
@@ -53,6 +56,7 @@ impl Core {
     pub(crate) fn open(redis: &JobqueueRedis) -> Result<(Arc<Self>, UnboundedReceiver<Listener>), Error> {
         let clock = Arc::<RedisClock>::default();
         let (connection, listeners, tasks) = Connection::open(redis, clock.clone())?;
+        let outbox = tokio::sync::Mutex::new(Outbox::new(clock.now()));
         let core = Core {
             connection,
             keys: Keys::new(&redis.key_prefix),
@@ -63,6 +67,7 @@ impl Core {
             incoming: Budget::default(),
             record_sizes: RecordSizes::default(),
             counters: JobCounters::default(),
+            outbox,
             runtime: Handle::current(),
             _tasks: tasks,
         };

@@ -120,6 +120,26 @@ impl Keys {
         format!("{}{{workers}}:{id}", self.prefix)
     }
 
+    /// ZSET kind → instant (ms) at which its history expires: the kinds of a queue that have one.
+    pub(crate) fn history(&self, queue: &str) -> String {
+        format!("{}history:{{{queue}}}", self.prefix)
+    }
+
+    /// HASH bucket → its counts: the history of one kind of a queue, with a TTL.
+    pub(crate) fn history_of(&self, queue: &str, kind: &str) -> String {
+        format!("{}:kind:{kind}", self.history(queue))
+    }
+
+    /// STRING: the number of the last part of the history that a process wrote, with a TTL.
+    pub(crate) fn history_flush(&self, queue: &str, process: &str) -> String {
+        format!("{}:flush:{process}", self.history(queue))
+    }
+
+    /// ZSET `<program> <build>` → instant (ms) of the first start of a build.
+    pub(crate) fn builds(&self) -> String {
+        format!("{}builds", self.prefix)
+    }
+
     /// The new name of a key of a wrong type: outside of everything that is read, in the same slot of a cluster.
     pub(crate) fn set_aside(&self, key: &str, now: i64) -> String {
         match key.strip_prefix(&*self.prefix) {

@@ -1,4 +1,4 @@
-//! Prometheus metrics of the worker (docs/metrics.md). They are resolved once, so counting a run costs a few atomic
+//! Metrics of the worker for Prometheus (docs/metrics.md), and the times of runs for the history. They are resolved once, so counting a run costs a few atomic
 //! operations.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use atode_jobs::Registry;
-use atode_queue::Settlement;
+use atode_queue::{Client, KindHistory, Settlement};
 use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
 };
@@ -45,7 +45,10 @@ pub(crate) struct ClaimCounters {
 }
 
 /// The metrics of runs, by queue and kind.
-pub(crate) struct RunMetrics(RwLock<HashMap<Arc<str>, ByKind>>);
+pub(crate) struct RunMetrics {
+    client: Client,
+    known: RwLock<HashMap<Arc<str>, ByKind>>,
+}
 
 type ByKind = HashMap<Arc<str>, Arc<KindMetrics>>;
 
@@ -54,6 +57,7 @@ pub(crate) struct KindMetrics {
     attempts: [Counter; OUTCOMES.len()],
     lateness: Histogram,
     run: Histogram,
+    history: KindHistory,
 }
 
 pub(crate) fn describe() {
@@ -83,8 +87,8 @@ impl ClaimCounters {
 
 impl RunMetrics {
     /// The metrics of each kind in its own queue exist from the start. Others appear with their first job.
-    pub(crate) fn new(registry: &Registry) -> Self {
-        let metrics = RunMetrics(RwLock::default());
+    pub(crate) fn new(registry: &Registry, client: &Client) -> Self {
+        let metrics = RunMetrics { client: client.clone(), known: RwLock::default() };
         for kind in registry.kinds() {
             metrics.of(&kind.queue, &kind.name);
         }
@@ -92,19 +96,20 @@ impl RunMetrics {
     }
 
     pub(crate) fn of(&self, queue: &Arc<str>, kind: &Arc<str>) -> Arc<KindMetrics> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(metrics) = known.get(queue).and_then(|kinds| kinds.get(kind)) {
             return metrics.clone();
         }
         drop(known);
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let kinds = known.entry(queue.clone()).or_default();
-        kinds.entry(kind.clone()).or_insert_with(|| Arc::new(KindMetrics::new(queue, kind))).clone()
+        let new = || Arc::new(KindMetrics::new(queue, kind, self.client.history_of(queue, kind)));
+        kinds.entry(kind.clone()).or_insert_with(new).clone()
     }
 }
 
 impl KindMetrics {
-    fn new(queue: &str, kind: &str) -> Self {
+    fn new(queue: &str, kind: &str, history: KindHistory) -> Self {
         let (queue, kind) = (queue.to_owned(), kind.to_owned());
         KindMetrics {
             attempts: OUTCOMES.map(|(_, outcome)| {
@@ -112,11 +117,13 @@ impl KindMetrics {
             }),
             lateness: histogram!(LATENESS, "queue" => queue.clone(), "kind" => kind.clone()),
             run: histogram!(RUN, "queue" => queue, "kind" => kind),
+            history,
         }
     }
 
     pub(crate) fn started(&self, lateness: Duration) {
         self.lateness.record(lateness);
+        self.history.started(lateness);
     }
 
     /// Counts a run that ended with this settlement, or with `None` because its lease was lost.
@@ -126,5 +133,6 @@ impl KindMetrics {
             self.attempts[place].increment(1);
         }
         self.run.record(took);
+        self.history.ended(took);
     }
 }

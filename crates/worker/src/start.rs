@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use anyhow::{Context, anyhow};
 use atode_config::Worker as Settings;
 use atode_jobs::Registry;
-use atode_queue::{Client, Departure, Sampled, Sampler, WorkerId, WorkerRef};
+use atode_queue::{Client, Departure, HistoryWriter, Sampled, Sampler, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ pub async fn run(
     let (blocking_jobs, blocking_dispatch) = mpsc::unbounded_channel();
     let kind_names: Vec<Arc<str>> = registry.names().cloned().collect();
     let worker = Arc::new(Worker {
-        run_metrics: RunMetrics::new(&registry),
+        run_metrics: RunMetrics::new(&registry, &client),
         sampler: Sampler::start(&client, queues.keys().cloned(), Sampled::QueuesOnly),
         kind_names,
         slots: Slots::new(settings.concurrency, queues.values().copied()),
@@ -85,6 +85,7 @@ pub async fn run(
     );
     tracing::info!("listening on {}", worker.http);
 
+    let history = HistoryWriter::start(&worker.client, "worker", build);
     let server = probe::serve(worker.clone(), listener)?;
     let probe = server.handle();
     let other_workers = tokio::spawn(registration::report_other_workers(worker.clone()));
@@ -116,6 +117,10 @@ pub async fn run(
     other_workers.abort();
     probe.stop(false).await;
     parts.shutdown().await;
+    drop(history);
+    if let Err(error) = worker.client.flush_history().await {
+        tracing::warn!(%error, "cannot write the history of the last seconds");
+    }
     let departure = if ended.is_ok() { Departure::Orderly } else { Departure::Failure };
     registration::remove(&worker, departure).await;
     handlers.shutdown_background();

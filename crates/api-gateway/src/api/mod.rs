@@ -1,4 +1,4 @@
-//! The HTTP API: one file per resource (`jobs`, `edit`, `batch`, `operations`, `queues`, `kinds`, `workers`, `health`, `metrics` and the old
+//! The HTTP API: one file per resource (`jobs`, `edit`, `batch`, `operations`, `queues`, `kinds`, `workers`, `stats`, `health`, `metrics` and the old
 //! service's call), and the steps that several of them share.
 
 pub(crate) mod batch;
@@ -16,5 +16,6 @@ pub(crate) mod old_service;
 pub(crate) mod operations;
 pub(crate) mod queues;
 pub(crate) mod scale;
+pub(crate) mod stats;
 mod wait;
 pub(crate) mod workers;

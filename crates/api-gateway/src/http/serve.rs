@@ -11,7 +11,7 @@ use actix_web::{App, HttpServer};
 use anyhow::{Context, anyhow};
 use atode_config::{Build, Config, bare_host, listen_problem};
 use atode_jobs::Registry;
-use atode_queue::Client;
+use atode_queue::{Client, HistoryWriter};
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,9 @@ pub(crate) async fn serve(
 
     let limiter = limits::start(config).await?;
     let cross_site = CrossSite::new(config, address);
-    let gateway = Data::new(Gateway::new(config, registry, client, limiter, cross_site, stop.clone()));
+    let history = HistoryWriter::start(&client, "api-gateway", build.version);
+    let gateway =
+        Data::new(Gateway::new(config, registry, client.clone(), limiter, cross_site, stop.clone()));
     let stopping = gateway.stopping.clone();
     let app = move || App::new().app_data(gateway.clone()).wrap(from_fn(envelope)).configure(routes);
     let server = HttpServer::new(app)
@@ -77,6 +79,10 @@ pub(crate) async fn serve(
         handle.stop(true).await;
     });
     server.await.context("the HTTP server failed")?;
+    drop(history);
+    if let Err(error) = client.flush_history().await {
+        tracing::warn!(%error, "cannot write the history of the last seconds");
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -128,6 +128,7 @@ mod tests {
             "atode:queues",
             "other:{q}:jobs",
             "atode:{q}:new:thing",
+            "atode:history:{q}:kind:a:due",
             "atode:ratelimit:{x}:jobs",
             "atode:broken:{q}:a:b:due:7",
         ] {

@@ -1,4 +1,4 @@
-//! Counters of jobs by queue and kind. Each process counts what it did itself and Redis confirmed, so the sum over all
+//! Counters of jobs by queue and kind, for Prometheus and for the history. Each process counts what it did itself and Redis confirmed, so the sum over all
 //! processes is what happened.
 
 use std::collections::HashMap;
@@ -6,6 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use metrics::{Counter, counter, describe_counter};
 
+use crate::history::cells::{Cells, Event};
+use crate::history::tally::Tally;
 use crate::model::state::State;
 
 const ENQUEUED: &str = "atode_jobs_enqueued_total";
@@ -25,6 +27,7 @@ struct Counters {
     completed: Counter,
     dead: Counter,
     cancelled: Counter,
+    history: Arc<Tally>,
 }
 
 pub(crate) fn describe() {
@@ -41,7 +44,9 @@ pub(crate) fn describe() {
 impl JobCounters {
     pub(crate) fn enqueued(&self, queue: &str, kind: &str, jobs: usize) {
         if jobs > 0 {
-            self.of(queue, kind).enqueued.increment(jobs as u64);
+            let counters = self.of(queue, kind);
+            counters.enqueued.increment(jobs as u64);
+            counters.history.count(Event::Enqueued, jobs as u64);
         }
     }
 
@@ -51,11 +56,42 @@ impl JobCounters {
             return;
         }
         let counters = self.of(queue, kind);
-        match state {
-            State::Completed => counters.completed.increment(jobs as u64),
-            State::Dead => counters.dead.increment(jobs as u64),
-            State::Cancelled => counters.cancelled.increment(jobs as u64),
-            State::Scheduled | State::Ready | State::Active => {}
+        let (counter, event) = match state {
+            State::Completed => (&counters.completed, Event::Completed),
+            State::Dead => (&counters.dead, Event::Dead),
+            State::Cancelled => (&counters.cancelled, Event::Cancelled),
+            State::Scheduled | State::Ready | State::Active => return,
+        };
+        counter.increment(jobs as u64);
+        counters.history.count(event, jobs as u64);
+    }
+
+    /// Counts failed attempts whose jobs are retried. Prometheus has them from the workers.
+    pub(crate) fn failed(&self, queue: &str, kind: &str, jobs: usize) {
+        if jobs > 0 {
+            self.tally(queue, kind).count(Event::Failed, jobs as u64);
+        }
+    }
+
+    /// Counts a job that was recovered.
+    pub(crate) fn reaped(&self, queue: &str, kind: &str) {
+        self.tally(queue, kind).count(Event::Reaped, 1);
+    }
+
+    /// The counts for the history.
+    pub(crate) fn tally(&self, queue: &str, kind: &str) -> Arc<Tally> {
+        self.of(queue, kind).history.clone()
+    }
+
+    /// Takes what was counted for the history since the last call, by queue and kind.
+    pub(crate) fn take(&self, mut each: impl FnMut(String, String, Cells)) {
+        for (queue, kinds) in &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            for (kind, counters) in kinds {
+                let cells = counters.history.take();
+                if !cells.is_empty() {
+                    each(queue.clone(), kind.clone(), cells);
+                }
+            }
         }
     }
 
@@ -81,6 +117,7 @@ impl Counters {
             completed: finished(State::Completed),
             dead: finished(State::Dead),
             cancelled: finished(State::Cancelled),
+            history: Arc::default(),
         }
     }
 }

@@ -114,6 +114,9 @@ pub(crate) async fn reap(core: &Core, queue: &str, jobs: &[Reaped]) -> Result<Ve
         let reply = core.call_with(&core.connection, carried, &REAP, script_keys, args).await?;
         let answers = reply.verdicts(call.len())?;
         for ((job, _), verdict) in call.iter().zip(&answers) {
+            if matches!(verdict, Verdict::Done | Verdict::CancelRequested) {
+                core.counters.reaped(queue, job.lease.kind());
+            }
             let ended = match verdict {
                 Verdict::Done if job.due_after.is_none() => State::Dead,
                 Verdict::CancelRequested => State::Cancelled,

@@ -94,11 +94,11 @@ async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     let carried = jobs.iter().map(Settlement::weight).sum();
     let reply = core.call_with(&core.connection, carried, script, script_keys, args).await?;
     let verdicts = reply.verdicts(jobs.len())?;
-    count_finished(core, queue, jobs, &verdicts);
+    count_ended(core, queue, jobs, &verdicts);
     Ok(verdicts)
 }
 
-fn count_finished(core: &Core, queue: &str, jobs: &[Settlement], mut verdicts: &[Verdict]) {
+fn count_ended(core: &Core, queue: &str, jobs: &[Settlement], mut verdicts: &[Verdict]) {
     for same in jobs.chunk_by(|a, b| a.lease.kind() == b.lease.kind()) {
         let (answers, later) = verdicts.split_at(same.len());
         verdicts = later;
@@ -107,6 +107,8 @@ fn count_finished(core: &Core, queue: &str, jobs: &[Settlement], mut verdicts: &
                 same.iter().zip(answers).filter(|(job, verdict)| final_state(job, **verdict) == Some(state));
             core.counters.finished(queue, same[0].lease.kind(), state, ended.count());
         }
+        let failed = same.iter().zip(answers).filter(|(job, verdict)| is_failed(job, **verdict));
+        core.counters.failed(queue, same[0].lease.kind(), failed.count());
     }
 }
 
@@ -119,6 +121,11 @@ fn final_state(settlement: &Settlement, verdict: Verdict) -> Option<State> {
         (Outcome::Retry { .. } | Outcome::Release { .. }, Verdict::CancelRequested) => Some(State::Cancelled),
         (Outcome::Retry { .. } | Outcome::Release { .. }, _) => None,
     }
+}
+
+/// Whether the attempt failed and the job will be retried.
+fn is_failed(settlement: &Settlement, verdict: Verdict) -> bool {
+    matches!((&settlement.outcome, verdict), (Outcome::Retry { .. }, Verdict::Done | Verdict::Already))
 }
 
 /// The sets of a kind that retry and release change.

@@ -1,0 +1,48 @@
+//! `GET /v1/stats`: what happened in the last hours, by queue and kind.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Query};
+use atode_queue::{Stats, Window, absent};
+use serde::Deserialize;
+
+use crate::api::lookup::unconfigured_queues;
+use crate::gateway::Gateway;
+use crate::http::deadline::in_time;
+use crate::http::problem::Problem;
+use crate::http::replies::{self, Reply};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatsQuery {
+    window: Option<String>,
+    queue: Option<String>,
+    kind: Option<String>,
+}
+
+pub(crate) async fn show(gateway: Data<Gateway>, query: Query<StatsQuery>) -> Reply {
+    let window = query.window.as_deref().map_or(Ok(Window::HOUR), parse_window)?;
+    let stats = in_time(read(&gateway, &query, window), Problem::from).await?;
+    replies::json(StatusCode::OK, &stats)
+}
+
+async fn read(gateway: &Gateway, query: &StatsQuery, window: Window) -> Result<Stats, Problem> {
+    let _permit = gateway.histories.acquire().await;
+    let mut queues: Vec<Arc<str>> = gateway.queues.clone();
+    queues.extend(unconfigured_queues(gateway).await?);
+    if let Some(name) = &query.queue {
+        queues.retain(|queue| **queue == **name);
+        if queues.is_empty() {
+            return Err(Problem::not_found(absent::queue(name)));
+        }
+    }
+    Ok(gateway.client.stats(&queues, query.kind.as_deref(), window).await?)
+}
+
+fn parse_window(text: &str) -> Result<Window, Problem> {
+    let length = atode_jobs::parse_delay(text).ok();
+    length.and_then(Window::new).ok_or_else(|| {
+        Problem::malformed("window is a duration of at most 72 hours, such as `?window=30m` or `?window=24h`")
+    })
+}
