@@ -19,7 +19,7 @@ use crate::session::Session;
 
 #[derive(Args)]
 pub(crate) struct EnqueueArgs {
-    /// The kind of the job. `atode kinds` lists all kinds.
+    /// The kind of the job. `GET /v1/kinds` lists all kinds.
     kind: String,
     /// A JSON object that fits the kind. `-` reads it from stdin, `@FILE` from a file.
     #[arg(long, default_value = "{}", value_name = "JSON")]

@@ -200,7 +200,7 @@ impl Gateway {
     fn failed(&self, call: &Call, error: &ureq::Error) -> CallError {
         let address = self.address.to_string();
         let (why, is_unsent) = match error {
-            ureq::Error::Io(error) => (error.to_string(), error.kind() == io::ErrorKind::ConnectionRefused),
+            ureq::Error::Io(error) => (io_trouble(error), !may_be_sent(error.kind())),
             ureq::Error::Timeout(timeout) => {
                 (error.to_string(), matches!(timeout, Timeout::Resolve | Timeout::Connect))
             }
@@ -229,6 +229,33 @@ impl Call {
 
     fn is_repeatable(&self) -> bool {
         self.method == Method::GET || self.idempotency_key.is_some()
+    }
+}
+
+/// False for errors of names, of new connections, and of TLS, which come before a request.
+fn may_be_sent(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, Interrupted, TimedOut, UnexpectedEof, WouldBlock,
+    };
+    matches!(
+        kind,
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionReset
+            | Interrupted
+            | TimedOut
+            | UnexpectedEof
+            | WouldBlock
+    )
+}
+
+fn io_trouble(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            format!("{error} (SSL_CERT_FILE names the certificates to trust instead of those of the system)")
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -6,7 +6,9 @@ use crate::address::Endpoint;
 use crate::answer::Answer;
 use crate::backend::Backend;
 use crate::print::{self, Form};
+use crate::style::Tone;
 use crate::table::{Column, whole, wraps};
+use crate::watch::Drawn;
 
 const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
     whole("attempt", |it| format!("{}{}", it.attempt, if it.redriven { ", then redriven" } else { "" })),
@@ -16,21 +18,26 @@ const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
     whole("worker", |it| it.worker.id.to_string()),
 ];
 
-pub(crate) async fn show(backend: &Backend, form: Form, id: JobId) -> anyhow::Result<()> {
+pub(crate) async fn show(backend: &Backend, form: Form, id: JobId) -> anyhow::Result<Drawn> {
     let job = match backend {
         Backend::Http(gateway) => gateway.get(Endpoint::v1(["jobs", &id.to_string()])).await?,
         Backend::Direct(session) => Answer::of(&session.existing_job(id).await?)?,
     };
-    print::answer(form, &job, |job: &JobView| {
+    let text = print::answer_text(form, &job, |job: &JobView| {
         let columns =
             [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-        print::table(&columns, &values(job))?;
+        let mut text = print::table_text(&columns, &values(job));
         if !job.attempts.is_empty() {
-            print::line("")?;
-            print::table(&ATTEMPT_COLUMNS, &job.attempts)?;
+            text.extend(["\n\n", &print::table_text(&ATTEMPT_COLUMNS, &job.attempts)]);
         }
-        Ok(())
-    })
+        text
+    })?;
+    Ok(Drawn { text, is_final: job.read().is_ok_and(|job| job.is_finished()) })
+}
+
+fn state(job: &JobView) -> String {
+    let state = job.state.map_or_else(|| "gone".to_owned(), |state| state.to_string());
+    Tone::of_state(&state).mark(&state)
 }
 
 /// The values of a job, each with its name.
@@ -44,7 +51,7 @@ fn values(job: &JobView) -> Vec<(&'static str, String)> {
         ("id", Some(format!("{} (in Redis '{}')", job.id, job.id.short()))),
         ("kind", Some(job.kind.clone())),
         ("queue", Some(job.queue.clone())),
-        ("state", Some(job.state.map_or_else(|| "gone".to_owned(), |state| state.to_string()))),
+        ("state", Some(state(job))),
         ("payload", Some(job.payload.get().to_owned())),
         ("attempt", Some(format!("{}{retries}", job.attempt))),
         ("enqueued", time(job.enqueued_at)),

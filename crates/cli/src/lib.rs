@@ -11,6 +11,7 @@ mod check;
 mod due;
 mod enqueue;
 mod gateway;
+mod generate;
 mod job;
 mod jobs;
 mod operate;
@@ -21,10 +22,13 @@ mod queue;
 mod queues;
 mod session;
 mod stats;
+mod style;
 mod table;
+mod watch;
 mod worker;
 mod workers;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use atode_config::Build;
@@ -33,12 +37,14 @@ use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::{JobId, WorkerId, WorkerRequest};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgGroup, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgGroup, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::backend::{Backend, BackendArgs};
 use crate::due::DueArgs;
 use crate::operate::JobOperation;
 use crate::queue::Purged;
+use crate::watch::WatchArgs;
 
 /// Shows and changes jobs, over HTTP through a gateway, or with --direct straight on Redis.
 ///
@@ -49,14 +55,33 @@ use crate::queue::Purged;
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// Options of every command.
+#[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
+struct Options {
+    #[command(flatten)]
     backend: BackendArgs,
     #[command(flatten)]
     config: ConfigArgs,
     /// Print JSON instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    #[command(subcommand)]
-    action: Action,
+}
+
+#[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
+enum Task {
+    #[command(flatten)]
+    Action(Action),
+    /// Print completions for a shell: for bash, `source <(atode completions bash)`.
+    Completions { shell: Shell },
+    /// Write man pages to a folder.
+    Man { dir: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -90,7 +115,7 @@ enum Action {
     #[command(subcommand)]
     Queue(QueueAction),
     /// Count jobs by queue and state.
-    Queues,
+    Queues(WatchArgs),
     /// Show what happened in the last hours, by queue and kind: jobs, lateness, run times.
     ///
     /// Lateness is the time from the due time of a run to its start. Times are at most 10 % off. Processes write the
@@ -100,7 +125,7 @@ enum Action {
     #[command(subcommand)]
     Worker(WorkerAction),
     /// List the live workers.
-    Workers,
+    Workers(WatchArgs),
 }
 
 #[derive(Subcommand)]
@@ -109,6 +134,8 @@ enum JobAction {
     Show {
         /// The job's UUID, or the form of 14 or 22 characters that Redis stores (put that form in single quotes).
         id: JobId,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// Cancel a waiting job, or ask the worker of an active one to cancel it.
     Cancel { id: JobId },
@@ -165,13 +192,21 @@ const NEEDS: process::Needs = process::Needs { files: 32, threads: 3 };
 
 /// The whole `main` of a command line: the program's name and version, and the kinds that it can enqueue.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
-    let matches = Command::command().name(build.name).version(build.version).get_matches();
+    let interface = || Command::command().name(build.name).version(build.version);
+    let matches = interface().get_matches();
     let command = Command::from_arg_matches(&matches).and_then(|command| checked(command, &matches));
     let command = command.unwrap_or_else(|error| error.exit());
     // Exit code 1 of an audit or a check means that it found something.
-    let looks = matches!(command.action, Action::Audit(_) | Action::Check(_));
-    let failure = if looks { ExitCode::from(2) } else { ExitCode::FAILURE };
-    start(command, registry).unwrap_or_else(|error| {
+    let failure = match command.task {
+        Task::Action(Action::Audit(_) | Action::Check(_)) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    };
+    let ended = match command.task {
+        Task::Action(action) => start(action, &command.options, registry),
+        Task::Completions { shell } => generate::completions(interface(), shell).map(|()| ExitCode::SUCCESS),
+        Task::Man { dir } => generate::man(interface(), &dir).map(|()| ExitCode::SUCCESS),
+    };
+    ended.unwrap_or_else(|error| {
         print::error(&error);
         failure
     })
@@ -179,13 +214,14 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
 
 /// Refuses a gateway for a command that goes to Redis. One from the environment is for the other commands.
 fn checked(mut command: Command, matches: &ArgMatches) -> Result<Command, clap::Error> {
-    let why = match &command.action {
-        Action::Audit(_) => "an audit works directly on Redis",
-        Action::Check(_) => "a check works directly on Redis",
-        _ if command.backend.direct => "--direct goes to Redis and not to a gateway",
+    let backend = &mut command.options.backend;
+    let why = match &command.task {
+        Task::Action(Action::Audit(_)) => "an audit works directly on Redis",
+        Task::Action(Action::Check(_)) => "a check works directly on Redis",
+        _ if backend.direct => "--direct goes to Redis and not to a gateway",
         _ => return Ok(command),
     };
-    command.backend.direct = true;
+    backend.direct = true;
     if matches.value_source("url") == Some(ValueSource::CommandLine) {
         let error = format!("{why}: leave out --url\n");
         return Err(Command::command().error(ErrorKind::ArgumentConflict, error));
@@ -193,27 +229,31 @@ fn checked(mut command: Command, matches: &ArgMatches) -> Result<Command, clap::
     Ok(command)
 }
 
-fn start(command: Command, registry: Result<Registry, DuplicateKind>) -> anyhow::Result<ExitCode> {
+fn start(
+    action: Action,
+    options: &Options,
+    registry: Result<Registry, DuplicateKind>,
+) -> anyhow::Result<ExitCode> {
     process::check_limits(NEEDS).map_err(anyhow::Error::msg)?;
     let registry = registry?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(run(command, registry));
+    let ended = runtime.block_on(run(action, options, registry));
     // Does not wait for a name that is still being resolved.
     runtime.shutdown_background();
     ended
 }
 
-async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
-    let backend = &Backend::open(&command.backend, &command.config, registry).await?;
-    let form = if command.json { print::Form::Json } else { print::Form::Text };
-    let ended = match command.action {
+async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::Result<ExitCode> {
+    let backend = &Backend::open(&options.backend, &options.config, registry).await?;
+    let form = if options.json { print::Form::Json } else { print::Form::Text };
+    let ended = match action {
         Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
         Action::Check(args) => return check::run(backend.direct()?, form, args).await,
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
         Action::Job(action) => job_action(backend, form, action).await,
         Action::Jobs(args) => jobs::list(backend, form, args).await,
         Action::Queue(action) => queue_action(backend, form, action).await,
-        Action::Queues => queues::list(backend, form).await,
+        Action::Queues(args) => watch::run(args, async || queues::list(backend, form).await).await,
         Action::Stats(args) => stats::show(backend, form, args).await,
         Action::Worker(WorkerAction::Quiet { id }) => {
             worker::ask(backend, form, id, WorkerRequest::Quiet).await
@@ -221,7 +261,7 @@ async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
         Action::Worker(WorkerAction::Stop { id }) => {
             worker::ask(backend, form, id, WorkerRequest::Stop).await
         }
-        Action::Workers => workers::list(backend, form).await,
+        Action::Workers(args) => watch::run(args, async || workers::list(backend, form).await).await,
     };
     backend.write_history().await;
     ended.map(|()| ExitCode::SUCCESS)
@@ -229,7 +269,9 @@ async fn run(command: Command, registry: Registry) -> anyhow::Result<ExitCode> {
 
 async fn job_action(backend: &Backend, form: print::Form, action: JobAction) -> anyhow::Result<()> {
     let (id, operation) = match action {
-        JobAction::Show { id } => return job::show(backend, form, id).await,
+        JobAction::Show { id, watch } => {
+            return watch::run(watch, async || job::show(backend, form, id).await).await;
+        }
         JobAction::Cancel { id } => (id, JobOperation::Cancel),
         JobAction::RunNow { id } => (id, JobOperation::RunNow),
         JobAction::Reschedule { id, due } => (id, JobOperation::Reschedule(due)),

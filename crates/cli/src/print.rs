@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use anstream::{AutoStream, ColorChoice};
 use atode_config::one_line;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +10,8 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::pretty::pretty;
-use crate::table::{Column, layout, terminal_width};
+use crate::style::{with_colors, without_colors};
+use crate::table::{Column, layout, terminal_height, terminal_width};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -33,8 +35,20 @@ pub(crate) fn answer<T: DeserializeOwned>(
     }
 }
 
+/// [`answer`] for a command that draws again and again.
+pub(crate) fn answer_text<T: DeserializeOwned>(
+    form: Form,
+    answer: &Answer<T>,
+    text: impl FnOnce(&T) -> String,
+) -> anyhow::Result<String> {
+    match form {
+        Form::Json => Ok(pretty(answer.json())),
+        Form::Text => Ok(text(&answer.read()?)),
+    }
+}
+
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
+    match writeln!(io::stdout(), "{}", painted(text)) {
         // The reader has closed the pipe, as `head` does in `atode queues | head -1`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -42,7 +56,32 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
 }
 
 pub(crate) fn table<T>(columns: &[Column<T>], rows: &[T]) -> anyhow::Result<()> {
-    line(&layout(columns, rows, terminal_width()))
+    line(&table_text(columns, rows))
+}
+
+/// What [`table`] prints.
+pub(crate) fn table_text<T>(columns: &[Column<T>], rows: &[T]) -> String {
+    layout(columns, rows, terminal_width())
+}
+
+/// Replaces the content of the terminal, as far as it fits. Without a terminal it prints the text below the last one.
+pub(crate) fn frame(text: &str) -> io::Result<()> {
+    let mut terminal = io::stdout();
+    let Some(height) = terminal_height().filter(|_| terminal.is_terminal()) else {
+        return writeln!(terminal, "{}", painted(text));
+    };
+    let text = painted(text);
+    let lines = text.lines().take(height - 1);
+    let lines: String = lines.map(|line| format!("{line}\x1b[K\n")).collect();
+    write!(terminal, "\x1b[H{lines}\x1b[J").and_then(|()| terminal.flush())
+}
+
+/// With colors on a terminal, unless `NO_COLOR` or `TERM=dumb` is set.
+fn painted(text: &str) -> String {
+    match AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => without_colors(text),
+        _ => with_colors(text),
+    }
 }
 
 /// A value of an enumeration as the API writes it, such as `lease_lost`.

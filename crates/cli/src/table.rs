@@ -7,6 +7,8 @@ use atode_config::one_line;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use rustix::termios::tcgetwinsize;
 
+use crate::style::{Tone, width as width_of};
+
 /// Columns narrower than this are unreadable, so such a column goes below its row instead.
 const NARROWEST: u16 = 20;
 
@@ -20,6 +22,7 @@ pub(crate) struct Column<T> {
     title: &'static str,
     fit: Fit,
     cell: fn(&T) -> String,
+    tone: fn(&T) -> Tone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +33,12 @@ enum Fit {
 
 /// A column whose values are never broken.
 pub(crate) const fn whole<T>(title: &'static str, cell: fn(&T) -> String) -> Column<T> {
-    Column { title, fit: Fit::Whole, cell }
+    Column { title, fit: Fit::Whole, cell, tone: |_| Tone::Plain }
 }
 
 /// A column whose values may take several lines.
 pub(crate) const fn wraps<T>(title: &'static str, cell: fn(&T) -> String) -> Column<T> {
-    Column { title, fit: Fit::Wraps, cell }
+    Column { title, fit: Fit::Wraps, cell, tone: |_| Tone::Plain }
 }
 
 /// `COLUMNS`, or the width of the terminal. `None` if there is no terminal; then no line is broken.
@@ -46,7 +49,12 @@ pub(crate) fn terminal_width() -> Option<u16> {
         .or_else(|| Some(tcgetwinsize(io::stdout()).ok()?.ws_col).filter(|width| *width > 0))
 }
 
-/// The table's text, without a line break at its end.
+/// Lines of the terminal, if there is one.
+pub(crate) fn terminal_height() -> Option<usize> {
+    Some(usize::from(tcgetwinsize(io::stdout()).ok()?.ws_row)).filter(|height| *height > 0)
+}
+
+/// The table's text with the marks of [`style`](crate::style), without a line break at its end.
 pub(crate) fn layout<T>(columns: &[Column<T>], rows: &[T], width: Option<u16>) -> String {
     let mut table = table(&columns.iter().collect::<Vec<_>>(), rows);
     let Some(width) = width else { return table.trim_fmt() };
@@ -92,7 +100,7 @@ fn folded<T>(columns: &[Column<T>], rows: &[T], natural: &[u16], width: u16) -> 
         for (title, value) in values.filter(|(_, value)| !value.is_empty()) {
             let item = format!("{title} {value}");
             match folded[first..].last_mut() {
-                Some(last) if last.chars().count() + 2 + item.chars().count() <= usize::from(width) => {
+                Some(last) if width_of(last) + 2 + width_of(&item) <= usize::from(width) => {
                     last.extend(["  ", &item]);
                 }
                 _ => folded.push(format!("{INDENT}{item}")),
@@ -106,22 +114,32 @@ fn table<T>(columns: &[&Column<T>], rows: &[T]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if columns.iter().any(|column| !column.title.is_empty()) {
-        table.set_header(columns.iter().map(|column| column.title.to_uppercase()));
+        table.set_header(columns.iter().map(|column| Tone::Title.mark(&column.title.to_uppercase())));
     }
     table.add_rows(rows.iter().map(|row| columns.iter().map(|column| column.text(row))));
     table
 }
 
 impl<T> Column<T> {
+    /// Colors the cells. A wrapped cell must stay plain: its marks would be torn apart.
+    pub(crate) const fn toned(self, tone: fn(&T) -> Tone) -> Self {
+        Column { tone, ..self }
+    }
+
     /// The cell of a row. Control characters, as in a payload or an error, are shown and not obeyed by the terminal.
     fn text(&self, row: &T) -> String {
-        one_line(&(self.cell)(row)).into_owned()
+        (self.tone)(row).mark(&one_line(&(self.cell)(row)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::style::without_colors;
+
+    fn layout<T>(columns: &[Column<T>], rows: &[T], width: Option<u16>) -> String {
+        without_colors(&super::layout(columns, rows, width))
+    }
 
     const ID: &str = "01a20ae0-e7a9-74d9-a81f-9cb53c56386d";
     const BUILD: &str = "0.1.0+1a2b3c4d5e6f-dirty-0a1b2c3d";

@@ -63,6 +63,11 @@ impl System {
             Subject::None => (String::new(), None),
             Subject::Waiting => (self.enqueue(&["demo:delay_print", "--delay", "1h"]), None),
             Subject::Dead => {
+                // So that it is the only one, now and when the worker has run the jobs that are ready.
+                for state in ["dead", "ready"] {
+                    let purge = format!("/v1/queues/default/purge?state={state}");
+                    assert_eq!(self.gateway.request("POST", &purge).send().status, 200);
+                }
                 let worker = Worker::start(&self.redis);
                 let id = self.enqueue(&["demo:flaky", "--max-retries", "0"]);
                 eventually("the job is dead", DEADLINE, || {

@@ -175,6 +175,8 @@ fn a_missing_gateway_is_named_with_the_way_around_it() {
     for word in ["http://127.0.0.1:1", "Connection refused", "--direct", "--url"] {
         assert!(ended.err.contains(word), "{word} is missing: {}", ended.err);
     }
+    let ended = run(atode().args(["--url", "http://no.such.host.invalid", "queues"]));
+    assert!(ended.code == 1 && ended.err.contains("no gateway can be reached"), "{}", ended.err);
 }
 
 #[test]

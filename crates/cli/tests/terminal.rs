@@ -1,0 +1,99 @@
+//! What the command line does for people: colors, `--watch`, completions, man pages.
+
+mod support;
+
+use std::time::Duration;
+
+use atode_testkit::{Gateway, Process, RedisServer, Worker, eventually};
+use serde_json::json;
+use support::{atode, run};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A command on a terminal of 80 columns, with its variables. `script` gives it the terminal.
+fn on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> String {
+    let line = format!(
+        "stty cols 80 rows 24; {variables} ATODE_URL={} {} {command}",
+        gateway.base_url(),
+        env!("CARGO_BIN_EXE_atode")
+    );
+    let script = Process::builder("/usr/bin/script").env("TERM", "xterm").env_remove("NO_COLOR");
+    let ended = run(script.args(["--quiet", "--return", "--command", &line, "/dev/null"]));
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    ended.out
+}
+
+#[test]
+fn colors_are_for_terminals_only() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&redis);
+    let _worker = Worker::start(&redis);
+    eventually("the worker is registered", DEADLINE, || {
+        (gateway.get("/v1/workers").json()["items"].as_array()?.len() == 1).then_some(())
+    });
+    let piped = run(atode().env("ATODE_URL", gateway.base_url()).arg("workers"));
+    assert!(piped.out.contains("running") && !piped.out.contains('\u{1b}'), "{}", piped.out);
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        return;
+    }
+    let colored = on_a_terminal(&gateway, "", "workers");
+    assert!(colored.contains("\u{1b}[32mrunning\u{1b}[0m"), "{colored:?}");
+    for variables in ["NO_COLOR=1", "TERM=dumb"] {
+        let plain = on_a_terminal(&gateway, variables, "workers");
+        assert!(plain.contains("running") && !plain.contains('\u{1b}'), "{variables}: {plain:?}");
+        assert!(plain.lines().all(|line| line.trim_end().chars().count() <= 80), "{plain}");
+    }
+}
+
+#[test]
+fn watch_draws_until_the_job_has_finished() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&redis);
+    let id =
+        gateway.post("/v1/jobs", &json!({"kind": "demo:delay_print", "delay": "0s"})).json()["id"].clone();
+    let id = id.as_str().expect("an id");
+    let watch =
+        atode().env("ATODE_URL", gateway.base_url()).args(["job", "show", id, "--watch=100ms"]).start();
+    watch.wait_for_stdout(|out| out.matches("ready").count() >= 2, DEADLINE);
+    let _worker = Worker::start(&redis);
+    assert!(watch.wait(DEADLINE).success());
+    assert!(watch.stdout().contains("completed"), "{}", watch.stdout());
+
+    for wrong in ["--watch=1ms", "--watch=soon"] {
+        assert_eq!(run(atode().args(["queues", wrong])).code, 2);
+    }
+}
+
+#[test]
+fn watch_outlasts_a_gateway_that_restarts() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&redis);
+    let (port, url) = (gateway.port(), gateway.base_url().to_owned());
+    let watch = atode().env("ATODE_URL", url).args(["queues", "--watch=100ms"]).start();
+    watch.wait_for_stdout(|out| out.contains("default"), DEADLINE);
+    drop(gateway);
+    watch.wait_for_stderr(|err| err.contains("no gateway can be reached"), DEADLINE);
+    let seen = watch.stdout().len();
+    let _gateway = Gateway::builder(&redis.addr()).port(port).start();
+    watch.wait_for_stdout(|out| out[seen..].matches("default").count() > 2, DEADLINE);
+    assert!(watch.try_exit().is_none());
+}
+
+#[test]
+fn completions_and_man_pages_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = run(atode().env("APP_CONFIG_DIR", "/nowhere").args(["completions", shell]));
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        for word in ["reschedule", "key-file", "purge"] {
+            assert!(ended.out.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run(atode().args(["completions", "csh"])).code, 2);
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("man1");
+    assert_eq!(run(atode().arg("man").arg(&pages)).code, 0);
+    for page in ["atode.1", "atode-job-reschedule.1", "atode-queue-purge.1"] {
+        let text = std::fs::read_to_string(pages.join(page)).expect(page);
+        assert!(text.contains(".TH"), "{page}");
+    }
+}
