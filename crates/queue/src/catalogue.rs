@@ -37,7 +37,9 @@ impl Core {
     pub(crate) async fn kinds_of(&self, queue: &str) -> Result<Vec<Arc<str>>, Error> {
         let kinds: BTreeSet<String> =
             self.connection.client()?.smembers(self.keys.queue(queue).kinds()).await?;
-        Ok(kinds.into_iter().map(Arc::from).collect())
+        let kinds: Vec<Arc<str>> = kinds.into_iter().map(Arc::from).collect();
+        self.known.set_kinds(queue, &kinds);
+        Ok(kinds)
     }
 
     /// [`kinds_of`](Self::kinds_of), or only this one of them.

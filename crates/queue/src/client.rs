@@ -9,6 +9,7 @@ use atode_config::redis::JobqueueRedis;
 use crate::budget::Budget;
 use crate::core::Core;
 use crate::error::Error;
+use crate::explain::{self, facts::Facts};
 use crate::health;
 use crate::history::flush;
 use crate::history::kind_history::KindHistory;
@@ -245,6 +246,11 @@ impl Client {
     /// The job after an operation that was carried out. Its state is unset if it was removed meanwhile.
     pub async fn after(&self, before: JobView, operated: Operated) -> Result<JobView, Error> {
         job::after(&self.0.core, before, operated).await
+    }
+
+    /// The facts about a job in one of these queues that [`Facts::explain`] turns into the reason why it is not running.
+    pub async fn explain(&self, queues: &[Arc<str>], id: JobId) -> Result<Option<Facts>, Error> {
+        explain::read::facts(&self.0.core, queues, id).await
     }
 
     /// Watches a job. The first change comes once the subscription is active: look at the job after it.

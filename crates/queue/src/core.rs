@@ -14,6 +14,7 @@ use crate::budget::Budget;
 use crate::error::Error;
 use crate::history::outbox::Outbox;
 use crate::keys::Keys;
+use crate::known::Known;
 use crate::metrics::jobs::JobCounters;
 use crate::redis::clock::RedisClock;
 use crate::redis::connection::Connection;
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<RedisClock>,
     pub(crate) identity: Identity,
     pub(crate) announced: Mutex<Announced>,
+    pub(crate) known: Known,
     /// The budget for bytes that a call carries to Redis.
     pub(crate) outgoing: Budget,
     /// The budget for bytes that a call brings from Redis.
@@ -63,6 +65,7 @@ impl Core {
             clock,
             identity: Identity::default(),
             announced: Mutex::default(),
+            known: Known::default(),
             outgoing: Budget::default(),
             incoming: Budget::default(),
             record_sizes: RecordSizes::default(),

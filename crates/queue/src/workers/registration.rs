@@ -150,14 +150,20 @@ pub(crate) async fn workers(core: &Core) -> Result<Vec<Registration>, Error> {
     let keys = &core.keys;
     let redis = core.connection.client()?;
     let ids: Vec<String> = redis.zrange(keys.workers(), 0, -1, None, false, None, false).await?;
-    let names: Vec<String> = ids.iter().filter_map(|id| id.parse().ok()).map(|id| keys.worker(id)).collect();
+    let ids: Vec<WorkerId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    let names: Vec<String> = ids.iter().map(|id| keys.worker(*id)).collect();
+    core.known.set_workers(ids);
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let registrations: Vec<Option<String>> = redis.mget(names).await?;
+    Ok(read_all(registrations.into_iter().flatten()))
+}
+
+/// Registrations as stored, in the order of the starts of their workers. An empty one is of a worker that is gone.
+pub(crate) fn read_all(registrations: impl Iterator<Item = String>) -> Vec<Registration> {
     let mut workers: Vec<Registration> = registrations
-        .into_iter()
-        .flatten()
+        .filter(|json| !json.is_empty())
         .filter_map(|json| match serde_json::from_str(&json) {
             Ok(registration) => Some(registration),
             Err(error) => {
@@ -168,7 +174,7 @@ pub(crate) async fn workers(core: &Core) -> Result<Vec<Registration>, Error> {
         .collect();
     // The order of the set changes with each heartbeat.
     workers.sort_by_key(|worker| worker.worker.id);
-    Ok(workers)
+    workers
 }
 
 pub(crate) async fn fates(core: &Core, ids: &[WorkerId]) -> Result<Vec<Fate>, Error> {
