@@ -6,7 +6,8 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, stats, workers,
+    batch, edit, explain, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, stats,
+    workers,
 };
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
@@ -39,6 +40,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 v1("/v1/jobs").route(get().to(list::list)).post(jobs::enqueue),
                 v1("/v1/jobs/batch").post(batch::enqueue),
                 v1("/v1/jobs/{id}").route(get().to(jobs::show)).patch(edit::edit).delete(operations::delete),
+                v1("/v1/jobs/{id}/explain").route(get().to(explain::show)),
                 v1("/v1/jobs/{id}/cancel").post(operations::cancel),
                 v1("/v1/jobs/{id}/run-now").post(operations::run_now),
                 v1("/v1/jobs/{id}/reschedule").post(operations::reschedule),

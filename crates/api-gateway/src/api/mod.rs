@@ -4,6 +4,7 @@
 pub(crate) mod batch;
 pub(crate) mod edit;
 pub(crate) mod enqueue;
+pub(crate) mod explain;
 pub(crate) mod health;
 mod idempotency_key;
 pub(crate) mod jobs;

@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use atode_jobs::{FieldError, InvalidRequest};
+use atode_queue::Reason;
 use serde::Serialize;
 
 use crate::http::problem_types::Slug;
@@ -22,6 +23,8 @@ pub(crate) struct Problem {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// The rate limit that refused the request.
     pub(crate) violated: Option<&'static str>,
+    /// The reason of `explain` that the problem stands for.
+    pub(crate) reason: Option<Reason>,
     /// The internal cause. It is logged and never sent.
     pub(crate) cause: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -38,6 +41,8 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
     violated_policies: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
 
@@ -51,6 +56,7 @@ impl Problem {
             errors: Vec::new(),
             headers: Vec::new(),
             violated: None,
+            reason: None,
             cause: None,
         }
     }
@@ -118,6 +124,7 @@ impl Problem {
             detail: &self.detail,
             errors: &self.errors,
             violated_policies: self.violated.map(|policy| [policy]),
+            reason: self.reason,
             request_id,
         }
     }

@@ -1,6 +1,6 @@
 //! Errors of the queue as problems. The reply says what the client can do; the cause goes to the log.
 
-use atode_queue::{Error, JobId};
+use atode_queue::{Error, JobId, REDIS_AWAY, Reason};
 
 use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
@@ -27,6 +27,15 @@ pub(crate) fn of_edit(error: Error) -> Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         problem(error, "", None)
+    }
+}
+
+/// A failed explanation. While Redis is away, that is the reason why no job runs.
+pub(crate) fn of_explain(error: Error) -> Problem {
+    let detail = format!("{REDIS_AWAY}: {}", error.outline());
+    match Problem::from(error) {
+        away if away.slug == Slug::Unavailable => Problem { detail, reason: Some(Reason::RedisAway), ..away },
+        other => other,
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn problem(reply: &Response, status: u16, slug: &str) -> Value {
     for inside in ["127.0.0.1", "localhost", "ERR", "WRONGTYPE", "script", "sentinel"] {
         assert!(!text(&problem["detail"]).contains(inside), "{context}");
     }
-    let known = ["type", "title", "status", "detail", "errors", "request_id"];
+    let known = ["type", "title", "status", "detail", "errors", "reason", "request_id"];
     assert!(keys(&problem).iter().all(|key| known.contains(key)), "{context}");
     problem
 }
