@@ -10,6 +10,7 @@ mod call_error;
 mod check;
 mod due;
 mod enqueue;
+mod explain;
 mod gateway;
 mod generate;
 mod job;
@@ -130,6 +131,15 @@ enum Action {
 
 #[derive(Subcommand)]
 enum JobAction {
+    /// Say why a job is not running, and what to do about it.
+    ///
+    /// docs/explain.md lists all reasons.
+    Explain {
+        /// The job's UUID, or the form of 14 or 22 characters that Redis stores (put that form in single quotes).
+        id: JobId,
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
     /// Show the state of a job, its attempts, and the worker that ran it.
     Show {
         /// The job's UUID, or the form of 14 or 22 characters that Redis stores (put that form in single quotes).
@@ -269,6 +279,9 @@ async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::R
 
 async fn job_action(backend: &Backend, form: print::Form, action: JobAction) -> anyhow::Result<()> {
     let (id, operation) = match action {
+        JobAction::Explain { id, watch } => {
+            return watch::run(watch, async || explain::run(backend, form, id).await).await;
+        }
         JobAction::Show { id, watch } => {
             return watch::run(watch, async || job::show(backend, form, id).await).await;
         }

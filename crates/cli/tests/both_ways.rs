@@ -155,6 +155,8 @@ fn every_command_prints_the_same_over_http_and_directly() {
         (Subject::Waiting, 0, &["job", "show", "ID"]),
         (Subject::Dead, 0, &["job", "show", "ID"]),
         (Subject::None, 1, &["job", "show", unknown]),
+        (Subject::Dead, 0, &["job", "explain", "ID"]),
+        (Subject::None, 1, &["job", "explain", unknown]),
         (Subject::None, 2, &["job", "show", "123"]),
         (Subject::Waiting, 0, &["job", "cancel", "ID"]),
         (Subject::Dead, 1, &["job", "cancel", "ID"]),

@@ -232,3 +232,17 @@ fn the_error_quotes_a_redis_that_refuses() {
     let (code, said) = with(AclUser::PASSWORD);
     assert!(code == Some(1) && said.contains("Connection refused"), "{said}");
 }
+
+#[test]
+fn a_waiting_job_is_explained_with_its_checks_within_80_columns() {
+    let redis = RedisServer::start();
+    let addr = redis.addr();
+    let stored = atode(&addr, &["enqueue", "demo:slow", "--delay", "1h"]);
+    let id = stored.out.trim();
+    let args = ["--direct", "job", "explain", id];
+    let shown = run(Process::builder(env!("CARGO_BIN_EXE_atode")).args(args).env("COLUMNS", "80"), &addr).out;
+    for word in ["not_due", "59 min", "not before", "waits_for_time", "worker_knows_kind", "demo:slow"] {
+        assert!(shown.contains(word), "{word} is missing in\n{shown}");
+    }
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+}
