@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::live_workers::LiveWorkers;
+use crate::api::looks::Looks;
 use crate::http::body_budget::{BodyBudget, COPIES};
 use crate::http::cross_site::CrossSite;
 use crate::http::request_metrics::RequestMetrics;
@@ -51,6 +52,8 @@ pub(crate) struct Gateway {
     pub(crate) waits: Semaphore,
     pub(crate) live_workers: Arc<LiveWorkers>,
     pub(crate) request_metrics: RequestMetrics,
+    /// What the streams of events show.
+    pub(crate) looks: Looks,
     /// Cancelled by the signal to stop: the gateway is no longer ready.
     pub(crate) stop: CancellationToken,
     /// Cancelled later, when the server stops accepting requests: long waits end.
@@ -86,6 +89,7 @@ impl Gateway {
             waits: Semaphore::new(MAX_WAITS),
             live_workers: Arc::default(),
             request_metrics: RequestMetrics::default(),
+            looks: Looks::default(),
             stop,
             stopping: CancellationToken::new(),
         }

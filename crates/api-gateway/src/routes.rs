@@ -6,7 +6,7 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, explain, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, stats,
+    batch, edit, events, explain, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, stats,
     workers,
 };
 use crate::console::{home, job, problem, register};
@@ -45,6 +45,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 v1("/v1/jobs/{id}/run-now").post(operations::run_now),
                 v1("/v1/jobs/{id}/reschedule").post(operations::reschedule),
                 v1("/v1/jobs/{id}/redrive").post(operations::redrive),
+                v1("/v1/events").route(get().to(events::show)),
                 v1("/v1/kinds").route(get().to(kinds::list)),
                 v1("/v1/queues").route(get().to(queues::list)),
                 v1("/v1/queues/{queue}").route(get().to(queues::show)),

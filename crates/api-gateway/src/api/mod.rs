@@ -1,9 +1,10 @@
-//! The HTTP API: one file per resource (`jobs`, `edit`, `batch`, `operations`, `queues`, `kinds`, `workers`, `stats`, `health`, `metrics` and the old
-//! service's call), and the steps that several of them share.
+//! The HTTP API: one file per resource, and the steps that several of them share: `enqueue`, `lookup`, `wait`,
+//! `live_workers`, `idempotency_key` and `looks`.
 
 pub(crate) mod batch;
 pub(crate) mod edit;
 pub(crate) mod enqueue;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
 mod idempotency_key;
@@ -11,6 +12,7 @@ pub(crate) mod jobs;
 pub(crate) mod kinds;
 pub(crate) mod list;
 pub(crate) mod live_workers;
+pub(crate) mod looks;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
 pub(crate) mod old_service;

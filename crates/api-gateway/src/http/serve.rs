@@ -15,6 +15,7 @@ use atode_queue::{Client, HistoryWriter};
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::events;
 use crate::gateway::Gateway;
 use crate::http::cross_site::CrossSite;
 use crate::http::envelope::envelope;
@@ -54,6 +55,7 @@ pub(crate) async fn serve(
     let history = HistoryWriter::start(&client, "api-gateway", build.version);
     let gateway =
         Data::new(Gateway::new(config, registry, client.clone(), limiter, cross_site, stop.clone()));
+    tokio::spawn(events::watch(gateway.clone()));
     let stopping = gateway.stopping.clone();
     let app = move || App::new().app_data(gateway.clone()).wrap(from_fn(envelope)).configure(routes);
     let server = HttpServer::new(app)
