@@ -6,8 +6,8 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, events, explain, health, jobs, kinds, list, metrics, old_service, operations, queues, scale, stats,
-    workers,
+    batch, edit, events, explain, health, jobs, kinds, list, metrics, old_service, operations, queues, scale,
+    stats, workers,
 };
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;

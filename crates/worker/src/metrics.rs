@@ -1,5 +1,5 @@
-//! Metrics of the worker for Prometheus (docs/metrics.md), and the times of runs for the history. They are resolved once, so counting a run costs a few atomic
-//! operations.
+//! Metrics of the worker for Prometheus (docs/metrics.md), and the times of runs for the history. They are resolved
+//! once, so counting a run costs a few atomic operations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

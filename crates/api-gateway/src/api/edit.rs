@@ -1,5 +1,5 @@
-//! `PATCH /v1/jobs/{id}`: changes a waiting job. `If-Match` with the `ETag` of an earlier reply makes sure that nobody else
-//! changed the job meanwhile.
+//! `PATCH /v1/jobs/{id}`: changes a waiting job. `If-Match` with the `ETag` of an earlier reply makes sure that nobody
+//! else changed the job meanwhile.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;

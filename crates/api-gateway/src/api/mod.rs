@@ -1,5 +1,5 @@
 //! The HTTP API: one file per resource, and the steps that several of them share: `enqueue`, `lookup`, `wait`,
-//! `live_workers`, `idempotency_key` and `looks`.
+//! `live_workers`, `idempotency_key`, `looks`.
 
 pub(crate) mod batch;
 pub(crate) mod edit;

@@ -1,5 +1,5 @@
-//! Counters of jobs by queue and kind, for Prometheus and for the history. Each process counts what it did itself and Redis confirmed, so the sum over all
-//! processes is what happened.
+//! Counters of jobs by queue and kind, for Prometheus and for the history. Each process counts what it did itself and
+//! Redis confirmed, so the sum over all processes is what happened.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
