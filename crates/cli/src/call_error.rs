@@ -14,18 +14,34 @@ pub(crate) enum CallError {
     )]
     Unreachable { address: String, why: String },
     /// The connection ended without a whole reply.
-    #[error("{address} did not reply: {why}{}", outcome(*may_be_done))]
-    Interrupted { address: String, why: String, may_be_done: bool },
+    #[error("{address} did not reply: {why}{advice}")]
+    Interrupted { address: String, why: String, advice: &'static str },
     #[error("{problem}")]
-    Refused { problem: Problem, status: StatusCode, wait: Option<Duration> },
+    Refused { problem: Box<Problem>, status: StatusCode, wait: Option<Duration> },
     #[error("too many requests: the gateway's limit ({}) is used up; try again {}", problem.limit().unwrap_or("unnamed"), when(*wait))]
-    Limited { problem: Problem, wait: Option<Duration> },
+    Limited { problem: Box<Problem>, wait: Option<Duration> },
     /// The reply is no reply of the API.
     #[error("{address} answered {status}, and not as a gateway does{}", redirect(location.as_deref()))]
     NoGateway { address: String, status: StatusCode, location: Option<String>, wait: Option<Duration> },
 }
 
 impl CallError {
+    /// Advice after a read without a reply.
+    pub(crate) const READ_AGAIN: &str = ". Try again, or use --direct to go straight to Redis";
+    /// Advice after a change without a reply.
+    pub(crate) const LOOK_FIRST: &str =
+        ". The request may have been carried out: look at the job or the queue before you repeat it";
+
+    /// True if the request may have been carried out.
+    pub(crate) fn has_unknown_outcome(&self) -> bool {
+        match self {
+            CallError::Interrupted { .. } => true,
+            CallError::NoGateway { status, .. } => status.is_server_error(),
+            CallError::Refused { problem, .. } => problem.has_unknown_outcome(),
+            CallError::Unreachable { .. } | CallError::Limited { .. } => false,
+        }
+    }
+
     /// True if the same call may succeed soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
@@ -45,14 +61,6 @@ impl CallError {
             | CallError::NoGateway { wait, .. } => *wait,
             CallError::Unreachable { .. } | CallError::Interrupted { .. } => None,
         }
-    }
-}
-
-fn outcome(may_be_done: bool) -> &'static str {
-    if may_be_done {
-        ". The request may have been carried out: look at the job or the queue before you repeat it"
-    } else {
-        ". Try again, or use --direct to go straight to Redis"
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use atode_jobs::{JobRequest, JobRules, KeySource, check_key, key_reused};
 use atode_queue::{Enqueued, JobId, JobView};
 use clap::Args;
@@ -69,12 +69,13 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EnqueueArgs) -> any
             let key = args.idempotency_key.unwrap_or_else(new_key);
             let stored = gateway.post_once(Endpoint::v1(["jobs"]), body, key.clone()).await;
             stored.map_err(|error| {
-                let is_unknown = error.may_pass();
-                let error = anyhow::Error::from(error);
-                if is_unknown {
-                    error.context(format!("the job may be stored; repeat the command with --idempotency-key {key}, which stores it only once"))
+                if error.has_unknown_outcome() {
+                    anyhow!(
+                        "{error}. The job may be stored: repeat the command with --idempotency-key {key}, which \
+                         stores it only once"
+                    )
                 } else {
-                    error
+                    error.into()
                 }
             })?
         }

@@ -185,7 +185,7 @@ impl Gateway {
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &str) -> CallError {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let wait = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        match Problem::parse(text(CONTENT_TYPE), body) {
+        match Problem::parse(text(CONTENT_TYPE), body).map(Box::new) {
             Some(problem) if status == StatusCode::TOO_MANY_REQUESTS => CallError::Limited { problem, wait },
             Some(problem) => CallError::Refused { problem, status, wait },
             None => CallError::NoGateway {
@@ -217,7 +217,13 @@ impl Gateway {
         if is_unsent {
             CallError::Unreachable { address, why }
         } else {
-            CallError::Interrupted { address, why, may_be_done: call.method != Method::GET }
+            let advice = match call {
+                Call { method: Method::GET, .. } => CallError::READ_AGAIN,
+                // The caller tells the key.
+                Call { idempotency_key: Some(_), .. } => "",
+                _ => CallError::LOOK_FIRST,
+            };
+            CallError::Interrupted { address, why, advice }
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Problem {
+    r#type: String,
     detail: String,
     status: u16,
     #[serde(default)]
@@ -21,6 +22,12 @@ impl Problem {
     pub(crate) fn parse(content_type: Option<&str>, body: &str) -> Option<Self> {
         content_type.filter(|value| value.starts_with("application/problem+json"))?;
         serde_json::from_str(body).ok()
+    }
+
+    /// True if the gateway does not know whether it has carried out the request, or has stored a job and cannot say that
+    /// it is on disk.
+    pub(crate) fn has_unknown_outcome(&self) -> bool {
+        matches!(self.r#type.as_str(), "/problems/outcome-unknown" | "/problems/not-yet-on-disk")
     }
 
     /// The rate limit that was reached, such as `minute`.

@@ -76,7 +76,7 @@ fn read(connection: &TcpStream) -> String {
 }
 
 const NO_WORKERS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"items\":[]}";
-const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n{\"detail\":\"the queue cannot be reached at the moment\",\"status\":503,\"request_id\":\"r-1\"}";
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\r\n{\"type\":\"/problems/unavailable\",\"detail\":\"the queue cannot be reached at the moment\",\"status\":503,\"request_id\":\"r-1\"}";
 const PAUSED: &str =
     "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"name\":\"q\",\"paused\":true,\"later\":1e400}";
 const LOST: &str = "";
@@ -128,6 +128,9 @@ fn an_enqueue_is_repeated_with_its_key_and_another_change_never_is() {
     assert!(ended.err.contains(&format!("--idempotency-key {key}")), "{}", ended.err);
     assert!(requests[0].starts_with("POST /v1/jobs HTTP/1.1"), "{}", requests[0]);
     assert!(requests[0].ends_with(r#"{"kind":"demo:delay_print","payload":{"message":"hi"}}"#));
+
+    let refused = Scripted::start(&[BUSY]).atode(&["enqueue", "demo:delay_print"]);
+    assert!(refused.code == 1 && !refused.err.contains("may be stored"), "{}", refused.err);
 
     for args in [&["queue", "pause", "q"][..], &["job", "rm", "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b"]] {
         let before = gateway.requests().len();
