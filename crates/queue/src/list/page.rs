@@ -28,7 +28,7 @@ const HEADER: usize = 128;
 const PAGE_BYTES: usize = Budget::MOST;
 
 /// Groups of kinds that one page goes through.
-const MAX_GROUPS: usize = 5;
+const MAX_GROUPS: usize = 10;
 
 /// Jobs that one call of a search reads.
 const STEP: usize = 500;

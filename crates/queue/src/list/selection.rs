@@ -14,7 +14,7 @@ use crate::list::query::{ListQuery, Range};
 use crate::retention::CANCELLED_RETENTION;
 
 /// Sets that one page merges. With more, a list is sorted within groups of kinds.
-pub(crate) const MAX_MERGED: usize = 2_000;
+pub(crate) const MAX_MERGED: usize = 1_000;
 
 /// A part of the set of one kind in one queue.
 #[derive(Debug, Clone)]
@@ -139,7 +139,7 @@ mod tests {
         let queues: Vec<Arc<str>> = vec!["a".into(), "b".into()];
         let kinds: Kinds = (0..10_000).map(|n| (format!("k:{n:05}").into(), queues.clone())).collect();
         let groups = walk(&kinds, &query(&[State::Dead]));
-        assert_eq!(groups.len(), 10);
+        assert_eq!(groups.len(), 20);
         let all: Vec<String> = groups.concat();
         assert_eq!(all.len(), 20_000);
         assert!(all.is_sorted());
