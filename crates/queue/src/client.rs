@@ -27,6 +27,7 @@ use crate::model::new_job::{Enqueued, NewJob};
 use crate::model::settlement::{Settled, Settlement, Verdict};
 use crate::model::state::State;
 use crate::producer::coalescer::Coalescers;
+use crate::published::kinds::PublishedKinds;
 use crate::redis::connection::Connection;
 use crate::redis::delivery::Delivery;
 use crate::redis::facts::ServerFacts;
@@ -309,6 +310,11 @@ impl Client {
     /// [`HistoryWriter`](crate::HistoryWriter) calls it before it ends.
     pub async fn flush_history(&self) -> Result<(), Error> {
         flush::flush(&self.0.core).await
+    }
+
+    /// The catalogue of kinds.
+    pub fn published_kinds(&self) -> PublishedKinds<'_> {
+        PublishedKinds { core: &self.0.core, subscriptions: &self.0.subscriptions }
     }
 
     /// Reads and repairs for the audit.

@@ -140,6 +140,27 @@ impl Keys {
         format!("{}builds", self.prefix)
     }
 
+    /// HASH kind → the definition in force, as workers published it.
+    pub(crate) fn kinds(&self) -> String {
+        format!("{}{{kinds}}", self.prefix)
+    }
+
+    /// ZSET kind → the generation of its last change. It shares the hash tag of [`Keys::kinds`].
+    pub(crate) fn kind_changes(&self) -> String {
+        format!("{}{{kinds}}:changes", self.prefix)
+    }
+
+    /// HASH kind → a later definition that waits for an operator to accept it.
+    pub(crate) fn held_kinds(&self) -> String {
+        format!("{}{{kinds}}:held", self.prefix)
+    }
+
+    /// Channel: the catalogue of kinds has changed. The message is a generation, or `-` and the name of a kind that was
+    /// removed.
+    pub(crate) fn kinds_channel(&self) -> String {
+        format!("{}{{kinds}}:changed", self.prefix)
+    }
+
     /// The new name of a key of a wrong type: outside of everything that is read, in the same slot of a cluster.
     pub(crate) fn set_aside(&self, key: &str, now: i64) -> String {
         match key.strip_prefix(&*self.prefix) {

@@ -23,6 +23,7 @@ mod list;
 pub mod metrics;
 mod model;
 mod producer;
+mod published;
 mod redis;
 mod retention;
 mod scripts;
@@ -48,7 +49,7 @@ pub use inspect::inspection::Inspection;
 pub use inspect::repair::{JobRepair, Target};
 pub use inspect::scan::{JobHash, Scan, step};
 pub use keys::Set;
-pub use keys::names::{KeyName, QueueKey};
+pub use keys::names::{KeyName, KindsKey, QueueKey};
 pub use list::cursor::{Cursor, InvalidCursor};
 pub use list::facets::Facets;
 pub use list::page::{JobPage, MAX_LISTED_PAYLOAD, Searched};
@@ -64,6 +65,10 @@ pub use model::record_kind::RecordKind;
 pub use model::run::{Run, WorkerRef};
 pub use model::settlement::{Settled, Settlement, Verdict};
 pub use model::state::State;
+pub use published::kinds::{
+    HeldDecision, KindChanges, MAX_PUBLISHED_KINDS, Publication, PublishedAs, PublishedEntry, PublishedKinds,
+    Publishing,
+};
 pub use redis::connection::Connection;
 pub use redis::facts::ServerFacts;
 pub use redis::inbox::{Inbox, Mail};

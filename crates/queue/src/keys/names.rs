@@ -10,8 +10,18 @@ pub enum KeyName<'a> {
     Workers,
     /// A registration, or one of the keys beside it.
     Worker,
+    /// A part of the catalogue of kinds.
+    Kinds(KindsKey),
     /// A key of this queue.
     Queue(&'a str, QueueKey<'a>),
+}
+
+/// The parts of the catalogue of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KindsKey {
+    Definitions,
+    Changes,
+    Held,
 }
 
 /// The meaning of a key of a queue.
@@ -32,8 +42,11 @@ impl KeyName<'_> {
     /// The type of the key, in the words of `TYPE`.
     pub fn key_type(self) -> &'static str {
         match self {
-            KeyName::Workers | KeyName::Queue(_, QueueKey::Set { .. }) => "zset",
-            KeyName::Queue(_, QueueKey::Jobs | QueueKey::Active | QueueKey::State | QueueKey::Stats) => {
+            KeyName::Workers
+            | KeyName::Kinds(KindsKey::Changes)
+            | KeyName::Queue(_, QueueKey::Set { .. }) => "zset",
+            KeyName::Kinds(KindsKey::Definitions | KindsKey::Held)
+            | KeyName::Queue(_, QueueKey::Jobs | QueueKey::Active | QueueKey::State | QueueKey::Stats) => {
                 "hash"
             }
             KeyName::Queue(_, QueueKey::Kinds) => "set",
@@ -55,6 +68,13 @@ pub(crate) fn parse<'a>(keys: &Keys, key: &'a str) -> Option<KeyName<'a>> {
             Some(id) if id.parse::<WorkerId>().is_ok() => return Some(KeyName::Worker),
             _ => {} // a queue of that name
         }
+    }
+    let catalogue = [keys.kinds(), keys.kind_changes(), keys.held_kinds()];
+    let parts = [KindsKey::Definitions, KindsKey::Changes, KindsKey::Held];
+    if tag == "kinds"
+        && let Some((_, part)) = std::iter::zip(catalogue, parts).find(|(name, _)| name == key)
+    {
+        return Some(KeyName::Kinds(part));
     }
     QueueKey::parse(rest.strip_prefix(':')?).map(|part| KeyName::Queue(tag, part))
 }
@@ -124,6 +144,10 @@ mod tests {
         assert_eq!(parse(&keys, &keys.worker(worker)), Some(KeyName::Worker));
         assert_eq!(parse(&keys, &keys.asked_of(worker)), Some(KeyName::Worker));
         assert_eq!(parse(&keys, &keys.stopped(worker)), Some(KeyName::Worker));
+        for key in [keys.kinds(), keys.kind_changes(), keys.held_kinds()] {
+            assert!(matches!(parse(&keys, &key), Some(KeyName::Kinds(_))), "{key}");
+        }
+        assert_eq!(of("atode:{kinds}:jobs").as_deref(), Some("kinds Jobs"));
         for other in [
             "atode:queues",
             "other:{q}:jobs",

@@ -20,7 +20,7 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
         ("jobs", vec![queue.jobs()]),
         ("active", vec![queue.active()]),
         ("state", vec![queue.state()]),
-        ("kinds", vec![queue.kinds()]),
+        ("kinds", vec![queue.kinds(), keys.kinds()]),
         ("paused", vec![queue.paused()]),
         ("fence", vec![queue.fence()]),
         ("stats", vec![queue.stats()]),
@@ -37,6 +37,8 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
         ("worker", vec![of_worker(keys.worker(id))]),
         ("asked_of", vec![of_worker(keys.asked_of(id))]),
         ("stopped", vec![of_worker(keys.stopped(id))]),
+        ("kind_changes", vec![keys.kind_changes()]),
+        ("held_kinds", vec![keys.held_kinds()]),
         ("records_set_aside", vec![keys.records_set_aside("<queue>")]),
         ("set_aside", vec![keys.set_aside("atode:{<queue>}:<name>", 7).replace(":7", ":<ms>")]),
         ("wake_channel", vec![queue.wake_channel()]),
@@ -44,6 +46,7 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
         ("swept_channel", vec![queue.swept_channel()]),
         ("cancel_channel", vec![queue.cancel_channel()]),
         ("workers_channel", vec![keys.workers_channel()]),
+        ("kinds_channel", vec![keys.kinds_channel()]),
         ("echo_channel", vec![keys.echo_channel("<process>")]),
     ])
 }

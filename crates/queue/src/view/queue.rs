@@ -161,6 +161,11 @@ impl Counts {
         }
     }
 
+    /// The number of jobs in all states.
+    pub fn total(self) -> u64 {
+        self.scheduled + self.ready + self.active + self.completed + self.dead + self.cancelled
+    }
+
     fn add(&mut self, other: Counts) {
         self.scheduled += other.scheduled;
         self.ready += other.ready;
