@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 use atode_config::Config;
-use atode_jobs::{JobRules, Registry};
+use atode_jobs::{Catalogue, JobRules, Registry};
 use atode_queue::{Client, Sampled, Sampler};
 use atode_ratelimit::RateLimiter;
 use tokio::sync::Semaphore;
@@ -28,7 +28,8 @@ const MAX_WAITS: usize = 1_000;
 
 pub(crate) struct Gateway {
     pub(crate) client: Client,
-    pub(crate) registry: Registry,
+    /// The kinds that workers have published.
+    pub(crate) catalogue: Catalogue,
     /// Configured queues. A request for another queue is refused.
     pub(crate) queues: Vec<Arc<str>>,
     /// The rules for what may be enqueued.
@@ -64,6 +65,7 @@ impl Gateway {
     pub(crate) fn new(
         config: &Config,
         registry: Registry,
+        catalogue: Catalogue,
         client: Client,
         limiter: Option<Arc<RateLimiter>>,
         cross_site: CrossSite,
@@ -76,8 +78,8 @@ impl Gateway {
             sampler: Sampler::start(&client, queues.iter().cloned(), Sampled::WholeSystem),
             client,
             queues,
-            rules: JobRules::new(registry.clone(), ttls),
-            registry,
+            rules: JobRules::new(registry, ttls).with_catalogue(catalogue.clone()),
+            catalogue,
             limiter,
             trusted_proxies: config.api.rate_limit.trusted_proxies,
             cross_site,

@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 use anyhow::{Context, anyhow, bail};
-use atode_jobs::{JobRequest, JobRules, KeySource, check_key, key_reused};
+use atode_jobs::{JobRequest, KeySource, check_key, key_reused};
 use atode_queue::{Enqueued, JobId, JobView};
 use clap::Args;
 use jiff::Timestamp;
@@ -88,8 +88,7 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EnqueueArgs) -> any
 
 async fn enqueue(session: &Session, body: &str, key: Option<&str>) -> anyhow::Result<JobView> {
     let request: JobRequest<'_> = serde_json::from_str(body)?;
-    let queues = session.config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
-    let rules = JobRules::new(session.registry.clone(), queues);
+    let rules = session.rules_for(&request.kind).await?;
     let prepared = rules.prepare(&request, body, KeySource::Header(key), session.client.now())?;
     match session.client.enqueue(prepared.job.clone()).await? {
         Enqueued::Created { at } => Ok(prepared.stored(at)),

@@ -53,8 +53,8 @@ pub(crate) async fn run(backend: &Backend, form: Form, id: JobId) -> anyhow::Res
 async fn explain(session: &Session, id: JobId) -> anyhow::Result<Explanation> {
     let facts = session.client.explain(&session.queues().await?, id).await?;
     let mut facts = facts.with_context(|| absent::job(id, session.client.now()))?;
-    let kind = session.registry.get(&facts.kind);
-    facts.max_retries = facts.max_retries.or_else(|| Some(kind?.max_retries));
+    let rules = session.rules_for(&facts.kind).await?;
+    facts.max_retries = facts.max_retries.or_else(|| rules.max_retries(&facts.kind));
     Ok(facts.explain())
 }
 

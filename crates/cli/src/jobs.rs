@@ -75,7 +75,7 @@ pub(crate) async fn list(backend: &Backend, form: Form, args: JobsArgs) -> anyho
         }
         Backend::Direct(session) => {
             let queues = session.queues().await?;
-            Answer::of(&request.read(&session.client, &session.registry, &queues).await?)?
+            Answer::of(&request.read(&session.client, &session.rules().await?, &queues).await?)?
         }
     };
     print::answer(form, &page, print_page)

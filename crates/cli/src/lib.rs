@@ -15,6 +15,7 @@ mod gateway;
 mod generate;
 mod job;
 mod jobs;
+mod kinds;
 mod operate;
 mod pretty;
 mod print;
@@ -112,6 +113,15 @@ enum Action {
     /// by the time of their end (the latest first). Lists of both begin with the latest time. Large payloads are left
     /// out; `atode job show` has them.
     Jobs(jobs::JobsArgs),
+    /// Show the kinds that can be enqueued, or change the catalogue of kinds.
+    #[command(args_conflicts_with_subcommands = true)]
+    Kinds {
+        #[command(subcommand)]
+        action: Option<kinds::KindsAction>,
+        /// Show the kinds behind this one. A list that is too long for one reply names it.
+        #[arg(long, value_name = "KIND")]
+        cursor: Option<String>,
+    },
     /// Pause or resume a queue, or move its jobs.
     #[command(subcommand)]
     Queue(QueueAction),
@@ -262,6 +272,7 @@ async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::R
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
         Action::Job(action) => job_action(backend, form, action).await,
         Action::Jobs(args) => jobs::list(backend, form, args).await,
+        Action::Kinds { action, cursor } => kinds::run(backend, form, action, cursor).await,
         Action::Queue(action) => queue_action(backend, form, action).await,
         Action::Queues(args) => watch::run(args, async || queues::list(backend, form).await).await,
         Action::Stats(args) => stats::show(backend, form, args).await,

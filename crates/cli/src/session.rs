@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use atode_config::{Config, ConfigArgs, process};
-use atode_jobs::Registry;
+use atode_jobs::{Catalogue, JobRules, Registry};
 use atode_queue::{Client, JobId, JobView, QueueView, absent};
 
 use crate::print;
@@ -61,9 +61,26 @@ impl Session {
         job.with_context(|| absent::job(id, self.client.now()))
     }
 
-    /// A job as the API shows it: with the defaults of its kind, if this build knows the kind.
+    /// The rules for jobs of a kind. The catalogue is read only if this build lacks the kind.
+    pub(crate) async fn rules_for(&self, kind: &str) -> anyhow::Result<JobRules> {
+        if self.registry.get(kind).is_some() { Ok(self.rules_of_this_build()) } else { self.rules().await }
+    }
+
+    /// The rules for jobs of all kinds, those of the catalogue too.
+    pub(crate) async fn rules(&self) -> anyhow::Result<JobRules> {
+        let catalogue = Catalogue::default();
+        catalogue.look(&self.client).await.context("cannot read the catalogue of kinds")?;
+        Ok(self.rules_of_this_build().with_catalogue(catalogue))
+    }
+
+    fn rules_of_this_build(&self) -> JobRules {
+        let queues = self.config.queues.iter().map(|(name, queue)| (name.as_str(), queue.idempotency_ttl));
+        JobRules::new(self.registry.clone(), queues)
+    }
+
+    /// A job as the API shows it: with the defaults of its kind.
     pub(crate) async fn job(&self, queues: &[Arc<str>], id: JobId) -> anyhow::Result<Option<JobView>> {
-        let job = self.client.job(queues, id).await?;
-        Ok(job.map(|job| self.registry.with_defaults(job)))
+        let Some(job) = self.client.job(queues, id).await? else { return Ok(None) };
+        Ok(Some(self.rules_for(&job.kind).await?.with_defaults(job)))
     }
 }

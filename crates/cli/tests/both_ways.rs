@@ -219,6 +219,7 @@ fn lists_show_the_same_rows_both_ways() {
     let (_, _worker) = system.subject(Subject::Worker);
     for args in [
         &["queues"][..],
+        &["kinds"],
         &["job", "show", &dead],
         &["job", "show", &waiting],
         &["jobs"],

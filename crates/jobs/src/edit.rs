@@ -6,7 +6,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::due::parse_due;
-use crate::invalid_request::{Errors, InvalidRequest};
+use crate::invalid_request::{Errors, RequestError};
 use crate::limits::check_retries;
 use crate::request::{JobRules, number, raw, text};
 
@@ -26,10 +26,10 @@ pub struct EditRequest<'a> {
 
 impl JobRules {
     /// The change of a job of this kind, or all errors of the request at once. `now` is Redis' clock, Unix ms.
-    pub fn edit(&self, kind: &str, request: &EditRequest<'_>, now: i64) -> Result<Edit, InvalidRequest> {
+    pub fn edit(&self, kind: &str, request: &EditRequest<'_>, now: i64) -> Result<Edit, RequestError> {
         let mut errors = Errors::default();
         if let Some(payload) = request.payload {
-            self.kind(kind, payload, &mut errors);
+            self.kind(kind, payload, &mut errors)?;
         }
         let due = parse_due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), now);
         let due = errors.due(due);
@@ -44,6 +44,7 @@ impl JobRules {
         if errors.is_empty() && edit.is_empty() {
             errors.add_to_request("nothing to change: expected payload, delay, run_at or max_retries");
         }
-        errors.into_result().map(|()| edit)
+        errors.into_result()?;
+        Ok(edit)
     }
 }

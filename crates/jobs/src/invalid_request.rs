@@ -22,6 +22,18 @@ pub struct InvalidRequest {
     pub errors: Vec<FieldError>,
 }
 
+/// Why a request makes no job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// The kind is not compiled in, and the catalogue has not been read since the start.
+    #[error(
+        "the kind {0} is not known yet, because the catalogue of kinds has not been read since the start"
+    )]
+    CatalogueUnread(String),
+}
+
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pointer.as_str() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::app_state::StateType;
 use crate::backoff::Backoff;
@@ -42,7 +42,8 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
     fn run(self, ctx: JobContext) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Execution {
     /// On the handlers' runtime. The handler never blocks its thread.
     Async,

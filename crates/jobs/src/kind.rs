@@ -17,6 +17,7 @@ pub type Run = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>;
 #[derive(Clone)]
 pub struct Kind {
     pub name: Arc<str>,
+    pub aliases: &'static [&'static str],
     pub queue: Arc<str>,
     pub delay: Duration,
     pub max_retries: u32,
@@ -35,6 +36,7 @@ impl Kind {
     pub(crate) fn of<J: Job>() -> Self {
         Kind {
             name: J::KIND.into(),
+            aliases: J::ALIASES,
             queue: J::QUEUE.into(),
             delay: J::DELAY,
             max_retries: J::MAX_RETRIES,

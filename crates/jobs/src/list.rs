@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_request::{Errors, InvalidRequest};
-use crate::registry::Registry;
+use crate::request::JobRules;
 
 /// Jobs of a page that does not name its limit.
 const DEFAULT_LIMIT: usize = 50;
@@ -65,22 +65,22 @@ struct List {
 }
 
 impl ListRequest {
-    /// Reads the page from these queues, all that exist. `registry` has the retention and the defaults of its kinds.
+    /// Reads the page from these queues, all that exist. `rules` has the retention and the defaults of its kinds.
     pub async fn read(
         &self,
         client: &Client,
-        registry: &Registry,
+        rules: &JobRules,
         queues: &[Arc<str>],
     ) -> Result<JobList, ListError> {
         let List { query, cursor, limit, facets } = self.parse()?;
-        check_names(&query, client, registry, queues).await?;
-        let retention = |kind: &str| registry.retention(kind);
+        check_names(&query, client, rules, queues).await?;
+        let retention = |kind: &str| rules.retention(kind);
         let page = client.list(&query, queues, cursor, limit, &retention);
         let counted =
             async { Ok(if facets { Some(client.facets(&query, queues, &retention).await?) } else { None }) };
         let (mut page, facets) = Box::pin(try_join(page, counted)).await?;
         for job in &mut page.items {
-            job.max_retries = job.max_retries.or_else(|| registry.max_retries(&job.kind));
+            job.max_retries = job.max_retries.or_else(|| rules.max_retries(&job.kind));
         }
         Ok(JobList {
             items: page.items,
@@ -142,14 +142,14 @@ impl ListRequest {
 async fn check_names(
     query: &ListQuery,
     client: &Client,
-    registry: &Registry,
+    rules: &JobRules,
     queues: &[Arc<str>],
 ) -> Result<(), ListError> {
     let mut errors = Errors::default();
     for unknown in query.queues.iter().filter(|queue| !queues.contains(queue)) {
         errors.add("queue", format!("there is no queue {unknown:?}; there are {}", queues.join(", ")));
     }
-    for kind in query.kinds.iter().filter(|kind| registry.get(kind).is_none()) {
+    for kind in query.kinds.iter().filter(|kind| rules.find(kind).is_none()) {
         let mut is_stored = false;
         for queue in queues {
             is_stored |= client.inspection().kinds_of(queue).await?.contains(kind);

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use atode_queue::{Client, JobView};
+use atode_queue::Client;
 
 use crate::app_state::{AppState, StateType};
-use crate::job::{DEFAULT_RETENTION, Job};
+use crate::job::Job;
 use crate::kind::Kind;
 use crate::services::{Destination, Services};
 
@@ -67,23 +66,6 @@ impl Registry {
     /// The kind of this name or alias.
     pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(name)
-    }
-
-    /// Fills in the values that a job leaves to its kind.
-    #[must_use]
-    pub fn with_defaults(&self, mut job: JobView) -> JobView {
-        job.max_retries = job.max_retries.or_else(|| self.max_retries(&job.kind));
-        job
-    }
-
-    /// The retries of a job of this kind that does not set them, if the kind is known.
-    pub fn max_retries(&self, kind: &str) -> Option<u32> {
-        self.get(kind).map(|kind| kind.max_retries)
-    }
-
-    /// The retention of completed jobs of this kind, or the default if the kind is not known.
-    pub fn retention(&self, kind: &str) -> Duration {
-        self.get(kind).map_or(DEFAULT_RETENTION, |kind| kind.retention)
     }
 
     /// The kinds, in order of their names.

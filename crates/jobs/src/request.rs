@@ -6,18 +6,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use atode_queue::{Durability, Idempotency, JobId, NewJob, Record};
+use atode_queue::{Durability, Idempotency, JobId, JobView, NewJob, Record};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::due::parse_due;
-use crate::invalid_request::{Errors, InvalidRequest};
-use crate::kind::Kind;
+use crate::invalid_request::{Errors, RequestError};
+use crate::job::DEFAULT_RETENTION;
+use crate::known_kind::KnownKind;
 use crate::limits::{check_key, check_retries};
 use crate::new_job::new_job;
 use crate::prepared::Prepared;
+use crate::published::catalogue::Catalogue;
 use crate::registry::Registry;
+
+/// Kinds that the error about an unknown one names.
+const MAX_NAMED: usize = 50;
 
 /// A request as its caller wrote it. Fields that callers often send with a wrong type accept any [`Value`] here, so
 /// that the error can say what is expected.
@@ -49,6 +54,8 @@ pub enum KeySource<'a> {
 #[derive(Clone)]
 pub struct JobRules {
     registry: Registry,
+    /// For kinds that are not compiled in. Unset in a program that does without them.
+    catalogue: Option<Catalogue>,
     /// How long each queue remembers an idempotency key.
     queues: BTreeMap<Arc<str>, Duration>,
 }
@@ -62,7 +69,13 @@ impl<'a> JobRequest<'a> {
 impl JobRules {
     /// `queues`: each configured queue and how long it remembers an idempotency key.
     pub fn new<'q>(registry: Registry, queues: impl Iterator<Item = (&'q str, Duration)>) -> Self {
-        JobRules { registry, queues: queues.map(|(name, ttl)| (name.into(), ttl)).collect() }
+        JobRules { registry, catalogue: None, queues: queues.map(|(name, ttl)| (name.into(), ttl)).collect() }
+    }
+
+    /// Accepts the kinds of the catalogue as well. A kind that is compiled in keeps the check of its type.
+    #[must_use]
+    pub fn with_catalogue(self, catalogue: Catalogue) -> Self {
+        JobRules { catalogue: Some(catalogue), ..self }
     }
 
     /// The job, or all errors of the request at once. An idempotency key stands for the bytes of `body`. `now` is
@@ -73,13 +86,13 @@ impl JobRules {
         body: &str,
         key: KeySource<'_>,
         now: i64,
-    ) -> Result<Prepared<'a>, InvalidRequest> {
+    ) -> Result<Prepared<'a>, RequestError> {
         let mut errors = Errors::default();
         // An absent payload is an empty object. `null` is refused like any other value that is no object.
         let empty = || serde_json::from_str("{}").expect("an empty object is JSON");
         let payload = request.payload.unwrap_or_else(empty);
-        let kind = self.kind(&request.kind, payload, &mut errors);
-        let queue = self.queue(request.queue.as_deref(), kind, &mut errors);
+        let kind = self.kind(&request.kind, payload, &mut errors)?;
+        let queue = self.queue(request.queue.as_deref(), kind.as_ref(), &mut errors);
         let due = parse_due(request.delay.as_ref().map(text), request.run_at.as_ref().map(text), now);
         let due = errors.due(due);
         let max_retries = request.max_retries.as_ref();
@@ -92,38 +105,92 @@ impl JobRules {
         let (kind, (queue, ttl)) = kind.zip(queue).expect("without errors there are both");
         let idempotency = key.map(|key| Idempotency::new("", key, body.as_bytes()).remembered_for(*ttl));
         let record = Record { max_retries, durability, ..Record::new(payload) };
-        let job = new_job(JobId::new(now), queue, &kind.name, kind.delay, due, record);
+        let job = new_job(JobId::new(now), queue, kind.name(), kind.delay(), due, record);
         Ok(Prepared {
             job: NewJob { idempotency, ..job },
             payload,
-            max_retries: max_retries.unwrap_or(kind.max_retries),
+            max_retries: max_retries.unwrap_or(kind.max_retries()),
         })
     }
 
-    /// The kind, if there is one and the payload fits it.
-    pub(crate) fn kind(&self, name: &str, payload: &RawValue, errors: &mut Errors) -> Option<&Arc<Kind>> {
-        let kind = self.registry.get(name);
-        match kind {
-            None => {
-                let known: Vec<&str> = self.registry.kinds().map(|kind| &*kind.name).collect();
-                errors.add("kind", format!("unknown kind; known kinds: {}", known.join(", ")));
+    /// The kind, if there is one. Adds what is wrong with it or with the payload.
+    pub(crate) fn kind(
+        &self,
+        name: &str,
+        payload: &RawValue,
+        errors: &mut Errors,
+    ) -> Result<Option<KnownKind<'_>>, RequestError> {
+        let kind = self.find(name);
+        match &kind {
+            Some(kind) => kind.check(payload.get(), errors),
+            None if self.catalogue.as_ref().is_some_and(|catalogue| catalogue.read_at().is_none()) => {
+                return Err(RequestError::CatalogueUnread(name.to_owned()));
             }
-            Some(kind) => {
-                if let Err(invalid) = kind.check(payload.get()) {
-                    errors.add(&format!("payload{}", invalid.pointer), invalid.detail);
-                }
+            None => errors.add("kind", self.unknown_kind()),
+        }
+        Ok(kind)
+    }
+
+    /// All kinds that may be enqueued, in order of their names.
+    pub fn kinds(&self) -> Vec<KnownKind<'_>> {
+        let compiled = self.registry.kinds().map(|kind| (kind.name.clone(), KnownKind::Compiled(kind)));
+        let mut kinds: BTreeMap<Arc<str>, KnownKind<'_>> = compiled.collect();
+        for (name, published) in self.catalogue.iter().flat_map(Catalogue::all) {
+            if published.current.is_some() {
+                kinds.entry(name).or_insert(KnownKind::Published(published));
             }
         }
-        kind
+        kinds.into_values().collect()
+    }
+
+    /// The kind of this name or alias, compiled in or else of the catalogue.
+    pub fn find(&self, name: &str) -> Option<KnownKind<'_>> {
+        if let Some(kind) = self.registry.get(name) {
+            return Some(KnownKind::Compiled(kind));
+        }
+        let published = self.catalogue.as_ref()?.get(name)?;
+        published.current.is_some().then_some(KnownKind::Published(published))
+    }
+
+    /// Fills in the values that a job leaves to its kind.
+    #[must_use]
+    pub fn with_defaults(&self, mut job: JobView) -> JobView {
+        job.max_retries = job.max_retries.or_else(|| self.max_retries(&job.kind));
+        job
+    }
+
+    /// The retries of a job of this kind that does not set them, if the kind is known.
+    pub fn max_retries(&self, kind: &str) -> Option<u32> {
+        self.find(kind).map(|kind| kind.max_retries())
+    }
+
+    /// The retention of completed jobs of this kind, or the default if the kind is not known.
+    pub fn retention(&self, kind: &str) -> Duration {
+        self.find(kind).map_or(DEFAULT_RETENTION, |kind| kind.retention())
+    }
+
+    /// The catalogue, if this program uses it.
+    pub fn catalogue(&self) -> Option<&Catalogue> {
+        self.catalogue.as_ref()
+    }
+
+    fn unknown_kind(&self) -> String {
+        let kinds = self.kinds();
+        let known: Vec<&str> = kinds.iter().take(MAX_NAMED).map(|kind| &**kind.name()).collect();
+        let more = match kinds.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!(", and {more} more: GET /v1/kinds lists all"),
+        };
+        format!("unknown kind; known kinds: {}{more}", known.join(", "))
     }
 
     fn queue(
         &self,
         own: Option<&str>,
-        kind: Option<&Arc<Kind>>,
+        kind: Option<&KnownKind<'_>>,
         errors: &mut Errors,
     ) -> Option<(&Arc<str>, &Duration)> {
-        let name = own.or(kind.map(|kind| &*kind.queue))?;
+        let name = own.or(kind.map(|kind| &**kind.queue()))?;
         let queue = self.queues.get_key_value(name);
         if queue.is_none() {
             let which = match own {
@@ -180,6 +247,7 @@ mod tests {
     use atode_queue::Due;
 
     use super::*;
+    use crate::invalid_request::InvalidRequest;
 
     const NOW: i64 = 1_800_000_000_000;
 
@@ -187,7 +255,10 @@ mod tests {
         let queues = [("default", Duration::from_secs(60))];
         let rules = JobRules::new(crate::registry().unwrap(), queues.into_iter());
         let request: JobRequest<'_> = serde_json::from_str(request).unwrap();
-        let prepared = rules.prepare(&request, "", key, NOW)?;
+        let prepared = rules.prepare(&request, "", key, NOW).map_err(|error| match error {
+            RequestError::Invalid(invalid) => invalid,
+            RequestError::CatalogueUnread(kind) => panic!("{kind} is compiled in"),
+        })?;
         Ok((prepared.max_retries, prepared.job.due, prepared.job.queue.to_string()))
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum End {
     Dropped,
     /// The handler was stopped, and blocks its thread.
     Stuck,
+    /// The payload is for another build. The job is due again after this delay.
+    ForAnotherBuild(Duration),
     /// The job was stopped or handed back while it waited for a slot or a runtime thread.
     NeverStarted,
 }
@@ -44,6 +46,10 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
             let delay = delay.min(LONGEST_SNOOZE);
             tracing::info!(target: "job", ?delay, "snoozed");
             return release(job, unsettled, delay);
+        }
+        End::ForAnotherBuild(delay) => {
+            tracing::debug!(target: "job", ?delay, "handed back: its payload is for another build");
+            return unsettled.lease.release(delay);
         }
         End::NeverStarted if stopped == Some(Stop::Timeout) => {
             tracing::error!(target: "job", "no runtime thread became free before the job timed out; the job is postponed. Other handlers block the runtime's threads: should their kinds use `Execution::Blocking`?");

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use crate::claimed_job::{ClaimedJob, Stop, Unsettled};
+use crate::other_builds;
 use crate::outcome::{End, NO_THREAD_DELAY, settlement};
 use crate::slots::{Entry, Slot};
 use crate::worker::Worker;
@@ -97,7 +98,12 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
     };
     let mut handler = match job.kind.start(&payload, ctx) {
         Ok(handler) => handler,
-        Err(invalid) => return unreadable(format!("the payload is not one of this kind: {invalid}")),
+        Err(invalid) => {
+            return match other_builds::delay(worker, job, &payload).await {
+                Some(delay) => End::ForAnotherBuild(delay),
+                None => unreadable(format!("the payload is not one of this kind: {invalid}")),
+            };
+        }
     };
     let ended = tokio::select! {
         biased;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context, anyhow};
 use atode_config::Worker as Settings;
-use atode_jobs::Registry;
+use atode_jobs::{Catalogue, Registry};
 use atode_queue::{Client, Departure, HistoryWriter, Sampled, Sampler, WorkerId, WorkerRef};
 use futures_util::FutureExt;
 use futures_util::future::try_join_all;
@@ -18,11 +18,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::claim_loop::ClaimLoop;
 use crate::metrics::RunMetrics;
+use crate::other_builds::OtherBuilds;
 use crate::run::dispatch;
 use crate::settle::Results;
 use crate::slots::Slots;
 use crate::worker::Worker;
-use crate::{leases, probe, registration, settle, shutdown, sweep, timeouts};
+use crate::{leases, probe, publishing, registration, settle, shutdown, sweep, timeouts};
 
 /// Runs a worker until `stop` is cancelled and its jobs have ended. Redis may be down at the start and at any
 /// time: the worker waits for it. `build` is the version of the running program, for comparison with other workers.
@@ -60,6 +61,8 @@ pub async fn run(
         run_metrics: RunMetrics::new(&registry, &client),
         sampler: Sampler::start(&client, queues.keys().cloned(), Sampled::QueuesOnly),
         kind_names,
+        catalogue: Catalogue::default(),
+        other_builds: OtherBuilds::default(),
         slots: Slots::new(settings.concurrency, queues.values().copied()),
         handlers: handlers.handle().clone(),
         async_jobs,
@@ -95,6 +98,7 @@ pub async fn run(
     parts.spawn(dispatch(worker.clone(), blocking_dispatch).map(|()| "dispatcher of blocking jobs"));
     parts.spawn(leases::run(worker.clone()).map(|()| "heartbeat"));
     parts.spawn(timeouts::run(worker.clone()).map(|()| "timeouts"));
+    parts.spawn(publishing::run(worker.clone()).map(|()| "publishing of kinds"));
     let mut claims = Vec::new();
     for (place, ((queue, results), unsettled)) in worker.results.iter().zip(unsettled).enumerate() {
         let settling = settle::run(worker.client.clone(), queue.clone(), results.clone(), unsettled);

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use atode_config::Worker as Settings;
-use atode_jobs::{Registry, Services};
+use atode_jobs::{Catalogue, Registry, Services};
 use atode_queue::{Client, Sampler, Settlement, WorkerRef};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::RunMetrics;
+use crate::other_builds::OtherBuilds;
 use crate::settle::Results;
 use crate::slots::{Entry, Slots};
 
@@ -23,6 +24,10 @@ pub(crate) struct Worker {
     pub(crate) queues: BTreeMap<Arc<str>, u32>,
     pub(crate) registry: Registry,
     pub(crate) kind_names: Vec<Arc<str>>,
+    /// The entries of this worker's kinds, as all builds publish them.
+    pub(crate) catalogue: Catalogue,
+    /// Jobs that are for other builds.
+    pub(crate) other_builds: OtherBuilds,
     pub(crate) client: Client,
     /// The application's state and the queue, for handlers.
     pub(crate) services: Arc<Services>,

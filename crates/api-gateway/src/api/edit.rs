@@ -72,7 +72,7 @@ async fn after(gateway: &Gateway, before: JobView) -> Result<JobView, Problem> {
     let queue = std::slice::from_ref(&before.queue).iter().map(|queue| queue.as_str().into());
     let found = gateway.client.job(&queue.collect::<Vec<_>>(), before.id).await;
     let found = found.map_err(queue_errors::of_edit)?;
-    Ok(found.map_or(JobView { state: None, ..before }, |job| gateway.registry.with_defaults(job)))
+    Ok(found.map_or(JobView { state: None, ..before }, |job| gateway.rules.with_defaults(job)))
 }
 
 /// The version in `If-Match`. `*` is any version.

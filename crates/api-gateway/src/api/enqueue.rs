@@ -50,8 +50,7 @@ pub(crate) fn answer(
             Ok((StatusCode::CREATED, prepared.stored(at)))
         }
         Enqueued::Duplicate(id) => {
-            let job =
-                duplicate?.map_or_else(|| prepared.removed(id), |job| gateway.registry.with_defaults(job));
+            let job = duplicate?.map_or_else(|| prepared.removed(id), |job| gateway.rules.with_defaults(job));
             Ok((StatusCode::OK, job))
         }
         Enqueued::Conflict(id) => Err(key_reused(id)),

@@ -21,8 +21,7 @@ pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, _: Query<Expl
     let id = parse_id(&id)?;
     let facts = in_time(find(&gateway, id), of_explain).await?;
     let mut facts = facts.ok_or_else(|| unknown_job(&gateway, id))?;
-    let kind = gateway.registry.get(&facts.kind);
-    facts.max_retries = facts.max_retries.or_else(|| Some(kind?.max_retries));
+    facts.max_retries = facts.max_retries.or_else(|| gateway.rules.max_retries(&facts.kind));
     replies::json(StatusCode::OK, &facts.explain())
 }
 

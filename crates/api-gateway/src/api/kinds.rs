@@ -1,51 +1,84 @@
-//! `GET /v1/kinds`: the kinds of jobs that can be enqueued.
-
-use std::time::Duration;
+//! `GET /v1/kinds`, `GET /v1/kinds/{kind}`: the kinds of jobs that can be enqueued, compiled in or published by workers.
+//! `POST /v1/kinds/{kind}/accept`, `/reject`, and `DELETE /v1/kinds/{kind}` change the catalogue.
 
 use actix_web::HttpResponse;
-use actix_web::web::Data;
-use atode_jobs::Execution;
-use atode_queue::Registration;
-use jiff::SignedDuration;
-use serde_json::{Value, json};
+use actix_web::web::{Data, Path, Query};
+use atode_jobs::{KindChangeError, KindPage, KindView, MAX_KINDS_PER_PAGE, decide_kind, remove_kind};
+use atode_queue::{HeldDecision, Registration};
+use serde::Deserialize;
 
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
+use crate::http::problem_types::Slug;
+use crate::http::queue_errors;
+use crate::http::replies::Reply;
 
-/// While Redis is away, the number of live workers is null. Everything else is known without Redis.
-pub(crate) async fn list(gateway: Data<Gateway>) -> HttpResponse {
-    let workers = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await.ok();
-    let items = gateway.registry.kinds().map(|kind| {
-        let claiming = |workers: &Vec<Registration>| {
-            workers.iter().filter(|worker| worker.claims_kind(&kind.name)).count()
-        };
-        json!({
-            "kind": &*kind.name,
-            "queue": &*kind.queue,
-            "delay": duration_text(&kind.delay),
-            "max_retries": kind.max_retries,
-            "backoff": {
-                "first": duration_text(&kind.backoff.first),
-                "factor": kind.backoff.factor,
-                "ceiling": duration_text(&kind.backoff.ceiling),
-                "jitter": kind.backoff.jitter,
-            },
-            "timeout": duration_text(&kind.timeout),
-            "retention": duration_text(&kind.retention),
-            "execution": match kind.execution {
-                Execution::Async => "async",
-                Execution::Blocking => "blocking",
-            },
-            "payload": kind.schema,
-            "live_workers": workers.as_ref().map(claiming),
-        })
-    });
-    HttpResponse::Ok().json(json!({ "items": items.collect::<Vec<Value>>() }))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    limit: Option<usize>,
+    /// The last kind of the page before.
+    cursor: Option<String>,
 }
 
-/// A duration as requests write it, such as `3m`.
-pub(crate) fn duration_text(duration: &Duration) -> String {
-    SignedDuration::try_from(*duration)
-        .map_or_else(|_| format!("{duration:?}"), |duration| format!("{duration:#}"))
+/// While Redis is away, the live workers are null. Everything else is known without Redis.
+pub(crate) async fn list(gateway: Data<Gateway>, query: Query<ListQuery>) -> Reply {
+    let limit = query.limit.unwrap_or(MAX_KINDS_PER_PAGE);
+    if !(1..=MAX_KINDS_PER_PAGE).contains(&limit) {
+        return Err(Problem::malformed(format!("the query: limit is 1 to {MAX_KINDS_PER_PAGE}")));
+    }
+    let workers = workers(&gateway).await;
+    let page = KindPage::new(&gateway.rules, workers.as_deref(), limit, query.cursor.as_deref());
+    Ok(HttpResponse::Ok().json(page))
+}
+
+pub(crate) async fn show(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+    let known = gateway.rules.find(&kind).ok_or_else(|| {
+        Problem::not_found(format!("there is no kind {kind}; GET /v1/kinds lists all kinds"))
+    })?;
+    let workers = workers(&gateway).await;
+    let entry = gateway.catalogue.entry(known.name());
+    Ok(HttpResponse::Ok().json(KindView::new(&known, entry.as_deref(), workers.as_deref())))
+}
+
+pub(crate) async fn accept(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+    decide(&gateway, &kind, HeldDecision::Accept).await
+}
+
+pub(crate) async fn reject(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+    decide(&gateway, &kind, HeldDecision::Reject).await
+}
+
+pub(crate) async fn remove(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+    let removed = async { remove_kind(&gateway.client, &kind).await.map_err(problem) };
+    in_time(removed, queue_errors::of_change).await?;
+    tracing::info!(%kind, "the kind was removed from the catalogue");
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn decide(gateway: &Gateway, kind: &str, decision: HeldDecision) -> Reply {
+    let decided = async { decide_kind(&gateway.client, kind, decision).await.map_err(problem) };
+    let decided = in_time(decided, queue_errors::of_change).await?;
+    tracing::info!(
+        kind,
+        decision = decided.decision,
+        difference = decided.difference,
+        before = decided.before.as_ref().map(|it| &*it.build),
+        after = decided.after.as_ref().map(|it| &*it.build),
+        "a definition that was held was decided about"
+    );
+    Ok(HttpResponse::Ok().json(decided))
+}
+
+fn problem(error: KindChangeError) -> Problem {
+    match error {
+        KindChangeError::Unknown(_) => Problem::not_found(error.to_string()),
+        KindChangeError::Queue(error) => queue_errors::of_change(error),
+        error => Problem::new(Slug::WrongState, error.to_string()),
+    }
+}
+
+async fn workers(gateway: &Gateway) -> Option<Vec<Registration>> {
+    in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await.ok()
 }

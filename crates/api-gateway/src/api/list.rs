@@ -17,7 +17,7 @@ pub(crate) async fn list(gateway: Data<Gateway>, request: Query<ListRequest>) ->
 async fn read(gateway: &Gateway, request: &ListRequest) -> Result<JobList, Problem> {
     let _permit = gateway.lookups.acquire().await;
     let queues = [gateway.queues.clone(), unconfigured_queues(gateway).await?].concat();
-    request.read(&gateway.client, &gateway.registry, &queues).await.map_err(|error| match error {
+    request.read(&gateway.client, &gateway.rules, &queues).await.map_err(|error| match error {
         ListError::Invalid(invalid) => Problem::from(invalid),
         ListError::Queue(error) => Problem::from(error),
     })

@@ -25,7 +25,7 @@ async fn find(gateway: &Gateway, id: JobId) -> Result<Option<JobView>, Problem> 
     if found.is_none() {
         found = gateway.client.job(&unconfigured_queues(gateway).await?, id).await?;
     }
-    Ok(found.map(|job| gateway.registry.with_defaults(job)))
+    Ok(found.map(|job| gateway.rules.with_defaults(job)))
 }
 
 /// The queues that hold or held jobs and are no longer configured.

@@ -73,5 +73,5 @@ pub(crate) async fn until_finished(
 }
 
 fn has_no_retention(gateway: &Gateway, kind: &str) -> bool {
-    gateway.registry.get(kind).is_some_and(|kind| kind.retention.is_zero())
+    gateway.rules.find(kind).is_some_and(|kind| kind.retention().is_zero())
 }

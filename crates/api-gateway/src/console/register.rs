@@ -5,14 +5,13 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use atode_jobs::{FieldError, JobRequest, KeySource, Kind};
+use atode_jobs::{FieldError, JobRequest, KeySource, KnownKind, duration_text};
 use atode_queue::JobView;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::api::enqueue::store;
-use crate::api::kinds::duration_text;
 use crate::console::{page, payload_example};
 use crate::gateway::Gateway;
 use crate::http::body;
@@ -24,7 +23,7 @@ use crate::http::replies::Reply;
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
-    kinds: Vec<&'a Kind>,
+    kinds: Vec<KnownKind<'a>>,
     form: &'a Form,
     errors: Vec<FieldError>,
 }
@@ -49,11 +48,11 @@ pub(crate) struct FormQuery {
 /// The form with an example payload of the kind.
 pub(crate) async fn form(gateway: Data<Gateway>, query: Query<FormQuery>) -> Reply {
     let FormQuery { kind, delay, max_retries } = query.into_inner();
-    let named = kind.and_then(|kind| gateway.registry.get(&kind));
-    let kind = named.or_else(|| gateway.registry.kinds().next());
+    let named = kind.and_then(|kind| gateway.rules.find(&kind));
+    let kind = named.or_else(|| gateway.rules.kinds().into_iter().next());
     let form = Form {
-        kind: kind.map_or_else(String::new, |kind| kind.name.to_string()),
-        payload: kind.map_or_else(|| "{}".to_owned(), |kind| payload_example::of_schema(&kind.schema)),
+        kind: kind.as_ref().map_or_else(String::new, |kind| kind.name().to_string()),
+        payload: kind.map_or_else(|| "{}".to_owned(), |kind| payload_example::of_schema(kind.schema())),
         delay: delay.unwrap_or_else(|| "5s".to_owned()),
         max_retries: max_retries.unwrap_or_default(),
     };
@@ -101,6 +100,5 @@ async fn store_form(gateway: &Gateway, form: &Form) -> Result<JobView, Problem> 
 }
 
 fn render(gateway: &Gateway, status: StatusCode, form: &Form, errors: Vec<FieldError>) -> Reply {
-    let kinds = gateway.registry.kinds().map(|kind| &**kind).collect();
-    page::render(status, &RegisterPage { kinds, form, errors })
+    page::render(status, &RegisterPage { kinds: gateway.rules.kinds(), form, errors })
 }

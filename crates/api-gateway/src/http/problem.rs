@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use atode_jobs::{FieldError, InvalidRequest};
+use atode_jobs::{FieldError, InvalidRequest, RequestError};
 use atode_queue::Reason;
 use serde::Serialize;
 
@@ -133,6 +133,18 @@ impl Problem {
 impl From<InvalidRequest> for Problem {
     fn from(invalid: InvalidRequest) -> Self {
         Problem::invalid(invalid.errors)
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Invalid(invalid) => Problem::from(invalid),
+            unread @ RequestError::CatalogueUnread(_) => Problem::new(
+                Slug::Unavailable,
+                format!("{unread}. Nothing was stored: send the request again"),
+            ),
+        }
     }
 }
 

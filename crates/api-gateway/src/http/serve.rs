@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, anyhow};
 use atode_config::{Build, Config, bare_host, listen_problem};
-use atode_jobs::Registry;
+use atode_jobs::{Catalogue, Registry};
 use atode_queue::{Client, HistoryWriter};
 use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
@@ -49,12 +49,23 @@ pub(crate) async fn serve(
     let mut connects = client.connection().connects();
     // A client that waits for the gateway to listen should not be refused while Redis is available.
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
+    // Nor should it be told that a kind is not known yet.
+    let catalogue = Catalogue::default();
+    let _ = tokio::time::timeout(FIRST_CONNECT, catalogue.look(&client)).await;
+    tokio::spawn(catalogue.clone().follow(client.clone()));
 
     let limiter = limits::start(config).await?;
     let cross_site = CrossSite::new(config, address);
     let history = HistoryWriter::start(&client, "api-gateway", build.version);
-    let gateway =
-        Data::new(Gateway::new(config, registry, client.clone(), limiter, cross_site, stop.clone()));
+    let gateway = Data::new(Gateway::new(
+        config,
+        registry,
+        catalogue,
+        client.clone(),
+        limiter,
+        cross_site,
+        stop.clone(),
+    ));
     tokio::spawn(events::watch(gateway.clone()));
     let stopping = gateway.stopping.clone();
     let app = move || App::new().app_data(gateway.clone()).wrap(from_fn(envelope)).configure(routes);
