@@ -151,7 +151,7 @@ fn full_slots_name_the_kinds_that_have_them_and_the_jobs_ahead() {
     }
     enqueued(&gateway, &slow());
     let id = enqueued(&gateway, &slow())["id"].clone();
-    let words = ["2 jobs of demo:slow have them", "1 job of its kind is due before it"];
+    let words = ["2 jobs of demo:slow have all 2 slots", "1 job of its kind is due before it"];
     let explanation = until(&gateway, &id, "slots_full", &words);
     assert_eq!(result(&explanation, "slot_free"), "failed");
 }

@@ -20,14 +20,6 @@ pub(crate) fn waits_for_turn(facts: &Facts) -> bool {
     facts.history.is_suspect() && facts.claiming().count() > 0 && facts.claiming().all(runs_suspect)
 }
 
-/// Free slots and all slots of the workers that would take the job.
-pub(crate) fn slots(facts: &Facts) -> (u64, u64) {
-    facts.claiming().fold((0, 0), |(free, all), worker| {
-        let slots = u64::from(worker.slots);
-        (free + slots - facts.taken(worker), all + slots)
-    })
-}
-
 fn check(facts: &Facts, due: i64, name: CheckName) -> Check {
     let (now, live) = (facts.now, facts.workers.len());
     let (serving, claiming) = (facts.serving().count(), facts.claiming().count());
@@ -46,7 +38,7 @@ fn check(facts: &Facts, due: i64, name: CheckName) -> Check {
         CheckName::WorkerClaims => (passed(claiming > 0), format!("{claiming} of {serving}")),
         CheckName::SlotFree if claiming == 0 => (CheckResult::Failed, no_worker()),
         CheckName::SlotFree => {
-            let (free, all) = slots(facts);
+            let (free, all) = facts.slots();
             (passed(free > 0), format!("{free} of {all}"))
         }
         CheckName::RedisTakesWrites => match facts.refusal {

@@ -104,4 +104,12 @@ impl Facts {
         let here: u64 = self.leased_to(worker).map(|leased| leased.jobs).sum();
         here.max(worker.active.into()).min(worker.slots.into())
     }
+
+    /// Free slots and all slots of the workers that would claim the job.
+    pub(crate) fn slots(&self) -> (u64, u64) {
+        self.claiming().fold((0, 0), |(free, all), worker| {
+            let slots = u64::from(worker.slots);
+            (free + slots - self.taken(worker), all + slots)
+        })
+    }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::error::RefusalCode;
-use crate::explain::checks::slots;
 use crate::explain::explanation::{Check, CheckResult, Reason};
 use crate::explain::facts::{Facts, JobPlace};
 use crate::explain::time_span::time_span;
@@ -241,7 +240,7 @@ fn full_slots(facts: &Facts) -> String {
     if elsewhere > 0 {
         takers.push(format!("{} of other queues", count(elsewhere as usize, "job")));
     }
-    let (_, all) = slots(facts);
+    let (_, all) = facts.slots();
     let ahead = match facts.place {
         JobPlace::Waiting { ahead, .. } if ahead > 0 => {
             format!(
@@ -253,12 +252,17 @@ fn full_slots(facts: &Facts) -> String {
         _ => String::new(),
     };
     let workers = facts.claiming().count();
+    let only_one = takers.len() == 1 && takers[0].starts_with("1 ");
     format!(
-        "No slot is free on {} that {} it ({all} in all): {} {} them{ahead}.",
-        if workers == 1 { "the worker".to_owned() } else { format!("the {workers} workers") },
-        if workers == 1 { "takes" } else { "take" },
+        "No slot is free on {} it: {} {} {}{ahead}.",
+        if workers == 1 {
+            "the worker that takes".to_owned()
+        } else {
+            format!("the {workers} workers that take")
+        },
         takers.join(", "),
-        if takers.len() == 1 && takers[0].starts_with("1 ") { "has" } else { "have" },
+        if only_one { "has" } else { "have" },
+        if all == 1 { "the only slot".to_owned() } else { format!("all {all} slots") },
     )
 }
 

@@ -131,7 +131,14 @@ fn each_reason_follows_from_its_facts_and_names_their_figures() {
             &["1 worker is alive", "0.1.0+build7", &other.worker.id.to_string()],
         ),
         (Facts { workers: quiet, ..ready() }, Reason::WorkersQuiet, &["quiet or stopping", "0.1.0+build2"]),
-        (full, Reason::SlotsFull, &["2 in all", "2 jobs of test:slow have", "12 jobs of its kind are due"]),
+        (
+            full,
+            Reason::SlotsFull,
+            &[
+                "the worker that takes it: 2 jobs of test:slow have all 2 slots",
+                "12 jobs of its kind are due",
+            ],
+        ),
         (
             Facts { refusal: Some(RefusalCode::Misconfigured), ..ready() },
             Reason::RedisFull,
