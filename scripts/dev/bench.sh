@@ -47,7 +47,7 @@ fi
 
 require_cargo
 if [ $pure = yes ]; then
-  cargo bench --package atode-queue --bench records
+  cargo bench --package atode-queue --bench records --bench history
   cargo bench --package atode-jobs --bench kinds
   [ ${#sections[@]} -gt 0 ] || exit 0
 fi

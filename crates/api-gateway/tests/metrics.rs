@@ -51,6 +51,11 @@ fn scrapes_read_the_queues_the_workers_and_redis_memory_once_per_five_seconds() 
     support::enqueued(&gateway, &support::later());
     let cancelled = support::enqueued(&gateway, &support::later());
     gateway.post(&format!("/v1/jobs/{}/cancel", cancelled["id"].as_str().expect("an id")), &json!({}));
+    // So that no call below is one of the history.
+    eventually("the history is written", DEADLINE, || {
+        let total = gateway.get("/v1/stats").json()["all"]["total"].clone();
+        (total["enqueued"] == 4 && total["cancelled"] == 1).then_some(())
+    });
     redis.command(&["CONFIG", "RESETSTAT"]);
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(11) {

@@ -1,7 +1,8 @@
-//! The size of a history that is full.
+//! The size of a history that is full, and the time that it takes.
 
 use std::f64::consts::TAU;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use atode_testkit::{RedisServer, eventually_async};
@@ -9,7 +10,7 @@ use atode_testkit::{RedisServer, eventually_async};
 use crate::client::Client;
 use crate::history::cells::{Event, Timing};
 use crate::history::flush;
-use crate::history::ring::MINUTE;
+use crate::history::ring::{MINUTE, Window};
 
 const KINDS: usize = 20;
 /// Jobs per kind and bucket.
@@ -25,7 +26,8 @@ fn times(median: f64) -> Vec<Duration> {
     (0..SAMPLES).map(time).collect()
 }
 
-/// `cargo test -p atode-queue --lib history::tests -- --nocapture` prints the size.
+/// `cargo test -p atode-queue --lib history::tests -- --nocapture` prints the size, and the times
+/// of a flush and of an answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_of_20_kinds_over_72_hours_takes_at_most_3_mb() {
     let redis = RedisServer::builder().with_clock().no_aof().start();
@@ -73,6 +75,19 @@ async fn the_history_of_20_kinds_over_72_hours_takes_at_most_3_mb() {
     ]);
     let taken = used() - empty;
     println!("{KINDS} kinds: {taken} bytes more in use; one kind: {} bytes", of_a_kind.int());
+    redis.command(&["CONFIG", "RESETSTAT"]);
+    fill(end).await;
+    let scripts = redis.command(&["INFO", "commandstats"]).text();
+    println!("one flush: {:?}", scripts.lines().find(|line| line.starts_with("cmdstat_evalsha:")));
+    let queues = [Arc::from("default")];
+    for (hours, filled) in [(1, 60), (72, 839 + 120 + 1)] {
+        let window = Window::new(Duration::from_secs(hours * 60 * 60)).expect("at most 72 hours");
+        let start = Instant::now();
+        let stats = client.stats(&queues, None, window).await.expect("read");
+        println!("{hours} h of {} series: read in {:?}", stats.series.len(), start.elapsed());
+        assert_eq!(stats.series.len(), KINDS);
+        assert_eq!(stats.all.total.completed, (KINDS * JOBS * filled) as u64);
+    }
     assert!(KINDS as i64 * of_a_kind.int() < 3_000_000, "{} bytes per kind", of_a_kind.int());
     assert!(taken < 3_000_000, "{taken} bytes");
 }
