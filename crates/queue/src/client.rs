@@ -21,6 +21,7 @@ use crate::list::facets::{self, Facets};
 use crate::list::page::{self, JobPage};
 use crate::list::query::ListQuery;
 use crate::list::selection::Retention;
+use crate::model::fingerprint::Fingerprint;
 use crate::model::id::{JobId, WorkerId};
 use crate::model::lease::{Lease, LeaseRef};
 use crate::model::new_job::{Enqueued, NewJob};
@@ -39,8 +40,10 @@ use crate::transitions::edit::{self, Edit, Edited};
 use crate::transitions::operate::{self, Operated, Operation};
 use crate::transitions::operate_queue::{self, Moved};
 use crate::transitions::recover::{self, ExpiredLeases, PutBack, Reaped, Unreadable};
+use crate::transitions::redrive_failure;
 use crate::transitions::unanswered::{self, Unanswered};
 use crate::transitions::{enqueue, extend, settle, trim};
+use crate::view::failures::{self, Failures};
 use crate::view::finished::{self, Finished};
 use crate::view::job::{self, JobView};
 use crate::view::queue::{self, QueueView};
@@ -221,6 +224,17 @@ impl Client {
         operate_queue::redrive_queue(&self.0.core, queue, kind, limit).await
     }
 
+    /// Redrives the dead jobs of these queues that have one cause. One call looks at `limit` dead jobs at most, and the next
+    /// goes on behind them.
+    pub async fn redrive_failure(
+        &self,
+        queues: &[Arc<str>],
+        fingerprint: Fingerprint,
+        limit: usize,
+    ) -> Result<Moved, Error> {
+        redrive_failure::redrive_failure(&self.0.core, queues, fingerprint, limit).await
+    }
+
     /// Removes jobs in one state, of one kind or of all, at most `limit` per call. Active jobs are never removed.
     pub async fn purge(
         &self,
@@ -279,6 +293,16 @@ impl Client {
         retention: Retention<'_>,
     ) -> Result<Option<Facets>, Error> {
         facets::facets(&self.0.core, query, queues, retention).await
+    }
+
+    /// The dead jobs of these queues, of one kind or of all, grouped by cause: the `limit` groups with the latest deaths.
+    pub async fn failures(
+        &self,
+        queues: &[Arc<str>],
+        kind: Option<&str>,
+        limit: usize,
+    ) -> Result<Failures, Error> {
+        failures::failures(&self.0.core, queues, kind, limit).await
     }
 
     /// The counts of one queue.

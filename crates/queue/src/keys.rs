@@ -185,6 +185,11 @@ impl QueueKeys {
         format!("{}{kind}:{}", self.base, set.name())
     }
 
+    /// HASH fingerprint → the group of a kind's dead jobs that have this cause, see `transitions/failure_groups.lua`.
+    pub(crate) fn failures(&self, kind: &str) -> String {
+        format!("{}{kind}:failures", self.base)
+    }
+
     /// HASH id → the record of the job, written once.
     pub(crate) fn jobs(&self) -> String {
         self.name("jobs")
@@ -197,7 +202,7 @@ impl QueueKeys {
     }
 
     /// HASH id → `time token crashes json`: the history of a job that failed, crashed, was handed
-    /// back or finished.
+    /// back or finished. The fingerprint of a dead job is the last field of its JSON.
     pub(crate) fn state(&self) -> String {
         self.name("state")
     }

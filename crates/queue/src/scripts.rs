@@ -37,6 +37,7 @@ scripts! {
     CLAIM "transitions/claim",
     COMPLETE "transitions/complete",
     COUNTS "view/counts",
+    DEAD_CAUSES "inspect/dead_causes",
     DECIDE_HELD "published/decide_held",
     DELETE "transitions/delete",
     EDIT "transitions/edit",
@@ -44,6 +45,7 @@ scripts! {
     EXPIRED "transitions/expired",
     EXPLAIN "explain/explain",
     EXTEND "transitions/extend",
+    FAILURES "view/failures",
     FLUSH "history/flush",
     HEARTBEAT "workers/heartbeat",
     JOB "view/job",
@@ -60,7 +62,9 @@ scripts! {
     PURGE "transitions/purge",
     PUT_BACK "transitions/put_back",
     REAP "transitions/reap",
+    RECOUNT "inspect/recount",
     REDRIVE "transitions/redrive",
+    REDRIVE_FAILURE "transitions/redrive_failure",
     REDRIVE_QUEUE "transitions/redrive_queue",
     RELEASE "transitions/release",
     REMOVE_KIND "published/remove_kind",
@@ -80,12 +84,28 @@ scripts! {
 
 const PREAMBLE: &str = include_str!("transitions/preamble.lua");
 
+/// Only in the scripts below: each run of a script makes the functions that it has.
+const FAILURE_GROUPS: &str = include_str!("transitions/failure_groups.lua");
+const GROUPING: [&str; 10] = [
+    "bury",
+    "dead_causes",
+    "delete",
+    "failures",
+    "purge",
+    "reap",
+    "redrive",
+    "redrive_failure",
+    "redrive_queue",
+    "repair_job",
+];
+
 impl Script {
     /// The first line declares what the script may do (`#!lua flags=…`) and must stay the first.
     fn new(path: &'static str, file: &str) -> Self {
         let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
         let (shebang, body) = file.split_once('\n').unwrap_or((file, ""));
-        let source = format!("{shebang}\n{PREAMBLE}{body}");
+        let groups = if GROUPING.contains(&name) { FAILURE_GROUPS } else { "" };
+        let source = format!("{shebang}\n{PREAMBLE}{groups}{body}");
         Script { name, sha1: sha1_hash(&source), source, calls: Calls::of(name) }
     }
 

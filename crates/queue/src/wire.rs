@@ -1,5 +1,6 @@
 //! The layout of arguments and replies that several scripts share.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use fred::types::{Key, Value};
 
 use crate::error::Error;
 use crate::keys::{QueueKeys, Set};
+use crate::model::death::Death;
+use crate::model::fingerprint::Fingerprint;
 use crate::model::history::History;
 use crate::model::id::JobId;
 use crate::model::lease::LeaseRef;
@@ -164,6 +167,24 @@ pub(crate) fn push_leases<'a>(
     args.push(count(leases.len()));
     args.extend(leases.clone().map(|lease| Value::from(lease.id.short())));
     args.extend(leases.map(|lease| Value::from(lease.token.get() as i64)));
+}
+
+/// The arguments by which scripts learn the causes of deaths: for each job the place of its cause, from 1 (0: none);
+/// then the distinct causes, each with the error of the first job that has it.
+pub(crate) fn push_causes<'a>(args: &mut Vec<Value>, deaths: impl Iterator<Item = Option<&'a Death>>) {
+    let mut distinct: Vec<&Death> = Vec::new();
+    let mut places: HashMap<(Fingerprint, &str), usize> = HashMap::new();
+    for death in deaths {
+        args.push(count(death.map_or(0, |death| {
+            *places.entry((death.fingerprint, &death.build)).or_insert_with(|| {
+                distinct.push(death);
+                distinct.len()
+            })
+        })));
+    }
+    for Death { fingerprint, build, error } in distinct {
+        args.extend([Value::from(fingerprint.to_string()), build.as_str().into(), error.as_str().into()]);
+    }
 }
 
 /// The distinct kinds of the jobs of a call, and for each job the place of its kind, from 1 as Lua counts.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fred::interfaces::{KeysInterface, PubsubInterface};
-use fred::types::Value;
+use fred::types::{Key, Value};
 
 use crate::error::Error;
 use crate::inspect::facts::{JobFacts, Place};
@@ -53,7 +53,8 @@ impl Inspection<'_> {
         let keys = self.keys(queue);
         let facts = &repair.facts;
         let first = [keys.jobs(), keys.active(), keys.state(), keys.kinds(), self.records_set_aside(queue)];
-        let script_keys = wire::keys(&keys, first, &repair.kinds, &Set::ALL);
+        let mut script_keys = wire::keys(&keys, first, &repair.kinds, &Set::ALL);
+        script_keys.extend(repair.kinds.iter().map(|kind| Key::from(keys.failures(kind))));
         let digit = |is_set| if is_set { '1' } else { '0' };
         let mut seen = String::from(digit(facts.has_history));
         for kind in 0..repair.kinds.len() {

@@ -28,6 +28,7 @@ pub enum KindsKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueKey<'a> {
     Set { kind: &'a str, set: Set },
+    Failures { kind: &'a str },
     Jobs,
     Active,
     State,
@@ -46,9 +47,14 @@ impl KeyName<'_> {
             | KeyName::Kinds(KindsKey::Changes)
             | KeyName::Queue(_, QueueKey::Set { .. }) => "zset",
             KeyName::Kinds(KindsKey::Definitions | KindsKey::Held)
-            | KeyName::Queue(_, QueueKey::Jobs | QueueKey::Active | QueueKey::State | QueueKey::Stats) => {
-                "hash"
-            }
+            | KeyName::Queue(
+                _,
+                QueueKey::Jobs
+                | QueueKey::Active
+                | QueueKey::State
+                | QueueKey::Stats
+                | QueueKey::Failures { .. },
+            ) => "hash",
             KeyName::Queue(_, QueueKey::Kinds) => "set",
             KeyName::Worker
             | KeyName::Queue(_, QueueKey::Fence | QueueKey::Paused | QueueKey::Idempotency) => "string",
@@ -103,6 +109,7 @@ impl<'a> QueueKey<'a> {
             let set = Set::ALL.into_iter().find(|set| set.name() == last);
             return match set {
                 Some(set) => Some(QueueKey::Set { kind, set }),
+                None if last == "failures" => Some(QueueKey::Failures { kind }),
                 None => (kind == "idem").then_some(QueueKey::Idempotency),
             };
         }
@@ -137,6 +144,10 @@ mod tests {
                 Some(format!("workers {:?}", QueueKey::Set { kind: "a:b", set }))
             );
         }
+        assert_eq!(
+            of(&queue.failures("a:b")),
+            Some(format!("workers {:?}", QueueKey::Failures { kind: "a:b" }))
+        );
         assert_eq!(of(&queue.jobs()).as_deref(), Some("workers Jobs"));
         assert_eq!(of(&queue.idempotency("0123")).as_deref(), Some("workers Idempotency"));
         assert_eq!(parse(&keys, &keys.workers()), Some(KeyName::Workers));

@@ -17,6 +17,7 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
     let of_worker = |key: String| key.replace(&id.to_string(), "<id>");
     BTreeMap::from([
         ("set", Set::ALL.map(|set| queue.set("<kind>", set)).to_vec()),
+        ("failures", vec![queue.failures("<kind>")]),
         ("jobs", vec![queue.jobs()]),
         ("active", vec![queue.active()]),
         ("state", vec![queue.state()]),

@@ -140,7 +140,7 @@ impl Failure {
 }
 
 /// The first `bytes` bytes at most, cut between characters.
-fn start_of(text: &str, bytes: usize) -> &str {
+pub(crate) fn start_of(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;

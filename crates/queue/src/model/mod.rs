@@ -1,7 +1,10 @@
 //! Jobs, leases and histories as plain data, without I/O.
 
 pub(crate) mod crashes;
+pub(crate) mod death;
 pub(crate) mod digest;
+pub(crate) mod fingerprint;
+pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod holder;
 pub(crate) mod id;

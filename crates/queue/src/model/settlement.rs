@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::model::death::Death;
 use crate::model::history::History;
 use crate::model::lease::Lease;
 
@@ -30,11 +31,18 @@ pub(crate) enum Outcome {
     Retry {
         backoff: Duration,
     },
-    Bury,
+    /// The death's cause, by which dead jobs are grouped.
+    Bury(Option<Death>),
     /// The job keeps its due time if there is no delay.
     Release {
         delay: Option<Duration>,
     },
+}
+
+impl Outcome {
+    pub(crate) fn death(&self) -> Option<&Death> {
+        if let Outcome::Bury(death) = self { death.as_ref() } else { None }
+    }
 }
 
 /// The answer of Redis to a settlement or an extension.
@@ -73,8 +81,9 @@ impl Lease {
     }
 
     pub fn bury(self, history: History) -> Settlement {
-        let state = Some(self.state(&history));
-        Settlement { lease: self, outcome: Outcome::Bury, state }
+        let death = Death::of(self.kind(), &history);
+        let state = Some(Death::encode(death.as_ref(), &history, self.token()).into());
+        Settlement { lease: self, outcome: Outcome::Bury(death), state }
     }
 
     /// Hands back a job that was not started, without spending an attempt. It is due after `delay`.
@@ -116,13 +125,14 @@ impl Settlement {
         match self.outcome {
             Outcome::Complete { .. } => "complete",
             Outcome::Retry { .. } => "retry",
-            Outcome::Bury => "bury",
+            Outcome::Bury(_) => "bury",
             Outcome::Release { .. } => "release",
         }
     }
 
     /// Approximate bytes of the settlement in a call.
     pub(crate) fn weight(&self) -> usize {
-        self.state.as_ref().map_or(0, Bytes::len) + LEASE_WEIGHT
+        let cause = self.outcome.death().map_or(0, Death::weight);
+        self.state.as_ref().map_or(0, Bytes::len) + cause + LEASE_WEIGHT
     }
 }

@@ -38,7 +38,7 @@ pub(crate) const NEEDED: [&str; 24] = [
 ];
 
 /// Commands of counts, lists, trims, operations and the audit.
-pub(crate) const USEFUL: [&str; 11] = [
+pub(crate) const USEFUL: [&str; 12] = [
     "HGETALL",
     "HKEYS",
     "HSCAN",
@@ -49,6 +49,7 @@ pub(crate) const USEFUL: [&str; 11] = [
     "TYPE",
     "ZCOUNT",
     "ZMSCORE",
+    "ZRANK",
     "ZSCAN",
 ];
 

@@ -9,6 +9,7 @@ pub(crate) mod extend;
 pub(crate) mod operate;
 pub(crate) mod operate_queue;
 pub(crate) mod recover;
+pub(crate) mod redrive_failure;
 pub(crate) mod settle;
 pub(crate) mod trim;
 pub(crate) mod unanswered;

@@ -66,7 +66,10 @@ pub(crate) async fn operate(
     operation: Operation,
 ) -> Result<Operated, Error> {
     let keys = core.keys.queue(queue);
-    let script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
+    let mut script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
+    if let Operation::Redrive | Operation::Delete = operation {
+        script_keys.push(keys.failures(kind).into());
+    }
     let (script, args) = call(operation, id, &keys);
     let reply = core.call(script, script_keys, args).await?;
     let (operated, before) = decode(&reply, operation).ok_or_else(|| reply.corrupt())?;

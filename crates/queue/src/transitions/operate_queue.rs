@@ -1,6 +1,6 @@
 //! Operations on a whole queue: pause, resume, redrive, purge.
 
-use fred::types::Value;
+use fred::types::{Key, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::budget::MAX_BATCH;
@@ -43,8 +43,11 @@ pub(crate) async fn redrive_queue(
 ) -> Result<Moved, Error> {
     let keys = core.keys.queue(queue);
     let first = [keys.jobs(), keys.state(), keys.stats()];
-    let kinds = core.selected_kinds(queue, kind).await?;
-    let script_keys = wire::keys(&keys, first, kinds, &[Set::Dead, Set::Due]);
+    let mut script_keys: Vec<Key> = first.map(Key::from).into();
+    for kind in core.selected_kinds(queue, kind).await? {
+        let (dead, due) = (keys.set(&kind, Set::Dead), keys.set(&kind, Set::Due));
+        script_keys.extend([dead, due, keys.failures(&kind)].map(Key::from));
+    }
     let args: Vec<Value> = vec![wire::count(limit.min(MAX_BATCH)), keys.wake_channel().into()];
     let reply = core.call(&REDRIVE_QUEUE, script_keys, args).await?;
     Ok(Moved { moved: reply.number(0)?, remaining: reply.number(1)? })
@@ -68,9 +71,17 @@ pub(crate) async fn purge(
     };
     let keys = core.keys.queue(queue);
     let first = [keys.jobs(), keys.state(), keys.stats()];
-    let script_keys = wire::keys(&keys, first, core.selected_kinds(queue, kind).await?, &[set]);
-    let args: Vec<Value> =
-        vec![wire::count(limit.min(MAX_BATCH)), keys.finished_channel().into(), part.into()];
+    let kinds = core.selected_kinds(queue, kind).await?;
+    let mut script_keys = wire::keys(&keys, first, &kinds, &[set]);
+    if set == Set::Dead {
+        script_keys.extend(kinds.iter().map(|kind| Key::from(keys.failures(kind))));
+    }
+    let args: Vec<Value> = vec![
+        wire::count(limit.min(MAX_BATCH)),
+        keys.finished_channel().into(),
+        part.into(),
+        wire::count(kinds.len()),
+    ];
     let reply = core.call(&PURGE, script_keys, args).await?;
     Ok(Moved { moved: reply.number(0)?, remaining: reply.number(1)? })
 }

@@ -74,10 +74,10 @@ local function each(command, lists)
 end
 
 -- Ends the leases of these ids. It must be the first write of a script. KEYS are jobs, active, state, stats, then only
--- sets. `leases` and `states` are lists as `push` makes them.
-local function end_leases(ids, leases, states)
+-- sets, up to KEYS[last] (all of them unless given). `leases` and `states` are lists as `push` makes them.
+local function end_leases(ids, leases, states, last)
   expect('HLEN', 1, 4)
-  expect('ZCARD', 5, #KEYS)
+  expect('ZCARD', 5, last or #KEYS)
   redis.call('HDEL', KEYS[2], unpack(ids))
   each('ZREM', leases)
   each('HSET', states)

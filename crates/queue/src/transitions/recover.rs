@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::types::Value;
+use fred::types::{Key, Value};
 
 use crate::budget::MAX_BATCH;
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
+use crate::model::death::Death;
 use crate::model::history::{Failure, FailureCause, History};
 use crate::model::holder::Holder;
 use crate::model::id::JobId;
@@ -97,23 +98,25 @@ pub(crate) async fn expired(core: &Core, queue: &Arc<str>, lease: Duration) -> R
 
 pub(crate) async fn reap(core: &Core, queue: &str, jobs: &[Reaped]) -> Result<Vec<Verdict>, Error> {
     let keys = core.keys.queue(queue);
-    let state = |job: &Reaped| job.history.encode(FencingToken::REAPED);
-    let jobs: Vec<(&Reaped, String)> = jobs.iter().map(|job| (job, state(job))).collect();
-    let weight = |(_, state): &(&Reaped, String)| state.len() + LEASE_WEIGHT;
+    let jobs: Vec<Encoded<'_>> = jobs.iter().map(Encoded::of).collect();
+    let weight =
+        |job: &Encoded<'_>| job.state.len() + job.death.as_ref().map_or(0, Death::weight) + LEASE_WEIGHT;
     let mut verdicts = Vec::with_capacity(jobs.len());
     for call in core.outgoing.calls(&jobs, weight) {
-        let (kinds, places) = wire::numbered(call.iter().map(|(job, _)| job.lease.kind()));
+        let (kinds, places) = wire::numbered(call.iter().map(|Encoded { job, .. }| job.lease.kind()));
         let mut args = wire::back_or_cancelled(&keys);
-        wire::push_leases(&mut args, call.iter().map(|(job, _)| &job.lease.0));
+        wire::push_leases(&mut args, call.iter().map(|Encoded { job, .. }| &job.lease.0));
         args.extend(places);
-        args.extend(call.iter().map(|(job, _)| wire::millis_or(job.due_after, wire::BURY)));
-        args.extend(call.iter().map(|(_, state)| state.into()));
+        args.extend(call.iter().map(|Encoded { job, .. }| wire::millis_or(job.due_after, wire::BURY)));
+        args.extend(call.iter().map(|Encoded { state, .. }| Value::from(state)));
+        wire::push_causes(&mut args, call.iter().map(|job| job.death.as_ref()));
         let sets = [Set::Lease, Set::Due, Set::Dead, Set::Cancelled];
-        let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, &sets);
+        let mut script_keys = wire::keys(&keys, wire::job_keys(&keys), &kinds, &sets);
+        script_keys.extend(kinds.iter().map(|kind| Key::from(keys.failures(kind))));
         let carried = call.iter().map(weight).sum();
         let reply = core.call_with(&core.connection, carried, &REAP, script_keys, args).await?;
         let answers = reply.verdicts(call.len())?;
-        for ((job, _), verdict) in call.iter().zip(&answers) {
+        for (Encoded { job, .. }, verdict) in call.iter().zip(&answers) {
             if matches!(verdict, Verdict::Done | Verdict::CancelRequested) {
                 core.counters.reaped(queue, job.lease.kind());
             }
@@ -144,6 +147,21 @@ pub(crate) async fn put_back(core: &Core, queue: &str, found: &[Unreadable]) -> 
         put_back += PutBack { recovered: reply.number(0)?, removed: reply.number(1)? };
     }
     Ok(put_back)
+}
+
+/// A job with its state as stored, and the cause of its death if it is buried.
+struct Encoded<'a> {
+    job: &'a Reaped,
+    state: String,
+    death: Option<Death>,
+}
+
+impl<'a> Encoded<'a> {
+    fn of(job: &'a Reaped) -> Self {
+        let death = if job.due_after.is_none() { Death::of(job.lease.kind(), &job.history) } else { None };
+        let state = Death::encode(death.as_ref(), &job.history, FencingToken::REAPED);
+        Encoded { job, state, death }
+    }
 }
 
 fn decode(

@@ -2,6 +2,7 @@
 -- redrive: dead → ready, with all its attempts again and no crash counted.
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  5 due  6 lease  7 done  8 cancelled  9 dead
+--        10 failures
 -- ARGV   1 id  2 wake channel
 -- reply  now ms, 1 done (0: its state forbids it), place in KEYS where it was found (0: nowhere), score
 --        there
@@ -10,8 +11,11 @@ local id, place, score = ARGV[1], find(ARGV[1])
 if place ~= DEAD then
   return { now, 0, place, score }
 end
+local state = redis.call('HGET', KEYS[3], id)
+leave_group(KEYS[10], state)
 redis.call('ZREM', KEYS[DEAD], id)
-redis.call('HSET', KEYS[3], id, started_over(now, redis.call('HGET', KEYS[3], id)))
+redis.call('HSET', KEYS[3], id, started_over(now, state))
+write_groups()
 put_due({ [KEYS[DUE]] = { now, id } }, ARGV[2])
 count(KEYS[4], now, 'redriven', 1)
 return { now, 1, place, score }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::types::Value;
+use fred::types::{Key, Value};
 use futures_util::future::join_all;
 
 use crate::core::Core;
@@ -67,11 +67,11 @@ async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     let (script, sets): (&Script, &[Set]) = match first.outcome {
         Outcome::Complete { .. } => (&COMPLETE, &[Set::Lease, Set::Done]),
         Outcome::Retry { .. } => (&RETRY, &BACK_OR_CANCELLED),
-        Outcome::Bury => (&BURY, &[Set::Lease, Set::Dead]),
+        Outcome::Bury(_) => (&BURY, &[Set::Lease, Set::Dead]),
         Outcome::Release { .. } => (&RELEASE, &BACK_OR_CANCELLED),
     };
     let mut args = match first.outcome {
-        Outcome::Complete { .. } | Outcome::Bury => vec![keys.finished_channel().into()],
+        Outcome::Complete { .. } | Outcome::Bury(_) => vec![keys.finished_channel().into()],
         Outcome::Retry { .. } | Outcome::Release { .. } => wire::back_or_cancelled(&keys),
     };
     wire::push_leases(&mut args, leases.clone().map(|lease| &**lease));
@@ -90,7 +90,11 @@ async fn settle_call(core: &Core, jobs: &[Settlement]) -> Answer {
     }
     args.extend(jobs.iter().filter_map(delay));
     args.extend(jobs.iter().filter_map(|settlement| settlement.state.clone()).map(Value::Bytes));
-    let script_keys = wire::keys(&keys, wire::job_keys(&keys), kinds, sets);
+    let mut script_keys = wire::keys(&keys, wire::job_keys(&keys), &kinds, sets);
+    if let Outcome::Bury(_) = first.outcome {
+        script_keys.extend(kinds.iter().map(|kind| Key::from(keys.failures(kind))));
+        wire::push_causes(&mut args, jobs.iter().map(|settlement| settlement.outcome.death()));
+    }
     let carried = jobs.iter().map(Settlement::weight).sum();
     let reply = core.call_with(&core.connection, carried, script, script_keys, args).await?;
     let verdicts = reply.verdicts(jobs.len())?;
@@ -117,7 +121,7 @@ fn final_state(settlement: &Settlement, verdict: Verdict) -> Option<State> {
     match (&settlement.outcome, verdict) {
         (_, Verdict::Stale) => None,
         (Outcome::Complete { .. }, _) => Some(State::Completed),
-        (Outcome::Bury, _) => Some(State::Dead),
+        (Outcome::Bury(_), _) => Some(State::Dead),
         (Outcome::Retry { .. } | Outcome::Release { .. }, Verdict::CancelRequested) => Some(State::Cancelled),
         (Outcome::Retry { .. } | Outcome::Release { .. }, _) => None,
     }
@@ -150,6 +154,6 @@ fn delay(settlement: &Settlement) -> Option<Value> {
     match settlement.outcome {
         Outcome::Retry { backoff } => Some(wire::millis(backoff)),
         Outcome::Release { delay } => Some(wire::millis_or(delay, wire::KEEP_DUE_TIME)),
-        Outcome::Complete { .. } | Outcome::Bury => None,
+        Outcome::Complete { .. } | Outcome::Bury(_) => None,
     }
 }

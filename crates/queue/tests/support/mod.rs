@@ -272,6 +272,9 @@ impl TestQueue {
         for key in self.command(&["KEYS", &format!("{base}*")]).texts() {
             let name = key.strip_prefix(&base).expect("asked for it");
             let Some((kind, set)) = name.rsplit_once(':') else { continue };
+            if set == "failures" {
+                continue; // see below
+            }
             let Some(set) = ["due", "lease", "done", "cancelled", "dead"].into_iter().find(|s| *s == set)
             else {
                 assert_eq!(kind, "idem", "an unknown key: {key}");
@@ -298,6 +301,30 @@ impl TestQueue {
         let known: BTreeSet<String> =
             self.command(&["SMEMBERS", &self.key("kinds")]).texts().into_iter().collect();
         assert!(kinds.is_subset(&known), "{kinds:?} have sets, but {known:?} are known");
+        for kind in &kinds {
+            self.check_groups(kind);
+        }
+    }
+
+    /// Checks that each group of dead jobs counts the dead jobs whose state has its fingerprint.
+    #[track_caller]
+    pub(crate) fn check_groups(&self, kind: &str) {
+        let mut counted: BTreeMap<String, u64> = BTreeMap::new();
+        for id in self.command(&["ZRANGE", &self.set_of(kind, "dead"), "0", "-1"]).texts() {
+            let state = self.command(&["HGET", &self.key("state"), &id]);
+            let state = if state.is_null() { String::new() } else { state.text() };
+            if let Some((_, end)) = state.rsplit_once(r#","fp":""#) {
+                *counted.entry(end.trim_end_matches("\"}").to_owned()).or_default() += 1;
+            }
+        }
+        let groups = pairs(self.command(&["HGETALL", &self.set_of(kind, "failures")]));
+        let count = |value: &str| value.split(' ').next().unwrap_or_default().parse().expect("a number");
+        let groups: BTreeMap<String, u64> = groups
+            .into_iter()
+            .map(|(fingerprint, value)| (fingerprint, count(&value)))
+            .filter(|(_, count)| *count > 0) // only the place of a redrive
+            .collect();
+        assert_eq!(groups, counted, "the groups of {kind}, and the dead jobs with their fingerprints");
     }
 }
 
