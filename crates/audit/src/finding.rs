@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use atode_queue::JobRepair;
+use atode_queue::{JobRepair, Miscount};
 use serde::Serialize;
 
 /// Maximum number of findings per audit. The next audit finds more, once these are repaired.
@@ -26,7 +26,7 @@ pub struct Finding {
     /// Unset if it concerns all queues.
     pub queue: Option<String>,
     pub wrong: Wrong,
-    /// A job's id (or the member that is not an id, as stored), a key, or a name that a catalogue lacks.
+    /// A job's id (or the member that is not an id, as stored), a key, a name that a catalogue lacks, or a fingerprint.
     pub subject: String,
     /// The keys that have it, without the prefix that they share.
     #[serde(rename = "where")]
@@ -64,12 +64,15 @@ pub enum Wrong {
     NoLease,
     /// A history has no job.
     StateOnly,
+    /// A group of dead jobs counts more or fewer than there are.
+    Miscount,
 }
 
 /// The repair of a finding.
 #[derive(Debug, Clone)]
 pub(crate) enum Plan {
     Repair(Box<JobRepair>),
+    Recount { kind: String, miscount: Miscount },
     SetAside { key: String, key_type: &'static str },
     List { list: String, name: String, keys: Vec<String> },
 }
@@ -89,6 +92,7 @@ impl fmt::Display for Wrong {
             Wrong::UnreadableHolder => "an active job with an unreadable holder",
             Wrong::NoLease => "a holder of a job that is not active",
             Wrong::StateOnly => "a history without a job",
+            Wrong::Miscount => "a group of dead jobs with a wrong count",
         })
     }
 }

@@ -126,6 +126,10 @@ impl Named {
                 }
                 true
             }
+            QueueKey::Failures { kind } => {
+                self.kinds.entry(kind.to_owned()).or_default();
+                true
+            }
             _ => false,
         };
         self.is_blocked |= is_wrong && lists_jobs;

@@ -26,6 +26,7 @@ pub async fn repair(client: &Client, finding: &Finding) -> Result<Repaired, Erro
             let set_aside = repair.sets_record_aside().then(|| inspection.records_set_aside(queue));
             (inspection.repair_job(queue, repair).await?, set_aside)
         }
+        Plan::Recount { kind, miscount } => (inspection.recount(queue, kind, miscount).await?, None),
         Plan::SetAside { key, key_type } => {
             let new_name = inspection.set_aside(key, key_type).await?;
             (new_name.is_some(), new_name)

@@ -45,7 +45,11 @@ pub(crate) async fn walk(
         }
     }
     walk.entries(JobHash::Holders).await?;
-    walk.entries(JobHash::Histories).await
+    walk.entries(JobHash::Histories).await?;
+    for kind in walk.kinds.clone() {
+        walk.groups(&kind).await?;
+    }
+    Ok(())
 }
 
 impl Walk<'_> {
@@ -121,6 +125,28 @@ impl Walk<'_> {
             if self.is_full() {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Checks that each group of dead jobs counts those that there are. Jobs move between two steps, so only a count
+    /// that is wrong twice is a finding.
+    async fn groups(&mut self, kind: &str) -> Result<(), Error> {
+        let first = self.inspection.miscounts(self.queue, kind).await?;
+        if first.is_empty() || self.is_full() {
+            return Ok(());
+        }
+        let second = self.inspection.miscounts(self.queue, kind).await?;
+        for miscount in second.into_iter().filter(|miscount| first.contains(miscount)) {
+            let stored = miscount.stored.map_or_else(|| "none".to_owned(), |stored| stored.to_string());
+            self.audit.findings.push(Finding {
+                queue: Some(self.queue.to_owned()),
+                wrong: Wrong::Miscount,
+                subject: miscount.fingerprint.clone(),
+                places: vec![format!("{kind}:failures")],
+                repair: format!("count {} instead of {stored}", miscount.counted),
+                plan: Plan::Recount { kind: kind.to_owned(), miscount },
+            });
         }
         Ok(())
     }
