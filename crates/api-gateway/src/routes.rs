@@ -6,8 +6,8 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, events, explain, health, jobs, kinds, list, metrics, old_service, operations, queues, scale,
-    stats, workers,
+    batch, edit, events, explain, failures, health, jobs, kinds, list, metrics, old_service, operations,
+    queues, scale, stats, workers,
 };
 use crate::console::{home, job, problem, register};
 use crate::http::envelope::Api;
@@ -46,6 +46,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 v1("/v1/jobs/{id}/reschedule").post(operations::reschedule),
                 v1("/v1/jobs/{id}/redrive").post(operations::redrive),
                 v1("/v1/events").route(get().to(events::show)),
+                v1("/v1/failures").route(get().to(failures::list)),
+                v1("/v1/failures/{fingerprint}/redrive").post(failures::redrive),
                 v1("/v1/kinds").route(get().to(kinds::list)),
                 v1("/v1/kinds/{kind}").route(get().to(kinds::show)).delete(kinds::remove),
                 v1("/v1/kinds/{kind}/accept").post(kinds::accept),

@@ -6,6 +6,7 @@ pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod failures;
 pub(crate) mod health;
 mod idempotency_key;
 pub(crate) mod jobs;
