@@ -11,6 +11,7 @@ mod check;
 mod due;
 mod enqueue;
 mod explain;
+mod failures;
 mod gateway;
 mod generate;
 mod job;
@@ -104,6 +105,8 @@ enum Action {
     Check(check::CheckArgs),
     /// Store a job.
     Enqueue(enqueue::EnqueueArgs),
+    /// Group dead jobs by cause, or redrive those of one cause.
+    Failures(failures::FailuresArgs),
     /// Show or change one job.
     #[command(subcommand)]
     Job(JobAction),
@@ -270,6 +273,7 @@ async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::R
         Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
         Action::Check(args) => return check::run(backend.direct()?, form, args).await,
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
+        Action::Failures(args) => failures::run(backend, form, args).await,
         Action::Job(action) => job_action(backend, form, action).await,
         Action::Jobs(args) => jobs::list(backend, form, args).await,
         Action::Kinds { action, cursor } => kinds::run(backend, form, action, cursor).await,

@@ -127,7 +127,7 @@ async fn all_steps(done: &str, step: impl AsyncFn() -> anyhow::Result<Moved>) ->
     }
 }
 
-fn show_moved(form: Form, moved: Moved, done: &str) -> anyhow::Result<()> {
+pub(crate) fn show_moved(form: Form, moved: Moved, done: &str) -> anyhow::Result<()> {
     print::answer(form, &Answer::of(&moved)?, |Moved { moved, remaining }| {
         let jobs = if *moved == 1 { "job is" } else { "jobs are" };
         let left = if *remaining > 0 { format!(", {remaining} are left") } else { String::new() };

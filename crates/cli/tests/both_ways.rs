@@ -191,6 +191,11 @@ fn every_command_prints_the_same_over_http_and_directly() {
         (Subject::None, 1, &["queue", "redrive", "nowhere"]),
         (Subject::None, 2, &["queue", "purge", "default"]),
         (Subject::None, 2, &["queue", "purge", "default", "--state", "active"]),
+        (Subject::None, 0, &["failures", "--kind", "demo:delay_print"]),
+        (Subject::None, 1, &["failures", "--queue", "nowhere"]),
+        (Subject::None, 0, &["failures", "redrive", "0123456789abcdef"]),
+        (Subject::None, 1, &["failures", "redrive", "0123456789abcdef", "--queue", "nowhere"]),
+        (Subject::None, 2, &["failures", "redrive", "123"]),
         (Subject::Worker, 0, &["worker", "quiet", "ID"]),
         (Subject::Worker, 0, &["worker", "stop", "ID"]),
         (Subject::None, 1, &["worker", "quiet", unknown]),
@@ -219,6 +224,7 @@ fn lists_show_the_same_rows_both_ways() {
     let (_, _worker) = system.subject(Subject::Worker);
     for args in [
         &["queues"][..],
+        &["failures"],
         &["kinds"],
         &["job", "show", &dead],
         &["job", "show", &waiting],

@@ -246,3 +246,29 @@ fn a_waiting_job_is_explained_with_its_checks_within_80_columns() {
     }
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
 }
+
+#[test]
+fn dead_jobs_are_listed_by_cause_and_redriven_by_it() {
+    let redis = RedisServer::start();
+    let addr = redis.addr();
+    let worker = Worker::start(&redis);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let args = ["enqueue", "demo:flaky", "--payload", r#"{"failures":9}"#, "--max-retries", "0"];
+        ids.push(atode(&addr, &args).out.trim().to_owned());
+    }
+    let list = eventually("both jobs are dead", Duration::from_secs(20), || {
+        Some(json(&addr, &["failures", "--json"])).filter(|list| list["items"][0]["count"] == 2)
+    });
+    let fingerprint = list["items"][0]["fingerprint"].as_str().expect("a fingerprint");
+    let shown = atode(&addr, &["failures", "--kind", "demo:flaky"]).out;
+    for word in [fingerprint, "demo:flaky", list["items"][0]["error"].as_str().expect("an error")] {
+        assert!(shown.contains(word), "{word} is missing in\n{shown}");
+    }
+    drop(worker);
+    assert_eq!(json(&addr, &["failures", "redrive", fingerprint, "--json"])["moved"], 2);
+    assert_eq!(json(&addr, &["job", "show", &ids[0], "--json"])["state"], "ready");
+    assert_eq!(atode(&addr, &["failures", "redrive", "123"]).code, 2);
+    let unknown = atode(&addr, &["failures", "--queue", "none"]);
+    assert!(unknown.code == 1 && unknown.err.contains("there is no queue"), "{}", unknown.err);
+}
