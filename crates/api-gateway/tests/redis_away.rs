@@ -50,7 +50,7 @@ fn assert_redis_is_away(gateway: &Gateway) {
         assert!(!text(&problem["detail"]).contains("outcome"), "a read has no outcome: {problem}");
     }
     // An invalid request is still reported as such, and endpoints that need no Redis work.
-    let wrong = within_a_second(|| enqueue(gateway, &json!({"kind": "no:such"})));
+    let wrong = within_a_second(|| enqueue(gateway, &json!({"kind": support::KIND, "delay": "soon"})));
     problem(&wrong, 422, "invalid-request");
     for path in ["/healthz", "/health", "/v1/kinds"] {
         assert_eq!(within_a_second(|| gateway.get(path)).status, 200, "{path}");

@@ -17,7 +17,9 @@ fn on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> String {
         gateway.base_url(),
         env!("CARGO_BIN_EXE_atode")
     );
-    let script = Process::builder("/usr/bin/script").env("TERM", "xterm").env_remove("NO_COLOR");
+    // Where `CI` is set, a terminal counts as one with colors, whatever `TERM` says.
+    let script =
+        Process::builder("/usr/bin/script").env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI");
     let ended = run(script.args(["--quiet", "--return", "--command", &line, "/dev/null"]));
     assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
     ended.out
