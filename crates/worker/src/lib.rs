@@ -8,6 +8,7 @@
 mod claim_loop;
 mod claimed_job;
 mod command;
+mod handed_back;
 mod leases;
 mod metrics;
 mod other_builds;

@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::claim_loop::ClaimLoop;
+use crate::handed_back::HandedBack;
 use crate::metrics::RunMetrics;
-use crate::other_builds::OtherBuilds;
 use crate::run::dispatch;
 use crate::settle::Results;
 use crate::slots::Slots;
@@ -62,7 +62,7 @@ pub async fn run(
         sampler: Sampler::start(&client, queues.keys().cloned(), Sampled::QueuesOnly),
         kind_names,
         catalogue: Catalogue::default(),
-        other_builds: OtherBuilds::default(),
+        handed_back: HandedBack::default(),
         slots: Slots::new(settings.concurrency, queues.values().copied()),
         handlers: handlers.handle().clone(),
         async_jobs,

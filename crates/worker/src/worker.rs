@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::handed_back::HandedBack;
 use crate::metrics::RunMetrics;
-use crate::other_builds::OtherBuilds;
 use crate::settle::Results;
 use crate::slots::{Entry, Slots};
 
@@ -27,7 +27,7 @@ pub(crate) struct Worker {
     /// The entries of this worker's kinds, as all builds publish them.
     pub(crate) catalogue: Catalogue,
     /// Jobs that are for other builds.
-    pub(crate) other_builds: OtherBuilds,
+    pub(crate) handed_back: HandedBack,
     pub(crate) client: Client,
     /// The application's state and the queue, for handlers.
     pub(crate) services: Arc<Services>,
