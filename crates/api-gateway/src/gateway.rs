@@ -53,7 +53,7 @@ pub(crate) struct Gateway {
     pub(crate) waits: Semaphore,
     pub(crate) live_workers: Arc<LiveWorkers>,
     pub(crate) request_metrics: RequestMetrics,
-    /// What the streams of events show.
+    /// The last look, which all streams of events share.
     pub(crate) looks: Looks,
     /// Cancelled by the signal to stop: the gateway is no longer ready.
     pub(crate) stop: CancellationToken,

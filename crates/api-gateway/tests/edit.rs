@@ -34,7 +34,7 @@ fn a_waiting_job_gets_another_payload_due_time_and_limit() {
     assert_eq!(edited["due_at"], "2027-05-06T07:08:09.000Z");
     assert_eq!(job(&gateway, &id), edited);
 
-    // What a change does not name stays, and null is the limit of the kind.
+    // A field that the change leaves out stays, and null is the limit of the kind.
     let edited = edit(&gateway, &id, &json!({"max_retries": null, "delay": "0s"})).json();
     assert_eq!((&edited["max_retries"], &edited["state"]), (&json!(10), &json!("ready")));
     let worker = Worker::start(&redis);

@@ -57,7 +57,7 @@ fn dead_jobs_are_listed_by_cause_and_redriven_by_it() {
     assert_eq!(fields, expected);
     assert_eq!(failures(&gateway, "?limit=1")["items"].as_array().map(Vec::len), Some(1));
 
-    // Without a worker the redriven jobs wait.
+    // The redriven jobs wait, because there is no worker.
     drop(worker);
     assert_eq!(redrive(&gateway, &group["fingerprint"]), json!({ "moved": 2, "remaining": 0 }));
     assert_eq!(redrive(&gateway, &group["fingerprint"]), json!({ "moved": 0, "remaining": 0 }));

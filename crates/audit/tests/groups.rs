@@ -48,7 +48,7 @@ async fn a_group_that_counts_wrongly_is_corrected() {
     test.repair_one(Wrong::Miscount, "0123456789abcdef").await;
 }
 
-/// As after an operation of a release that does not know of groups.
+/// An operation of a release that does not know groups leaves such a count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_was_removed_without_being_counted_is_found() {
     let test = start().await;

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// Nothing was sent.
+    /// The request was not sent.
     #[error(
         "no gateway can be reached at {address}: {why}. --url or ATODE_URL names another gateway; --direct goes straight to Redis, without a gateway"
     )]

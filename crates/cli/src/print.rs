@@ -59,7 +59,7 @@ pub(crate) fn table<T>(columns: &[Column<T>], rows: &[T]) -> anyhow::Result<()> 
     line(&table_text(columns, rows))
 }
 
-/// What [`table`] prints.
+/// The text that [`table`] prints.
 pub(crate) fn table_text<T>(columns: &[Column<T>], rows: &[T]) -> String {
     layout(columns, rows, terminal_width())
 }

@@ -21,7 +21,7 @@ enum Way {
     Direct,
 }
 
-/// What a command works on. Each run gets a new one.
+/// The object of a command. Each run gets a new one.
 #[derive(Debug, Clone, Copy)]
 enum Subject {
     None,
@@ -73,7 +73,7 @@ impl System {
                 eventually("the job is dead", DEADLINE, || {
                     (self.json(&["job", "show", &id])["state"] == "dead").then_some(())
                 });
-                // Until it has taken back its registration.
+                // It has taken back its registration by then.
                 worker.terminate();
                 worker.wait(DEADLINE);
                 (id, None)

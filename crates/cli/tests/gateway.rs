@@ -1,5 +1,5 @@
-//! What the command line sends to a gateway, and what it makes of the replies. The gateway is a stand-in with scripted
-//! replies, where a real one cannot be made to answer so.
+//! Requests of the command line to a gateway, and the output for each reply. The gateway is a stand-in with scripted
+//! replies, because a real one cannot be made to answer like this.
 
 mod support;
 

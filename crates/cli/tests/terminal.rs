@@ -1,4 +1,4 @@
-//! What the command line does for people: colors, `--watch`, completions, man pages.
+//! The parts of the command line that are for people: colors, `--watch`, completions, man pages.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> String {
         gateway.base_url(),
         env!("CARGO_BIN_EXE_atode")
     );
-    // Where `CI` is set, a terminal counts as one with colors, whatever `TERM` says.
+    // The library takes every terminal for one with colors if `CI` is set, whatever `TERM` says.
     let script =
         Process::builder("/usr/bin/script").env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI");
     let ended = run(script.args(["--quiet", "--return", "--command", &line, "/dev/null"]));

@@ -1,4 +1,4 @@
-//! What the history costs a run: two times are counted.
+//! The cost of the history per run: two times are counted.
 
 use std::hint::black_box;
 use std::time::Duration;

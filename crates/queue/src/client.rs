@@ -315,7 +315,7 @@ impl Client {
         self.0.core.queue_names().await
     }
 
-    /// What happened in a window of the last 72 hours, by queue and kind: of these queues, of one kind or of all.
+    /// The history of these queues within the last 72 hours, by queue and kind, of one kind or of all.
     pub async fn stats(
         &self,
         queues: &[Arc<str>],

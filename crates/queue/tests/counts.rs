@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use atode_queue::{Counts, Due};
-use support::{HOUR, INSTANT, KIND, TestQueue};
+use support::{HOUR, KIND, TestQueue};
 
 const NOW: Due = Due::After(Duration::ZERO);
 
@@ -63,29 +63,9 @@ async fn rates_are_those_of_the_last_full_minute() {
 async fn every_transition_is_counted_once() {
     let test = TestQueue::start().await;
     test.enqueue_many(8, NOW).await;
-    let mut jobs = test.claim(6).await.jobs.into_iter();
-    let mut next = || jobs.next().unwrap();
-    let mut settlements = Vec::new();
-    for n in 0..6 {
-        let job = next();
-        settlements.push(match n {
-            0..3 => job.lease.complete(HOUR, job.history),
-            3 | 4 => job.lease.retry(HOUR, job.history),
-            _ => job.lease.bury(job.history),
-        });
-    }
-    let settled = test.client.settle(settlements).await;
+    let settled = test.end_eight().await;
     // A repeat counts nothing.
     test.client.settle(settled.answered.into_iter().map(|(settlement, _)| settlement).collect()).await;
-    test.claim_for(2, INSTANT).await;
-    let reaped: Vec<_> = test
-        .until_expired(2)
-        .await
-        .into_iter()
-        .zip([None, Some(HOUR)])
-        .map(|(job, due_after)| atode_queue::Reaped { lease: job.lease, history: job.history, due_after })
-        .collect();
-    test.client.reap("default", &reaped).await.unwrap();
     let stats = test.command(&["HGETALL", &test.key("stats")]).texts();
     let total = |name: &str| -> u64 {
         let of_name = stats.chunks_exact(2).filter(|pair| pair[0].ends_with(&format!(" {name}")));

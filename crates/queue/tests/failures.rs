@@ -395,7 +395,7 @@ async fn a_group_spans_queues_and_never_kinds() {
 
 /// Run it with `cargo test --release -p atode-queue --test failures -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
+#[ignore = "a measurement: run it with --nocapture"]
 async fn measure_100_000_dead_jobs_of_20_causes() {
     let test = TestQueue::start().await;
     let words = ["no", "such", "host", "timed", "out", "refused", "broken", "pipe", "bad", "gateway"];

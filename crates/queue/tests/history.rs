@@ -1,4 +1,4 @@
-//! What happened in the last 72 hours, by queue and kind.
+//! The history of the last 72 hours, by queue and kind.
 
 #![expect(clippy::unwrap_used, reason = "what only tests call is a test too")]
 
@@ -6,9 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use atode_queue::{Client, Due, Reaped, Series, Stats, Window};
+use atode_queue::{Client, Due, Series, Stats, Window};
 use atode_testkit::{Proxy, RedisServer};
-use support::{HOUR, INSTANT, KIND, TestQueue, settings};
+use support::{HOUR, KIND, TestQueue, settings};
 
 const NOW: Due = Due::After(Duration::ZERO);
 const MINUTE: i64 = 60_000;
@@ -52,26 +52,7 @@ async fn every_transition_is_counted_once_by_kind() {
     let test = TestQueue::start().await.with_kinds(&[KIND, "test:other"]);
     test.enqueue_many(8, NOW).await;
     test.enqueue_of("test:other", Due::After(HOUR)).await;
-    let mut jobs = test.claim(6).await.jobs.into_iter();
-    let mut settlements = Vec::new();
-    for n in 0..6 {
-        let job = jobs.next().unwrap();
-        settlements.push(match n {
-            0..3 => job.lease.complete(HOUR, job.history),
-            3 | 4 => job.lease.retry(HOUR, job.history),
-            _ => job.lease.bury(job.history),
-        });
-    }
-    assert!(test.client.settle(settlements).await.error.is_none());
-    test.claim_for(2, INSTANT).await;
-    let reaped: Vec<_> = test
-        .until_expired(2)
-        .await
-        .into_iter()
-        .zip([None, Some(HOUR)])
-        .map(|(job, due_after)| Reaped { lease: job.lease, history: job.history, due_after })
-        .collect();
-    test.client.reap("default", &reaped).await.unwrap();
+    test.end_eight().await;
     for _ in 0..2 {
         test.client.flush_history().await.unwrap();
         let stats = stats(&test, Window::HOUR).await;

@@ -108,7 +108,7 @@ async fn every_call_runs_with_the_documented_permissions() {
     client.resume(&test.queue).await.unwrap();
     let queues = std::slice::from_ref(&test.queue);
     for group in client.failures(queues, None, 10).await.unwrap().items {
-        // Not all of them: the next step goes on behind a job.
+        // It redrives only one of them, so that the next step goes on behind a job.
         client.redrive_failure(queues, group.fingerprint, 1).await.unwrap();
     }
     client.redrive_queue(&test.queue, None, 10).await.unwrap();

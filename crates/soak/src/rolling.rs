@@ -213,7 +213,7 @@ impl RollingReport {
         self.lateness.get(place).copied().unwrap_or_default()
     }
 
-    /// Whether the load was there, nothing was lost, nothing ran twice, no request failed, and jobs started in time.
+    /// True if the load was there, nothing was lost, nothing ran twice, no request failed, and jobs started in time.
     pub fn is_kept(&self) -> bool {
         self.rate * 10 >= self.wanted_rate * 8
             && self.lost == 0

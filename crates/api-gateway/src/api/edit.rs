@@ -28,7 +28,7 @@ pub(crate) async fn edit(
     let version = expected_version(request.headers())?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let change: EditRequest<'_> = json::object(json::text(&body)?)?;
-    let edited = in_time(edit_job(&gateway, id, version.as_deref(), &change), queue_errors::of_change);
+    let edited = in_time(edit_job(&gateway, id, version.as_deref(), &change), queue_errors::of_edit);
     reply(&edited.await?)
 }
 
@@ -69,8 +69,7 @@ async fn edit_job(
 
 /// The job after the edit. It may have run and been removed meanwhile.
 async fn after(gateway: &Gateway, before: JobView) -> Result<JobView, Problem> {
-    let queue = std::slice::from_ref(&before.queue).iter().map(|queue| queue.as_str().into());
-    let found = gateway.client.job(&queue.collect::<Vec<_>>(), before.id).await;
+    let found = gateway.client.job(&[before.queue.as_str().into()], before.id).await;
     let found = found.map_err(queue_errors::of_edit)?;
     Ok(found.map_or(JobView { state: None, ..before }, |job| gateway.rules.with_defaults(job)))
 }

@@ -1,4 +1,4 @@
-//! What the streams of `events.rs` share: the last look at the queues and workers, and the events that lead to it.
+//! The last look at the queues and workers, which all streams of `events.rs` share, and the events that lead to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     let mut connects = client.connection().connects();
     // A client that waits for the gateway to listen should not be refused while Redis is available.
     let _ = tokio::time::timeout(FIRST_CONNECT, connects.wait_for(|connects| *connects > 0)).await;
-    // Nor should it be told that a kind is not known yet.
+    // It should not be told that a published kind is unknown either.
     let catalogue = Catalogue::default();
     let _ = tokio::time::timeout(FIRST_CONNECT, catalogue.look(&client)).await;
     tokio::spawn(catalogue.clone().follow(client.clone()));

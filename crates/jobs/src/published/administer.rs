@@ -7,7 +7,7 @@ use crate::published::catalogue::{Catalogue, CatalogueKind};
 use crate::published::compatibility::difference;
 use crate::published::kind_view::PublishedView;
 
-/// What an operator has decided about a definition that was held.
+/// The decision of an operator about a definition that was held.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DecidedKind {
     pub kind: String,

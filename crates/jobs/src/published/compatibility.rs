@@ -1,4 +1,4 @@
-//! Whether a later schema of a kind may replace an earlier one by itself (docs/decisions/0039).
+//! Decides whether a later schema of a kind may replace an earlier one by itself (docs/decisions/0039).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a worker does about its definition of a kind, given the catalogue's.
+//! Compares a worker's definition of a kind with that of the catalogue, and decides what the worker does.
 
 use atode_queue::PublishedAs;
 
@@ -9,7 +9,7 @@ use crate::published::definition::PublishedKind;
 /// The relation of a worker's definition to the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Where to publish it; nothing if the catalogue has what it needs.
+    /// The place to publish it; `None` if the catalogue has it already.
     pub publish: Option<PublishedAs>,
     /// The reason why it is not in force: the first difference of the schemas that is not compatible, and the build
     /// whose definition is in force.

@@ -15,7 +15,7 @@ enum Form {
     Schemas,
 }
 
-/// What a keyword applies its schemas to.
+/// The values that a keyword applies its schemas to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// The same value.
@@ -46,8 +46,8 @@ pub(crate) fn obstacle(schema: &Value) -> Option<String> {
     None
 }
 
-/// Whether several alternatives of one choice lead back to it, as in an enum whose variants contain the enum. Whether a
-/// payload fits is found in time; to collect what is wrong takes time that is exponential in its depth.
+/// True if several alternatives of one choice lead back to it, as in an enum whose variants contain the enum. A yes or
+/// no about a payload is quick, but collecting its errors takes time that is exponential in its depth.
 pub(crate) fn is_ambiguous(schema: &Value) -> bool {
     let (mut seen, mut rest) = (HashSet::new(), vec![(schema, Form::Schema)]);
     while let Some(part) = rest.pop() {

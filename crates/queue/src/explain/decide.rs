@@ -78,7 +78,7 @@ fn of_waiting(facts: &Facts, due: i64, checks: &[Check]) -> Reason {
     }
 }
 
-/// Whether the due time comes from the backoff after a failure or a crash, and not from a request or a snooze.
+/// True if the due time comes from the backoff after a failure or a crash, and not from a request or a snooze.
 fn backs_off(facts: &Facts) -> bool {
     let (history, settled_at) = (&facts.history, facts.settled_at.unwrap_or_default());
     let last = history.failures.last().filter(|_| !history.started_over);

@@ -87,7 +87,7 @@ fn decode(queue: &str, kinds: &[Arc<str>], id: JobId, reply: &Reply) -> Result<F
     facts_of(queue, kinds, id, reply).unwrap_or_else(|| Err(corrupt(id)))
 }
 
-/// Nothing for a reply that the script does not make.
+/// `None` for a reply that the script does not make.
 fn facts_of(queue: &str, kinds: &[Arc<str>], id: JobId, reply: &Reply) -> Option<Result<Facts, Error>> {
     let [head, set, kind, score, active, state, ahead, paused, ..] = reply.values() else { return None };
     let (settled_at, history) = match History::decode(&state.as_str()?) {

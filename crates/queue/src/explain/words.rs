@@ -146,7 +146,7 @@ fn due(facts: &Facts) -> i64 {
     if let JobPlace::Waiting { due, .. } = facts.place { due } else { facts.now }
 }
 
-/// Also says what will hold the job back when it is due.
+/// Advice that names what will hold the job back once it is due.
 fn wait_or_run_now(facts: &Facts, checks: &[Check]) -> String {
     let wait = format!("Wait, or make it due now: POST /v1/jobs/{}/run-now.", facts.id);
     let blocked = checks.iter().find(|check| check.result == CheckResult::Failed);

@@ -23,7 +23,7 @@ pub const MAX_SERIES: usize = 100;
 /// Histories that are read at the same time.
 const READ_AT_ONCE: usize = 8;
 
-/// What happened in a window, by queue and kind.
+/// The history of a window, by queue and kind.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Stats {
     /// Start of the first bucket.
@@ -44,7 +44,7 @@ pub struct Stats {
     pub builds: Vec<Build>,
 }
 
-/// What happened to the jobs of one kind of one queue.
+/// The history of one kind of one queue.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Series {
     pub queue: String,
@@ -53,7 +53,7 @@ pub struct Series {
     pub numbers: Numbers,
 }
 
-/// What happened in the whole window, and in each bucket of it.
+/// The numbers of the whole window, and of each of its buckets.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Numbers {
     pub total: Happened<u64, Option<f64>>,

@@ -94,7 +94,7 @@ fn decode(
     entry: &Entry,
     set: Set,
 ) -> Result<Option<Row>, Error> {
-    // Without the reply, because it has payloads.
+    // The error leaves out the reply, because it has payloads.
     let corrupt = || Error::corrupt("the reply of rows");
     let text = |value: &Value| value.as_bytes().map(|text| String::from_utf8_lossy(text).into_owned());
     // A job with another score has another place in the list. An extended lease changes no place.

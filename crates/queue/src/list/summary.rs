@@ -46,7 +46,7 @@ pub struct JobSummary {
 }
 
 impl JobSummary {
-    /// What cannot be read of a broken job counts as missing: one job must not hide all others.
+    /// Unreadable parts of a broken job count as missing: one job must not hide all others.
     pub(crate) fn new(id: JobId, source: &Source, row: &Row) -> Option<Self> {
         let is_whole = row.record.len() == row.bytes;
         let payload: &[u8] = if is_whole { b"" } else { b"null" };

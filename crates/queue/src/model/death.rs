@@ -19,7 +19,7 @@ pub(crate) struct Death {
 }
 
 impl Death {
-    /// Nothing if the history has no failure. Such a job joins no group.
+    /// `None` if the history has no failure. Such a job joins no group.
     pub(crate) fn of(kind: &str, history: &History) -> Option<Self> {
         let last = history.failures.last()?;
         let fingerprint = Fingerprint::of(kind, &last.error);

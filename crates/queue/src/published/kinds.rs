@@ -66,7 +66,7 @@ pub enum PublishedAs {
     Held,
 }
 
-/// What became of a publication.
+/// The outcome of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publishing {
     Done,
@@ -76,7 +76,7 @@ pub enum Publishing {
     Full,
 }
 
-/// What an operator decides about a definition that is held.
+/// The decision of an operator about a definition that is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeldDecision {
     /// It comes into force.

@@ -72,7 +72,7 @@ impl PublishedKinds<'_> {
     }
 }
 
-/// As many as fit into one call, at least one.
+/// The first publications that fit into one call, at least one.
 fn batch(publications: &[Publication]) -> &[Publication] {
     let mut bytes = 0;
     let fitting = publications.iter().take(BATCH).take_while(|publication| {

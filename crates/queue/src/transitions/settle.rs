@@ -127,7 +127,7 @@ fn final_state(settlement: &Settlement, verdict: Verdict) -> Option<State> {
     }
 }
 
-/// Whether the attempt failed and the job will be retried.
+/// True if the attempt failed and the job will be retried.
 fn is_failed(settlement: &Settlement, verdict: Verdict) -> bool {
     matches!((&settlement.outcome, verdict), (Outcome::Retry { .. }, Verdict::Done | Verdict::Already))
 }

@@ -190,7 +190,7 @@ fn decode(id: JobId, queue: &str, kind: &str, record: &Record, reply: &Reply) ->
     Ok(view(id, queue, kind, record, stored))
 }
 
-/// What is stored of a job beside its record, at the instant `now` (Unix ms).
+/// The parts of a job that are stored beside its record, at the instant `now` (Unix ms).
 pub(crate) struct Stored<'a> {
     pub(crate) now: i64,
     /// The set that has the job, with its score there.

@@ -36,16 +36,16 @@ pub(crate) struct Setup {
 pub(crate) struct Staff {
     /// Place in `STATES`.
     pub(crate) state: usize,
-    /// Whether it knows each of [`KINDS`].
+    /// True for each of [`KINDS`] that it knows.
     pub(crate) kinds: [bool; 2],
-    /// Whether it serves the queue of the job.
+    /// True if it serves the queue of the job.
     pub(crate) serves: bool,
     pub(crate) slots: u32,
     /// Active jobs by its registration.
     pub(crate) reported: u32,
     /// Active jobs in the queue.
     pub(crate) runs: usize,
-    /// Whether one of them, if there is one, is a suspect.
+    /// True if one of them is a suspect.
     pub(crate) runs_suspect: bool,
 }
 

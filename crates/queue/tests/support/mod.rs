@@ -9,7 +9,7 @@ use std::time::Duration;
 use atode_config::redis::{Endpoint, JobqueueRedis};
 use atode_queue::{
     Claim, ClaimOptions, Claimed, Client, Due, Enqueued, Expired, Failure, FailureCause, History, JobId,
-    JobView, NewJob, Reaped, Record, Run, Settlement, State, Verdict, WorkerId, WorkerRef,
+    JobView, NewJob, Reaped, Record, Run, Settled, Settlement, State, Verdict, WorkerId, WorkerRef,
 };
 use atode_testkit::{RedisServer, Reply, eventually_async};
 
@@ -175,6 +175,25 @@ impl TestQueue {
             Some(self.expired().await).filter(|expired| expired.len() == n)
         })
         .await
+    }
+
+    /// Ends the attempts of 8 due jobs: 3 complete, 2 are retried, 1 is buried. The leases of 2 run out; one of these is
+    /// buried, and one retried. Returns the answers to the settlements.
+    pub(crate) async fn end_eight(&self) -> Settled {
+        let jobs = self.claim(6).await.jobs.into_iter().enumerate();
+        let settlements = jobs.map(|(n, job)| match n {
+            0..3 => job.lease.complete(HOUR, job.history),
+            3 | 4 => job.lease.retry(HOUR, job.history),
+            _ => job.lease.bury(job.history),
+        });
+        let settled = self.client.settle(settlements.collect()).await;
+        assert!(settled.error.is_none(), "{:?}", settled.error);
+        self.claim_for(2, INSTANT).await;
+        let expired = self.until_expired(2).await.into_iter().zip([None, Some(HOUR)]);
+        let reaped =
+            expired.map(|(job, due_after)| Reaped { lease: job.lease, history: job.history, due_after });
+        self.client.reap(&self.queue, &reaped.collect::<Vec<_>>()).await.expect("answered");
+        settled
     }
 
     pub(crate) async fn reap(&self, job: Reaped) -> Verdict {
