@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::print::{self, Form};
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::table::{whole, wraps};
 
@@ -104,24 +105,31 @@ pub(crate) async fn run(session: &Session, form: Form, args: AuditArgs) -> anyho
 }
 
 async fn look(session: &Session, queue: Option<&str>) -> Result<Audit, Error> {
-    let audit =
-        audit_with_progress(&session.client, queue, &|jobs| print::progress(&format!("{jobs} jobs"))).await;
-    print::progress("");
-    audit
+    let progress = Progress::of("jobs looked at");
+    let all = jobs(session, queue).await;
+    audit_with_progress(&session.client, queue, &|jobs| progress.show(jobs, all)).await
+}
+
+/// The number of jobs, if no broken queue hides it.
+async fn jobs(session: &Session, queue: Option<&str>) -> Option<u64> {
+    let queues = match queue {
+        Some(queue) => vec![queue.into()],
+        None => session.queues().await.ok()?,
+    };
+    session.jobs(&queues).await.ok()
 }
 
 async fn repair(session: &Session, findings: Vec<Finding>) -> Vec<Row> {
     let mut rows = Vec::with_capacity(findings.len());
-    let all = findings.len();
+    let (progress, all) = (Progress::of("findings repaired"), findings.len() as u64);
     for finding in findings {
-        print::progress(&format!("{} of {all} findings", rows.len()));
+        progress.show(rows.len() as u64, Some(all));
         let outcome = match atode_audit::repair(&session.client, &finding).await {
             Ok(repaired) => Outcome::Repair(repaired),
             Err(error) => Outcome::Failed { error: error.to_string() },
         };
         rows.push(Row { finding, outcome });
     }
-    print::progress("");
     rows
 }
 

@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::print::{self, Form};
+use crate::progress::Progress;
 use crate::session::Session;
 use crate::table::{whole, wraps};
 
@@ -72,6 +73,9 @@ pub(crate) async fn run(session: &Session, form: Form, args: CheckArgs) -> anyho
     };
     let mut check = Check {
         session,
+        progress: Progress::of("jobs looked at"),
+        // Without it, the check itself says why.
+        all: session.jobs(&queues).await.ok(),
         started: Instant::now(),
         jobs: 0,
         bytes: 0,
@@ -83,7 +87,6 @@ pub(crate) async fn run(session: &Session, form: Form, args: CheckArgs) -> anyho
         check.queue(queue).await?;
         kinds.extend(check.kinds(queue).await?);
     }
-    print::progress("");
     let report = Report {
         ok: kinds.iter().all(|kind| kind.unreadable == 0),
         jobs: check.jobs,
@@ -91,6 +94,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: CheckArgs) -> anyho
         unreadable: check.shown,
         duration_ms: check.started.elapsed().as_millis() as u64,
     };
+    drop(check.progress);
     match form {
         Form::Json => print::json(&report)?,
         Form::Text => report.print()?,
@@ -100,6 +104,9 @@ pub(crate) async fn run(session: &Session, form: Form, args: CheckArgs) -> anyho
 
 struct Check<'a> {
     session: &'a Session,
+    progress: Progress,
+    /// Jobs when the check began.
+    all: Option<u64>,
     started: Instant,
     jobs: u64,
     bytes: usize,
@@ -123,7 +130,7 @@ impl Check<'_> {
         while let Some(records) = scan.next().await? {
             self.jobs += records.len() as u64;
             self.bytes += records.iter().map(|(_, record)| record.len()).sum::<usize>();
-            print::progress(&format!("{} jobs", self.jobs));
+            self.progress.show(self.jobs, self.all);
             let is_new = |record: &[u8]| {
                 RecordKind::decode(record).is_ok_and(|kind| !kinds.iter().any(|known| kind.is(known)))
             };

@@ -9,6 +9,7 @@ use crate::address::Endpoint;
 use crate::answer::Answer;
 use crate::backend::Backend;
 use crate::print::{self, Form};
+use crate::progress::Progress;
 use crate::queue::show_moved;
 use crate::session::Session;
 use crate::table::{Column, whole, wraps};
@@ -81,34 +82,41 @@ async fn redrive(
     fingerprint: Fingerprint,
     queue: Option<&str>,
 ) -> anyhow::Result<()> {
+    let progress = Progress::of("jobs redriven");
     let moved = match backend {
         Backend::Http(gateway) => {
             let endpoint =
                 Endpoint::v1(["failures", &fingerprint.to_string(), "redrive"]).with("queue", queue);
-            all_steps(async || Ok(gateway.post_step(endpoint.clone()).await?.read()?)).await?
+            all_steps(&progress, async || gateway.post_step(endpoint.clone(), &progress).await?.read())
+                .await?
         }
         Backend::Direct(session) => {
             let queues = queues(session, queue).await?;
-            all_steps(async || Ok(session.client.redrive_failure(&queues, fingerprint, MAX_BATCH).await?))
-                .await?
+            all_steps(&progress, async || {
+                Ok(session.client.redrive_failure(&queues, fingerprint, MAX_BATCH).await?)
+            })
+            .await?
         }
     };
+    drop(progress);
     show_moved(form, moved, "redriven")
 }
 
 /// Repeats a step that looks at [`MAX_BATCH`] dead jobs and may move none of them. Ends after as many jobs as there were
 /// at the start: redriven jobs may die again meanwhile.
-async fn all_steps(step: impl AsyncFn() -> anyhow::Result<Moved>) -> anyhow::Result<Moved> {
+async fn all_steps(
+    progress: &Progress,
+    step: impl AsyncFn() -> anyhow::Result<Moved>,
+) -> anyhow::Result<Moved> {
     let (mut moved, mut all) = (0, None);
     loop {
         let step = step().await?;
         moved += step.moved;
         let all = *all.get_or_insert(step.moved + step.remaining);
         if step.remaining == 0 || moved >= all {
-            print::progress("");
             return Ok(Moved { moved, remaining: step.remaining });
         }
-        print::progress(&format!("{moved} of {all} jobs redriven"));
+        progress.show(moved, Some(all));
     }
 }
 

@@ -17,6 +17,7 @@ use crate::answer::Answer;
 use crate::call_error::CallError;
 use crate::print;
 use crate::problem::Problem;
+use crate::progress::Progress;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// From the request to the first byte of the reply. A gateway gives up on Redis after about a second.
@@ -120,11 +121,15 @@ impl Gateway {
     }
 
     /// A step of long work: waits for the rate limit instead of failing.
-    pub(crate) async fn post_step<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {
+    pub(crate) async fn post_step<T>(
+        &self,
+        endpoint: Endpoint,
+        progress: &Progress,
+    ) -> Result<Answer<T>, CallError> {
         loop {
             match self.post(endpoint.clone()).await {
                 Err(CallError::Limited { wait: Some(wait), .. }) if wait <= MAX_LIMIT_WAIT => {
-                    print::progress(&format!("waiting {} s for the rate limit", wait.as_secs()));
+                    progress.wait(format!("(waiting {} s for the rate limit)", wait.as_secs()));
                     tokio::time::sleep(wait).await;
                 }
                 other => return other,

@@ -21,6 +21,7 @@ mod operate;
 mod pretty;
 mod print;
 mod problem;
+mod progress;
 mod queue;
 mod queues;
 mod session;

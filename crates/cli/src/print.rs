@@ -92,15 +92,6 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// Replaces the progress line on a terminal. An empty text removes it. Logs get no progress.
-pub(crate) fn progress(text: &str) {
-    let mut terminal = io::stderr();
-    if terminal.is_terminal() {
-        // A lost progress line does no harm.
-        let _ = write!(terminal, "\r\x1b[K{text}").and_then(|()| terminal.flush());
-    }
-}
-
 pub(crate) fn warning(text: &str) {
     let _ = writeln!(io::stderr(), "atode: warning: {}", one_line(text));
 }

@@ -8,6 +8,7 @@ use crate::address::Endpoint;
 use crate::answer::Answer;
 use crate::backend::Backend;
 use crate::print::{self, Form};
+use crate::progress::Progress;
 
 /// The states whose jobs can be purged.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -71,17 +72,24 @@ pub(crate) async fn redrive(
     queue: &str,
     kind: Option<&str>,
 ) -> anyhow::Result<()> {
+    let progress = Progress::of("jobs redriven");
     let moved = match backend {
         Backend::Http(gateway) => {
             let endpoint = Endpoint::v1(["queues", queue, "redrive"]).with("kind", kind);
-            all_steps("redriven", async || Ok(gateway.post_step(endpoint.clone()).await?.read()?)).await?
+            all_steps("redriven", &progress, async || {
+                gateway.post_step(endpoint.clone(), &progress).await?.read()
+            })
+            .await?
         }
         Backend::Direct(session) => {
             session.check_queue(queue).await?;
-            all_steps("redriven", async || Ok(session.client.redrive_queue(queue, kind, MAX_BATCH).await?))
-                .await?
+            all_steps("redriven", &progress, async || {
+                Ok(session.client.redrive_queue(queue, kind, MAX_BATCH).await?)
+            })
+            .await?
         }
     };
+    drop(progress);
     show_moved(form, moved, "redriven")
 }
 
@@ -93,24 +101,35 @@ pub(crate) async fn purge(
     kind: Option<&str>,
 ) -> anyhow::Result<()> {
     let state = State::from(state);
+    let progress = Progress::of("jobs removed");
     let moved = match backend {
         Backend::Http(gateway) => {
             let endpoint = Endpoint::v1(["queues", queue, "purge"]);
             let endpoint = endpoint.with("state", Some(state.to_string())).with("kind", kind);
-            all_steps("removed", async || Ok(gateway.post_step(endpoint.clone()).await?.read()?)).await?
+            all_steps("removed", &progress, async || {
+                gateway.post_step(endpoint.clone(), &progress).await?.read()
+            })
+            .await?
         }
         Backend::Direct(session) => {
             session.check_queue(queue).await?;
-            all_steps("removed", async || Ok(session.client.purge(queue, state, kind, MAX_BATCH).await?))
-                .await?
+            all_steps("removed", &progress, async || {
+                Ok(session.client.purge(queue, state, kind, MAX_BATCH).await?)
+            })
+            .await?
         }
     };
+    drop(progress);
     show_moved(form, moved, "removed")
 }
 
 /// Repeats a step of at most [`MAX_BATCH`] jobs. Ends after as many jobs as there were at the start: redriven jobs may
 /// die again meanwhile.
-async fn all_steps(done: &str, step: impl AsyncFn() -> anyhow::Result<Moved>) -> anyhow::Result<Moved> {
+async fn all_steps(
+    done: &str,
+    progress: &Progress,
+    step: impl AsyncFn() -> anyhow::Result<Moved>,
+) -> anyhow::Result<Moved> {
     let mut moved = 0;
     let mut all = None;
     loop {
@@ -120,10 +139,9 @@ async fn all_steps(done: &str, step: impl AsyncFn() -> anyhow::Result<Moved>) ->
         moved += step.moved;
         let all = *all.get_or_insert(step.moved + step.remaining);
         if step.moved == 0 || step.remaining == 0 || moved >= all {
-            print::progress("");
             return Ok(Moved { moved, remaining: step.remaining });
         }
-        print::progress(&format!("{moved} of {all} jobs {done}"));
+        progress.show(moved, Some(all));
     }
 }
 

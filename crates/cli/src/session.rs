@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use atode_config::{Config, ConfigArgs, process};
 use atode_jobs::{Catalogue, JobRules, Registry};
-use atode_queue::{Client, JobId, JobView, QueueView, absent};
+use atode_queue::{Client, Error, JobId, JobView, QueueView, absent};
+use futures_util::future::try_join_all;
 
 use crate::print;
 
@@ -49,6 +50,12 @@ impl Session {
     pub(crate) async fn check_queue(&self, name: &str) -> anyhow::Result<()> {
         ensure!(self.queues().await?.iter().any(|queue| **queue == *name), absent::queue(name));
         Ok(())
+    }
+
+    /// The number of jobs in these queues, in all states.
+    pub(crate) async fn jobs(&self, queues: &[Arc<str>]) -> Result<u64, Error> {
+        let queues = try_join_all(queues.iter().map(|queue| self.client.queue(queue))).await?;
+        Ok(queues.iter().map(|queue| queue.counts.total()).sum())
     }
 
     pub(crate) async fn queue(&self, name: &str) -> anyhow::Result<QueueView> {

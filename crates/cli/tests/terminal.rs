@@ -82,6 +82,31 @@ fn watch_outlasts_a_gateway_that_restarts() {
 }
 
 #[test]
+fn long_work_shows_its_progress_on_a_terminal_only() {
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&redis);
+    let fill = || {
+        let jobs = json!({"jobs": vec![json!({"kind": "demo:delay_print", "delay": "1h"}); 1_000]});
+        for _ in 0..3 {
+            assert_eq!(gateway.post("/v1/jobs/batch", &jobs).status, 200);
+        }
+    };
+    let purge = "queue purge default --state scheduled";
+    fill();
+    let piped = run(atode().env("ATODE_URL", gateway.base_url()).args(purge.split(' ')));
+    assert_eq!((piped.out.as_str(), piped.err.as_str()), ("3000 jobs are removed\n", ""));
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        return;
+    }
+    for (variables, is_shown) in [("", true), ("TERM=dumb", false)] {
+        fill();
+        let shown = on_a_terminal(&gateway, variables, purge);
+        assert_eq!(shown.contains("1,000 of 3,000 jobs removed ["), is_shown, "{shown:?}");
+        assert!(shown.trim_end().ends_with("3000 jobs are removed"), "{shown:?}");
+    }
+}
+
+#[test]
 fn completions_and_man_pages_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = run(atode().env("APP_CONFIG_DIR", "/nowhere").args(["completions", shell]));
