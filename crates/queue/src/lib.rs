@@ -67,6 +67,7 @@ pub use model::record_kind::RecordKind;
 pub use model::run::{Run, WorkerRef};
 pub use model::settlement::{Settled, Settlement, Verdict};
 pub use model::state::State;
+pub use model::unread::Unread;
 pub use published::kinds::{
     HeldDecision, KindChanges, MAX_PUBLISHED_KINDS, Publication, PublishedAs, PublishedEntry, PublishedKinds,
     Publishing,

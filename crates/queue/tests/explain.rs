@@ -21,9 +21,11 @@ async fn explain(test: &TestQueue, id: JobId) -> Explanation {
 }
 
 fn worker() -> impl Strategy<Value = Staff> {
-    (0..3_usize, any::<[bool; 2]>(), prop::bool::weighted(0.8), 1..3_u32, 0..3_u32, 0..3_usize, any::<bool>())
-        .prop_map(|(state, kinds, serves, slots, reported, runs, runs_suspect)| Staff {
+    let build = (0..3_usize, 0..2_usize);
+    (build, any::<[bool; 2]>(), prop::bool::weighted(0.8), 1..3_u32, 0..3_u32, 0..3_usize, any::<bool>())
+        .prop_map(|((state, build), kinds, serves, slots, reported, runs, runs_suspect)| Staff {
             state,
+            build,
             kinds,
             serves,
             slots,
@@ -43,6 +45,7 @@ fn job() -> impl Strategy<Value = Job> {
         2 => (1..4_u32, left()).prop_map(|(failures, left)| Job::Retried { failures, left }),
         5 => (1..5_u32, left()).prop_map(|(crashes, left)| Job::Crashed { crashes, left }),
         2 => (0..3_u32, left()).prop_map(|(failures, left)| Job::Snoozed { failures, left }),
+        3 => (1..3_usize, left()).prop_map(|(builds, left)| Job::HandedBack { builds, left }),
         1 => left().prop_map(Job::Redriven),
         3 => (prop::option::of(0..3_usize), any::<bool>(), prop_oneof![Just(-5), Just(0), Just(20_000)])
             .prop_map(|(by, cancel, left)| Job::Active { by, cancel, left }),

@@ -258,7 +258,8 @@ fn start_jobs(worker: &Worker, claim: Claim) {
         let Some(kind) = worker.registry.get(claimed.lease.kind()) else { continue }; // only known kinds are asked for
         if Record::is_of_a_later_form(&claimed.record) {
             tracing::warn!(job.id = %claimed.lease.id(), kind = %kind.name, "this job was stored by a later release, which this build cannot read; handing it back to a worker of that release");
-            worker.settle(claimed.lease.release(LATER_RELEASE_DELAY));
+            let history = claimed.history.unread_by(&worker.me.build, None);
+            worker.settle(claimed.lease.release_unread(LATER_RELEASE_DELAY, history));
             continue;
         }
         let metrics = worker.run_metrics.of(claimed.lease.queue(), &kind.name);

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use atode_queue::Unread;
+
 /// Time between two lines about the same kind.
 const WINDOW: Duration = Duration::from_secs(60);
 /// The shortest time until such a job is offered again.
 pub(crate) const FIRST_DELAY: Duration = Duration::from_secs(5);
 /// Each further job of a minute waits this much longer, so that many of them do not keep Redis and workers busy.
 const DELAY_PER_JOB: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_secs(5 * 60);
+const LONGEST_DELAY: Duration = Unread::LONGEST_DELAY;
 
 /// Jobs handed back since the last line about their kind.
 #[derive(Default)]

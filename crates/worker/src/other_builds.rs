@@ -8,9 +8,17 @@ use crate::claimed_job::ClaimedJob;
 use crate::handed_back::FIRST_DELAY;
 use crate::worker::Worker;
 
-/// The time until a job is offered again whose payload this build refuses; nothing if the payload is simply wrong. It is
-/// for another build if it fits a schema that another build has published.
-pub(crate) async fn delay(worker: &Worker, job: &ClaimedJob, payload: &str) -> Option<Duration> {
+/// A job to be handed back.
+pub(crate) struct HandBack {
+    /// The time until it is offered again.
+    pub(crate) delay: Duration,
+    /// The build that the payload is for; unset if the catalogue could not be read.
+    pub(crate) build: Option<String>,
+}
+
+/// What becomes of a job whose payload this build refuses; nothing if the payload is simply wrong. It is for another build
+/// if it fits a schema that another build has published.
+pub(crate) async fn hand_back(worker: &Worker, job: &ClaimedJob, payload: &str) -> Option<HandBack> {
     let kind = &job.kind;
     let other_build = || {
         let entry = worker.catalogue.entry(&kind.name)?;
@@ -23,7 +31,7 @@ pub(crate) async fn delay(worker: &Worker, job: &ClaimedJob, payload: &str) -> O
             Ok(()) => build = other_build(),
             // The catalogue is damaged, which must not keep wrong payloads waiting.
             Err(Error::Corrupt(_)) => {}
-            Err(_) => return Some(FIRST_DELAY),
+            Err(_) => return Some(HandBack { delay: FIRST_DELAY, build: None }),
         }
     }
     let build = build?;
@@ -34,5 +42,5 @@ pub(crate) async fn delay(worker: &Worker, job: &ClaimedJob, payload: &str) -> O
             "the payload of this job is for another build, and this one cannot read it; handing such jobs back. If this worker is of the older build, replace it"
         );
     }
-    Some(delay)
+    Some(HandBack { delay, build: Some(build) })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use atode_queue::{Failure, FailureCause, Settlement};
 
 use crate::claimed_job::{ClaimedJob, Stop, Unsettled};
+use crate::other_builds::HandBack;
 
 /// Delay of a job that no thread picked up.
 pub(crate) const NO_THREAD_DELAY: Duration = Duration::from_secs(1);
@@ -21,8 +22,8 @@ pub(crate) enum End {
     Dropped,
     /// The handler was stopped, and blocks its thread.
     Stuck,
-    /// The payload is for another build. The job is due again after this delay.
-    ForAnotherBuild(Duration),
+    /// The payload is for another build.
+    ForAnotherBuild(HandBack),
     /// The job was stopped or handed back while it waited for a slot or a runtime thread.
     NeverStarted,
 }
@@ -47,9 +48,15 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
             tracing::info!(target: "job", ?delay, "snoozed");
             return release(job, unsettled, delay);
         }
-        End::ForAnotherBuild(delay) => {
+        End::ForAnotherBuild(HandBack { delay, build }) => {
             tracing::debug!(target: "job", ?delay, "handed back: its payload is for another build");
-            return unsettled.lease.release(delay);
+            let Unsettled { lease, history } = unsettled;
+            return match build {
+                Some(fits) => {
+                    lease.release_unread(delay, history.unread_by(&job.run.worker.build, Some(fits)))
+                }
+                None => lease.release(delay),
+            };
         }
         End::NeverStarted if stopped == Some(Stop::Timeout) => {
             tracing::error!(target: "job", "no runtime thread became free before the job timed out; the job is postponed. Other handlers block the runtime's threads: should their kinds use `Execution::Blocking`?");

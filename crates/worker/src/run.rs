@@ -99,8 +99,8 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
     let mut handler = match job.kind.start(&payload, ctx) {
         Ok(handler) => handler,
         Err(invalid) => {
-            return match other_builds::delay(worker, job, &payload).await {
-                Some(delay) => End::ForAnotherBuild(delay),
+            return match other_builds::hand_back(worker, job, &payload).await {
+                Some(hand_back) => End::ForAnotherBuild(hand_back),
                 None => unreadable(format!("the payload is not one of this kind: {invalid}")),
             };
         }

@@ -3,7 +3,7 @@
 mod support;
 
 use atode_jobs::{Catalogue, Job, JobContext, JobError, Registry};
-use atode_queue::State;
+use atode_queue::{Edit, Edited, Reason, State};
 use atode_testkit::{Worker as Process, eventually};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,46 @@ fn a_newer_build_with_a_new_optional_field_replaces_the_schema_and_the_old_one_h
     fixture.hurry(KIND);
     let job = fixture.until(id, State::Completed);
     assert!(job.attempts.is_empty() && job.attempt == 1, "{job:?}");
+}
+
+#[test]
+fn a_job_that_no_live_build_can_read_is_explained_until_its_build_lives_or_its_payload_is_edited() {
+    let fixture = Fixture::start();
+    let explain = |id| {
+        let facts = fixture.wait(fixture.client.explain(&[QUEUE.into()], id)).expect("asked");
+        facts.expect("the job is known").explain()
+    };
+    let until_too_old = |id| {
+        eventually("the build is too old", DEADLINE, || {
+            Some(explain(id)).filter(|explanation| explanation.reason == Reason::BuildTooOld)
+        })
+    };
+    let _old = fixture.worker_of_build("1.0-old", build::<Old>());
+    until_catalogue(&fixture, "the old schema is there", |entry| !has_field(entry, "cc"));
+    let newer = fixture.worker_of_build("2.0-newer", build::<Newer>());
+    until_catalogue(&fixture, "the newer schema is there", |entry| has_field(entry, "cc"));
+    newer.stop();
+
+    let id = fixture.store(QUEUE, KIND, r#"{"to":"a","cc":"b"}"#, NOW, None);
+    let edited = fixture.store(QUEUE, KIND, r#"{"to":"a","cc":"c"}"#, NOW, None);
+    let explanation = until_too_old(id);
+    let words = [&explanation.sentence, &explanation.what_to_do].map(String::as_str).join(" ");
+    assert!(words.contains("2.0-newer") && words.contains("(build 1.0-old)"), "{explanation:#?}");
+
+    until_too_old(edited);
+    let payload = serde_json::value::RawValue::from_string(r#"{"to":"a"}"#.to_owned()).expect("JSON");
+    let edit = Edit { payload: Some(payload), ..Edit::default() };
+    let done = fixture.wait(fixture.client.edit(QUEUE, KIND, edited, None, &edit)).expect("edited");
+    assert_eq!(done, Edited::Done);
+    assert_eq!(explain(edited).reason, Reason::NotDue);
+
+    let _newer = fixture.worker_of_build("2.0-newer", build::<Newer>());
+    fixture.until_registered(2);
+    assert_eq!(explain(id).reason, Reason::NotDue, "a live worker can read it");
+    eventually("the newer build has run it", DEADLINE, || {
+        fixture.hurry(KIND);
+        (fixture.job(id).state == Some(State::Completed)).then_some(())
+    });
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The checks that a waiting job has to pass before it runs, in the order in which a claim makes them.
 //!
 //! A claim loop of a worker sleeps until the due time, and a paused queue wakes no worker. Then each worker looks at
-//! itself: the kinds that it names, whether it is quiet, its free slots. Redis has to take the call, and the script of
-//! the claim puts suspects off. A new check belongs here, with its name in `explanation.rs` and its reason in `decide.rs`.
+//! itself: the kinds that it names, whether it is quiet, its free slots. Redis has to take the call, the script of the
+//! claim puts suspects off, and a worker hands back a payload that only another build can read. A new check belongs here, with its name in `explanation.rs` and its reason in `decide.rs`.
 
 use crate::explain::explanation::{Check, CheckName, CheckResult};
 use crate::explain::facts::Facts;
@@ -18,6 +18,11 @@ pub(crate) fn checks(facts: &Facts, due: i64) -> Vec<Check> {
 pub(crate) fn waits_for_turn(facts: &Facts) -> bool {
     let runs_suspect = |worker| facts.leased_to(worker).any(|leased| leased.suspects > 0);
     facts.history.is_suspect() && facts.claiming().count() > 0 && facts.claiming().all(runs_suspect)
+}
+
+/// True if each worker that would take the job is of a build that has handed it back, because it cannot read it.
+pub(crate) fn waits_for_build(facts: &Facts) -> bool {
+    facts.claiming().count() > 0 && facts.claiming().all(|worker| facts.is_unread_by(worker))
 }
 
 fn check(facts: &Facts, due: i64, name: CheckName) -> Check {
@@ -50,6 +55,14 @@ fn check(facts: &Facts, due: i64, name: CheckName) -> Check {
             let waits = waits_for_turn(facts);
             let turn = if waits { ", and each worker runs another such job" } else { "" };
             (passed(!waits), format!("{crashes}{turn}"))
+        }
+        CheckName::WorkerReadsPayload => {
+            let unread = facts.claiming().filter(|worker| facts.is_unread_by(worker)).count();
+            let detail = match &facts.history.unread {
+                Some(_) => format!("{} of {claiming}", claiming - unread),
+                None => "no build has handed it back".to_owned(),
+            };
+            (passed(!waits_for_build(facts)), detail)
         }
     };
     Check { name, result, detail }

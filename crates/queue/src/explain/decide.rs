@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::explain::checks::{checks, waits_for_turn};
+use crate::explain::checks::{checks, waits_for_build, waits_for_turn};
 use crate::explain::explanation::{Check, CheckName, CheckResult, Explanation, Reason};
 use crate::explain::facts::{Facts, JobPlace};
 use crate::explain::words;
 use crate::model::crashes;
 use crate::model::history::FailureCause;
 use crate::model::id::WorkerId;
+use crate::model::unread::Unread;
 
 /// A retried or recovered job was last settled at most this many ms after its failure. The settlement of a snooze comes a
 /// whole run later.
@@ -60,8 +61,7 @@ fn decide(facts: &Facts) -> (Reason, Vec<Check>) {
 
 /// The first check that has not passed is the reason.
 fn of_waiting(facts: &Facts, due: i64, checks: &[Check]) -> Reason {
-    // The due time of a suspect that was put off says nothing: it is put off again until its turn comes.
-    let was_put_off = waits_for_turn(facts) && due - facts.now <= crashes::PUT_OFF.as_millis() as i64;
+    let was_put_off = was_put_off(facts, due);
     let is_open = |check: &&Check| {
         check.result != CheckResult::Passed && !(was_put_off && check.name == CheckName::Due)
     };
@@ -74,8 +74,17 @@ fn of_waiting(facts: &Facts, due: i64, checks: &[Check]) -> Reason {
         Some(CheckName::SlotFree) => Reason::SlotsFull,
         Some(CheckName::RedisTakesWrites) => Reason::RedisFull,
         Some(CheckName::TurnAfterCrashes) => Reason::HeldAfterCrashes,
+        Some(CheckName::WorkerReadsPayload) => Reason::BuildTooOld,
         None => Reason::DueNow,
     }
+}
+
+/// True if the due time says nothing, because the job is put off again each time until something else changes: a suspect
+/// until its turn comes, a job that no build can read until another build comes.
+fn was_put_off(facts: &Facts, due: i64) -> bool {
+    let was_handed_back = |at| due - at <= Unread::LONGEST_DELAY.as_millis() as i64 && !backs_off(facts);
+    waits_for_turn(facts) && due - facts.now <= crashes::PUT_OFF.as_millis() as i64
+        || waits_for_build(facts) && facts.settled_at.is_some_and(was_handed_back)
 }
 
 /// True if the due time comes from the backoff after a failure or a crash, and not from a request or a snooze.

@@ -87,6 +87,8 @@ names! {
         RedisFull "redis_full",
         /// A suspect ([`History::is_suspect`](crate::History::is_suspect)) waits for its turn.
         HeldAfterCrashes "held_after_crashes",
+        /// Its payload is for a build that has no live worker.
+        BuildTooOld "build_too_old",
         /// Every check has passed: the next claim takes it.
         DueNow "due_now",
         // It is active.
@@ -122,5 +124,7 @@ names! {
         RedisTakesWrites "redis_takes_writes",
         /// The script puts a suspect off while its worker runs another one.
         TurnAfterCrashes "turn_after_crashes",
+        /// A worker hands back a job whose payload it cannot read, if another build can.
+        WorkerReadsPayload "worker_reads_payload",
     }
 }

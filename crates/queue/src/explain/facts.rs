@@ -93,6 +93,11 @@ impl Facts {
         self.serving().filter(|worker| worker.claims_from(&self.queue))
     }
 
+    /// True if the worker's build has handed the job back, because it cannot read it.
+    pub(crate) fn is_unread_by(&self, worker: &Registration) -> bool {
+        self.history.unread.as_ref().is_some_and(|unread| unread.names(&worker.worker.build))
+    }
+
     /// Active jobs of the queue on this worker.
     pub(crate) fn leased_to(&self, worker: &Registration) -> impl Iterator<Item = &Leased> {
         let id = worker.worker.id;

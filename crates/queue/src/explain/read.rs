@@ -134,6 +134,9 @@ fn facts_of(queue: &str, kinds: &[Arc<str>], id: JobId, reply: &Reply) -> Option
 
 /// The limit of the request, from a record whose payload was left out.
 fn max_retries(head: &[u8]) -> Result<Option<u32>, Error> {
+    if Record::is_of_a_later_form(head) {
+        return Ok(None);
+    }
     if head.starts_with(b"{") {
         return Ok(Record::decode(head)?.max_retries);
     }

@@ -63,6 +63,7 @@ pub(crate) fn of(facts: &Facts, reason: Reason, checks: &[Check]) -> (String, St
                  /v1/jobs/{id}/cancel."
             ),
         ),
+        Reason::BuildTooOld => build_too_old(facts),
         Reason::DueNow => (
             format!("It has been due for {}, and nothing holds it back: the next claim takes it.", late(facts)),
             "Ask again in some seconds. If the reason is the same, look at the logs of the workers that take it: are \
@@ -104,6 +105,24 @@ pub(crate) fn of(facts: &Facts, reason: Reason, checks: &[Check]) -> (String, St
             kept(facts, "Enqueue a new job if it has to run after all."),
         ),
     }
+}
+
+fn build_too_old(facts: &Facts) -> (String, String) {
+    let fits = facts.history.unread.as_ref().and_then(|unread| unread.fits.as_deref());
+    let (origin, cure) = match fits {
+        Some(build) => (
+            format!("Its payload is for the build {build}"),
+            format!("a worker of the build {build} or a later one"),
+        ),
+        None => ("A later release stored it".to_owned(), "a worker of that release".to_owned()),
+    };
+    (
+        format!(
+            "{origin}, and no live worker that takes it can read it: {}.",
+            names(facts.claiming().map(|worker| &worker.worker))
+        ),
+        format!("Start {cure}. Until then, each worker hands the job back without spending an attempt."),
+    )
 }
 
 /// The cause of a refusal and its cure.

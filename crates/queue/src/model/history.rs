@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::model::lease::FencingToken;
 use crate::model::run::Run;
+use crate::model::unread::Unread;
 
 /// The past of a job. A job that was never settled or reaped has no history in Redis.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct History {
     /// The last run of a job that has finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<Run>,
+    /// The builds that cannot read the payload. Set while the job has the payload that they refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Unread>,
     /// True if the job was redriven since its last failure.
     #[serde(skip)]
     pub(crate) started_over: bool,
@@ -98,14 +102,28 @@ impl History {
     #[must_use]
     pub fn finished_with(mut self, run: Run) -> Self {
         self.last_run = Some(run);
+        self.started_over = false;
+        self
+    }
+
+    /// `build` cannot read the job, because its payload is for the build `fits` or its record for a later release.
+    #[must_use]
+    pub fn unread_by(mut self, build: &str, fits: Option<String>) -> Self {
+        self.unread = Some(Unread::add(self.unread, build, fits));
         self
     }
 
     /// The text that a script stores behind the time: `token crashes json`. The number of crashes is outside of
     /// the JSON because the claim script reads it.
     pub(crate) fn encode(&self, token: FencingToken) -> String {
+        format!("{token} {}", self.encode_behind_token())
+    }
+
+    /// `crashes json`
+    pub(crate) fn encode_behind_token(&self) -> String {
         let json = serde_json::to_string(self).expect("strings and numbers always serialize");
-        format!("{token} {} {json}", self.crashes)
+        let mark = if self.started_over { STARTED_OVER.to_string() } else { String::new() };
+        format!("{} {mark}{json}", self.crashes)
     }
 
     /// Reads an entry of `state`, `time token crashes json`. An empty entry is the empty history.
@@ -179,6 +197,20 @@ mod tests {
         let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
         assert!(entry.starts_with("1700 42 1 {"));
         assert_eq!(History::decode(&entry).unwrap(), (Some(1700), history));
+    }
+
+    #[test]
+    fn a_redriven_job_that_a_build_cannot_read_stays_redriven() {
+        let failed = History::default().with_failure(Failure::new(FailureCause::Error, "no", run(1), 3));
+        let redriven = format!("1700 42 0 *{}", serde_json::to_string(&failed).unwrap());
+        let history = History::decode(&redriven).unwrap().1.unread_by("1", Some("2".to_owned()));
+        let entry = format!("1800 {}", history.encode(FencingToken::new(43)));
+        let (_, read) = History::decode(&entry).unwrap();
+        assert!(read.started_over && read.failed == 0 && read.failures[0].redriven, "{read:?}");
+        assert_eq!(read.unread.as_ref().unwrap().by, ["1"]);
+        let completed = read.finished_with(run(1));
+        let entry = format!("1900 {}", completed.encode(FencingToken::new(44)));
+        assert!(History::decode(&entry).unwrap().1.last_run.is_some());
     }
 
     #[test]

@@ -16,3 +16,4 @@ pub(crate) mod record_kind;
 pub(crate) mod run;
 pub(crate) mod settlement;
 pub(crate) mod state;
+pub(crate) mod unread;

@@ -18,7 +18,8 @@ pub(crate) const LEASE_WEIGHT: usize = 64;
 pub struct Settlement {
     pub(crate) lease: Lease,
     pub(crate) outcome: Outcome,
-    /// The job's history as stored; empty when the job was not started. Unset when the job is removed at once.
+    /// The job's history as stored; empty when the job was not started. Unset when the job is removed at once. Of a released
+    /// job, it is written only if the job is cancelled, or with a `!` before it.
     pub(crate) state: Option<Bytes>,
 }
 
@@ -101,6 +102,13 @@ impl Lease {
     pub fn release_run(self, delay: Duration, history: History) -> Settlement {
         let state = Some(self.state(&history));
         Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) }, state }
+    }
+
+    /// Hands back a job that this build cannot read, without spending an attempt. It is due after `delay`. `history` says
+    /// so ([`History::unread_by`]).
+    pub fn release_unread(self, delay: Duration, history: History) -> Settlement {
+        let state = [b"!", &*self.state(&history)].concat().into();
+        Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) }, state: Some(state) }
     }
 
     /// Hands back a job that was not started, without spending an attempt. It keeps its due time, and so its

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::core::Core;
 use crate::error::Error;
 use crate::keys::Set;
+use crate::model::history::History;
 use crate::model::id::JobId;
 use crate::model::new_job::Due;
 use crate::model::record::Record;
@@ -50,17 +51,22 @@ pub(crate) async fn edit(
 ) -> Result<Edited, Error> {
     let keys = core.keys.queue(queue);
     for _ in 0..TRIES {
-        let Some((job, record)) = job::with_record(core, queue, kind, id).await? else {
+        let Some((job, stored)) = job::as_stored(core, queue, kind, id).await? else {
             return Ok(Edited::Gone);
         };
         let Some(present) = job.version else { return Ok(job.state.map_or(Edited::Gone, Edited::Refused)) };
         if version.is_some_and(|version| version != present) {
             return Ok(Edited::OtherVersion);
         }
-        let record = edit.apply(Record::decode(&record)?).encode(kind);
-        let mut args =
-            vec![id.short().into(), present.into(), Value::Bytes(record.into()), keys.wake_channel().into()];
-        args.extend(edit.due.map(wire::due));
+        let record = edit.apply(Record::decode(stored.record())?).encode(kind);
+        let args = vec![
+            id.short().into(),
+            present.into(),
+            Value::Bytes(record.into()),
+            keys.wake_channel().into(),
+            edit.due.map_or_else(|| "".into(), wire::due),
+            edit.state(stored.history()?).into(),
+        ];
         let script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
         let reply = core.call(&EDIT, script_keys, args).await?;
         match operate::place(&reply).ok_or_else(|| reply.corrupt())? {
@@ -76,6 +82,16 @@ pub(crate) async fn edit(
 impl Edit {
     pub fn is_empty(&self) -> bool {
         self.payload.is_none() && self.due.is_none() && self.max_retries.is_none()
+    }
+
+    /// The state behind its token, if the edit changes it: workers that could not read the former payload may read the
+    /// new one.
+    fn state(&self, mut history: History) -> String {
+        if self.payload.is_none() || history.unread.is_none() {
+            return String::new();
+        }
+        history.unread = None;
+        history.encode_behind_token()
     }
 
     fn apply<'a>(&'a self, mut record: Record<'a>) -> Record<'a> {

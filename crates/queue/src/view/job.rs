@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fred::types::Value;
 use fred::util::sha1_hash;
 use futures_util::future::try_join_all;
@@ -88,7 +87,7 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
     let Some((queue, kinds)) = found else { return Ok(None) };
     let mut view = None;
     for kind in kinds {
-        let Some((found, _)) = with_record(core, queue, &kind, id).await? else { return Ok(None) };
+        let Some((found, _)) = as_stored(core, queue, &kind, id).await? else { return Ok(None) };
         // Two kinds may share a tag. The job is in the sets of only one of them.
         if found.state.is_some() {
             return Ok(Some(found));
@@ -98,18 +97,32 @@ pub(crate) async fn job(core: &Core, queues: &[Arc<str>], id: JobId) -> Result<O
     Ok(view)
 }
 
-/// The job and its record.
-pub(crate) async fn with_record(
+/// The bytes that a job is stored in.
+pub(crate) struct AsStored(Reply);
+
+impl AsStored {
+    pub(crate) fn record(&self) -> &[u8] {
+        self.0.values().first().and_then(Value::as_bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn history(&self) -> Result<History, Error> {
+        let entry = self.0.values().get(2).and_then(Value::as_str);
+        History::decode(&entry.unwrap_or_default()).map(|(_, history)| history)
+    }
+}
+
+/// The job, and its bytes.
+pub(crate) async fn as_stored(
     core: &Core,
     queue: &str,
     kind: &str,
     id: JobId,
-) -> Result<Option<(JobView, Bytes)>, Error> {
+) -> Result<Option<(JobView, AsStored)>, Error> {
     let reply = read(core, queue, kind, id, "record").await?;
     let Some(record) = record(&reply, id)? else { return Ok(None) };
     let mut view = decode(id, queue, kind, &Record::decode(record)?, &reply)?;
     view.version = version(&view, record);
-    Ok(Some((view, Bytes::copy_from_slice(record))))
+    Ok(Some((view, AsStored(reply))))
 }
 
 pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>, Error> {

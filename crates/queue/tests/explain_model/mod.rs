@@ -18,6 +18,8 @@ pub(crate) const KINDS: [&str; 2] = ["test:a", "test:b"];
 pub(crate) const START: i64 = 1_900_000_000_000;
 pub(crate) const END: [Reason; 3] = [Reason::RetriesSpent, Reason::Permanent, Reason::Crashed5Times];
 
+/// The builds of workers.
+const BUILDS: [&str; 2] = ["0.1.0+old", "0.1.0+older"];
 const STATES: [WorkerState; 3] = [WorkerState::Running, WorkerState::Quiet, WorkerState::Stopping];
 /// The put-off of a suspect, ms.
 const PUT_OFF: i64 = 1_000;
@@ -36,6 +38,8 @@ pub(crate) struct Setup {
 pub(crate) struct Staff {
     /// Place in `STATES`.
     pub(crate) state: usize,
+    /// Place in `BUILDS`.
+    pub(crate) build: usize,
     /// True for each of [`KINDS`] that it knows.
     pub(crate) kinds: [bool; 2],
     /// True if it serves the queue of the job.
@@ -66,6 +70,11 @@ pub(crate) enum Job {
         left: i64,
     },
     Redriven(i64),
+    /// The first builds cannot read its payload.
+    HandedBack {
+        builds: usize,
+        left: i64,
+    },
     /// Held by one of the staff, or by a worker that is gone.
     Active {
         by: Option<usize>,
@@ -83,6 +92,7 @@ impl Staff {
     pub(crate) fn idle() -> Self {
         Staff {
             state: 0,
+            build: 0,
             kinds: [true; 2],
             serves: true,
             slots: 4,
@@ -98,10 +108,11 @@ impl Setup {
     pub(crate) fn expected(&self) -> (Reason, Option<i64>) {
         match self.job {
             Job::New(left) | Job::Redriven(left) | Job::Snoozed { left, .. } => {
-                self.of_waiting(left, Reason::NotDue, false)
+                self.of_waiting(left, Reason::NotDue, false, 0)
             }
-            Job::Retried { left, .. } => self.of_waiting(left, Reason::BackingOff, false),
-            Job::Crashed { crashes, left } => self.of_waiting(left, Reason::BackingOff, crashes > 1),
+            Job::HandedBack { builds, left } => self.of_waiting(left, Reason::NotDue, false, builds),
+            Job::Retried { left, .. } => self.of_waiting(left, Reason::BackingOff, false, 0),
+            Job::Crashed { crashes, left } => self.of_waiting(left, Reason::BackingOff, crashes > 1, 0),
             Job::Active { cancel: true, .. } => (Reason::CancelRequested, None),
             Job::Active { by, left, .. } => {
                 let is_alive = by.is_some_and(|by| by < self.staff.len());
@@ -113,13 +124,15 @@ impl Setup {
         }
     }
 
-    fn of_waiting(&self, left: i64, early: Reason, is_suspect: bool) -> (Reason, Option<i64>) {
+    /// `unread` is the number of builds that cannot read its payload.
+    fn of_waiting(&self, left: i64, early: Reason, is_suspect: bool, unread: usize) -> (Reason, Option<i64>) {
         let takers: Vec<&Staff> = self.staff.iter().filter(|staff| staff.serves && staff.kinds[0]).collect();
         let claimers: Vec<&&Staff> = takers.iter().filter(|staff| staff.state == 0).collect();
         let has_suspect = |staff: &&&Staff| staff.runs_suspect && staff.runs > 0;
         let free = |staff: &&&Staff| (staff.runs.max(staff.reported as usize)) < staff.slots as usize;
         let others_first = is_suspect && !claimers.is_empty() && claimers.iter().all(has_suspect);
-        let reason = if left > 0 && !(others_first && left <= PUT_OFF) {
+        let too_old = !claimers.is_empty() && claimers.iter().all(|staff| staff.build < unread);
+        let reason = if left > 0 && !(others_first && left <= PUT_OFF) && !too_old {
             early
         } else if self.is_paused {
             Reason::QueuePaused
@@ -131,6 +144,8 @@ impl Setup {
             Reason::SlotsFull
         } else if others_first {
             Reason::HeldAfterCrashes
+        } else if too_old {
+            Reason::BuildTooOld
         } else {
             Reason::DueNow
         };
@@ -164,8 +179,8 @@ impl<'a> World<'a> {
         let first = self.workers.len() as i64;
         for (n, staff) in (first..).zip(staff) {
             let id = WorkerId::new(START + n * 10);
-            let worker =
-                WorkerRef { id, host: "h".to_owned(), pid: n as u32, build: "0.1.0+test".to_owned() };
+            let build = BUILDS[staff.build].to_owned();
+            let worker = WorkerRef { id, host: "h".to_owned(), pid: n as u32, build };
             let known = KINDS.iter().zip(staff.kinds).filter(|(_, knows)| *knows);
             self.workers.push(Registration {
                 worker,
@@ -238,6 +253,14 @@ impl<'a> World<'a> {
                 test.done(claimed.lease.release(delay(left))).await;
                 self.pass(delay(left).as_millis() as i64 - left);
             }
+            Job::HandedBack { builds, left } => {
+                let (last, first) = BUILDS[..builds].split_last().unwrap();
+                for build in first {
+                    self.hand_back(build, Duration::ZERO).await;
+                }
+                self.hand_back(last, delay(left)).await;
+                self.pass(delay(left).as_millis() as i64 - left);
+            }
             Job::Redriven(left) => {
                 self.bury(FailureCause::Permanent).await;
                 self.operate(id, Operation::Redrive).await;
@@ -299,6 +322,12 @@ impl<'a> World<'a> {
         let claimed = self.take().await;
         let history = self.after(&claimed, cause);
         self.test.done(claimed.lease.retry(backoff, history)).await;
+    }
+
+    async fn hand_back(&self, build: &str, delay: Duration) {
+        let claimed = self.take().await;
+        let history = claimed.history.unread_by(build, Some("0.2.0".to_owned()));
+        self.test.done(claimed.lease.release_unread(delay, history)).await;
     }
 
     async fn bury(&self, cause: FailureCause) {

@@ -91,8 +91,16 @@ impl Fixture {
         Self::worker_at(self.redis.port(), settings, registry)
     }
 
+    pub(crate) fn worker_of_build(&self, build: &'static str, registry: Registry) -> Worker {
+        Self::start_worker(self.redis.port(), build, settings(), registry)
+    }
+
     /// A worker that finds Redis at this port.
     pub(crate) fn worker_at(port: u16, settings: Settings, registry: Registry) -> Worker {
+        Self::start_worker(port, "test", settings, registry)
+    }
+
+    fn start_worker(port: u16, build: &'static str, settings: Settings, registry: Registry) -> Worker {
         let stop = CancellationToken::new();
         let redis = redis_settings(port);
         let stopped = stop.clone();
@@ -101,7 +109,7 @@ impl Fixture {
             let runtime = Runtime::new().expect("a runtime");
             let ended = runtime.block_on(async {
                 let client = Client::open(&redis)?;
-                worker::run(settings, "test", registry, client, stopped).await
+                worker::run(settings, build, registry, client, stopped).await
             });
             runtime.shutdown_background();
             ended

@@ -111,6 +111,21 @@ fn each_reason_follows_from_its_facts_and_names_their_figures() {
     };
     let suspect = Facts { leased: vec![leased(&first, 1, 1)], ..crashed(&[FailureCause::Crash; 2], 9_000) };
     let put_off = Facts { place: JobPlace::Waiting { due: NOW + 1_000, ahead: 0 }, ..suspect.clone() };
+    let handed_back = Facts {
+        history: History::default().unread_by("0.1.0+build1", Some("0.2.0+later".to_owned())),
+        settled_at: Some(NOW - 100),
+        ..scheduled(ready())
+    };
+    let newer_lives = Facts {
+        workers: vec![worker(1, WorkerState::Running), worker(2, WorkerState::Running)],
+        ..handed_back.clone()
+    };
+    let rescheduled = Facts { settled_at: Some(NOW - 400_000), ..handed_back.clone() };
+    let retried = Facts {
+        history: failed(&[FailureCause::Error], 100).unread_by("0.1.0+build1", None),
+        ..handed_back.clone()
+    };
+    let later_form = Facts { history: History::default().unread_by("0.1.0+build1", None), ..ready() };
     let dead = |causes: &[FailureCause]| ended(JobPlace::Dead, causes);
     let expiry = NOW + 60_000;
 
@@ -146,6 +161,13 @@ fn each_reason_follows_from_its_facts_and_names_their_figures() {
         ),
         (suspect, Reason::HeldAfterCrashes, &["2 crashes", "1 worker"]),
         (put_off, Reason::HeldAfterCrashes, &["2 crashes"]),
+        (handed_back.clone(), Reason::BuildTooOld, &["for the build 0.2.0+lat", "(build 0.1.0+build1)"]),
+        (Facts { paused_since: Some(NOW - 1_000), ..handed_back.clone() }, Reason::QueuePaused, &["1.0 s"]),
+        (Facts { workers: vec![], ..handed_back }, Reason::NotDue, &["2 min 47 s"]),
+        (newer_lives, Reason::NotDue, &["2 min 47 s"]),
+        (rescheduled, Reason::NotDue, &["2 min 47 s"]),
+        (retried, Reason::BackingOff, &["2 min 47 s"]),
+        (later_form, Reason::BuildTooOld, &["A later release stored it", "0.1.0+build1"]),
         (active(ready(), 9_000, false), Reason::Running, &["4.0 s", "attempt 1 of 11", "0.1.0+build1"]),
         (active(ready(), 9_000, true), Reason::CancelRequested, &["0.1.0+build1"]),
         (active(ready(), -1_500, false), Reason::Settling, &["1.5 s ago", "pid 1"]),
@@ -183,7 +205,7 @@ fn the_first_check_that_fails_is_the_reason_and_the_others_are_shown() {
     };
     let explanation = everything.explain();
     let results: Vec<CheckResult> = explanation.checks.iter().map(|check| check.result).collect();
-    assert_eq!(results, [WaitsForTime, Failed, Failed, Failed, Failed, Failed, Passed]);
+    assert_eq!(results, [WaitsForTime, Failed, Failed, Failed, Failed, Failed, Passed, Passed]);
     assert_eq!(explanation.reason, Reason::NotDue);
     assert_eq!(explanation.runs_at_earliest.map(Timestamp::as_millisecond), Some(NOW + 167_000));
     assert!(explanation.what_to_do.contains("queue_gives_out_jobs"), "{}", explanation.what_to_do);
