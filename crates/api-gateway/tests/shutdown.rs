@@ -2,13 +2,13 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use atode_testkit::{Gateway, RedisServer, Signal, eventually};
 use serde_json::json;
-use support::{DEADLINE, KIND, address, connected, enqueued, start};
+use support::{DEADLINE, KIND, address, connected, enqueued, gateway, start};
 
 /// Sends the head of a request without its body, and waits until it is being handled.
 fn running(gateway: &Gateway, line: &str) -> TcpStream {
@@ -105,6 +105,47 @@ fn a_long_shutdown_delay_is_not_mistaken_for_a_hanging_process() {
     let gateway = connected(gateway.env("APP__SERVER__SHUTDOWN_TIMEOUT", "0s").start());
     gateway.terminate();
     assert_eq!(gateway.wait(DEADLINE).code(), Some(0), "{}", gateway.stderr());
+}
+
+/// One request on a connection of its own. `Err` if the server closed or reset the connection.
+fn one_request(port: u16) -> io::Result<Option<String>> {
+    let mut socket = match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(None),
+        socket => socket?,
+    };
+    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut reply = String::new();
+    socket.read_to_string(&mut reply)?;
+    if reply.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Some(reply)) }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_client_that_connects_during_the_stop_is_served_or_refused_but_never_reset() {
+    let redis = RedisServer::start();
+    for _ in 0..5 {
+        let gateway = gateway(&redis);
+        let port = gateway.port();
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::spawn(move || {
+                    let mut served = 0;
+                    while let Some(reply) = one_request(port)? {
+                        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+                        served += 1;
+                    }
+                    io::Result::Ok(served)
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(100));
+        gateway.terminate();
+        for client in clients {
+            let served = client.join().expect("a client panicked").expect("served or refused");
+            assert!(served > 0);
+        }
+        ends(&gateway, Duration::from_secs(10));
+    }
 }
 
 #[test]

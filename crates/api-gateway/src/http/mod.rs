@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod json;
 mod limit_headers;
 pub(crate) mod limits;
+mod listener;
 pub(crate) mod problem;
 pub(crate) mod problem_types;
 pub(crate) mod queue_errors;

@@ -1,8 +1,5 @@
 //! The HTTP server from listening to graceful shutdown.
 
-use std::any::Any;
-use std::io;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -12,7 +9,6 @@ use anyhow::{Context, anyhow};
 use atode_config::{Build, Config, bare_host, listen_problem};
 use atode_jobs::{Catalogue, Registry};
 use atode_queue::{Client, HistoryWriter};
-use socket2::SockRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::events;
@@ -20,16 +16,11 @@ use crate::gateway::Gateway;
 use crate::http::cross_site::CrossSite;
 use crate::http::envelope::envelope;
 use crate::http::limits;
+use crate::http::listener::{close_if_unread, listen, serve_last_connections};
 use crate::routes::routes;
 
 /// How long the start waits for Redis before it continues without.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
-
-/// Connections that may wait to be accepted. Beyond that, clients have to wait for a TCP retransmission.
-const BACKLOG: i32 = 2_048;
-
-/// How long a client may leave its replies unread before its connection is closed.
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves until `stop` is cancelled and `server.shutdown_delay` has passed, then lets running requests finish. Redis may
 /// be down at the start and at any time.
@@ -68,6 +59,7 @@ pub(crate) async fn serve(
     ));
     tokio::spawn(events::watch(gateway.clone()));
     let stopping = gateway.stopping.clone();
+    let closing = listener.try_clone().context("cannot share the listener")?;
     let app = move || App::new().app_data(gateway.clone()).wrap(from_fn(envelope)).configure(routes);
     let server = HttpServer::new(app)
         // Closing a connection cancels its requests, as in nginx: a client that is gone costs nothing.
@@ -87,6 +79,7 @@ pub(crate) async fn serve(
             tracing::info!("asked to stop: /readyz answers 503, requests are served for another {delay:?}");
             tokio::time::sleep(delay).await;
         }
+        serve_last_connections(closing).await;
         stopping.cancel();
         tracing::info!("stopping: no new requests, running requests will finish");
         handle.stop(true).await;
@@ -98,25 +91,4 @@ pub(crate) async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Closes the connection of a client that does not read its replies. Only the kernel knows when the client last read
-/// anything. On systems other than Linux such a connection keeps its bounded memory until the client closes it.
-fn close_if_unread(connection: &dyn Any) {
-    #[cfg(target_os = "linux")]
-    if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
-        && let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(UNREAD_TIMEOUT))
-    {
-        tracing::debug!(%error, "cannot set a timeout for unread replies");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (connection, UNREAD_TIMEOUT);
-}
-
-/// Listens on the first address of the name that allows it.
-fn listen(host: &str, port: u16) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((host, port))?;
-    // std sets a shorter backlog. To listen again only changes it.
-    SockRef::from(&listener).listen(BACKLOG)?;
-    Ok(listener)
 }
