@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use atode_config::Build;
 use atode_config::process::{self, ServerArgs, Shutdown};
+use atode_config::traces;
 use atode_jobs::{DuplicateKind, Registry};
 use atode_queue::Client;
 use clap::Parser;
@@ -45,11 +46,14 @@ fn start(build: Build, args: &ServerArgs, registry: Result<Registry, DuplicateKi
     if args.ends_after_check(build)? {
         return Ok(());
     }
+    let flush_until = config.server.shutdown_delay + config.server.shutdown_timeout;
     let shutdown = Shutdown {
-        timeout: config.server.shutdown_delay + config.server.shutdown_timeout + MARGIN,
+        timeout: flush_until + MARGIN,
+        flush_until,
         unfinished: "requests without a reply may have been carried out",
     };
     metrics::install(build)?;
+    traces::start(&config.traces, build)?;
     process::serve(shutdown, Some(REDIS_THREADS), async |stop| {
         let client = Client::open(&config.cache_server.redis.jobqueue)?;
         serve(build, &config, registry, client, stop).await

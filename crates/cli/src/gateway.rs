@@ -1,15 +1,14 @@
 //! Calls to a gateway over HTTP. Only what is safe to repeat is repeated: reads, and a stored job with an idempotency key.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use anyhow::Context;
-use rustls::crypto::ring;
+use atode_config::client_tls;
+use atode_config::traces::TraceContext;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, Method, Request, StatusCode};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Timeout};
 
 use crate::address::{Address, Endpoint};
@@ -53,6 +52,7 @@ struct Call {
     endpoint: Endpoint,
     json: Option<String>,
     idempotency_key: Option<String>,
+    trace: Option<TraceContext>,
 }
 
 impl Key {
@@ -88,7 +88,7 @@ impl Gateway {
             config = config.proxy(None);
         }
         if address.is_tls() {
-            config = config.tls_config(tls()?);
+            config = config.tls_config(client_tls()?);
         }
         Ok(Gateway { agent: config.build().into(), address, key })
     }
@@ -109,15 +109,16 @@ impl Gateway {
         self.call(Call { json: Some(json), ..Call::new(Method::POST, endpoint) }).await
     }
 
-    /// A POST that may be repeated, because the gateway stores one job per key.
+    /// A POST that may be repeated, because the gateway stores one job per key. The job belongs to `trace`.
     pub(crate) async fn post_once<T>(
         &self,
         endpoint: Endpoint,
         json: String,
         key: String,
+        trace: Option<TraceContext>,
     ) -> Result<Answer<T>, CallError> {
         let call = Call::new(Method::POST, endpoint);
-        self.call(Call { json: Some(json), idempotency_key: Some(key), ..call }).await
+        self.call(Call { json: Some(json), idempotency_key: Some(key), trace, ..call }).await
     }
 
     /// A step of long work: waits for the rate limit instead of failing.
@@ -174,6 +175,12 @@ impl Gateway {
         }
         if let Some(key) = &call.idempotency_key {
             request = request.header("idempotency-key", key);
+        }
+        if let Some(trace) = &call.trace {
+            request = request.header("traceparent", trace.traceparent());
+            if let Some(state) = trace.tracestate() {
+                request = request.header("tracestate", state);
+            }
         }
         if call.json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -235,7 +242,7 @@ impl Gateway {
 
 impl Call {
     fn new(method: Method, endpoint: Endpoint) -> Self {
-        Call { method, endpoint, json: None, idempotency_key: None }
+        Call { method, endpoint, json: None, idempotency_key: None, trace: None }
     }
 
     fn is_repeatable(&self) -> bool {
@@ -268,19 +275,4 @@ fn io_trouble(error: &io::Error) -> String {
         }
         _ => error.to_string(),
     }
-}
-
-/// TLS with the certificates that the system trusts, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`, as for Redis.
-fn tls() -> anyhow::Result<TlsConfig> {
-    let trusted = rustls_native_certs::load_native_certs();
-    if trusted.certs.is_empty() {
-        let why = trusted.errors.first().map_or_else(String::new, |error| format!(": {error}"));
-        anyhow::bail!("the system trusts no certificate{why}; install ca-certificates, or set SSL_CERT_FILE");
-    }
-    let certs: Vec<_> = trusted.certs.iter().map(|cert| Certificate::from_der(cert).to_owned()).collect();
-    Ok(TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .root_certs(RootCerts::Specific(Arc::new(certs)))
-        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-        .build())
 }

@@ -6,7 +6,7 @@ use crate::{
     api::Api,
     cache_server::CacheServer,
     environment::Environment,
-    sections::{Logging, Queue, Server, Worker},
+    sections::{Logging, Queue, Server, Traces, Worker},
 };
 
 /// All settings. The default is the result of two empty files.
@@ -18,6 +18,7 @@ pub struct Config {
     pub server: Server,
     pub worker: Worker,
     pub logging: Logging,
+    pub traces: Traces,
     pub api: Api,
     pub cache_server: CacheServer,
 }
@@ -30,6 +31,7 @@ impl Default for Config {
             server: Server::default(),
             worker: Worker::default(),
             logging: Logging::default(),
+            traces: Traces::default(),
             api: Api::default(),
             cache_server: CacheServer::default(),
         }

@@ -9,6 +9,7 @@ mod api;
 mod args;
 mod build;
 mod cache_server;
+mod collector_url;
 mod config;
 mod environment;
 mod error;
@@ -23,6 +24,8 @@ pub mod process;
 pub mod redis;
 mod sections;
 mod source;
+mod tls;
+pub mod traces;
 mod validate;
 mod values;
 
@@ -32,11 +35,13 @@ pub use crate::{
     args::ConfigArgs,
     build::Build,
     cache_server::{CacheServer, Redis},
+    collector_url::CollectorUrl,
     config::Config,
     environment::{Environment, UnknownEnvironment},
     error::ConfigError,
     listen::{bare_host, listen_problem},
     load::load,
     one_line::one_line,
-    sections::{LogFormat, Logging, Queue, Server, Worker},
+    sections::{Follow, LogFormat, Logging, Queue, Server, Traces, Worker},
+    tls::{NoCertificates, client_tls},
 };

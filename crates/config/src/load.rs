@@ -9,7 +9,7 @@ use crate::{
     environment::Environment,
     error::ConfigError,
     overrides::Override,
-    sections::{Logging, Queue, Server, Worker},
+    sections::{Logging, Queue, Server, Traces, Worker},
     source::Source,
     validate::validate,
     values::{Section, by_queue, keys, section},
@@ -41,11 +41,11 @@ pub(crate) fn load_with(
     let source = Source::read(dir.join("config.yaml"), ABSENT_SECTIONS, of_config)?;
     let cache_server = cache_server::read(&Source::read(dir.join("cacheserver.yaml"), "", of_cache_server)?)?;
 
-    let FileKeys { queues, server, worker, logging, api } = source.extract()?;
+    let FileKeys { queues, server, worker, logging, traces, api } = source.extract()?;
     let named = queues.into_iter().flatten();
     let queues = named.map(|(name, queue)| (name, queue.map_or_else(Queue::default, |section| section.0)));
     let queues = queues.collect();
-    let config = Config { environment, queues, server, worker, logging, api, cache_server };
+    let config = Config { environment, queues, server, worker, logging, traces, api, cache_server };
     validate(&config, &source)?;
     Ok(config)
 }
@@ -56,6 +56,7 @@ keys! {
         server: Server = Server::default(), "section";
         worker: Worker = Worker::default(), "section";
         logging: Logging = Logging::default(), "section";
+        traces: Traces = Traces::default(), "section";
         api: Api = Api::default(), "section";
     }
 }

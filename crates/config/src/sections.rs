@@ -6,7 +6,10 @@ use clap::ValueEnum;
 use serde::{Deserialize, Deserializer};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::values::{by_queue, checked, duration, keys, partitions, text, whole, word};
+use crate::{
+    collector_url::CollectorUrl,
+    values::{by_queue, checked, duration, keys, partitions, ratio, text, whole, word},
+};
 
 const GIBIBYTE: u32 = 1 << 30;
 /// In milliseconds.
@@ -71,6 +74,27 @@ keys! {
         pub level: Targets = Targets::new().with_default(LevelFilter::INFO).with_targets(SERVER_NOISE), "level";
         pub format: LogFormat = LogFormat::Text, "word";
     }
+
+    /// `traces`: spans for OpenTelemetry. Nothing is exported without an endpoint.
+    #[derive(Debug, Clone, PartialEq)]
+    pub struct Traces {
+        /// The collector, which takes OTLP over HTTP.
+        pub endpoint: Option<CollectorUrl> = None;
+        /// The share of traces that are recorded if nobody has decided yet.
+        pub sample_ratio: f64 = 1.0, "ratio";
+        pub follow: Follow = Follow::Link, "word";
+        /// With [`Follow::Parent`]: how long after its job was stored a run still belongs to its trace.
+        pub follow_within: Duration = Duration::from_secs(60), "duration::<_, 0, 86_400_000>";
+    }
+}
+
+/// The relation of a run to the span that stored its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Follow {
+    /// The run is a trace of its own, with a link.
+    Link,
+    /// The run is a child.
+    Parent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -74,6 +74,14 @@ impl Raw {
         fitting.and_then(|number| T::try_from(number).ok()).ok_or_else(|| raw.refused(expected))
     }
 
+    fn ratio(&self) -> Result<f64, String> {
+        let whole = self.0.to_u128().map(|number| number as f64);
+        let number = self.0.to_f64().or(whole).or_else(|| self.0.as_str()?.trim().parse().ok());
+        number
+            .filter(|number| (0.0..=1.0).contains(number))
+            .ok_or_else(|| self.refused("a number from 0 to 1"))
+    }
+
     fn flag(&self) -> Result<bool, String> {
         let flag = self.0.to_bool().or_else(|| self.0.as_str()?.trim().parse().ok());
         flag.ok_or_else(|| self.refused("true or false"))
@@ -160,6 +168,11 @@ where
             duration.map(SignedDuration::unsigned_abs)
         })
     })
+}
+
+/// Reads a share, from 0 to 1.
+pub(crate) fn ratio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    checked(deserializer, Raw::ratio)
 }
 
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {

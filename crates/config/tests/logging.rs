@@ -28,6 +28,13 @@ fn child() {
                 tracing::debug!("not at this level");
                 tracing::info!(target: "actix_server::builder", "starting 2 workers");
             }
+            "traced" => {
+                let span = tracing::info_span!("job", trace_id = %"4bf9", span_id = %"00f0");
+                let _inside = span.enter();
+                tracing::info!("hello");
+                let _own = tracing::info_span!("of a handler", trace_id = HOSTILE).entered();
+                tracing::info!("hello again");
+            }
             "hostile" => tracing::info!(debug = ?HOSTILE, text = HOSTILE, display = %HOSTILE, "{HOSTILE}"),
             "repeat" => {
                 for n in 0..1_000 {
@@ -68,6 +75,16 @@ fn a_line_of_json_is_one_flat_object() {
         line.trim_end().ends_with(r#""level":"INFO","message":"hello","queue":"mail","target":"logging"}"#),
         "{line}"
     );
+}
+
+#[test]
+fn a_line_of_json_ends_with_the_ids_of_its_trace() {
+    let output = run("traced", "json", Stdio::piped());
+    let lines = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    for line in lines.lines() {
+        assert!(line.ends_with(r#","trace_id":"4bf9","span_id":"00f0"}"#), "{line}");
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use atode_config::Build;
 use atode_config::process::{self, ServerArgs};
+use atode_config::{Build, traces};
 use atode_jobs::{DuplicateKind, Registry, StateType};
 use atode_queue::Client;
 use clap::Parser;
@@ -92,6 +92,7 @@ fn configure_and_run(
     atode_config::metrics::install(build.version, &histograms)?;
     atode_queue::metrics::describe();
     metrics::describe();
+    traces::start(&config.traces, build)?;
     process::serve(shutdown_limit(settings.shutdown_timeout), None, async |stop| {
         tokio::select! {
             provided = provide(&mut registry) => provided.context("cannot make the application's state")?,

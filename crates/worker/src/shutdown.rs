@@ -22,7 +22,11 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// How long a worker may take to end after a signal, before its process exits.
 pub fn shutdown_limit(shutdown_timeout: Duration) -> Shutdown {
     let timeout = shutdown_timeout + GRACE + DROP + FLUSH + MARGIN;
-    Shutdown { timeout, unfinished: "running jobs run again after their lease has expired" }
+    Shutdown {
+        timeout,
+        flush_until: shutdown_timeout,
+        unfinished: "running jobs run again after their lease has expired",
+    }
 }
 
 /// Waits for running jobs until the timeout, then stops the rest. A job whose handler does not end keeps its

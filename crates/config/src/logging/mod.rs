@@ -5,6 +5,7 @@
 
 mod queue;
 mod repeats;
+mod trace_ids;
 
 use std::{
     borrow::Cow,
@@ -28,6 +29,7 @@ use tracing_subscriber::{
 use self::{
     queue::{Notices, Queue},
     repeats::{Key, Repeats},
+    trace_ids::{TraceIds, Traced},
 };
 use crate::{
     one_line::{one_colored_line, one_line, one_line_of_json},
@@ -101,7 +103,8 @@ fn subscriber(level: &Targets, form: Form) -> impl Subscriber + Send + Sync + us
         .with_ansi(form == Form::Colored)
         .log_internal_errors(false);
     let lines = if form == Form::Json {
-        lines.json().flatten_event(true).map_event_format(Once).boxed()
+        let lines = lines.json().flatten_event(true).map_event_format(|format| Once(Traced(format)));
+        TraceIds.and_then(lines).boxed()
     } else {
         lines.map_event_format(Once).boxed()
     };

@@ -1,17 +1,24 @@
 //! The part of a server's life in which it serves.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::stop_on_signals;
+use crate::traces::running::{FLUSH, flush};
 
 /// The end of a server that was asked to stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Shutdown {
     /// How long the server may take. After that, the process exits.
     pub timeout: Duration,
+    /// How long after the request to stop spans may still be sent. It is part of `timeout`.
+    pub flush_until: Duration,
     /// The fate of unfinished work when the process exits that way, for the log.
     pub unfinished: &'static str,
 }
@@ -43,7 +50,15 @@ where
         builder.worker_threads(threads);
     }
     let runtime = builder.enable_all().build().map_err(StartError::Runtime)?;
+    let stopped = Arc::new(OnceLock::new());
+    let (stopping, at) = (stop.clone(), stopped.clone());
+    runtime.spawn(async move {
+        stopping.cancelled().await;
+        at.set(Instant::now())
+    });
     let ended = runtime.block_on(server(stop));
     runtime.shutdown_background();
+    let left = stopped.get().map_or(FLUSH, |at| shutdown.flush_until.saturating_sub(at.elapsed()));
+    flush(left.min(FLUSH));
     ended
 }

@@ -91,7 +91,7 @@ fn the_error_for_a_file_that_is_not_yaml_names_the_file_and_the_line() {
 
 #[test]
 fn the_error_for_an_unknown_key_lists_the_known_keys() {
-    let top = "config.yaml has queues, server, worker, logging, api";
+    let top = "config.yaml has queues, server, worker, logging, traces, api";
     assert_eq!(in_config("server: { prot: 1 }"), format!("server.prot: unknown key, {SERVER}"));
     assert_eq!(in_config("sevrer: {}"), format!("sevrer: unknown key, {top}"));
     assert_eq!(in_config("sevrer:"), format!("sevrer: unknown key, {top}"));
@@ -115,7 +115,7 @@ fn the_error_for_an_unknown_key_lists_the_known_keys() {
 
 #[test]
 fn the_error_for_an_unknown_variable_lists_the_known_keys() {
-    let top = "config.yaml has queues, server, worker, logging, api";
+    let top = "config.yaml has queues, server, worker, logging, traces, api";
     assert_eq!(in_variable("APP__SERVER__PROT=1"), format!("server.prot: unknown key, {SERVER}"));
     assert_eq!(in_variable("APP__SERVER__PROT="), format!("server.prot: unknown key, {SERVER}"));
     assert_eq!(in_variable("APP__SERVER____PORT=1"), format!("server.\"\": unknown key, {SERVER}"));

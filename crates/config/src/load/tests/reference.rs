@@ -92,7 +92,9 @@ impl Entry {
 fn sentence(comment: &str) -> String {
     let (first, rest) = comment.split_at(1);
     let text = first.to_uppercase() + rest.trim_end_matches('.') + ".";
-    text.replace("docs/redis-acl.md", "[redis-acl.md](redis-acl.md)")
+    ["redis-acl.md", "traces.md"]
+        .iter()
+        .fold(text, |text, page| text.replace(&format!("docs/{page}"), &format!("[{page}]({page})")))
 }
 
 /// The words in which the code refuses a value that suits no key.

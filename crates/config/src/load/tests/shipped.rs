@@ -18,6 +18,7 @@ fn develop_names_every_key() {
         ("config.yaml", vec!["server"]),
         ("config.yaml", vec!["worker"]),
         ("config.yaml", vec!["logging"]),
+        ("config.yaml", vec!["traces"]),
         ("config.yaml", vec!["queues", "default"]),
         ("config.yaml", vec!["api"]),
         ("config.yaml", vec!["api", "auth"]),
