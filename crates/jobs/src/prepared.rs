@@ -1,5 +1,6 @@
 //! A checked request, and the job as its caller sees it.
 
+use atode_config::traces::{Trace, TraceContext};
 use atode_queue::{Due, JobId, JobView, NewJob, State};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -18,6 +19,12 @@ pub fn key_reused(id: JobId) -> String {
 }
 
 impl Prepared<'_> {
+    /// The job, which carries this trace.
+    #[must_use]
+    pub fn caused_by(self, trace: Option<Trace>) -> Self {
+        Prepared { job: self.job.caused_by(trace), ..self }
+    }
+
     /// The job as it was stored at `now` (Redis' clock, Unix ms).
     pub fn stored(self, now: i64) -> JobView {
         let due = match self.job.due {
@@ -52,6 +59,7 @@ impl Prepared<'_> {
             cancel_requested: false,
             durability: self.job.durability,
             enqueued_by: None,
+            traceparent: self.job.trace.as_ref().and_then(Trace::context).map(TraceContext::traceparent),
             version: None,
         }
     }

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn the_fingerprint_ends_the_state_and_a_reader_ignores_it() {
         let worker = WorkerRef { build: "0.1.0 a,b".to_owned(), ..WorkerRef::default() };
-        let run = Run { attempt: 1, due: 1, started: 2, worker: Arc::new(worker) };
+        let run = Run::new(1, 1, 2, Arc::new(worker));
         let failure = Failure::new(FailureCause::Error, &"no ".repeat(200), run.clone(), 3);
         let history = History::default().with_failure(failure).finished_with(run);
         let death = Death::of("a:b", &history).expect("it failed");

@@ -81,6 +81,12 @@ impl History {
         self.failed.saturating_add(1)
     }
 
+    /// The latest run that is known here.
+    pub fn latest_run(&self) -> Option<&Run> {
+        let failed = self.failures.last().map(|failure| &failure.run);
+        failed.into_iter().chain(&self.last_run).max_by_key(|run| run.started)
+    }
+
     #[must_use]
     pub fn with_failure(mut self, failure: Failure) -> Self {
         match failure.cause {
@@ -175,13 +181,15 @@ fn is_zero(n: &u32) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use atode_config::traces::TraceContext;
+
     use super::*;
     use crate::model::id::WorkerId;
     use crate::model::run::WorkerRef;
 
     fn run(attempt: u32) -> Run {
         let worker = WorkerRef { id: WorkerId::new(1), host: "h".into(), pid: 7, build: "0.1.0+abc".into() };
-        Run { attempt, due: 1, started: 2, worker: Arc::new(worker) }
+        Run::new(attempt, 1, 2, Arc::new(worker))
     }
 
     #[test]
@@ -219,6 +227,23 @@ mod tests {
         let entry = format!("1700 {}", history.encode(FencingToken::new(42)));
         let (_, read) = History::decode(&entry.replace("\"crash\"", "\"meltdown\"")).unwrap();
         assert_eq!((read.crashes, read.failures[0].cause), (1, FailureCause::Unknown));
+    }
+
+    #[test]
+    fn a_run_keeps_its_trace_and_without_one_costs_no_byte() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let plain = run(1);
+        let traced = Run { trace: TraceContext::parse(parent, None), ..plain.clone() };
+        let failed = |run| History::default().with_failure(Failure::new(FailureCause::Error, "no", run, 3));
+        let encode = |history: &History| format!("1700 {}", history.encode(FencingToken::new(42)));
+        let entry = encode(&failed(traced.clone()));
+        assert!(!encode(&failed(plain.clone())).contains("trace"));
+        assert_eq!(History::decode(&entry).unwrap().1.latest_run(), Some(&traced));
+        let (_, read) = History::decode(&entry.replace(parent, "another form")).unwrap();
+        assert_eq!(read.latest_run(), Some(&plain));
+        let released = Run { started: 5, ..run(2) };
+        assert_eq!(failed(traced).finished_with(released.clone()).latest_run(), Some(&released));
+        assert_eq!(History::default().latest_run(), None);
     }
 
     #[test]

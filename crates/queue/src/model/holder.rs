@@ -29,6 +29,6 @@ impl Holder {
     }
 
     pub(crate) fn into_run(self, history: &History) -> Run {
-        Run { attempt: history.next_attempt(), due: self.due, started: self.start, worker: self.worker }
+        Run::new(history.next_attempt(), self.due, self.start, self.worker)
     }
 }

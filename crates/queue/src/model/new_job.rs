@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use atode_config::traces::Trace;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::model::digest;
 use crate::model::id::JobId;
-use crate::model::record::{Durability, Record};
+use crate::model::record::{self, Durability, Record};
 
 /// Lifetime of an idempotency key, unless its caller sets another.
 pub(crate) const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,6 +33,8 @@ pub struct NewJob {
     pub idempotency: Option<Idempotency>,
     /// Only [`Client::enqueue`](crate::Client::enqueue) waits for the disk; batches do not.
     pub durability: Option<Durability>,
+    /// The trace that the record carries; [`NewJob::caused_by`] sets both.
+    pub trace: Option<Trace>,
 }
 
 /// The key under which a client may repeat a request, and a hash of its body.
@@ -75,7 +78,15 @@ impl NewJob {
             due,
             idempotency: None,
             durability: record.durability,
+            trace: record.trace.clone(),
         }
+    }
+
+    /// The job, which carries this trace.
+    #[must_use]
+    pub fn caused_by(self, trace: Option<Trace>) -> Self {
+        let Some(trace) = trace else { return self };
+        NewJob { record: record::with_trace(&self.record, &trace).into(), trace: Some(trace), ..self }
     }
 
     /// Approximate bytes of the job in a call.

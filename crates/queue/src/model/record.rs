@@ -1,16 +1,19 @@
 //! The record: the job as it was enqueued. It is made and read here; scripts move it as bytes.
 //!
 //! `<tag of the kind>[,<option>]… <payload>`, for example `QHGI,d2000,r3 {"message":"Hello"}`. An option is a letter
-//! with its value: `d` delay in ms, `t` due time in Unix ms, `r` maximum retries, `f` (no value) durability `fsync`.
+//! with its value: `d` delay in ms, `t` due time in Unix ms, `r` maximum retries, `f` (no value) durability `fsync`, `x` the
+//! trace that the job comes from.
 //! Earlier versions stored JSON with the fields `kind` and `payload` instead. Both are read. A record in a form that this
 //! version does not know will begin with `#`.
 
 use std::io::Write as _;
 
+use atode_config::traces::Trace;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::model::id::LONG;
 use crate::model::record_kind::{RecordKind, TAG, tag};
 
 /// The job as it was enqueued. Defaults of the kind are left out: they would cost memory for each waiting
@@ -30,6 +33,9 @@ pub struct Record<'a> {
     /// version reads as unset: the job can still run.
     #[serde(default, deserialize_with = "known")]
     pub durability: Option<Durability>,
+    /// The trace that the job comes from, if any.
+    #[serde(skip)]
+    pub trace: Option<Trace>,
     /// Options of a later version as they were stored, so that an edit does not remove them.
     #[serde(skip)]
     pub later: Vec<&'a str>,
@@ -46,7 +52,15 @@ pub enum Durability {
 impl<'a> Record<'a> {
     /// A record with a payload and no options.
     pub fn new(payload: &'a RawValue) -> Self {
-        Record { payload, delay: None, run_at: None, max_retries: None, durability: None, later: Vec::new() }
+        Record {
+            payload,
+            delay: None,
+            run_at: None,
+            max_retries: None,
+            durability: None,
+            trace: None,
+            later: Vec::new(),
+        }
     }
 
     /// True for a record that only a later version can read. Such a job is left to a worker of that version.
@@ -92,6 +106,9 @@ impl<'a> Record<'a> {
         if let Some(Durability::Fsync) = self.durability {
             record.extend_from_slice(b",f");
         }
+        if let Some(trace) = &self.trace {
+            record.extend_from_slice(trace_option(trace).as_bytes());
+        }
         for option in &self.later {
             record.push(b',');
             record.extend_from_slice(option.as_bytes());
@@ -109,10 +126,25 @@ impl<'a> Record<'a> {
             "t" => self.run_at = Some(value.parse().map_err(unreadable)?),
             "r" => self.max_retries = Some(value.parse().map_err(unreadable)?),
             "f" if value.is_empty() => self.durability = Some(Durability::Fsync),
+            "x" => match LONG.decode(value.as_bytes()).ok().and_then(|bytes| Trace::from_bytes(&bytes)) {
+                Some(trace) => self.trace = Some(trace),
+                None => self.later.push(option),
+            },
             _ => self.later.push(option),
         }
         Ok(())
     }
+}
+
+/// A stored record, made to carry a trace. It had none.
+pub(crate) fn with_trace(record: &[u8], trace: &Trace) -> Vec<u8> {
+    let end = record.iter().position(|byte| *byte == b' ').unwrap_or(record.len());
+    let (header, payload) = record.split_at(end);
+    [header, trace_option(trace).as_bytes(), payload].concat()
+}
+
+fn trace_option(trace: &Trace) -> String {
+    format!(",x{}", LONG.encode(&trace.to_bytes()))
 }
 
 fn known<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Durability>, D::Error> {
@@ -126,6 +158,8 @@ fn unreadable(error: impl std::fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use atode_config::traces::TraceContext;
+
     use super::*;
 
     const PAYLOAD: &str =
@@ -156,6 +190,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_record_carries_a_trace_and_without_one_not_a_byte_more() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let traced = |state| Trace::Span(TraceContext::parse(parent, state).unwrap());
+        let plain = Record { max_retries: Some(3), ..Record::new(raw(PAYLOAD)) };
+        let without = plain.encode("a:b");
+        for (trace, bytes) in [(traced(None), 36), (traced(Some("a=1,b=2")), 45), (Trace::Unsampled, 2)] {
+            let stored = with_trace(&without, &trace);
+            assert_eq!(stored.len(), without.len() + bytes);
+            let decoded = Record::decode(&stored).unwrap();
+            assert_eq!(decoded.trace.as_ref(), Some(&trace));
+            assert_eq!((decoded.max_retries, decoded.payload.get()), (Some(3), PAYLOAD));
+            assert_eq!(decoded.encode("a:b"), stored, "an edit keeps it");
+        }
+        assert_eq!(Record::decode(&without).unwrap().trace, None);
+        let later = Record::decode(b"0aZ~,x~~~,xA {}").unwrap();
+        assert_eq!((later.trace, later.later), (None, vec!["x~~~", "xA"]));
     }
 
     #[test]

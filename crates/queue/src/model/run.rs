@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use atode_config::traces::TraceContext;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -37,11 +38,27 @@ pub struct Run {
     pub started: i64,
     /// Shared by all runs of a worker.
     pub worker: Arc<WorkerRef>,
+    /// The span of the run, if it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "span")]
+    pub trace: Option<TraceContext>,
+}
+
+impl Run {
+    /// A run that is not recorded in a trace.
+    pub fn new(attempt: u32, due: i64, started: i64, worker: Arc<WorkerRef>) -> Self {
+        Run { attempt, due, started, worker, trace: None }
+    }
 }
 
 fn or_unknown<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(json: D) -> Result<T, D::Error> {
     let value = serde_json::Value::deserialize(json)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// A text that names no span reads as none.
+fn span<'de, D: Deserializer<'de>>(json: D) -> Result<Option<TraceContext>, D::Error> {
+    let value = serde_json::Value::deserialize(json)?;
+    Ok(value.as_str().and_then(|text| TraceContext::parse(text, None)))
 }
 
 #[cfg(test)]

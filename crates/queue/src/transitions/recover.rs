@@ -194,7 +194,7 @@ fn with_lost_run(history: History, entry: &[u8], now: i64) -> String {
         "who held its lease cannot be read"
     };
     let worker = Arc::new(WorkerRef::default());
-    let run = Run { attempt: history.next_attempt(), due: now, started: now, worker };
+    let run = Run::new(history.next_attempt(), now, now, worker);
     let failure = Failure::new(FailureCause::LeaseLost, error, run, now);
     history.with_failure(failure).encode(FencingToken::REAPED)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use atode_config::traces::{Trace, TraceContext};
 use fred::types::Value;
 use fred::util::sha1_hash;
 use futures_util::future::try_join_all;
@@ -55,6 +56,9 @@ pub struct JobView {
     pub cancel_requested: bool,
     pub durability: Option<Durability>,
     pub enqueued_by: Option<String>,
+    /// The span that the job comes from, as W3C Trace Context writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// Differs after each change of a waiting job. Unset for other jobs, and where the record was not read.
     #[serde(skip)]
     pub version: Option<String>,
@@ -73,6 +77,9 @@ pub struct AttemptView {
     /// True if the job was redriven after this attempt: later attempts are counted from 1 again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redriven: bool,
+    /// The span of the attempt, if it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 impl JobView {
@@ -132,7 +139,8 @@ pub(crate) async fn reread(core: &Core, job: &JobView) -> Result<Option<JobView>
     }
     let (max_retries, durability) = (job.max_retries, job.durability);
     let record = Record { max_retries, durability, ..Record::new(&job.payload) };
-    decode(job.id, &job.queue, &job.kind, &record, &reply).map(Some)
+    let view = decode(job.id, &job.queue, &job.kind, &record, &reply)?;
+    Ok(Some(JobView { traceparent: job.traceparent.clone(), ..view }))
 }
 
 /// `edit.lua` makes the version of a job like this too.
@@ -259,10 +267,12 @@ pub(crate) fn view(id: JobId, queue: &str, kind: &str, record: &Record, stored: 
                 finished_at: timestamp(failure.finished),
                 worker: failure.run.worker,
                 redriven: failure.redriven,
+                traceparent: failure.run.trace.as_ref().map(TraceContext::traceparent),
             })
             .collect(),
         durability: record.durability,
         enqueued_by: None,
+        traceparent: record.trace.as_ref().and_then(Trace::context).map(TraceContext::traceparent),
         version: None,
     }
 }

@@ -206,6 +206,7 @@ impl TestQueue {
             due: claimed.due,
             started,
             worker: Arc::new(self.worker.clone()),
+            trace: None,
         }
     }
 

@@ -35,7 +35,7 @@ fn worker(n: i64, state: WorkerState) -> Registration {
 }
 
 fn run(worker: &Registration) -> Run {
-    Run { attempt: 1, due: NOW - 5_000, started: NOW - 4_000, worker: Arc::new(worker.worker.clone()) }
+    Run::new(1, NOW - 5_000, NOW - 4_000, Arc::new(worker.worker.clone()))
 }
 
 /// A history that ended with these causes, the last one `before` ms ago.
