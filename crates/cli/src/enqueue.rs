@@ -3,6 +3,7 @@
 use std::{fs, io};
 
 use anyhow::{Context, anyhow, bail};
+use atode_config::traces::{Trace, TraceContext};
 use atode_jobs::{JobRequest, KeySource, check_key, key_reused};
 use atode_queue::{Enqueued, JobId, JobView};
 use clap::Args;
@@ -16,6 +17,7 @@ use crate::backend::Backend;
 use crate::due::DueArgs;
 use crate::print::{self, Form};
 use crate::session::Session;
+use crate::trace;
 
 #[derive(Args)]
 pub(crate) struct EnqueueArgs {
@@ -63,11 +65,12 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EnqueueArgs) -> any
         queue: args.queue.as_deref(),
     };
     let body = serde_json::to_string(&body)?;
+    let trace = trace::of_the_environment();
     let stored = match backend {
         Backend::Http(gateway) => {
             let new_key = || JobId::new(Timestamp::now().as_millisecond()).to_string();
             let key = args.idempotency_key.unwrap_or_else(new_key);
-            let stored = gateway.post_once(Endpoint::v1(["jobs"]), body, key.clone()).await;
+            let stored = gateway.post_once(Endpoint::v1(["jobs"]), body, key.clone(), trace).await;
             stored.map_err(|error| {
                 if error.has_unknown_outcome() {
                     anyhow!(
@@ -80,16 +83,22 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EnqueueArgs) -> any
             })?
         }
         Backend::Direct(session) => {
-            Answer::of(&enqueue(session, &body, args.idempotency_key.as_deref()).await?)?
+            Answer::of(&enqueue(session, &body, args.idempotency_key.as_deref(), trace).await?)?
         }
     };
     print::answer(form, &stored, |job: &JobView| print::line(&job.id.to_string()))
 }
 
-async fn enqueue(session: &Session, body: &str, key: Option<&str>) -> anyhow::Result<JobView> {
+async fn enqueue(
+    session: &Session,
+    body: &str,
+    key: Option<&str>,
+    trace: Option<TraceContext>,
+) -> anyhow::Result<JobView> {
     let request: JobRequest<'_> = serde_json::from_str(body)?;
     let rules = session.rules_for(&request.kind).await?;
     let prepared = rules.prepare(&request, body, KeySource::Header(key), session.client.now())?;
+    let prepared = prepared.caused_by(trace.map(Trace::Span));
     match session.client.enqueue(prepared.job.clone()).await? {
         Enqueued::Created { at } => Ok(prepared.stored(at)),
         Enqueued::Duplicate(id) => {

@@ -60,6 +60,7 @@ fn values(job: &JobView) -> Vec<(&'static str, String)> {
         ("finished", time(job.finished_at)),
         ("worker", worker),
         ("last error", job.last_error.clone()),
+        ("trace", job.traceparent.clone()),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))

@@ -28,6 +28,7 @@ mod session;
 mod stats;
 mod style;
 mod table;
+mod trace;
 mod watch;
 mod worker;
 mod workers;

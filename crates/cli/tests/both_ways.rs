@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use atode_testkit::{Gateway, RedisServer, Worker, eventually};
+use atode_testkit::{Gateway, ProcessBuilder, RedisServer, Worker, eventually};
 use serde_json::Value;
 use support::{Ended, atode, run};
 
@@ -37,14 +37,18 @@ impl System {
     }
 
     fn run(&self, way: Way, args: &[&str]) -> Ended {
-        run(match way {
+        run(self.command(way, args))
+    }
+
+    fn command(&self, way: Way, args: &[&str]) -> ProcessBuilder {
+        match way {
             Way::Http => atode().env("ATODE_URL", self.gateway.base_url()).args(args),
             Way::Direct => atode()
                 .env("APP__CACHE_SERVER__REDIS__JOBQUEUE__ADDR", self.redis.addr())
                 .env("ATODE_URL", "http://127.0.0.1:1")
                 .arg("--direct")
                 .args(args),
-        })
+        }
     }
 
     fn json(&self, args: &[&str]) -> Value {
@@ -269,5 +273,25 @@ fn more_jobs_than_one_call_takes_are_moved_in_steps() {
         }
         let purged = system.run(way, &["queue", "purge", "default", "--state", "scheduled"]);
         assert_eq!((purged.out.as_str(), purged.err.as_str()), ("2100 jobs are removed\n", ""));
+    }
+}
+
+#[test]
+fn a_job_belongs_to_the_trace_of_the_environment_both_ways() {
+    let system = System::start();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for way in [Way::Http, Way::Direct] {
+        let enqueue = |parent| {
+            let command = system.command(way, &["enqueue", "demo:delay_print", "--json"]);
+            run(command.env("TRACEPARENT", parent).env("TRACESTATE", "vendor=1"))
+        };
+        let stored: Value = serde_json::from_str(&enqueue(parent).out).expect("JSON");
+        assert_eq!(stored["traceparent"], parent, "{way:?}");
+        let shown = system.run(way, &["job", "show", stored["id"].as_str().expect("an id")]);
+        assert!(shown.out.contains(parent), "{}", shown.out);
+        let ignored = enqueue("nonsense");
+        assert!(ignored.err.contains("TRACEPARENT is not valid"), "{}", ignored.err);
+        let stored: Value = serde_json::from_str(&ignored.out).expect("JSON");
+        assert!(stored.get("traceparent").is_none(), "{stored}");
     }
 }

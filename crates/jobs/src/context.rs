@@ -4,6 +4,7 @@ use std::any::type_name;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atode_config::traces::{Trace, TraceContext};
 use atode_queue::{FencingToken, JobId, WorkerId};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ pub struct JobContext {
     /// timeout is over. A handler that blocks its thread has to check it.
     pub cancellation: CancellationToken,
     pub worker: WorkerId,
+    /// The trace that this run belongs to, if any. Jobs that [`enqueue`](Self::enqueue) stores carry it on.
+    pub trace: Option<Trace>,
     pub services: Arc<Services>,
 }
 
@@ -44,6 +47,11 @@ impl JobContext {
         value
     }
 
+    /// The header `traceparent` for calls to other services, so that their spans belong to this run.
+    pub fn traceparent(&self) -> Option<String> {
+        self.trace.as_ref().and_then(Trace::context).map(TraceContext::traceparent)
+    }
+
     /// A context for a unit test, without Redis: first attempt, not cancelled, 5 minutes left. Set other fields
     /// with `JobContext { attempt: 3, ..JobContext::for_test() }`.
     pub fn for_test() -> Self {
@@ -55,6 +63,7 @@ impl JobContext {
             deadline: Instant::now() + Duration::from_secs(5 * 60),
             cancellation: CancellationToken::new(),
             worker: WorkerId::new(now.as_millisecond()),
+            trace: None,
             services: Arc::new(Services::for_test()),
         }
     }

@@ -3,12 +3,14 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use atode_config::traces::Trace;
 use atode_queue::{Client, Durability, Enqueued, Idempotency, JobId, NewJob, Record};
 use jiff::Timestamp;
 use serde_json::value::to_raw_value;
 
 use crate::context::JobContext;
 use crate::due::check_due;
+use crate::enqueue_span::{end_enqueue_span, enqueue_span};
 use crate::invalid_request::{Errors, InvalidRequest};
 use crate::job::Job;
 use crate::limits::{check_key, check_queue_name, check_retries};
@@ -30,7 +32,8 @@ impl JobContext {
     /// Stores another job once the returned request is awaited. A run may happen twice, so give the new job a
     /// [`key`](EnqueueRequest::key) made from [`id`](Self::id) where it must be stored once.
     pub fn enqueue<J: Job>(&self, job: J) -> EnqueueRequest<J> {
-        EnqueueRequest::new(job, self.services.destination.clone())
+        let request = EnqueueRequest::new(job, self.services.destination.clone());
+        EnqueueRequest { trace: self.trace.clone(), ..request }
     }
 }
 
@@ -45,6 +48,8 @@ pub struct EnqueueRequest<J> {
     queue: Option<String>,
     key: Option<String>,
     durability: Option<Durability>,
+    /// The trace of the run that stores the job.
+    trace: Option<Trace>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +75,7 @@ impl<J: Job> EnqueueRequest<J> {
             queue: None,
             key: None,
             durability: None,
+            trace: None,
         }
     }
 
@@ -111,9 +117,11 @@ impl<J: Job> EnqueueRequest<J> {
     }
 
     async fn store(self) -> Result<JobId, EnqueueError> {
-        let job = self.prepare()?;
+        let (job, span) = enqueue_span(self.prepare()?, self.trace);
         let id = job.id;
-        match self.destination.enqueue(job).await? {
+        let stored = self.destination.enqueue(job).await;
+        end_enqueue_span(span, &stored);
+        match stored? {
             Enqueued::Created { .. } => Ok(id),
             Enqueued::Duplicate(earlier) => Ok(earlier),
             Enqueued::Conflict(earlier) => Err(EnqueueError::Conflict(earlier)),
@@ -166,6 +174,8 @@ impl<J: Job> IntoFuture for EnqueueRequest<J> {
 mod tests {
     use atode_queue::Due;
 
+    use atode_config::traces::TraceContext;
+
     use super::*;
     use crate::kinds::delay_print::DelayPrint;
 
@@ -183,6 +193,16 @@ mod tests {
         assert_eq!(jobs[0].payload, serde_json::json!({"message": "hi"}));
         assert_eq!((jobs[0].due, jobs[1].due), (Due::After(DelayPrint::DELAY), Due::After(Duration::ZERO)));
         assert_eq!((&*jobs[0].queue, &*jobs[1].queue), ("default", "mail"));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_a_handler_enqueues_carries_the_trace_of_the_run() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let trace = TraceContext::parse(parent, None).map(Trace::Span);
+        let ctx = JobContext { trace: trace.clone(), ..JobContext::for_test() };
+        assert_eq!(ctx.traceparent().as_deref(), Some(parent));
+        ctx.enqueue(print()).await.unwrap();
+        assert_eq!(ctx.enqueued()[0].trace, trace);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod context;
 mod due;
 mod edit;
 mod enqueue;
+mod enqueue_span;
 mod invalid_request;
 mod job;
 mod kind;
@@ -32,6 +33,7 @@ pub use backoff::Backoff;
 pub use due::{parse_delay, parse_due};
 pub use edit::EditRequest;
 pub use enqueue::{Enqueue, EnqueueError, EnqueueRequest};
+pub use enqueue_span::{batch_span, end_enqueue_span, enqueue_span, messaging};
 pub use invalid_request::{FieldError, InvalidRequest, RequestError};
 pub use job::{
     DEFAULT_DELAY, DEFAULT_MAX_RETRIES, DEFAULT_RETENTION, DEFAULT_TIMEOUT, Execution, Job, JobContext,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use atode_config::traces::Trace;
 use atode_queue::{Client, Due, Enqueued, Error, NewJob, Record};
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub struct RecordedJob {
     pub queue: String,
     pub payload: Value,
     pub due: Due,
+    /// The trace that the job carries.
+    pub trace: Option<Trace>,
 }
 
 impl Services {
@@ -54,7 +57,7 @@ impl Destination {
                 let payload =
                     serde_json::from_str(Record::decode(&job.record)?.payload.get()).unwrap_or_default();
                 let (kind, queue) = (job.kind.to_string(), job.queue.to_string());
-                let recorded = RecordedJob { kind, queue, payload, due: job.due };
+                let recorded = RecordedJob { kind, queue, payload, due: job.due, trace: job.trace };
                 jobs.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
                 Ok(Enqueued::Created { at: self.now() })
             }

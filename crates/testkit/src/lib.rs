@@ -14,6 +14,7 @@ mod bandwidth;
 mod binaries;
 mod child;
 mod clock;
+mod collector;
 mod eventually;
 mod http;
 mod network;
@@ -32,6 +33,7 @@ mod service;
 
 pub use binaries::{binary, workspace_root};
 pub use clock::Clock;
+pub use collector::{Collector, Link, Span};
 pub use eventually::{eventually, eventually_async, poll};
 pub use http::{Http, Request, Response};
 pub use nix::sys::signal::Signal;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use atode_config::traces::{self, Trace};
 use atode_jobs::Kind;
 use atode_queue::{
     Claimed, Error, FencingToken, History, JobId, Lease, LeaseRef, Record, Run, Settlement, WorkerRef,
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::attempt::{Attempt, Described};
 use crate::metrics::KindMetrics;
 
 /// Longer timeouts are clamped: adding them to an `Instant` could overflow.
@@ -19,7 +21,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(crate) struct ClaimedJob {
     pub(crate) id: JobId,
     pub(crate) token: FencingToken,
+    queue: Arc<str>,
     pub(crate) kind: Arc<Kind>,
+    /// Without its trace, which [`Self::ended_run`] adds.
     pub(crate) run: Run,
     pub(crate) max_retries: u32,
     /// JSON as it was stored, or why the record cannot be read.
@@ -31,6 +35,7 @@ pub(crate) struct ClaimedJob {
     pub(crate) cancellation: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
     progress: Mutex<Progress>,
+    attempt: Mutex<Attempt>,
 }
 
 struct Progress {
@@ -78,16 +83,17 @@ impl ClaimedJob {
         metrics: Arc<KindMetrics>,
     ) -> Self {
         let Claimed { lease, due, record, history } = claimed;
-        let (max_retries, payload) = match Record::decode(&record) {
-            Ok(Record { max_retries, payload, .. }) => {
-                (max_retries, Ok(record.slice_ref(payload.get().as_bytes())))
+        let (max_retries, trace, payload) = match Record::decode(&record) {
+            Ok(Record { max_retries, trace, payload, .. }) => {
+                (max_retries, trace, Ok(record.slice_ref(payload.get().as_bytes())))
             }
-            Err(error) => (None, Err(error)),
+            Err(error) => (None, None, Err(error)),
         };
         ClaimedJob {
             id: lease.id(),
             token: lease.token(),
-            run: Run { attempt: history.next_attempt(), due, started: now, worker },
+            queue: lease.queue().clone(),
+            run: Run::new(history.next_attempt(), due, now, worker),
             max_retries: max_retries.unwrap_or(kind.max_retries),
             kind,
             payload,
@@ -100,7 +106,32 @@ impl ClaimedJob {
                 since: Instant::now(),
                 unsettled: Some(Unsettled { lease, history }),
             }),
+            attempt: Mutex::new(Attempt::of(trace)),
         }
+    }
+
+    /// Begins the span of the run, if this process exports spans.
+    pub(crate) fn begin_attempt(&self) {
+        if traces::is_on() {
+            let progress = self.progress();
+            self.attempt().begin(&Described {
+                id: self.id,
+                queue: &self.queue,
+                kind: &self.kind.name,
+                run: &self.run,
+                payload: self.payload.as_ref().map_or(0, Bytes::len),
+                history: progress.unsettled.as_ref().map(|unsettled| &unsettled.history),
+            });
+        }
+    }
+
+    pub(crate) fn attempt(&self) -> MutexGuard<'_, Attempt> {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The run as the job's history keeps it.
+    pub(crate) fn ended_run(&self) -> Run {
+        Run { trace: self.attempt().recorded(), ..self.run.clone() }
     }
 
     /// Tells the job to end. Only the first reason counts.
@@ -165,9 +196,14 @@ impl ClaimedJob {
         Some(lease.hand_back())
     }
 
+    /// The span of the log, with the ids of the trace that the run belongs to.
     pub(crate) fn span(&self) -> Span {
+        let attempt = self.attempt();
+        let trace = attempt.trace.as_ref().and_then(Trace::context);
         tracing::info_span!(
-            "job", id = %self.id, kind = %self.kind.name, attempt = self.run.attempt, worker = %self.run.worker.id
+            "job", id = %self.id, kind = %self.kind.name, attempt = self.run.attempt, worker = %self.run.worker.id,
+            trace_id = trace.map(|trace| display(trace.trace_id())),
+            span_id = trace.map(|trace| display(trace.span_id()))
         )
     }
 

@@ -5,6 +5,7 @@
 //! the registration alive, `timeouts` stops jobs that run too long, `sweep` recovers jobs that other workers left
 //! behind, and `probe` answers health checks. Handlers have a runtime of their own and cannot delay any of these.
 
+mod attempt;
 mod claim_loop;
 mod claimed_job;
 mod command;

@@ -41,7 +41,7 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
         End::Completed => {
             tracing::debug!(target: "job", "completed");
             let Unsettled { lease, history } = unsettled;
-            return lease.complete(job.kind.retention, history.finished_with(job.run.clone()));
+            return lease.complete(job.kind.retention, history.finished_with(job.ended_run()));
         }
         End::Snoozed(delay) => {
             let delay = delay.min(LONGEST_SNOOZE);
@@ -73,9 +73,10 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
         // Redis knows of the cancellation: a retry or a release ends in `cancelled`.
         End::Failed(cause, error) if stopped == Some(Stop::Cancelled) => {
             tracing::info!(target: "job", ?cause, error, "cancelled");
+            job.attempt().fail(cause, &error);
             let Unsettled { lease, history } = unsettled;
-            let failure = Failure::new(cause, &error, job.run.clone(), now);
-            let history = history.with_failure(failure).finished_with(job.run.clone());
+            let failure = Failure::new(cause, &error, job.ended_run(), now);
+            let history = history.with_failure(failure).finished_with(job.ended_run());
             return lease.retry(Duration::ZERO, history);
         }
         _ if stopped == Some(Stop::Cancelled) => {
@@ -108,10 +109,11 @@ fn fail(
     error: &str,
     now: i64,
 ) -> Settlement {
-    let history = history.with_failure(Failure::new(cause, error, job.run.clone(), now));
+    job.attempt().fail(cause, error);
+    let history = history.with_failure(Failure::new(cause, error, job.ended_run(), now));
     if cause == FailureCause::Permanent || history.failed > job.max_retries {
         tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");
-        return lease.bury(history.finished_with(job.run.clone()));
+        return lease.bury(history.finished_with(job.ended_run()));
     }
     let backoff = job.kind.backoff.delay(history.failed, rand::random());
     tracing::warn!(target: "job", ?cause, error, ?backoff, max_retries = job.max_retries, "failed; it will be retried");
@@ -121,7 +123,7 @@ fn fail(
 /// Returns a job without spending an attempt. A run that started stays in the job's history.
 fn release(job: &ClaimedJob, Unsettled { lease, history }: Unsettled, delay: Duration) -> Settlement {
     if job.has_started() {
-        lease.release_run(delay, history.finished_with(job.run.clone()))
+        lease.release_run(delay, history.finished_with(job.ended_run()))
     } else {
         lease.release(delay)
     }

@@ -43,6 +43,7 @@ fn begin(worker: &Arc<Worker>, entry: Entry, slot: Option<Slot>) {
     let Some(slot) = slot else {
         return job.span().in_scope(|| settle(worker, &job, End::NeverStarted));
     };
+    job.begin_attempt();
     let run = run_in_slot(worker.clone(), entry, slot).instrument(job.span());
     if job.kind.execution == Execution::Async {
         tokio::spawn(run);
@@ -94,6 +95,7 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
         deadline,
         cancellation: job.cancellation.clone(),
         worker: worker.me.id,
+        trace: job.attempt().trace.clone(),
         services: worker.services.clone(),
     };
     let mut handler = match job.kind.start(&payload, ctx) {
@@ -125,7 +127,8 @@ pub(crate) fn finish(worker: &Worker, job: &ClaimedJob, unsettled: Unsettled, en
     if job.has_started() {
         job.metrics.ended(Some(&settlement), job.in_phase_for());
     }
-    worker.settle(settlement);
+    let span = job.attempt().end(&settlement);
+    worker.settle_run(settlement, span);
 }
 
 fn settle(worker: &Worker, job: &ClaimedJob, end: End) {
@@ -133,6 +136,7 @@ fn settle(worker: &Worker, job: &ClaimedJob, end: End) {
     match job.take() {
         Some(unsettled) if stopped != Some(Stop::LeaseLost) => finish(worker, job, unsettled, end),
         _ => {
+            job.attempt().lose();
             if stopped == Some(Stop::LeaseLost) && job.has_started() {
                 job.metrics.ended(None, job.in_phase_for());
             }

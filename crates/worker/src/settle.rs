@@ -1,30 +1,45 @@
 //! Writes the results of a queue's runs to Redis, in batches. A slot is free before its job is settled.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use atode_queue::{Client, MAX_BATCH, Settlement, Verdict};
+use atode_config::traces::{self, Span};
+use atode_queue::{Client, FencingToken, JobId, MAX_BATCH, Settlement, Verdict};
 use tokio::sync::{Notify, mpsc};
 
+use crate::attempt;
 use crate::outage::Outage;
 
 /// Results of one queue's runs on their way to Redis.
 pub(crate) struct Results {
     sender: mpsc::UnboundedSender<Settlement>,
     pending: AtomicUsize,
+    /// Spans of results that are not stored yet.
+    spans: Mutex<Spans>,
     /// Results were stored.
     pub(crate) stored: Notify,
 }
 
+type Spans = HashMap<(JobId, FencingToken), Span>;
+
 impl Results {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Settlement>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Results { sender, pending: AtomicUsize::new(0), stored: Notify::new() }, receiver)
+        let (pending, spans) = (AtomicUsize::new(0), Mutex::default());
+        (Results { sender, pending, spans, stored: Notify::new() }, receiver)
     }
 
-    pub(crate) fn add(&self, settlement: Settlement) {
+    pub(crate) fn add(&self, settlement: Settlement, span: Option<Span>) {
+        if let Some(span) = span {
+            self.spans().insert((settlement.lease().id(), settlement.lease().token()), span);
+        }
         self.pending.fetch_add(1, Ordering::AcqRel);
         let _ = self.sender.send(settlement); // the receiver lives until all jobs have ended
+    }
+
+    fn spans(&self) -> MutexGuard<'_, Spans> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Results that are not stored yet.
@@ -59,6 +74,12 @@ pub(crate) async fn run(
         results.pending.fetch_sub(settled.answered.len(), Ordering::AcqRel);
         results.stored.notify_one();
         for (settlement, verdict) in settled.answered {
+            if traces::is_on()
+                && let lease = settlement.lease()
+                && let Some(span) = results.spans().remove(&(lease.id(), lease.token()))
+            {
+                attempt::settled(span, verdict);
+            }
             if verdict == Verdict::Stale {
                 report_stale(&settlement);
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use atode_config::Worker as Settings;
+use atode_config::traces::Span;
 use atode_jobs::{Catalogue, Registry, Services};
 use atode_queue::{Client, Sampler, Settlement, WorkerRef};
 use jiff::Timestamp;
@@ -63,8 +64,13 @@ impl Worker {
 
     /// Stores a result soon, in a batch with others of its queue.
     pub(crate) fn settle(&self, settlement: Settlement) {
+        self.settle_run(settlement, None);
+    }
+
+    /// The same for a run. The span ends when its result is stored.
+    pub(crate) fn settle_run(&self, settlement: Settlement, span: Option<Span>) {
         let results = self.results.get(settlement.lease().queue());
-        results.expect("jobs come from this worker's queues").add(settlement);
+        results.expect("jobs come from this worker's queues").add(settlement, span);
     }
 
     /// Results that are not stored yet.

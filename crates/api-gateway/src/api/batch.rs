@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use atode_jobs::{FieldError, JobRequest, KeySource, Prepared};
+use atode_config::traces::{Span, Trace};
+use atode_jobs::{FieldError, JobRequest, KeySource, Prepared, batch_span};
 use atode_queue::{Enqueued, Error, JobView, NewJob};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::http::problem::{Problem, ProblemDocument};
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{PartialFailures, Reply};
+use crate::http::traces::trace_of;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,12 +78,21 @@ pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payloa
             item.map_err(|problem| problem.below(&format!("/jobs/{n}")))
         })
         .collect();
-    if batch.atomic {
-        in_time(store_all_or_nothing(&gateway, &mut items), queue_errors::of_enqueue).await?;
+    let mut span = begin_span(&mut items, trace_of(&request));
+    let stored = if batch.atomic {
+        let stored = store_all_or_nothing(&gateway, &mut items);
+        in_time(stored, queue_errors::of_enqueue).await.map(|()| Vec::new())
     } else {
-        let failures = store_each(&gateway, &mut items).await?;
-        response.extensions_mut().insert(PartialFailures(failures));
+        store_each(&gateway, &mut items).await
+    };
+    if let Some(span) = &mut span {
+        match &stored {
+            Ok(failures) => failures.iter().take(1).for_each(|error| span.fail("partly_failed", error)),
+            Err(problem) => span.fail(problem.slug.about().slug, &problem.detail),
+        }
     }
+    drop(span);
+    response.extensions_mut().insert(PartialFailures(stored?));
     let capacity = body.len() + RESULT_BYTES * items.len();
     Ok(response.content_type(ContentType::json()).body(results(&gateway, items, capacity).await?))
 }
@@ -104,6 +115,20 @@ fn prepare_item<'a>(
     let key = KeySource::Item(key.as_deref());
     let prepared = gateway.rules.prepare(&request, item, key, gateway.client.now())?;
     Ok(Item { prepared, stored: Err(Error::NotSent("an earlier call was not answered".to_owned())) })
+}
+
+/// Starts the span of storing the valid items, if it is recorded. They carry it, or the trace of the request.
+fn begin_span(items: &mut Items<'_>, cause: Option<Trace>) -> Option<Span> {
+    let mut queues = items.iter().flatten().map(|item| &item.prepared.job.queue);
+    let queue = queues.next()?.clone();
+    let queue = queues.all(|other| *other == queue).then_some(&*queue);
+    let (span, trace) = batch_span(items.iter().flatten().count(), queue, cause);
+    if trace.is_some() {
+        for item in items.iter_mut().flatten() {
+            item.prepared.job = item.prepared.job.clone().caused_by(trace.clone());
+        }
+    }
+    span
 }
 
 /// Stores the batch in one call whatever its size, because a first call could not be undone if a second one failed.

@@ -1,7 +1,8 @@
 //! Stores one job and answers with it: the step that the API, the old service's call and the console share.
 
 use actix_web::http::StatusCode;
-use atode_jobs::Prepared;
+use atode_config::traces::Trace;
+use atode_jobs::{Prepared, end_enqueue_span, enqueue_span};
 use atode_queue::{Enqueued, Error, JobId, JobView};
 
 use crate::gateway::Gateway;
@@ -10,14 +11,18 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 
-/// Stores the job. The status is 201, or 200 if an earlier request with the same idempotency key stored it.
+/// Stores the job, which carries `trace` or its own span in it. The status is 201, or 200 if an earlier request with the same idempotency key stored it.
 pub(crate) async fn store(
     gateway: &Gateway,
     prepared: Prepared<'_>,
+    trace: Option<Trace>,
 ) -> Result<(StatusCode, JobView), Problem> {
+    let (job, span) = enqueue_span(prepared.job, trace);
+    let prepared = Prepared { job, ..prepared };
     let waits_for_the_disk = prepared.job.durability.is_some();
     let stored = async {
         let enqueued = gateway.client.enqueue(prepared.job.clone()).await;
+        end_enqueue_span(span, &enqueued);
         let duplicate = match enqueued {
             Ok(Enqueued::Duplicate(id)) => find_duplicate(gateway, &prepared, id).await,
             _ => Ok(None),

@@ -20,6 +20,7 @@ use crate::http::body;
 use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::replies::{self, Reply};
+use crate::http::traces::trace_of;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -31,7 +32,7 @@ pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payloa
     let key = KeySource::Header(key.as_deref());
     let prepared = gateway.rules.prepare(&json::object(text)?, text, key, gateway.client.now())?;
     limit_jobs(&gateway, &request, 1).await?;
-    let (stored, job) = store(&gateway, prepared).await?;
+    let (stored, job) = store(&gateway, prepared, trace_of(&request)).await?;
     drop(body); // a wait would hold its share of the budget
     let (job, waited) = match preferred_wait(request.headers()) {
         Some(wait) => after_wait(&gateway, job, wait).await,

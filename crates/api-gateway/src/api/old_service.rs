@@ -14,6 +14,7 @@ use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::problem::Problem;
 use crate::http::replies::Reply;
+use crate::http::traces::trace_of;
 
 /// The body. Unknown fields are ignored, as the old service did.
 #[derive(Deserialize)]
@@ -32,11 +33,11 @@ pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, paylo
 
     let payload = serde_json::value::to_raw_value(&DelayPrint { message: register.message })
         .map_err(|error| Problem::malformed(error.to_string()))?;
-    let mut request = JobRequest::new(DelayPrint::KIND, &payload);
-    request.delay = delay.map(|seconds| format!("{seconds}s").into());
-    request.max_retries = max_retries.map(Value::from);
-    let prepared = gateway.rules.prepare(&request, "", KeySource::Header(None), gateway.client.now())?;
-    let (_, job) = store(&gateway, prepared).await?;
+    let mut job = JobRequest::new(DelayPrint::KIND, &payload);
+    job.delay = delay.map(|seconds| format!("{seconds}s").into());
+    job.max_retries = max_retries.map(Value::from);
+    let prepared = gateway.rules.prepare(&job, "", KeySource::Header(None), gateway.client.now())?;
+    let (_, job) = store(&gateway, prepared, trace_of(&request)).await?;
     Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
 }
 

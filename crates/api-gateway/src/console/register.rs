@@ -5,6 +5,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use atode_config::traces::Trace;
 use atode_jobs::{FieldError, JobRequest, KeySource, KnownKind, duration_text};
 use atode_queue::JobView;
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::problem::Problem;
 use crate::http::replies::Reply;
+use crate::http::traces::trace_of;
 
 #[derive(Template)]
 #[template(path = "register.html")]
@@ -66,7 +68,7 @@ pub(crate) async fn submit(gateway: Data<Gateway>, request: HttpRequest, payload
     let form = Query::<Form>::from_query(json::text(&body)?);
     let form = form.map_err(|error| Problem::malformed(format!("the form: {error}")))?;
     limit_jobs(&gateway, &request, 1).await?;
-    match store_form(&gateway, &form).await {
+    match store_form(&gateway, &form, trace_of(&request)).await {
         Ok(job) => {
             Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/jobs/{}", job.id))).finish())
         }
@@ -83,7 +85,7 @@ pub(crate) async fn old_page() -> HttpResponse {
     HttpResponse::Found().insert_header((LOCATION, "/register")).finish()
 }
 
-async fn store_form(gateway: &Gateway, form: &Form) -> Result<JobView, Problem> {
+async fn store_form(gateway: &Gateway, form: &Form, trace: Option<Trace>) -> Result<JobView, Problem> {
     let payload = match form.payload.trim() {
         "" => "{}",
         payload => payload,
@@ -96,7 +98,7 @@ async fn store_form(gateway: &Gateway, form: &Form) -> Result<JobView, Problem> 
     request.max_retries =
         filled(&form.max_retries).map(|text| text.parse::<u64>().map_or(Value::from(text), Value::from));
     let prepared = gateway.rules.prepare(&request, "", KeySource::Header(None), gateway.client.now())?;
-    Ok(store(gateway, prepared).await?.1)
+    Ok(store(gateway, prepared, trace).await?.1)
 }
 
 fn render(gateway: &Gateway, status: StatusCode, form: &Form, errors: Vec<FieldError>) -> Reply {

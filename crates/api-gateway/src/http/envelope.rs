@@ -12,14 +12,16 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse};
+use atode_config::traces::{Span, Trace};
 use atode_queue::JobId;
+use tracing::Instrument;
 
 use crate::console::error_page;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::replies::{self, PartialFailures};
-use crate::http::{limit_headers, limits};
+use crate::http::{limit_headers, limits, traces};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -34,6 +36,23 @@ pub(crate) async fn envelope(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, actix_web::Error> {
+    let (span, trace) = traces::begin(&request);
+    match trace.as_ref().and_then(Trace::context) {
+        None => answer(request, next, span).await,
+        // Lines of the log carry the ids. Boxed: most requests belong to no trace.
+        Some(context) => {
+            let ids =
+                tracing::error_span!("request", trace_id = %context.trace_id(), span_id = %context.span_id());
+            Box::pin(answer(request, next, span).instrument(ids)).await
+        }
+    }
+}
+
+async fn answer(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+    span: Option<Span>,
+) -> Result<ServiceResponse, actix_web::Error> {
     let start = Instant::now();
     let gateway = Gateway::of(request.request());
     let id = request_id(&request, gateway);
@@ -44,8 +63,8 @@ pub(crate) async fn envelope(
     };
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    let mut response = if is_error && !has_own_document(&response) {
-        let problem = problem(&response);
+    let problem = (is_error && !has_own_document(&response)).then(|| problem(&response));
+    let mut response = if let Some(problem) = &problem {
         if status.is_server_error() {
             let request = response.request();
             tracing::error!(
@@ -53,7 +72,7 @@ pub(crate) async fn envelope(
                 "{}", problem.cause()
             );
         }
-        let document = document(response.request(), &problem, &id);
+        let document = document(response.request(), problem, &id);
         response.into_response(document)
     } else {
         response
@@ -77,6 +96,9 @@ pub(crate) async fn envelope(
     if Gateway::of(response.request()).stop.is_cancelled() {
         // The client's next connection may reach a gateway that keeps running.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    if let Some(span) = span {
+        traces::end(span, response.request(), &id, status, problem.as_ref());
     }
     Gateway::of(response.request()).request_metrics.count(response.request(), status, start.elapsed());
     Ok(response)

@@ -16,3 +16,4 @@ pub(crate) mod queue_errors;
 pub(crate) mod replies;
 pub(crate) mod request_metrics;
 pub(crate) mod serve;
+pub(crate) mod traces;

@@ -47,12 +47,7 @@ pub(crate) fn describe() {
 impl RequestMetrics {
     /// Counts a request that has its reply.
     pub(crate) fn count(&self, request: &HttpRequest, status: StatusCode, took: Duration) {
-        let route = match request.app_data::<Pattern>() {
-            Some(Pattern(pattern)) => Cow::Borrowed(*pattern),
-            // Refused before it was routed.
-            None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
-        };
-        let labels = Labels { method: label(request.method()), route, status };
+        let labels = Labels { method: label(request.method()), route: route(request), status };
         if let Some(handles) = self.handles.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
             return handles.count(took);
         }
@@ -77,8 +72,17 @@ impl Handles {
     }
 }
 
+/// The pattern of the endpoint that served the request.
+pub(crate) fn route(request: &HttpRequest) -> Cow<'static, str> {
+    match request.app_data::<Pattern>() {
+        Some(Pattern(pattern)) => Cow::Borrowed(*pattern),
+        // Refused before it was routed.
+        None => request.match_pattern().map_or(Cow::Borrowed("unmatched"), Cow::Owned),
+    }
+}
+
 /// The label of a method. Clients can invent any number of methods.
-fn label(method: &Method) -> &'static str {
+pub(crate) fn label(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

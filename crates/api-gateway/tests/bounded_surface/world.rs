@@ -195,7 +195,7 @@ impl World {
 
     fn run(&self) -> Run {
         let now = self.client.now();
-        Run { attempt: 1, due: now - 10, started: now - 5, worker: Arc::new(self.worker.clone()) }
+        Run::new(1, now - 10, now - 5, Arc::new(self.worker.clone()))
     }
 }
 

@@ -140,7 +140,7 @@ impl From<&SpanContext> for TraceContext {
     }
 }
 
-/// As its `traceparent`.
+/// Written as its `traceparent`.
 impl Serialize for TraceContext {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.traceparent())
