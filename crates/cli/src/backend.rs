@@ -1,6 +1,7 @@
 //! The two ways to the jobs: over HTTP through a gateway, or directly to Redis. A command is one file with a call for
 //! each way; both give the same [`Answer`](crate::answer::Answer), which is printed once.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -9,7 +10,8 @@ use atode_jobs::Registry;
 use clap::Args;
 
 use crate::address::Address;
-use crate::gateway::{Gateway, Key};
+use crate::gateway::Gateway;
+use crate::key::Key;
 use crate::print;
 use crate::session::Session;
 
@@ -52,6 +54,16 @@ impl Backend {
             (None, _) => None,
         };
         Ok(Backend::Http(Gateway::new(address, key)?))
+    }
+}
+
+/// The address that is asked.
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Backend::Http(gateway) => gateway.fmt(f),
+            Backend::Direct(session) => write!(f, "Redis {}", session.client.connection().address()),
+        }
     }
 }
 

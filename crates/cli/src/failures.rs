@@ -64,16 +64,24 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: FailuresArgs) -> an
 }
 
 async fn list(backend: &Backend, form: Form, queue: Option<&str>, kind: Option<&str>) -> anyhow::Result<()> {
-    let failures = match backend {
+    let failures = read(backend, queue, kind).await?;
+    print::answer(form, &failures, |failures| print::table(&COLUMNS, &failures.items))
+}
+
+pub(crate) async fn read(
+    backend: &Backend,
+    queue: Option<&str>,
+    kind: Option<&str>,
+) -> anyhow::Result<Answer<Failures>> {
+    match backend {
         Backend::Http(gateway) => {
-            gateway.get(Endpoint::v1(["failures"]).with("queue", queue).with("kind", kind)).await?
+            Ok(gateway.get(Endpoint::v1(["failures"]).with("queue", queue).with("kind", kind)).await?)
         }
         Backend::Direct(session) => {
             let queues = queues(session, queue).await?;
-            Answer::of(&session.client.failures(&queues, kind, MAX_GROUPS).await?)?
+            Answer::of(&session.client.failures(&queues, kind, MAX_GROUPS).await?)
         }
-    };
-    print::answer(form, &failures, |failures: &Failures| print::table(&COLUMNS, &failures.items))
+    }
 }
 
 async fn redrive(

@@ -1,19 +1,20 @@
 //! Calls to a gateway over HTTP. Only what is safe to repeat is repeated: reads, and a stored job with an idempotency key.
 
-use std::path::Path;
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{fmt, io, thread};
 
-use anyhow::Context;
 use atode_config::client_tls;
 use atode_config::traces::TraceContext;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use ureq::http::{HeaderMap, Method, Request, StatusCode};
-use ureq::{Agent, Timeout};
+use tokio::sync::mpsc;
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderMap, Method, Request, Response, StatusCode};
+use ureq::{Agent, Body, Timeout};
 
 use crate::address::{Address, Endpoint};
 use crate::answer::Answer;
 use crate::call_error::CallError;
+use crate::key::Key;
 use crate::print;
 use crate::problem::Problem;
 use crate::progress::Progress;
@@ -41,10 +42,6 @@ pub(crate) struct Gateway {
     key: Option<Key>,
 }
 
-/// An API key, never shown.
-#[derive(Clone)]
-pub(crate) struct Key(HeaderValue);
-
 /// One request.
 #[derive(Clone)]
 struct Call {
@@ -55,19 +52,9 @@ struct Call {
     trace: Option<TraceContext>,
 }
 
-impl Key {
-    pub(crate) fn new(text: &str) -> anyhow::Result<Self> {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", text.trim()))
-            .map_err(|_| anyhow::anyhow!("a key has printable ASCII characters only"))?;
-        value.set_sensitive(true);
-        Ok(Key(value))
-    }
-
-    pub(crate) fn from_file(file: &Path) -> anyhow::Result<Self> {
-        let name = || format!("--key-file {}", file.display());
-        let text = fs::read_to_string(file).with_context(|| format!("{}: cannot read this file", name()))?;
-        anyhow::ensure!(!text.trim().is_empty(), "{}: the file is empty", name());
-        Key::new(&text).with_context(name)
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
     }
 }
 
@@ -142,6 +129,24 @@ impl Gateway {
         self.call::<()>(Call::new(Method::DELETE, endpoint)).await.map(drop)
     }
 
+    /// Sends the lines of a stream until it ends, the receiver is gone, or [`BODY_TIMEOUT`] is over. Blocks.
+    pub(crate) fn stream(
+        &self,
+        endpoint: Endpoint,
+        lines: &mpsc::UnboundedSender<String>,
+    ) -> Result<(), CallError> {
+        let call = Call::new(Method::GET, endpoint);
+        let reply = BufReader::new(self.reply(&call)?.into_body().into_reader());
+        for line in reply.lines() {
+            match line.map_err(ureq::Error::from) {
+                Ok(line) if !lines.is_closed() => drop(lines.send(line)),
+                Ok(_) | Err(ureq::Error::Timeout(Timeout::RecvBody)) => break,
+                Err(error) => return Err(self.failed(&call, &error)),
+            }
+        }
+        Ok(())
+    }
+
     async fn call<T>(&self, call: Call) -> Result<Answer<T>, CallError> {
         let gateway = self.clone();
         // ureq blocks. A thread of its own leaves this one free for progress and the next draw of `--watch`.
@@ -169,9 +174,14 @@ impl Gateway {
     }
 
     fn send_once(&self, call: &Call) -> Result<String, CallError> {
+        self.text(call, self.reply(call)?)
+    }
+
+    /// A reply that is not an error.
+    fn reply(&self, call: &Call) -> Result<Response<Body>, CallError> {
         let mut request = Request::builder().method(call.method.clone()).uri(call.endpoint.at(&self.address));
-        if let Some(Key(key)) = &self.key {
-            request = request.header(AUTHORIZATION, key);
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key.header());
         }
         if let Some(key) = &call.idempotency_key {
             request = request.header("idempotency-key", key);
@@ -187,11 +197,18 @@ impl Gateway {
         }
         let body = call.json.clone().unwrap_or_default();
         let request = request.body(body).map_err(|error| self.failed(call, &error.into()))?;
-        let mut reply = self.agent.run(request).map_err(|error| self.failed(call, &error))?;
+        let reply = self.agent.run(request).map_err(|error| self.failed(call, &error))?;
+        if reply.status().is_success() {
+            return Ok(reply);
+        }
         let (status, headers) = (reply.status(), reply.headers().clone());
-        let body = reply.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_string();
-        let body = body.map_err(|error| self.failed(call, &error))?;
-        if status.is_success() { Ok(body) } else { Err(self.refused(status, &headers, &body)) }
+        let body = self.text(call, reply)?;
+        Err(self.refused(status, &headers, &body))
+    }
+
+    fn text(&self, call: &Call, mut reply: Response<Body>) -> Result<String, CallError> {
+        let text = reply.body_mut().with_config().limit(MAX_REPLY_BYTES).read_to_string();
+        text.map_err(|error| self.failed(call, &error))
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &str) -> CallError {

@@ -65,20 +65,23 @@ pub(crate) async fn list(backend: &Backend, form: Form, args: JobsArgs) -> anyho
     let JobsArgs { queue, kind, state, after, before, error, search, order, limit, cursor } = args;
     let request =
         ListRequest { queue, kind, state, after, before, error, search, order, limit, cursor, facets: None };
-    let page = match backend {
+    print::answer(form, &read(backend, &request).await?, print_page)
+}
+
+pub(crate) async fn read(backend: &Backend, request: &ListRequest) -> anyhow::Result<Answer<JobList>> {
+    match backend {
         Backend::Http(gateway) => {
             let filters = request.filters().into_iter();
             let endpoint = filters.fold(Endpoint::v1(["jobs"]), |endpoint, (name, value)| {
                 endpoint.with(name, value.as_deref())
             });
-            gateway.get(endpoint).await?
+            Ok(gateway.get(endpoint).await?)
         }
         Backend::Direct(session) => {
             let queues = session.queues().await?;
-            Answer::of(&request.read(&session.client, &session.rules().await?, &queues).await?)?
+            Answer::of(&request.read(&session.client, &session.rules().await?, &queues).await?)
         }
-    };
-    print::answer(form, &page, print_page)
+    }
 }
 
 fn print_page(page: &JobList) -> anyhow::Result<()> {

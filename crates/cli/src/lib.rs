@@ -16,6 +16,7 @@ mod gateway;
 mod generate;
 mod job;
 mod jobs;
+mod key;
 mod kinds;
 mod operate;
 mod pretty;
@@ -28,6 +29,7 @@ mod session;
 mod stats;
 mod style;
 mod table;
+mod top;
 mod trace;
 mod watch;
 mod worker;
@@ -137,6 +139,11 @@ enum Action {
     /// Lateness is the time from the due time of a run to its start. Times are at most 10 % off. Processes write the
     /// history every few seconds. Jobs that a process counted in the seconds before it was killed are missing.
     Stats(stats::StatsArgs),
+    /// Show queues, workers, next jobs and failures, live. Keys pause, quiet and run now.
+    ///
+    /// `?` shows the keys. It goes on while the gateway or Redis is away. Over HTTP, queues and workers are live, and the
+    /// rest is read every 6 or 30 seconds, which the default rate limits allow.
+    Top(top::TopArgs),
     /// Ask a worker to go quiet or to stop.
     #[command(subcommand)]
     Worker(WorkerAction),
@@ -240,6 +247,13 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
 /// Refuses a gateway for a command that goes to Redis. One from the environment is for the other commands.
 fn checked(mut command: Command, matches: &ArgMatches) -> Result<Command, clap::Error> {
     let backend = &mut command.options.backend;
+    if let Task::Action(Action::Top(args)) = &command.task {
+        let json =
+            command.options.json.then_some("top has no JSON; queues, workers, jobs, stats and failures have");
+        if let Some(why) = json.or_else(|| args.obstacle()) {
+            return Err(Command::command().error(ErrorKind::ArgumentConflict, why));
+        }
+    }
     let why = match &command.task {
         Task::Action(Action::Audit(_)) => "an audit works directly on Redis",
         Task::Action(Action::Check(_)) => "a check works directly on Redis",
@@ -282,6 +296,7 @@ async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::R
         Action::Queue(action) => queue_action(backend, form, action).await,
         Action::Queues(args) => watch::run(args, async || queues::list(backend, form).await).await,
         Action::Stats(args) => stats::show(backend, form, args).await,
+        Action::Top(args) => Box::pin(top::run(backend, args)).await,
         Action::Worker(WorkerAction::Quiet { id }) => {
             worker::ask(backend, form, id, WorkerRequest::Quiet).await
         }

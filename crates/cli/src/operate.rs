@@ -27,7 +27,21 @@ pub(crate) async fn run(
     id: JobId,
     operation: JobOperation,
 ) -> anyhow::Result<()> {
-    let job = match backend {
+    match (send(backend, id, operation).await?, form) {
+        (Some(job), form) => print::answer(form, &job, |job| print::line(&outcome(job))),
+        (None, Form::Text) => print::line(&format!("job {id} is deleted")),
+        // The API answers without a body.
+        (None, Form::Json) => Ok(()),
+    }
+}
+
+/// The job after the operation, or `None` if it was deleted.
+pub(crate) async fn send(
+    backend: &Backend,
+    id: JobId,
+    operation: JobOperation,
+) -> anyhow::Result<Option<Answer<JobView>>> {
+    Ok(match backend {
         Backend::Http(gateway) => {
             let at = |action| Endpoint::v1(["jobs", &id.to_string(), action]);
             match operation {
@@ -50,16 +64,9 @@ pub(crate) async fn run(
         Backend::Direct(session) => {
             operate(session, id, operation).await?.map(|job| Answer::of(&job)).transpose()?
         }
-    };
-    match (job, form) {
-        (Some(job), form) => print::answer(form, &job, |job: &JobView| print::line(&outcome(job))),
-        (None, Form::Text) => print::line(&format!("job {id} is deleted")),
-        // The API answers without a body.
-        (None, Form::Json) => Ok(()),
-    }
+    })
 }
 
-/// The job after the operation, or `None` if it was deleted.
 async fn operate(session: &Session, id: JobId, operation: JobOperation) -> anyhow::Result<Option<JobView>> {
     let operation = match operation {
         JobOperation::Cancel => Operation::Cancel,
@@ -85,7 +92,7 @@ async fn operate(session: &Session, id: JobId, operation: JobOperation) -> anyho
     }
 }
 
-fn outcome(job: &JobView) -> String {
+pub(crate) fn outcome(job: &JobView) -> String {
     let id = job.id;
     match job.state {
         _ if job.cancel_requested => format!("job {id} is active; its worker was asked to cancel it"),

@@ -33,37 +33,53 @@ impl From<Purged> for State {
 }
 
 pub(crate) async fn pause(backend: &Backend, form: Form, queue: &str) -> anyhow::Result<()> {
-    let paused = match backend {
-        Backend::Http(gateway) => gateway.post(Endpoint::v1(["queues", queue, "pause"])).await?,
-        Backend::Direct(session) => {
-            session.check_queue(queue).await?;
-            session.client.pause(queue).await?;
-            Answer::of(&session.queue(queue).await?)?
-        }
-    };
-    show_paused(form, &paused)
+    show_paused(form, &set_paused(backend, queue, Paused::Yes).await?)
 }
 
 pub(crate) async fn resume(backend: &Backend, form: Form, queue: &str) -> anyhow::Result<()> {
-    let resumed = match backend {
-        Backend::Http(gateway) => gateway.post(Endpoint::v1(["queues", queue, "resume"])).await?,
-        Backend::Direct(session) => {
-            session.check_queue(queue).await?;
-            session.client.resume(queue).await?;
-            Answer::of(&session.queue(queue).await?)?
+    show_paused(form, &set_paused(backend, queue, Paused::No).await?)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paused {
+    Yes,
+    No,
+}
+
+/// Pauses or resumes a queue.
+pub(crate) async fn set_paused(
+    backend: &Backend,
+    queue: &str,
+    paused: Paused,
+) -> anyhow::Result<Answer<QueueView>> {
+    match (backend, paused) {
+        (Backend::Http(gateway), Paused::Yes) => {
+            Ok(gateway.post(Endpoint::v1(["queues", queue, "pause"])).await?)
         }
-    };
-    show_paused(form, &resumed)
+        (Backend::Http(gateway), Paused::No) => {
+            Ok(gateway.post(Endpoint::v1(["queues", queue, "resume"])).await?)
+        }
+        (Backend::Direct(session), paused) => {
+            session.check_queue(queue).await?;
+            match paused {
+                Paused::Yes => session.client.pause(queue).await?,
+                Paused::No => session.client.resume(queue).await?,
+            }
+            Answer::of(&session.queue(queue).await?)
+        }
+    }
 }
 
 fn show_paused(form: Form, queue: &Answer<QueueView>) -> anyhow::Result<()> {
-    print::answer(form, queue, |queue| {
-        print::line(&if queue.paused {
-            format!("queue {} is paused; running jobs are not affected", queue.name)
-        } else {
-            format!("queue {} is not paused", queue.name)
-        })
-    })
+    print::answer(form, queue, |queue| print::line(&paused_outcome(queue)))
+}
+
+pub(crate) fn paused_outcome(queue: &QueueView) -> String {
+    if queue.paused {
+        format!("queue {} is paused; running jobs are not affected", queue.name)
+    } else {
+        format!("queue {} is not paused", queue.name)
+    }
 }
 
 pub(crate) async fn redrive(

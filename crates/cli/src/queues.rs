@@ -28,11 +28,15 @@ const COLUMNS: [Column<QueueView>; 9] = [
 ];
 
 pub(crate) async fn list(backend: &Backend, form: Form) -> anyhow::Result<Drawn> {
-    let queues = match backend {
-        Backend::Http(gateway) => gateway.get(Endpoint::v1(["queues"])).await?,
-        Backend::Direct(session) => Answer::of(&Items { items: queues(session).await? })?,
-    };
+    let queues = read(backend).await?;
     Ok(print::answer_text(form, &queues, |queues| print::table_text(&COLUMNS, &queues.items))?.into())
+}
+
+pub(crate) async fn read(backend: &Backend) -> anyhow::Result<Answer<Items<QueueView>>> {
+    match backend {
+        Backend::Http(gateway) => Ok(gateway.get(Endpoint::v1(["queues"])).await?),
+        Backend::Direct(session) => Answer::of(&Items { items: queues(session).await? }),
+    }
 }
 
 async fn queues(session: &Session) -> anyhow::Result<Vec<QueueView>> {

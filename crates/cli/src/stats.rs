@@ -25,6 +25,13 @@ pub(crate) struct StatsArgs {
     kind: Option<String>,
 }
 
+impl StatsArgs {
+    /// All queues and kinds.
+    pub(crate) fn of_window(window: &str) -> Self {
+        StatsArgs { window: window.to_owned(), queue: None, kind: None }
+    }
+}
+
 const COLUMNS: [Column<Series>; 12] = [
     whole("kind", |series| series.kind.clone()),
     whole("queue", |series| series.queue.clone()),
@@ -41,13 +48,7 @@ const COLUMNS: [Column<Series>; 12] = [
 ];
 
 pub(crate) async fn show(backend: &Backend, form: Form, args: StatsArgs) -> anyhow::Result<()> {
-    let stats = match backend {
-        Backend::Http(gateway) => {
-            let endpoint = Endpoint::v1(["stats"]).with("window", Some(&args.window));
-            gateway.get(endpoint.with("queue", args.queue).with("kind", args.kind)).await?
-        }
-        Backend::Direct(session) => Answer::of(&read(session, &args).await?)?,
-    };
+    let stats = read(backend, &args).await?;
     print::answer(form, &stats, |stats: &Stats| {
         if stats.series.is_empty() {
             return print::line("nothing happened in this time");
@@ -60,7 +61,18 @@ pub(crate) async fn show(backend: &Backend, form: Form, args: StatsArgs) -> anyh
     })
 }
 
-async fn read(session: &Session, args: &StatsArgs) -> anyhow::Result<Stats> {
+pub(crate) async fn read(backend: &Backend, args: &StatsArgs) -> anyhow::Result<Answer<Stats>> {
+    match backend {
+        Backend::Http(gateway) => {
+            let endpoint = Endpoint::v1(["stats"]).with("window", Some(&args.window));
+            let endpoint = endpoint.with("queue", args.queue.as_ref()).with("kind", args.kind.as_ref());
+            Ok(gateway.get(endpoint).await?)
+        }
+        Backend::Direct(session) => Answer::of(&read_directly(session, args).await?),
+    }
+}
+
+async fn read_directly(session: &Session, args: &StatsArgs) -> anyhow::Result<Stats> {
     let mut queues: Vec<Arc<str>> = session.queues().await?;
     if let Some(name) = &args.queue {
         queues.retain(|queue| **queue == **name);
@@ -71,7 +83,7 @@ async fn read(session: &Session, args: &StatsArgs) -> anyhow::Result<Stats> {
 }
 
 /// Seconds, with a unit that suits them.
-fn time(seconds: Option<f64>) -> String {
+pub(crate) fn time(seconds: Option<f64>) -> String {
     match seconds {
         None => "–".to_owned(),
         Some(0.0) => "<0.1ms".to_owned(),

@@ -14,20 +14,30 @@ pub(crate) async fn ask(
     id: WorkerId,
     request: WorkerRequest,
 ) -> anyhow::Result<()> {
-    let asked = match backend {
+    let asked = send(backend, id, request).await?;
+    print::answer(form, &asked, |asked| print::line(&outcome(asked)))
+}
+
+pub(crate) async fn send(
+    backend: &Backend,
+    id: WorkerId,
+    request: WorkerRequest,
+) -> anyhow::Result<Answer<Asked>> {
+    match backend {
         Backend::Http(gateway) => {
-            gateway.post(Endpoint::v1(["workers", &id.to_string(), &request.to_string()])).await?
+            Ok(gateway.post(Endpoint::v1(["workers", &id.to_string(), &request.to_string()])).await?)
         }
         Backend::Direct(session) => {
             ensure!(session.client.ask_worker(id, request).await?, absent::worker(id));
-            Answer::of(&Asked { id, requested: request })?
+            Answer::of(&Asked { id, requested: request })
         }
+    }
+}
+
+pub(crate) fn outcome(asked: &Asked) -> String {
+    let effect = match asked.requested {
+        WorkerRequest::Quiet => "go quiet: it finishes its jobs and claims no more",
+        WorkerRequest::Stop => "stop: it finishes its jobs and exits",
     };
-    print::answer(form, &asked, |Asked { id, requested }| {
-        let effect = match requested {
-            WorkerRequest::Quiet => "go quiet: it finishes its jobs and claims no more",
-            WorkerRequest::Stop => "stop: it finishes its jobs and exits",
-        };
-        print::line(&format!("worker {id} was asked to {effect}"))
-    })
+    format!("worker {} was asked to {effect}", asked.id)
 }

@@ -24,13 +24,17 @@ const COLUMNS: [Column<Registration>; 9] = [
 ];
 
 pub(crate) async fn list(backend: &Backend, form: Form) -> anyhow::Result<Drawn> {
-    let workers = match backend {
-        Backend::Http(gateway) => gateway.get(Endpoint::v1(["workers"])).await?,
-        Backend::Direct(session) => Answer::of(&Items { items: session.client.workers().await? })?,
-    };
+    let workers = read(backend).await?;
     let text = print::answer_text(form, &workers, |workers| match workers.items.as_slice() {
         [] => "no worker is running; jobs wait until one does".to_owned(),
         workers => print::table_text(&COLUMNS, workers),
     })?;
     Ok(text.into())
+}
+
+pub(crate) async fn read(backend: &Backend) -> anyhow::Result<Answer<Items<Registration>>> {
+    match backend {
+        Backend::Http(gateway) => Ok(gateway.get(Endpoint::v1(["workers"])).await?),
+        Backend::Direct(session) => Answer::of(&Items { items: session.client.workers().await? }),
+    }
 }

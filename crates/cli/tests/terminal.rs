@@ -111,7 +111,7 @@ fn completions_and_man_pages_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = run(atode().env("APP_CONFIG_DIR", "/nowhere").args(["completions", shell]));
         assert_eq!(ended.code, 0, "{}", ended.err);
-        for word in ["reschedule", "key-file", "purge"] {
+        for word in ["reschedule", "key-file", "purge", "once"] {
             assert!(ended.out.contains(word), "{shell}: {word}");
         }
     }
@@ -119,7 +119,7 @@ fn completions_and_man_pages_name_every_command() {
     let folder = tempfile::tempdir().expect("a folder");
     let pages = folder.path().join("man1");
     assert_eq!(run(atode().arg("man").arg(&pages)).code, 0);
-    for page in ["atode.1", "atode-job-reschedule.1", "atode-queue-purge.1"] {
+    for page in ["atode.1", "atode-job-reschedule.1", "atode-queue-purge.1", "atode-top.1"] {
         let text = std::fs::read_to_string(pages.join(page)).expect(page);
         assert!(text.contains(".TH"), "{page}");
     }
