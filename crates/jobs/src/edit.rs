@@ -1,6 +1,8 @@
 //! From a request to change a waiting job to an [`Edit`], by the rules of `request.rs`.
 
 use atode_queue::Edit;
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,16 +13,22 @@ use crate::limits::check_retries;
 use crate::request::{JobRules, number, raw, text};
 
 /// A request to change a waiting job, as its caller wrote it. An absent field stays as it is.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditRequest<'a> {
     /// Replaces the whole payload.
     #[serde(borrow, default, deserialize_with = "raw")]
+    #[schemars(with = "serde_json::Map<String, Value>", default)]
     pub payload: Option<&'a RawValue>,
+    /// The wait from now until the next run.
+    #[schemars(with = "Option<String>", example = "5m")]
     pub delay: Option<Value>,
+    /// The due time, instead of `delay`.
+    #[schemars(with = "Option<Timestamp>")]
     pub run_at: Option<Value>,
     /// `null` gives the job the limit of its kind.
     #[serde(borrow, default, deserialize_with = "raw")]
+    #[schemars(with = "Option<u32>", range(min = 0, max = 1_000), default)]
     pub max_retries: Option<&'a RawValue>,
 }
 

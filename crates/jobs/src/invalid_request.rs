@@ -3,12 +3,13 @@
 use std::fmt;
 
 use atode_queue::Due;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::due::DueError;
 
 /// A wrong field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) into the request; empty for the request itself.
     pub pointer: String,

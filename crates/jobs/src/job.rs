@@ -42,7 +42,7 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
     fn run(self, ctx: JobContext) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Execution {
     /// On the handlers' runtime. The handler never blocks its thread.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use atode_queue::{Client, Cursor, Error, Facets, JobSummary, ListQuery, MAX_BATCH, Order, Searched, State};
 use futures_util::future::try_join;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::invalid_request::{Errors, InvalidRequest};
@@ -18,24 +19,42 @@ const MAX_TEXT: usize = 1_000;
 
 /// The filters of a list as text: the query of `GET /v1/jobs`, the options of `atode jobs`. Queues, kinds and states may
 /// be several, separated by commas.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListRequest {
+    /// Queues, separated by commas. All if absent.
     pub queue: Option<String>,
+    /// Kinds, separated by commas. All if absent.
     pub kind: Option<String>,
+    /// States, separated by commas. All if absent.
     pub state: Option<String>,
+    /// Jobs whose time is this or later.
+    #[schemars(with = "Option<Timestamp>")]
     pub after: Option<String>,
+    /// Jobs whose time is earlier.
+    #[schemars(with = "Option<Timestamp>")]
     pub before: Option<String>,
+    /// A text in the last error, in upper or lower case. Without `state`, dead jobs are searched.
+    #[schemars(length(min = 1, max = 1_000))]
     pub error: Option<String>,
+    /// A text in the payload as the client sent it, in upper or lower case.
+    #[schemars(length(min = 1, max = 1_000))]
     pub search: Option<String>,
+    /// By time. The states have a default.
+    #[schemars(with = "Option<Order>")]
     pub order: Option<String>,
+    /// Jobs per page; 50 if absent.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000))]
     pub limit: Option<String>,
+    /// `next_cursor` of the page before. A cursor belongs to its filters and its order.
     pub cursor: Option<String>,
+    /// Whether the page has counts. The first page has them unless this is `false`.
+    #[schemars(with = "Option<bool>")]
     pub facets: Option<String>,
 }
 
 /// A page of a list, in the shape of the API.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct JobList {
     pub items: Vec<JobSummary>,
     /// Unset on the last page.

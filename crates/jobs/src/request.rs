@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use atode_queue::{Durability, Idempotency, JobId, JobView, NewJob, Record};
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -24,20 +26,36 @@ use crate::registry::Registry;
 /// Kinds that the error about an unknown one names.
 const MAX_NAMED: usize = 50;
 
-/// A request as its caller wrote it. Fields that callers often send with a wrong type accept any [`Value`] here, so
-/// that the error can say what is expected.
-#[derive(Default, Deserialize)]
+/// A request for a job, as its caller wrote it.
+//
+// Fields that callers often send with a wrong type accept any `Value` here, so that the error can say what is expected.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobRequest<'a> {
+    /// A kind of `GET /v1/kinds`, or one of its aliases.
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
+    /// An object that fits the kind; `{}` if absent.
     #[serde(borrow, default, deserialize_with = "raw")]
+    #[schemars(with = "serde_json::Map<String, Value>", default)]
     pub payload: Option<&'a RawValue>,
+    /// The wait before the first run: `250ms`, `10s`, `3m` or ISO 8601, up to 365 days. The kind has a default.
+    #[schemars(with = "Option<String>", example = "10s")]
     pub delay: Option<Value>,
+    /// The due time, instead of `delay`.
+    #[schemars(with = "Option<Timestamp>", example = "2026-11-24T00:06:13.845Z")]
     pub run_at: Option<Value>,
+    /// The kind has a default.
+    #[schemars(with = "Option<u32>", range(min = 0, max = 1_000), example = 3)]
     pub max_retries: Option<Value>,
+    /// A configured queue. The kind has a default.
+    #[schemars(pattern("^[a-z0-9_-]{1,64}$"))]
     pub queue: Option<String>,
+    /// `fsync`: answer only once Redis has the job on its disk.
+    #[schemars(with = "Option<Durability>")]
     pub durability: Option<String>,
+    /// Printable ASCII. An item without one gets the key of the header, if there is one, and its place in the batch.
+    #[schemars(length(min = 1, max = 255))]
     pub idempotency_key: Option<String>,
 }
 

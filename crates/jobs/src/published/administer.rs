@@ -1,6 +1,7 @@
 //! Changes of the catalogue of kinds by an operator.
 
 use atode_queue::{Client, Counts, Error, HeldDecision, Registration};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::published::catalogue::{Catalogue, CatalogueKind};
@@ -8,7 +9,7 @@ use crate::published::compatibility::difference;
 use crate::published::kind_view::PublishedView;
 
 /// The decision of an operator about a definition that was held.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DecidedKind {
     pub kind: String,
     /// `accepted` or `rejected`.

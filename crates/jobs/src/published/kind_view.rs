@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use atode_queue::Registration;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,7 +22,7 @@ pub const MAX_KINDS_PER_PAGE: usize = 1_000;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// A part of the list of kinds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct KindPage {
     pub items: Vec<KindView>,
     /// The last kind, if there are more behind it.
@@ -29,7 +30,7 @@ pub struct KindPage {
     pub next_cursor: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct KindView {
     pub kind: String,
     pub queue: String,
@@ -54,7 +55,7 @@ pub struct KindView {
     pub held: Option<HeldView>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct BackoffView {
     pub first: String,
     pub factor: f64,
@@ -63,21 +64,21 @@ pub struct BackoffView {
 }
 
 /// Live workers of one build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServedBy {
     pub build: String,
     pub workers: usize,
 }
 
 /// The worker whose definition is in force.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PublishedView {
     pub build: String,
     pub started_at: Option<Timestamp>,
 }
 
 /// The worker whose definition is held.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HeldView {
     pub build: String,
     pub started_at: Option<Timestamp>,

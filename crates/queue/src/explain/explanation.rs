@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::id::JobId;
@@ -10,7 +11,7 @@ use crate::model::instant;
 use crate::model::state::State;
 
 /// Why a job is not running, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Explanation {
     pub id: JobId,
     pub kind: String,
@@ -28,7 +29,7 @@ pub struct Explanation {
 }
 
 /// One step on the way from a waiting job to a running one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     pub name: CheckName,
     pub result: CheckResult,
@@ -36,7 +37,7 @@ pub struct Check {
     pub detail: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckResult {
     Passed,
@@ -49,7 +50,7 @@ pub enum CheckResult {
 macro_rules! names {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident $text:literal,)+ }) => {
         $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
         pub enum $name {
             $($(#[$doc])* #[serde(rename = $text)] $variant,)+
         }
@@ -85,7 +86,7 @@ names! {
         SlotsFull "slots_full",
         /// Redis refuses to write, and so every claim.
         RedisFull "redis_full",
-        /// A suspect ([`History::is_suspect`](crate::History::is_suspect)) waits for its turn.
+        /// A job that crashed twice or more waits for its turn.
         HeldAfterCrashes "held_after_crashes",
         /// Its payload is for a build that has no live worker.
         BuildTooOld "build_too_old",

@@ -2,6 +2,7 @@
 
 use fred::interfaces::SortedSetsInterface;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -14,7 +15,7 @@ use crate::wire;
 const KEPT: usize = 64;
 
 /// A build of a program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Build {
     /// `worker` or `api-gateway`.
     pub program: String,

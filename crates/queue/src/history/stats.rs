@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fred::interfaces::HashesInterface;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -24,7 +25,7 @@ pub const MAX_SERIES: usize = 100;
 const READ_AT_ONCE: usize = 8;
 
 /// The history of a window, by queue and kind.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// Start of the first bucket.
     #[serde(serialize_with = "instant::serialize")]
@@ -45,7 +46,7 @@ pub struct Stats {
 }
 
 /// The history of one kind of one queue.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     pub queue: String,
     pub kind: String,
@@ -54,14 +55,14 @@ pub struct Series {
 }
 
 /// The numbers of the whole window, and of each of its buckets.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Numbers {
     pub total: Happened<u64, Option<f64>>,
     pub buckets: Happened<Vec<u64>, Vec<Option<f64>>>,
 }
 
 /// `C` counts, `T` is a time in seconds: one, or one per bucket.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Happened<C, T> {
     /// Jobs stored.
     pub enqueued: C,
@@ -80,7 +81,7 @@ pub struct Happened<C, T> {
 }
 
 /// Unset where nothing ran.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles<T> {
     pub p50: T,
     pub p99: T,

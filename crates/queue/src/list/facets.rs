@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fred::types::{Key, Value};
 use futures_util::future::try_join_all;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -25,11 +26,11 @@ const MAX_KINDS: usize = 100;
 
 /// Each count is about the jobs that match all filters but `error`, `search` and that of its own list: the states as if
 /// no state was chosen, and so on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Facets {
     /// All states.
     pub state: BTreeMap<Arc<str>, u64>,
-    /// The kinds with most jobs, [`MAX_KINDS`] at most.
+    /// The kinds with most jobs, 100 at most.
     pub kind: BTreeMap<Arc<str>, u64>,
     /// The queues with jobs.
     pub queue: BTreeMap<Arc<str>, u64>,

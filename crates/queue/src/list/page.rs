@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::{Budget, MAX_BATCH};
@@ -51,7 +52,7 @@ pub struct JobPage {
 }
 
 /// The part of a list that one page has searched for a text.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Searched {
     pub jobs: usize,
     pub bytes: usize,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -16,14 +17,15 @@ use crate::model::run::WorkerRef;
 use crate::model::state::State;
 use crate::view::job::{self, JobView, Stored};
 
-/// A job at one instant, without its attempts and without a large payload. Every other field is that of [`JobView`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A job at one instant, without its attempts and without a large payload. Every other field is that of `GET /v1/jobs/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct JobSummary {
     pub id: JobId,
     pub kind: String,
     pub queue: String,
     pub state: State,
     /// Unset if it is large (or cannot be read).
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub payload: Option<Box<RawValue>>,
     pub payload_bytes: usize,
     pub attempt: u32,

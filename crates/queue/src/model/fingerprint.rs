@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -23,8 +24,9 @@ const MAX_NORMALIZED: usize = 300;
 const MAX_READ: usize = 1_000;
 
 /// The name of a group of dead jobs: 16 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Fingerprint(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
+#[schemars(inline, extend("pattern" = "^[0-9a-f]{16}$"))]
+pub struct Fingerprint(#[schemars(with = "String")] u64);
 
 #[derive(Debug, thiserror::Error)]
 #[error("a fingerprint has 16 hexadecimal digits, such as 0f3a99c2d41b7e60")]

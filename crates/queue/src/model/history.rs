@@ -1,6 +1,7 @@
 //! The history of a job: written when it fails, crashes or finishes. Its JSON is made and read here; scripts
 //! move it as bytes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -45,7 +46,7 @@ pub struct Failure {
     pub redriven: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCause {
     /// The handler returned an error that may be retried.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use data_encoding::{Encoding, Specification};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -61,11 +62,13 @@ impl InOrder {
 /// Milliseconds. A clock that goes back further was wrong before, and ids must not continue its time.
 const CLOCK_STEP: u64 = 1_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct JobId(Uuid);
 
 /// The id of a worker process. It is never used again after the process has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[schemars(inline)]
 pub struct WorkerId(Uuid);
 
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@
 use std::io::Write as _;
 
 use atode_config::traces::Trace;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -42,7 +43,7 @@ pub struct Record<'a> {
 }
 
 /// The point from which an enqueue may be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Once this Redis has the job on its disk.

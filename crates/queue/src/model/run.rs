@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use atode_config::traces::TraceContext;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -10,7 +11,7 @@ use crate::model::id::WorkerId;
 
 /// The worker that runs a job or ran it. One version writes it and another reads it: a missing or malformed
 /// field reads as unknown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct WorkerRef {
     #[serde(deserialize_with = "or_unknown")]

@@ -1,6 +1,7 @@
 //! Operations on a whole queue: pause, resume, redrive, purge.
 
 use fred::types::{Key, Value};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::budget::MAX_BATCH;
@@ -12,9 +13,9 @@ use crate::scripts::{PAUSE, PURGE, REDRIVE_QUEUE, RESUME};
 use crate::wire;
 
 /// One step of a redrive or a purge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Moved {
-    /// Jobs that this call moved or removed, at most [`MAX_BATCH`].
+    /// Jobs that this call moved or removed, at most 1,000.
     pub moved: u64,
     /// Jobs that are left for further calls.
     pub remaining: u64,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fred::types::Value;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -26,7 +27,7 @@ const AT_ONCE: usize = 16;
 const LOOKED_AT: usize = 100;
 
 /// The groups of dead jobs in the API's JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Failures {
     /// The latest death comes first.
     pub items: Vec<FailureGroup>,
@@ -35,7 +36,7 @@ pub struct Failures {
 }
 
 /// The dead jobs of one kind with one cause, in one queue or several.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FailureGroup {
     pub fingerprint: Fingerprint,
     pub kind: String,
@@ -55,7 +56,7 @@ pub struct FailureGroup {
     pub example: Option<FailureExample>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FailureExample {
     pub id: JobId,
     pub queue: String,

@@ -7,6 +7,7 @@ use fred::types::Value;
 use fred::util::sha1_hash;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -26,13 +27,14 @@ use crate::transitions::operate::Operated;
 use crate::wire::{self, Reply};
 
 /// A job at one instant.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct JobView {
     pub id: JobId,
     pub kind: String,
     pub queue: String,
     /// Unset if the job has finished and is no longer kept.
     pub state: Option<State>,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub payload: Box<RawValue>,
     /// The last or running attempt; 0 before the first.
     pub attempt: u32,
@@ -64,7 +66,7 @@ pub struct JobView {
     pub version: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptView {
     pub attempt: u32,
     pub cause: FailureCause,

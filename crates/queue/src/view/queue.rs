@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::Value;
+use schemars::JsonSchema;
 use serde::de::value::MapDeserializer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -17,7 +18,7 @@ use crate::wire::{self, Reply};
 use crate::workers::registration::Registration;
 
 /// A queue at one instant.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct QueueView {
     pub name: String,
     pub paused: bool,
@@ -27,7 +28,7 @@ pub struct QueueView {
     /// Number of transitions in the last full minute.
     pub rates: Rates,
     pub kinds: Vec<KindCounts>,
-    /// Number of live workers that claim from it. Unset unless [`QueueView::with_workers`] counted them.
+    /// Number of live workers that claim from it. Unset if they were not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_workers: Option<usize>,
 }
@@ -42,8 +43,9 @@ impl QueueView {
 }
 
 /// A length of time, shown in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Age(pub Duration);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, extend("pattern" = r"^[0-9]+(\.[0-9]+)?s$"))]
+pub struct Age(#[schemars(with = "String")] pub Duration);
 
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,7 +68,7 @@ impl<'de> Deserialize<'de> for Age {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     pub scheduled: u64,
     pub ready: u64,
@@ -76,14 +78,14 @@ pub struct Counts {
     pub cancelled: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct KindCounts {
     pub kind: String,
     #[serde(flatten)]
     pub counts: Counts,
 }
 
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Rates {
     pub enqueued: u64,

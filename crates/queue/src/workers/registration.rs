@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fred::interfaces::{KeysInterface, SortedSetsInterface};
 use fred::types::{Key, Value};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::Core;
@@ -19,7 +20,7 @@ use crate::scripts::{ASK, HEARTBEAT, UNREGISTER};
 use crate::wire;
 
 /// A live worker, as it describes itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registration {
     #[serde(flatten)]
     pub worker: WorkerRef,
@@ -50,7 +51,7 @@ impl Registration {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     Running,
@@ -61,7 +62,7 @@ pub enum WorkerState {
 }
 
 /// A request to a worker, sent through Redis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerRequest {
     /// Claim no more jobs. Running jobs are not affected. This cannot be undone.
@@ -71,7 +72,7 @@ pub enum WorkerRequest {
 }
 
 /// A worker, and the request that was sent to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Asked {
     pub id: WorkerId,
     pub requested: WorkerRequest,
