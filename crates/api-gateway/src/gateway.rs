@@ -16,6 +16,7 @@ use crate::api::looks::Looks;
 use crate::http::body_budget::{BodyBudget, COPIES};
 use crate::http::cross_site::CrossSite;
 use crate::http::request_metrics::RequestMetrics;
+use crate::openapi::cache::OpenApi;
 
 /// Concurrent look-ups of jobs. More would not be faster, and each may bring a large payload that no budget counts yet.
 const MAX_LOOKUPS: usize = 64;
@@ -53,6 +54,7 @@ pub(crate) struct Gateway {
     pub(crate) waits: Semaphore,
     pub(crate) live_workers: Arc<LiveWorkers>,
     pub(crate) request_metrics: RequestMetrics,
+    pub(crate) openapi: OpenApi,
     /// The last look, which all streams of events share.
     pub(crate) looks: Looks,
     /// Cancelled by the signal to stop: the gateway is no longer ready.
@@ -91,6 +93,7 @@ impl Gateway {
             waits: Semaphore::new(MAX_WAITS),
             live_workers: Arc::default(),
             request_metrics: RequestMetrics::default(),
+            openapi: OpenApi::default(),
             looks: Looks::default(),
             stop,
             stopping: CancellationToken::new(),

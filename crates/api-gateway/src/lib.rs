@@ -10,6 +10,7 @@ mod command;
 mod console;
 mod gateway;
 mod http;
+mod openapi;
 mod routes;
 
 pub use atode_config::Build;

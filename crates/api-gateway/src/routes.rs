@@ -6,10 +6,10 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, events, explain, failures, health, jobs, kinds, list, metrics, old_service, operations,
-    queues, scale, stats, workers,
+    batch, edit, events, explain, failures, health, jobs, kinds, list, metrics, old_service, openapi,
+    operations, queues, scale, stats, workers,
 };
-use crate::console::{home, job, problem, register};
+use crate::console::{docs, home, job, problem, register};
 use crate::http::envelope::Api;
 use crate::http::identity::identify;
 use crate::http::limits::limit_requests;
@@ -70,6 +70,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(page("/readyz").route(get().to(health::readyz)))
         .service(page("/health").route(get().to(health::health)))
         .service(page("/metrics").route(get().to(metrics::scrape)))
+        // The document of all this.
+        .service(page("/openapi.json").route(get().to(openapi::show)))
+        .service(page("/docs").route(get().to(docs::show)))
         // The console.
         .service(page("/").route(get().to(home::show)))
         .service(

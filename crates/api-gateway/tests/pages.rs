@@ -71,6 +71,33 @@ fn the_first_page_leads_to_the_page_that_registers_a_job() {
 }
 
 #[test]
+fn the_documentation_of_the_api_is_a_page_that_loads_nothing_and_leads_to_everything() {
+    let (_redis, gateway) = start();
+    let docs = page(&browse(&gateway, "/docs"), 200);
+    for loading in ["<script", "<link", "<img", "<iframe", "@import", "url(", "src="] {
+        assert!(!docs.contains(loading), "{loading}");
+    }
+    let document = gateway.get("/openapi.json").json();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        assert!(docs.contains(&format!("<code>{path}</code>")), "{path}");
+        for operation in operations.as_object().expect("operations").values() {
+            assert!(docs.contains(&format!("id=\"{}\"", text(&operation["operationId"]))), "{operation}");
+        }
+    }
+    for (name, _) in document["components"]["schemas"].as_object().expect("schemas") {
+        assert!(name.starts_with("payload.") || docs.contains(&format!("id=\"schema-{name}\"")), "{name}");
+    }
+    let targets = docs.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next());
+    for target in targets {
+        assert!(docs.contains(&format!("id=\"{target}\"")), "{target} leads nowhere");
+    }
+    assert!(docs.contains(&format!("<code>{KIND}</code>")) && docs.contains("The text to print"), "payloads");
+    assert!(docs.contains("<code>Prefer: wait=30</code>"), "code between backticks");
+    let home = page(&browse(&gateway, "/"), 200);
+    assert!(home.contains(r#"href="/docs""#), "{home}");
+}
+
+#[test]
 fn a_job_is_registered_and_shown_until_it_has_finished() {
     let (redis, gateway) = start();
     let submitted = submit(&gateway, &form(r#"{"message": "from a page"}"#, "2s", "5"));

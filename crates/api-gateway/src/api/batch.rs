@@ -11,6 +11,7 @@ use atode_config::traces::{Span, Trace};
 use atode_jobs::{FieldError, JobRequest, KeySource, Prepared, batch_span};
 use atode_queue::{Enqueued, Error, JobView, NewJob};
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -27,17 +28,20 @@ use crate::http::queue_errors;
 use crate::http::replies::{PartialFailures, Reply};
 use crate::http::traces::trace_of;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct BatchRequest<'a> {
+pub(crate) struct BatchRequest<'a> {
     #[serde(borrow)]
+    #[schemars(with = "Vec<JobRequest>", length(min = 1, max = 1_000))]
     jobs: Vec<&'a RawValue>,
+    /// Store all jobs or none. They have to be in one queue.
     #[serde(default)]
     atomic: bool,
 }
 
-#[derive(Serialize)]
-struct ItemResult<'a> {
+/// What became of a job of a batch: it has either the job or the problem.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ItemResult<'a> {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a JobView>,

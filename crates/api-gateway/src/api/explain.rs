@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use atode_queue::{Facts, JobId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::lookup::{parse_id, unconfigured_queues, unknown_job};
@@ -13,7 +14,7 @@ use crate::http::queue_errors::of_explain;
 use crate::http::replies::{self, Reply};
 
 /// It has no parameters yet.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExplainQuery {}
 

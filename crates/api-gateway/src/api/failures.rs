@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use atode_queue::{Fingerprint, MAX_BATCH, absent};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::lookup::unconfigured_queues;
@@ -17,11 +18,15 @@ use crate::http::replies::Reply;
 /// Groups in one reply unless `limit` asks for fewer.
 const MAX_GROUPS: usize = 1_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FailuresQuery {
+    /// Only the dead jobs of this queue.
     queue: Option<String>,
+    /// Only the dead jobs of this kind.
     kind: Option<String>,
+    /// Groups in the reply; 1,000 if absent.
+    #[schemars(range(min = 1, max = 1_000))]
     limit: Option<usize>,
 }
 
@@ -37,9 +42,10 @@ pub(crate) async fn list(gateway: Data<Gateway>, query: Query<FailuresQuery>) ->
     Ok(HttpResponse::Ok().json(in_time(read, Problem::from).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RedriveQuery {
+    /// Only the dead jobs of this queue.
     queue: Option<String>,
 }
 

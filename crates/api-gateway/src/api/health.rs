@@ -2,15 +2,32 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::replies::Reply;
 
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Alive {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    /// `ready`, or `degraded`: jobs can be stored, but something endangers them.
+    status: &'static str,
+    /// The version of Redis.
+    redis: String,
+    /// What endangers stored jobs.
+    warnings: Vec<String>,
+}
+
 pub(crate) async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+    HttpResponse::Ok().json(Alive { status: "ok" })
 }
 
 /// The old service's health check.
@@ -30,5 +47,5 @@ pub(crate) async fn readyz(gateway: Data<Gateway>) -> Reply {
     }
     let warnings = facts.warnings();
     let status = if warnings.is_empty() { "ready" } else { "degraded" };
-    Ok(HttpResponse::Ok().json(json!({ "status": status, "redis": facts.version, "warnings": warnings })))
+    Ok(HttpResponse::Ok().json(Ready { status, redis: facts.version, warnings }))
 }

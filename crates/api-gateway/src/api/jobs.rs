@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use actix_web::web::{Data, Path, Payload, Query};
 use atode_jobs::KeySource;
 use atode_queue::JobView;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::edit;
@@ -65,9 +66,10 @@ async fn after_wait(gateway: &Gateway, job: JobView, wait: Duration) -> (JobView
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ShowQuery {
+    /// Wait this long for the job to finish, at most 55 s: `30s`, `1m` or ISO 8601.
     wait: Option<String>,
 }
 

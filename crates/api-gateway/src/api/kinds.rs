@@ -5,6 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use atode_jobs::{KindChangeError, KindPage, KindView, MAX_KINDS_PER_PAGE, decide_kind, remove_kind};
 use atode_queue::{HeldDecision, Registration};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::gateway::Gateway;
@@ -14,11 +15,13 @@ use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// Kinds per page; 1,000 if absent.
+    #[schemars(range(min = 1, max = 1_000))]
     limit: Option<usize>,
-    /// The last kind of the page before.
+    /// `next_cursor` of the page before: its last kind.
     cursor: Option<String>,
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod looks;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
 pub(crate) mod old_service;
+pub(crate) mod openapi;
 pub(crate) mod operations;
 pub(crate) mod queues;
 pub(crate) mod scale;

@@ -4,8 +4,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::kinds::delay_print::DelayPrint;
 use atode_jobs::{Job, JobRequest, KeySource, MAX_DELAY, MAX_RETRIES};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use atode_queue::JobId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::api::enqueue::store;
 use crate::gateway::Gateway;
@@ -17,11 +19,21 @@ use crate::http::replies::Reply;
 use crate::http::traces::trace_of;
 
 /// The body. Unknown fields are ignored, as the old service did.
-#[derive(Deserialize)]
-struct Register {
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct Register {
     message: Option<String>,
+    /// 0 or less: the default of the kind.
     delay_seconds: Option<i64>,
+    /// 0 or less: the default of the kind.
     max_retry: Option<i64>,
+}
+
+/// A registered job.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Registered {
+    job_id: JobId,
+    /// Always `registered`.
+    status: &'static str,
 }
 
 pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
@@ -38,7 +50,7 @@ pub(crate) async fn register(gateway: Data<Gateway>, request: HttpRequest, paylo
     job.max_retries = max_retries.map(Value::from);
     let prepared = gateway.rules.prepare(&job, "", KeySource::Header(None), gateway.client.now())?;
     let (_, job) = store(&gateway, prepared, trace_of(&request)).await?;
-    Ok(HttpResponse::Created().json(json!({ "job_id": job.id, "status": "registered" })))
+    Ok(HttpResponse::Created().json(Registered { job_id: job.id, status: "registered" }))
 }
 
 /// The value, or `None` for the default. Zero and negative values have always meant the default.

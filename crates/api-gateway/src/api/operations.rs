@@ -7,6 +7,8 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use atode_jobs::parse_due;
 use atode_queue::{JobId, Operated, Operation, absent};
+use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,10 +31,14 @@ pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>) -> Reply {
 }
 
 /// The body of a request to reschedule. It has exactly one of the two fields.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct DueRequest {
+pub(crate) struct DueRequest {
+    /// The wait from now until the next run.
+    #[schemars(with = "Option<String>")]
     delay: Option<Value>,
+    /// The due time.
+    #[schemars(with = "Option<Timestamp>")]
     run_at: Option<Value>,
 }
 

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use atode_queue::{Error, Items, MAX_BATCH, QueueView, Registration, State, absent};
 use futures_util::future::{TryFutureExt as _, try_join, try_join_all};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::lookup::unconfigured_queues;
@@ -33,9 +34,10 @@ pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Reply 
     existing(&gateway, &name, queue_errors::of_change, resumed).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RedriveQuery {
+    /// Only the dead jobs of this kind.
     kind: Option<String>,
 }
 
@@ -45,10 +47,13 @@ pub(crate) async fn redrive(gateway: Data<Gateway>, name: Path<String>, query: Q
     existing(&gateway, &name, queue_errors::of_change, moved).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PurgeQuery {
+    /// The state of the jobs to delete. Active jobs cannot be purged.
+    #[schemars(required, extend("enum" = ["scheduled", "ready", "completed", "cancelled", "dead"]))]
     state: Option<String>,
+    /// Only the jobs of this kind.
     kind: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 use actix_web::web::{Data, Path};
 use atode_queue::{Error, QueueView, Registration};
 use futures_util::future::try_join;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::queues;
@@ -11,8 +12,9 @@ use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::replies::Reply;
 
-#[derive(Serialize)]
-struct Scale {
+/// The load of a queue, for an autoscaler.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Scale {
     queue: String,
     paused: bool,
     scheduled: u64,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
 use atode_queue::{Stats, Window, absent};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::lookup::unconfigured_queues;
@@ -13,11 +14,14 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::replies::{self, Reply};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatsQuery {
+    /// The length of the history, up to 72 h: `30m`, `24h` or ISO 8601; 1 h if absent.
     window: Option<String>,
+    /// Only this queue.
     queue: Option<String>,
+    /// Only this kind.
     kind: Option<String>,
 }
 

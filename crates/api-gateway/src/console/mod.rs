@@ -1,6 +1,8 @@
 //! The console: pages for people, rendered on the server without scripts. One file per page, its template in
 //! `templates/`.
 
+pub(crate) mod docs;
+mod docs_view;
 pub(crate) mod error_page;
 pub(crate) mod home;
 pub(crate) mod job;

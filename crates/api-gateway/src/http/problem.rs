@@ -8,6 +8,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use atode_jobs::{FieldError, InvalidRequest, RequestError};
 use atode_queue::Reason;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::http::problem_types::Slug;
@@ -29,19 +30,26 @@ pub(crate) struct Problem {
     pub(crate) cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// The body of an error.
-#[derive(Serialize)]
+/// The body of an error (RFC 9457).
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ProblemDocument<'a> {
+    /// The path of a page that explains the problem.
+    #[schemars(extend("format" = "uri-reference"))]
     r#type: String,
     title: &'a str,
     status: u16,
+    /// What happened in this request, and what to do about it.
     detail: &'a str,
+    /// The invalid fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    /// The rate limit that refused the request.
     #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
     violated_policies: Option<[&'static str; 1]>,
+    /// The reason of `explain` that the problem stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,
+    /// The id of the request in the gateway's log. Left out in the results of a batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }

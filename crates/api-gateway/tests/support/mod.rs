@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test file uses only a part")]
 
+pub(crate) mod described;
 pub(crate) mod limited;
 mod socket;
 mod stored;
