@@ -1,11 +1,15 @@
 //! Each command over HTTP and directly on Redis: the same words, the same JSON, the same exit code.
 
+mod both_ways_table;
 mod support;
 
 use std::time::Duration;
 
+use atode_jobs::{Definition, PublishedKind};
+use atode_queue::WorkerId;
 use atode_testkit::{Gateway, ProcessBuilder, RedisServer, Worker, eventually};
-use serde_json::Value;
+use both_ways_table::{CASES, COMMANDS, LOCAL_COMMANDS, NO_COMMAND, Subject};
+use serde_json::{Value, json};
 use support::{Ended, atode, run};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,15 +23,6 @@ struct System {
 enum Way {
     Http,
     Direct,
-}
-
-/// The object of a command. Each run gets a new one.
-#[derive(Debug, Clone, Copy)]
-enum Subject {
-    None,
-    Waiting,
-    Dead,
-    Worker,
 }
 
 impl System {
@@ -82,6 +77,10 @@ impl System {
                 worker.wait(DEADLINE);
                 (id, None)
             }
+            Subject::Published | Subject::Held => {
+                self.publish(subject);
+                (String::new(), None)
+            }
             Subject::Worker => {
                 let worker = Worker::start(&self.redis);
                 let id = eventually("the worker is registered", DEADLINE, || {
@@ -91,6 +90,34 @@ impl System {
                 });
                 (id, Some(worker))
             }
+        }
+    }
+}
+
+impl System {
+    /// Puts a kind without workers into the catalogue, as a worker of an earlier build would, and holds a definition of a
+    /// later build.
+    fn publish(&self, subject: Subject) {
+        const KIND: &str = "demo:slow";
+        let registry = atode_jobs::registry().expect("one kind of each name");
+        let definition = |build: &str, started_at| {
+            let definition = Definition::of(registry.get(KIND).expect("it is compiled in"));
+            let published = PublishedKind {
+                definition,
+                build: build.to_owned(),
+                worker: WorkerId::new(started_at),
+                started_at,
+            };
+            serde_json::from_slice::<Value>(&published.encode()).expect("JSON")
+        };
+        let mut later = definition("0.0.2", 1_800_000_001_000);
+        later["schema"]["required"] = json!(["seconds"]);
+        self.redis.command(&["ZADD", "atode:{kinds}:changes", "1800000000000000", KIND]);
+        let earlier = definition("0.0.1", 1_800_000_000_000).to_string();
+        self.redis.command(&["HSET", "atode:{kinds}", KIND, &earlier]);
+        self.redis.command(&["DEL", "atode:{kinds}:held"]);
+        if let Subject::Held = subject {
+            self.redis.command(&["HSET", "atode:{kinds}:held", KIND, &later.to_string()]);
         }
     }
 }
@@ -134,77 +161,7 @@ fn masked(text: &str) -> String {
 #[test]
 fn every_command_prints_the_same_over_http_and_directly() {
     let system = System::start();
-    let unknown = "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b";
-    let hello = r#"{"message":"hi"}"#;
-    let wrong = r#"{"mesage":"hi"}"#;
-    let cases: &[(Subject, i32, &[&str])] = &[
-        // First, while no other case has left dead jobs.
-        (Subject::None, 0, &["queue", "purge", "default", "--state", "dead"]),
-        (Subject::None, 0, &["queues"]),
-        (Subject::None, 0, &["workers"]),
-        (Subject::None, 0, &["stats", "--window", "24h", "--kind", "none:such"]),
-        (Subject::None, 1, &["stats", "--queue", "nowhere"]),
-        (Subject::None, 2, &["stats", "--window", "73h"]),
-        (Subject::None, 0, &["enqueue", "demo:delay_print", "--payload", hello, "--delay", "1h"]),
-        (
-            Subject::None,
-            0,
-            &["enqueue", "demo:delay_print", "--run-at", "2027-01-31T09:30:00Z", "--queue", "default"],
-        ),
-        (Subject::None, 1, &["enqueue", "nope"]),
-        (Subject::None, 1, &["enqueue", "demo:delay_print", "--payload", "[1]"]),
-        (Subject::None, 1, &["enqueue", "demo:delay_print", "--payload", wrong, "--max-retries", "1001"]),
-        (Subject::None, 1, &["enqueue", "demo:delay_print", "--queue", "nowhere"]),
-        (Subject::None, 1, &["enqueue", "demo:delay_print", "--run-at", "soon"]),
-        (Subject::None, 2, &["enqueue", "demo:delay_print", "--delay", "soon"]),
-        (Subject::None, 2, &["enqueue", "demo:delay_print", "--idempotency-key", ""]),
-        (Subject::Waiting, 0, &["job", "show", "ID"]),
-        (Subject::Dead, 0, &["job", "show", "ID"]),
-        (Subject::None, 1, &["job", "show", unknown]),
-        (Subject::Dead, 0, &["job", "explain", "ID"]),
-        (Subject::None, 1, &["job", "explain", unknown]),
-        (Subject::None, 2, &["job", "show", "123"]),
-        (Subject::Waiting, 0, &["job", "cancel", "ID"]),
-        (Subject::Dead, 1, &["job", "cancel", "ID"]),
-        (Subject::None, 1, &["job", "cancel", unknown]),
-        (Subject::Waiting, 0, &["job", "run-now", "ID"]),
-        (Subject::Dead, 1, &["job", "run-now", "ID"]),
-        (Subject::Waiting, 0, &["job", "reschedule", "ID", "--delay", "2h"]),
-        (Subject::Waiting, 0, &["job", "reschedule", "ID", "--run-at", "2027-01-31T09:30:00Z"]),
-        (Subject::Waiting, 1, &["job", "reschedule", "ID", "--run-at", "soon"]),
-        (Subject::Waiting, 2, &["job", "reschedule", "ID"]),
-        (Subject::Dead, 0, &["job", "redrive", "ID"]),
-        (Subject::Waiting, 1, &["job", "redrive", "ID"]),
-        (Subject::Waiting, 0, &["job", "rm", "ID"]),
-        (Subject::None, 1, &["job", "rm", unknown]),
-        (Subject::None, 0, &["jobs", "--state", "dead", "--kind", "demo:slow"]),
-        (
-            Subject::None,
-            0,
-            &["jobs", "--search", "no such text & more", "--order", "asc", "--state", "ready"],
-        ),
-        (Subject::None, 1, &["jobs", "--state", "gone", "--after", "soon"]),
-        (Subject::None, 1, &["jobs", "--cursor", "x"]),
-        (Subject::None, 1, &["jobs", "--queue", "nowhere"]),
-        (Subject::None, 0, &["queue", "pause", "default"]),
-        (Subject::None, 0, &["queue", "resume", "default"]),
-        (Subject::None, 1, &["queue", "pause", "no where?"]),
-        (Subject::Dead, 0, &["queue", "redrive", "default"]),
-        (Subject::Dead, 0, &["queue", "purge", "default", "--state", "dead", "--kind", "demo:flaky"]),
-        (Subject::None, 0, &["queue", "redrive", "default", "--kind", "demo:delay_print"]),
-        (Subject::None, 1, &["queue", "redrive", "nowhere"]),
-        (Subject::None, 2, &["queue", "purge", "default"]),
-        (Subject::None, 2, &["queue", "purge", "default", "--state", "active"]),
-        (Subject::None, 0, &["failures", "--kind", "demo:delay_print"]),
-        (Subject::None, 1, &["failures", "--queue", "nowhere"]),
-        (Subject::None, 0, &["failures", "redrive", "0123456789abcdef"]),
-        (Subject::None, 1, &["failures", "redrive", "0123456789abcdef", "--queue", "nowhere"]),
-        (Subject::None, 2, &["failures", "redrive", "123"]),
-        (Subject::Worker, 0, &["worker", "quiet", "ID"]),
-        (Subject::Worker, 0, &["worker", "stop", "ID"]),
-        (Subject::None, 1, &["worker", "quiet", unknown]),
-    ];
-    for (subject, code, args) in cases {
+    for (subject, code, args) in CASES {
         for form in [&[][..], &["--json"]] {
             let outputs = [Way::Http, Way::Direct].map(|way| {
                 let (id, _worker) = system.subject(*subject);
@@ -294,4 +251,76 @@ fn a_job_belongs_to_the_trace_of_the_environment_both_ways() {
         let stored: Value = serde_json::from_str(&ignored.out).expect("JSON");
         assert!(stored.get("traceparent").is_none(), "{stored}");
     }
+}
+
+/// The routes below `/v1`, as the gateway declares them: method and path.
+fn routes() -> Vec<(&'static str, String)> {
+    let source = include_str!("../../api-gateway/src/routes.rs");
+    let mut routes = Vec::new();
+    for part in source.split("(\"/v1/").skip(1) {
+        let (path, handlers) = part.split_once('"').expect("a path ends");
+        // The next part begins behind the handlers of this one.
+        for (method, call) in [
+            ("GET", "get()"),
+            ("POST", ".post("),
+            ("PATCH", ".patch("),
+            ("PUT", ".put("),
+            ("DELETE", ".delete("),
+        ] {
+            let handlers = handlers.split(".service(").next().unwrap_or_default();
+            if handlers.contains(call) {
+                routes.push((method, format!("/v1/{path}")));
+            }
+        }
+    }
+    routes
+}
+
+#[test]
+fn every_operation_of_the_api_has_a_command_or_a_reason_for_none() {
+    let mut routes = routes();
+    let mut known: Vec<(&str, String)> =
+        COMMANDS.iter().chain(NO_COMMAND).map(|(method, path, _)| (*method, (*path).to_owned())).collect();
+    routes.sort();
+    known.sort();
+    assert_eq!(routes, known, "each route is once in COMMANDS or NO_COMMAND");
+}
+
+#[test]
+fn every_command_is_an_operation_of_the_api_and_runs_both_ways() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = run(atode().arg("man").arg(folder.path()));
+    assert_eq!(made.code, 0, "{}", made.err);
+    let pages = std::fs::read_dir(folder.path()).expect("the pages").map(|page| {
+        let name = page.expect("a page").file_name().to_string_lossy().into_owned();
+        name.trim_start_matches("atode").trim_start_matches('-').trim_end_matches(".1").to_owned()
+    });
+    let pages: Vec<String> = pages.filter(|page| !page.is_empty()).collect();
+    let commands = COMMANDS.iter().map(|(_, _, command)| *command);
+    let known: Vec<String> =
+        commands.clone().chain(LOCAL_COMMANDS.iter().map(|(command, _)| *command)).map(page_of).collect();
+    for page in &pages {
+        let is_group = pages.iter().any(|other| other.starts_with(&format!("{page}-")));
+        assert!(is_group || known.contains(page), "{page}: add it to COMMANDS or LOCAL_COMMANDS");
+    }
+    for page in &known {
+        assert!(pages.contains(page), "there is no command {page}");
+    }
+    for command in commands {
+        let is_of = |args: &[&str]| {
+            let fits = |known: &str| args.join(" ").starts_with(known);
+            let own = COMMANDS
+                .iter()
+                .map(|(_, _, known)| *known)
+                .filter(|known| fits(known))
+                .max_by_key(|it| it.len());
+            own == Some(command)
+        };
+        let succeeds = CASES.iter().any(|(_, code, args)| *code == 0 && is_of(args));
+        assert!(succeeds, "{command}: add a case in which it succeeds");
+    }
+}
+
+fn page_of(command: &str) -> String {
+    command.replace(' ', "-")
 }
