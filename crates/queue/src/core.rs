@@ -23,6 +23,7 @@ use crate::redis::pool::{Listener, Tasks};
 use crate::retention::RecordSizes;
 use crate::scripts::Script;
 use crate::wire::Reply;
+use crate::wrong_types::WrongTypes;
 
 pub(crate) struct Core {
     pub(crate) connection: Connection,
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) announced: Mutex<Announced>,
     pub(crate) known: Known,
+    pub(crate) wrong_types: WrongTypes,
     /// The budget for bytes that a call carries to Redis.
     pub(crate) outgoing: Budget,
     /// The budget for bytes that a call brings from Redis.
@@ -66,6 +68,7 @@ impl Core {
             identity: Identity::default(),
             announced: Mutex::default(),
             known: Known::default(),
+            wrong_types: WrongTypes::default(),
             outgoing: Budget::default(),
             incoming: Budget::default(),
             record_sizes: RecordSizes::default(),

@@ -31,6 +31,7 @@ mod transitions;
 mod view;
 mod wire;
 mod workers;
+mod wrong_types;
 
 pub use crate::metrics::sampler::{Sampled, Sampler};
 pub use budget::{Budget, MAX_BATCH};

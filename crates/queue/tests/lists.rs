@@ -400,6 +400,16 @@ async fn ten_thousand_kinds_are_walked_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_page_that_nothing_follows_is_the_last() {
+    let test = TestQueue::start().await;
+    store_at(&test, &[KIND], 1_000, test.now() + 3_600_000).await;
+    for limit in [1_000, 999] {
+        let page = page(&test, &of(&[State::Scheduled]), None, limit).await;
+        assert_eq!((page.items.len(), page.next.is_some()), (limit, limit < 1_000));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_job_or_set_hides_no_other() {
     let test = TestQueue::start().await;
     let stored = store_at(&test, &[KIND], 5, test.now() + 3_600_000).await;

@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
     async fn step(&mut self) -> Result<bool, Error> {
         let wanted = if self.query.looks_inside() { STEP } else { self.limit - self.items.len() };
         // One job more tells whether there is a next page.
-        let most = (wanted + 1).min(MAX_BATCH);
+        let most = wanted + 1;
         let (times, order, place) = (self.query.times(), self.query.order, self.at.place.as_ref());
         let mut entries = window::window(self.core, &self.sources, times, order, place, most).await?;
         let mut has_more = entries.len() == most;

@@ -3,12 +3,12 @@
 --
 -- The place is found by rank: ZCOUNT finds its score, a binary search its id among those that share the score. So no
 -- command takes longer the more jobs there are, not even if all of them share one score. A set of a wrong type is
--- skipped; the audit reports it.
+-- skipped.
 --
 -- KEYS   sets
 -- ARGV   1 jobs at most  2 "asc" | "desc"  3 id of the place  then four for each set: lowest score, highest score (both
 --        included), score of the place ("": the set is read from its start), score minus time
--- reply  now ms, then three for each job: its set (1…), id, score
+-- reply  now ms, the sets of a wrong type (1…), then three for each job: its set (1…), id, score
 local most, ascending, place = tonumber(ARGV[1]), ARGV[2] == 'asc', ARGV[3]
 
 -- Redis compares bytes. Lua's own < depends on the locale of the server.
@@ -47,7 +47,7 @@ local function advance(set)
     end
     set.rank = ascending and last + 1 or first - 1
     set.window = last >= 0 and redis.call('ZRANGE', set.key, first, last, 'WITHSCORES') or {}
-    set.size = math.min(4 * set.size, most)
+    set.size = math.min(4 * set.size, most, 1000)
     job = ascending and 1 or #set.window - 1
   end
   set.id, set.score = set.window[job], set.window[job + 1]
@@ -84,10 +84,13 @@ local function sink(i)
 end
 
 local now = clock()
-local reply, size = { now }, math.min(math.ceil(2 * most / #KEYS), most)
+local broken = {}
+local reply, size = { now, broken }, math.min(math.ceil(2 * most / #KEYS), most, 1000)
 for k, key in ipairs(KEYS) do
   local n = redis.pcall('ZCARD', key)
-  if type(n) == 'number' and n > 0 then
+  if type(n) ~= 'number' then
+    broken[#broken + 1] = k
+  elseif n > 0 then
     local low, high, score, offset = unpack(ARGV, 4 * k, 4 * k + 3)
     local rank = ascending and 0 or n - 1
     if score ~= '' then

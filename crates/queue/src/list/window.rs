@@ -121,14 +121,19 @@ async fn read(
         args.push(offset.to_string().into());
     }
     let reply = core.call(&WINDOW, keys, args).await?;
+    let source_at = |set: &Value| call.get(set.as_usize()?.checked_sub(1)?).copied();
+    let Some(Value::Array(broken)) = reply.values().first() else { return Err(reply.corrupt()) };
+    for source in broken.iter().filter_map(source_at) {
+        core.wrong_types.report(key(core, &sources[source]).as_str().unwrap_or_default());
+    }
     let entry = |[set, id, score]: &[Value; 3]| {
-        let source = *call.get(set.as_usize()?.checked_sub(1)?)?;
+        let source = source_at(set)?;
         let score: f64 = score.as_f64()?;
         let place =
             Place { time: score - sources[source].offset, id: id.as_bytes().map(Bytes::copy_from_slice)? };
         Some(Entry { place, source, score })
     };
-    let entries: Option<Vec<Entry>> = reply.rows::<3>(0).iter().map(entry).collect();
+    let entries: Option<Vec<Entry>> = reply.rows::<3>(1).iter().map(entry).collect();
     entries.ok_or_else(|| reply.corrupt())
 }
 
