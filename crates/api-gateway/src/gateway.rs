@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::live_workers::LiveWorkers;
 use crate::api::looks::Looks;
+use crate::api::scale::RecentWorkers;
 use crate::http::body_budget::{BodyBudget, COPIES};
 use crate::http::cross_site::CrossSite;
 use crate::http::request_metrics::RequestMetrics;
@@ -53,6 +54,8 @@ pub(crate) struct Gateway {
     /// One permit per request that waits for a job.
     pub(crate) waits: Semaphore,
     pub(crate) live_workers: Arc<LiveWorkers>,
+    /// Shared by the autoscalers of all queues.
+    pub(crate) recent_workers: RecentWorkers,
     pub(crate) request_metrics: RequestMetrics,
     pub(crate) openapi: OpenApi,
     /// The last look, which all streams of events share.
@@ -92,6 +95,7 @@ impl Gateway {
             histories: Semaphore::new(MAX_HISTORIES),
             waits: Semaphore::new(MAX_WAITS),
             live_workers: Arc::default(),
+            recent_workers: RecentWorkers::default(),
             request_metrics: RequestMetrics::default(),
             openapi: OpenApi::default(),
             looks: Looks::default(),
