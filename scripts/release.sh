@@ -128,6 +128,14 @@ for program in api-gateway worker atode; do
   "$CARGO_TARGET_DIR/release/$program" --version | grep -qF "$version+${commit:0:12}" ||
     die "$program --version is $("$CARGO_TARGET_DIR/release/$program" --version), not $version+${commit:0:12}"
 done
+say "writing man pages and completions"
+atode=$CARGO_TARGET_DIR/release/atode
+share=$tree/../$name/share
+mkdir -p "$share/bash-completion/completions" "$share/zsh/site-functions" "$share/fish/vendor_completions.d"
+"$atode" man "$share/man/man1"
+"$atode" completions bash >"$share/bash-completion/completions/atode"
+"$atode" completions zsh >"$share/zsh/site-functions/_atode"
+"$atode" completions fish >"$share/fish/vendor_completions.d/atode.fish"
 mkdir -p "$tree/../$name/scripts"
 # compose.sh is read by deploy/compose/up.sh.
 cp scripts/backup.sh scripts/restore.sh scripts/backup-drill.sh scripts/compose.sh "$tree/../$name/scripts/"
