@@ -57,6 +57,7 @@ pub(crate) const LOCAL_COMMANDS: &[(&str, &str)] = &[
     ("check", "reads all payloads with this build, directly"),
     ("completions", "prints a script"),
     ("man", "writes files"),
+    ("top", "a screen of other operations"),
 ];
 
 const UNKNOWN: &str = "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b";
