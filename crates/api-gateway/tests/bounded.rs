@@ -87,6 +87,8 @@ fn operations() -> Vec<Operation> {
         get("/healthz"),
         get("/health"),
         get("/metrics"),
+        get("/openapi.json"),
+        get("/docs"),
         get("/"),
         get("/register"),
         get("/jobs/{dead}"),
