@@ -51,7 +51,7 @@ impl System {
         path
     }
 
-    /// Runs a step of the program. What it prints has to contain these words.
+    /// Runs a step of the program. Its output has to contain these words.
     #[track_caller]
     fn run(&self, command: &mut Command, words: &[&str]) {
         let command = command.current_dir(self.folder.path()).env("ATODE_URL", self.gateway.base_url());

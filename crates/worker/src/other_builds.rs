@@ -16,7 +16,7 @@ pub(crate) struct HandBack {
     pub(crate) build: Option<String>,
 }
 
-/// What becomes of a job whose payload this build refuses; nothing if the payload is simply wrong. It is for another build
+/// The way back for a job whose payload this build refuses; nothing if the payload is simply wrong. It is for another build
 /// if it fits a schema that another build has published.
 pub(crate) async fn hand_back(worker: &Worker, job: &ClaimedJob, payload: &str) -> Option<HandBack> {
     let kind = &job.kind;

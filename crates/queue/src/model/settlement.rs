@@ -18,8 +18,8 @@ pub(crate) const LEASE_WEIGHT: usize = 64;
 pub struct Settlement {
     pub(crate) lease: Lease,
     pub(crate) outcome: Outcome,
-    /// The job's history as stored; empty when the job was not started. Unset when the job is removed at once. Of a released
-    /// job, it is written only if the job is cancelled, or with a `!` before it.
+    /// The job's history as stored; empty when the job was not started. Unset when the job is removed at once. A
+    /// released job keeps the one that it has, unless it is cancelled, or this one begins with `!`.
     pub(crate) state: Option<Bytes>,
 }
 

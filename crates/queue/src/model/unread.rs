@@ -1,4 +1,4 @@
-//! What a job's history says about builds that cannot read it.
+//! The part of a job's history about builds that cannot read it.
 
 use std::time::Duration;
 
