@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::live_workers::LiveWorkers;
 use crate::api::looks::Looks;
-use crate::api::scale::RecentWorkers;
+use crate::api::recent_workers::RecentWorkers;
 use crate::http::body_budget::{BodyBudget, COPIES};
 use crate::http::cross_site::CrossSite;
 use crate::http::request_metrics::RequestMetrics;

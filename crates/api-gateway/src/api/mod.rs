@@ -20,6 +20,7 @@ pub(crate) mod old_service;
 pub(crate) mod openapi;
 pub(crate) mod operations;
 pub(crate) mod queues;
+pub(crate) mod recent_workers;
 pub(crate) mod scale;
 pub(crate) mod stats;
 mod wait;

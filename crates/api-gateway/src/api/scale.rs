@@ -1,27 +1,16 @@
 //! `GET /v1/queues/{queue}/scale`: what an autoscaler of workers reads. Every field is always there, because an
 //! autoscaler stops when one is missing. It is polled every few seconds and not rate limited.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use actix_web::web::{Data, Path};
-use atode_queue::{Client, Error, QueueView, Registration};
+use atode_queue::{Error, QueueView, Registration};
 use futures_util::future::try_join;
 use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::Mutex;
 
 use crate::api::queues;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::replies::Reply;
-
-/// The time for which one read of the live workers serves the autoscalers of all queues.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// The live workers as they were read last, and when.
-#[derive(Default)]
-pub(crate) struct RecentWorkers(Mutex<Option<(Instant, Arc<[Registration]>)>>);
 
 /// The load of a queue, for an autoscaler.
 #[derive(Serialize, JsonSchema)]
@@ -50,22 +39,6 @@ async fn scale(gateway: &Gateway, name: &str) -> Result<Scale, Error> {
     let workers = gateway.recent_workers.read(&gateway.client);
     let (queue, workers) = try_join(gateway.client.queue(name), workers).await?;
     Ok(Scale::new(queue, &workers))
-}
-
-impl RecentWorkers {
-    /// Requests at the same time share one read.
-    async fn read(&self, client: &Client) -> Result<Arc<[Registration]>, Error> {
-        let mut recent = self.0.lock().await;
-        if let Some((at, workers)) = &*recent
-            && at.elapsed() < FRESH
-        {
-            return Ok(workers.clone());
-        }
-        let at = Instant::now();
-        let workers: Arc<[Registration]> = client.workers().await?.into();
-        *recent = Some((at, workers.clone()));
-        Ok(workers)
-    }
 }
 
 impl Scale {
