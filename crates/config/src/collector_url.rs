@@ -1,6 +1,6 @@
 //! The address of a collector of traces.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::Deserialize;
 use ureq::http::Uri;
@@ -13,6 +13,11 @@ const EXPECTED: &str = r#"a URL such as "http://localhost:4318""#;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct CollectorUrl(String);
+
+/// The text is no such URL.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {EXPECTED}")]
+pub struct InvalidCollectorUrl;
 
 impl CollectorUrl {
     /// The URL that takes spans.
@@ -27,11 +32,26 @@ impl fmt::Display for CollectorUrl {
     }
 }
 
+impl FromStr for CollectorUrl {
+    type Err = InvalidCollectorUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Uri = text.parse().map_err(|_| InvalidCollectorUrl)?;
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        let is_plain = uri.query().is_none() && uri.host().is_some_and(|host| !host.is_empty());
+        if is_http && is_plain && !text.contains(['@', '#']) {
+            Ok(Self(text.trim_end_matches('/').to_owned()))
+        } else {
+            Err(InvalidCollectorUrl)
+        }
+    }
+}
+
 impl TryFrom<Raw> for CollectorUrl {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
-        raw.text(EXPECTED, |text| base(text).map(Self)).map_err(|refused| {
+        raw.text(EXPECTED, |text| text.parse().ok()).map_err(|refused| {
             // A URL may contain a password, which no error may show.
             if refused.contains('@') {
                 format!("expected {EXPECTED}, found a text with \"@\" in it")
@@ -42,21 +62,13 @@ impl TryFrom<Raw> for CollectorUrl {
     }
 }
 
-/// The URL without a slash at its end.
-fn base(text: &str) -> Option<String> {
-    let uri: Uri = text.parse().ok()?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    let is_plain = uri.query().is_none() && uri.host().is_some_and(|host| !host.is_empty());
-    (is_http && is_plain && !text.contains(['@', '#'])).then(|| text.trim_end_matches('/').to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_base_url_gets_the_path_of_spans() {
-        let url = |text| base(text).map(|base| CollectorUrl(base).of_spans());
+        let url = |text: &str| text.parse().ok().map(|url: CollectorUrl| url.of_spans());
         assert_eq!(url("http://localhost:4318").unwrap(), "http://localhost:4318/v1/traces");
         assert_eq!(url("https://otlp.example/tenant/").unwrap(), "https://otlp.example/tenant/v1/traces");
         assert_eq!(url("http://[::1]:4318/").unwrap(), "http://[::1]:4318/v1/traces");

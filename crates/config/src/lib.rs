@@ -35,7 +35,7 @@ pub use crate::{
     args::ConfigArgs,
     build::Build,
     cache_server::{CacheServer, Redis},
-    collector_url::CollectorUrl,
+    collector_url::{CollectorUrl, InvalidCollectorUrl},
     config::Config,
     environment::{Environment, UnknownEnvironment},
     error::ConfigError,

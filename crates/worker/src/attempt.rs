@@ -1,16 +1,20 @@
 //! The trace of an attempt (docs/traces.md): the span of the run, and the span of settling its job.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use atode_config::traces::{self, KeyValue, NewSpan, Span, SpanKind, Trace, TraceContext};
 use atode_jobs::messaging;
 use atode_queue::{FailureCause, History, JobId, Run, Settlement, Verdict};
 
-/// The trace of one attempt. Without a span it is the trace that the job carries.
+/// The trace of an attempt in a process that exports spans.
 pub(crate) struct Attempt {
-    /// Set until the run has ended, if it is recorded.
-    span: Option<Span>,
+    /// The trace of the run, and of everything that it causes.
     pub(crate) trace: Option<Trace>,
+    /// The span of the run, if it is recorded.
+    pub(crate) recorded: Option<TraceContext>,
+    /// Set until the run has ended.
+    span: Mutex<Option<Span>>,
 }
 
 /// A run, as its span describes it.
@@ -25,17 +29,12 @@ pub(crate) struct Described<'a> {
 }
 
 impl Attempt {
-    /// The attempt of a job that carries this trace, before it begins.
-    pub(crate) fn of(carried: Option<Trace>) -> Self {
-        Attempt { span: None, trace: carried }
-    }
-
-    /// Begins the attempt of a job that has its slot. Its span is linked to the span that stored the job and to the attempt
-    /// before. It begins a trace of its own, unless the run starts so soon that it continues the trace of the job.
-    pub(crate) fn begin(&mut self, run: &Described<'_>) {
-        let carried = self.trace.take();
-        let cause = carried.as_ref().and_then(Trace::context);
-        let span = traces::records(carried.as_ref()).then(|| {
+    /// Begins the attempt of a job that has its slot, and carries this trace. Its span is linked to the span that stored the
+    /// job and to the attempt before. It begins a trace of its own, unless the run starts so soon that it continues the
+    /// trace of the job.
+    pub(crate) fn begin(run: &Described<'_>, carried: Option<&Trace>) -> Self {
+        let cause = carried.and_then(Trace::context);
+        let span = traces::records(carried).then(|| {
             let parent = cause.filter(|_| traces::continues_the_trace(run.age()));
             let enqueue = cause.filter(|_| parent.is_none()).map(|context| (context, "enqueue"));
             let before = run.history.and_then(History::latest_run).and_then(|run| run.trace.as_ref());
@@ -48,44 +47,46 @@ impl Attempt {
                 attributes: run.attributes(),
             })
         });
-        self.span = span.flatten();
-        self.trace = traces::trace_of(self.span.as_ref(), carried);
+        let span = span.flatten();
+        Attempt {
+            trace: traces::trace_of(span.as_ref(), carried.cloned()),
+            recorded: span.as_ref().map(Span::context),
+            span: Mutex::new(span),
+        }
     }
 
-    /// The recorded span, as the job's history keeps it.
-    pub(crate) fn recorded(&self) -> Option<TraceContext> {
-        self.span.as_ref().map(Span::context)
-    }
-
-    pub(crate) fn fail(&mut self, cause: FailureCause, error: &str) {
-        if let Some(span) = &mut self.span {
+    pub(crate) fn fail(&self, cause: FailureCause, error: &str) {
+        if let Some(span) = &mut *self.span() {
             span.fail(error_type(cause), error);
         }
     }
 
     /// Ends the span of the run. The returned span of its settlement ends with the verdict of Redis.
-    pub(crate) fn end(&mut self, settlement: &Settlement) -> Option<Span> {
-        let mut span = self.span.take()?;
+    pub(crate) fn end(&self, settlement: &Settlement) -> Option<Span> {
+        let mut span = self.span().take()?;
         span.set("messaging.atode.outcome", settlement.name());
-        let context = span.context();
         let lease = settlement.lease();
         let mut attributes = messaging(settlement.name(), "settle", Some(lease.queue()));
         attributes.push(KeyValue::new("messaging.message.id", lease.id().to_string()));
         Span::start(NewSpan {
             name: format!("{} {}", settlement.name(), lease.queue()).into(),
             kind: SpanKind::Client,
-            parent: Some(&context),
+            parent: self.recorded.as_ref(),
             links: Vec::new(),
             attributes,
         })
     }
 
     /// Ends the span of a run whose job went on without it.
-    pub(crate) fn lose(&mut self) {
-        if let Some(mut span) = self.span.take() {
+    pub(crate) fn lose(&self) {
+        if let Some(mut span) = self.span().take() {
             span.set("messaging.atode.outcome", "lost");
             span.fail("lease_lost", "the lease was lost, and the job runs elsewhere");
         }
+    }
+
+    fn span(&self) -> MutexGuard<'_, Option<Span>> {
+        self.span.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -35,7 +35,10 @@ pub(crate) struct ClaimedJob {
     pub(crate) cancellation: CancellationToken,
     stopped: OnceLock<(Stop, Instant)>,
     progress: Mutex<Progress>,
-    attempt: Mutex<Attempt>,
+    /// The trace that the job carries.
+    carried: Option<Trace>,
+    /// Set when the run begins, in a process that exports spans.
+    attempt: OnceLock<Attempt>,
 }
 
 struct Progress {
@@ -106,7 +109,8 @@ impl ClaimedJob {
                 since: Instant::now(),
                 unsettled: Some(Unsettled { lease, history }),
             }),
-            attempt: Mutex::new(Attempt::of(trace)),
+            carried: trace,
+            attempt: OnceLock::new(),
         }
     }
 
@@ -114,24 +118,30 @@ impl ClaimedJob {
     pub(crate) fn begin_attempt(&self) {
         if traces::is_on() {
             let progress = self.progress();
-            self.attempt().begin(&Described {
+            let run = Described {
                 id: self.id,
                 queue: &self.queue,
                 kind: &self.kind.name,
                 run: &self.run,
                 payload: self.payload.as_ref().map_or(0, Bytes::len),
                 history: progress.unsettled.as_ref().map(|unsettled| &unsettled.history),
-            });
+            };
+            let _ = self.attempt.set(Attempt::begin(&run, self.carried.as_ref())); // a run begins once
         }
     }
 
-    pub(crate) fn attempt(&self) -> MutexGuard<'_, Attempt> {
-        self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn attempt(&self) -> Option<&Attempt> {
+        self.attempt.get()
+    }
+
+    /// The trace that the run belongs to.
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.attempt().map_or(&self.carried, |attempt| &attempt.trace).as_ref()
     }
 
     /// The run as the job's history keeps it.
     pub(crate) fn ended_run(&self) -> Run {
-        Run { trace: self.attempt().recorded(), ..self.run.clone() }
+        Run { trace: self.attempt().and_then(|attempt| attempt.recorded.clone()), ..self.run.clone() }
     }
 
     /// Tells the job to end. Only the first reason counts.
@@ -198,13 +208,15 @@ impl ClaimedJob {
 
     /// The span of the log, with the ids of the trace that the run belongs to.
     pub(crate) fn span(&self) -> Span {
-        let attempt = self.attempt();
-        let trace = attempt.trace.as_ref().and_then(Trace::context);
-        tracing::info_span!(
-            "job", id = %self.id, kind = %self.kind.name, attempt = self.run.attempt, worker = %self.run.worker.id,
-            trace_id = trace.map(|trace| display(trace.trace_id())),
-            span_id = trace.map(|trace| display(trace.span_id()))
-        )
+        match self.trace().and_then(Trace::context) {
+            None => tracing::info_span!(
+                "job", id = %self.id, kind = %self.kind.name, attempt = self.run.attempt, worker = %self.run.worker.id
+            ),
+            Some(trace) => tracing::info_span!(
+                "job", id = %self.id, kind = %self.kind.name, attempt = self.run.attempt, worker = %self.run.worker.id,
+                trace_id = %trace.trace_id(), span_id = %trace.span_id()
+            ),
+        }
     }
 
     /// The lease to extend, unless the job is settled.

@@ -73,7 +73,9 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
         // Redis knows of the cancellation: a retry or a release ends in `cancelled`.
         End::Failed(cause, error) if stopped == Some(Stop::Cancelled) => {
             tracing::info!(target: "job", ?cause, error, "cancelled");
-            job.attempt().fail(cause, &error);
+            if let Some(attempt) = job.attempt() {
+                attempt.fail(cause, &error);
+            }
             let Unsettled { lease, history } = unsettled;
             let failure = Failure::new(cause, &error, job.ended_run(), now);
             let history = history.with_failure(failure).finished_with(job.ended_run());
@@ -109,7 +111,9 @@ fn fail(
     error: &str,
     now: i64,
 ) -> Settlement {
-    job.attempt().fail(cause, error);
+    if let Some(attempt) = job.attempt() {
+        attempt.fail(cause, error);
+    }
     let history = history.with_failure(Failure::new(cause, error, job.ended_run(), now));
     if cause == FailureCause::Permanent || history.failed > job.max_retries {
         tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");

@@ -95,7 +95,7 @@ async fn run_handler(worker: &Worker, job: &ClaimedJob) -> End {
         deadline,
         cancellation: job.cancellation.clone(),
         worker: worker.me.id,
-        trace: job.attempt().trace.clone(),
+        trace: job.trace().cloned(),
         services: worker.services.clone(),
     };
     let mut handler = match job.kind.start(&payload, ctx) {
@@ -127,7 +127,7 @@ pub(crate) fn finish(worker: &Worker, job: &ClaimedJob, unsettled: Unsettled, en
     if job.has_started() {
         job.metrics.ended(Some(&settlement), job.in_phase_for());
     }
-    let span = job.attempt().end(&settlement);
+    let span = job.attempt().and_then(|attempt| attempt.end(&settlement));
     worker.settle_run(settlement, span);
 }
 
@@ -136,7 +136,9 @@ fn settle(worker: &Worker, job: &ClaimedJob, end: End) {
     match job.take() {
         Some(unsettled) if stopped != Some(Stop::LeaseLost) => finish(worker, job, unsettled, end),
         _ => {
-            job.attempt().lose();
+            if let Some(attempt) = job.attempt() {
+                attempt.lose();
+            }
             if stopped == Some(Stop::LeaseLost) && job.has_started() {
                 job.metrics.ended(None, job.in_phase_for());
             }

@@ -32,7 +32,6 @@ impl Collector {
         last_error: LastError,
     ) -> Result<Self, NoCertificates> {
         let mut config = Agent::config_builder()
-            .user_agent(concat!("atode/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_global(Some(timeout));
