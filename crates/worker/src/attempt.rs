@@ -30,14 +30,14 @@ pub(crate) struct Described<'a> {
 
 impl Attempt {
     /// Begins the attempt of a job that has its slot, and carries this trace. Its span is linked to the span that stored the
-    /// job and to the attempt before. It begins a trace of its own, unless the run starts so soon that it continues the
+    /// job and to the attempt that failed last. It begins a trace of its own, unless the run starts so soon that it continues the
     /// trace of the job.
     pub(crate) fn begin(run: &Described<'_>, carried: Option<&Trace>) -> Self {
         let cause = carried.and_then(Trace::context);
         let span = traces::records(carried).then(|| {
             let parent = cause.filter(|_| traces::continues_the_trace(run.age()));
             let enqueue = cause.filter(|_| parent.is_none()).map(|context| (context, "enqueue"));
-            let before = run.history.and_then(History::latest_run).and_then(|run| run.trace.as_ref());
+            let before = run.history.and_then(|history| history.failures.last()?.run.trace.as_ref());
             let before = before.map(|context| (context, "attempt_before"));
             Span::start(NewSpan {
                 name: format!("process {}", run.queue).into(),

@@ -23,7 +23,7 @@ pub(crate) struct ClaimedJob {
     pub(crate) token: FencingToken,
     queue: Arc<str>,
     pub(crate) kind: Arc<Kind>,
-    /// Without its trace, which [`Self::ended_run`] adds.
+    /// Without its trace, which [`Self::failed_run`] adds.
     pub(crate) run: Run,
     pub(crate) max_retries: u32,
     /// JSON as it was stored, or why the record cannot be read.
@@ -139,8 +139,8 @@ impl ClaimedJob {
         self.attempt().map_or(&self.carried, |attempt| &attempt.trace).as_ref()
     }
 
-    /// The run as the job's history keeps it.
-    pub(crate) fn ended_run(&self) -> Run {
+    /// The run as the job's history keeps it if it failed.
+    pub(crate) fn failed_run(&self) -> Run {
         Run { trace: self.attempt().and_then(|attempt| attempt.recorded.clone()), ..self.run.clone() }
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
         End::Completed => {
             tracing::debug!(target: "job", "completed");
             let Unsettled { lease, history } = unsettled;
-            return lease.complete(job.kind.retention, history.finished_with(job.ended_run()));
+            return lease.complete(job.kind.retention, history.finished_with(job.run.clone()));
         }
         End::Snoozed(delay) => {
             let delay = delay.min(LONGEST_SNOOZE);
@@ -77,8 +77,8 @@ pub(crate) fn settlement(job: &ClaimedJob, unsettled: Unsettled, end: End, now: 
                 attempt.fail(cause, &error);
             }
             let Unsettled { lease, history } = unsettled;
-            let failure = Failure::new(cause, &error, job.ended_run(), now);
-            let history = history.with_failure(failure).finished_with(job.ended_run());
+            let failure = Failure::new(cause, &error, job.failed_run(), now);
+            let history = history.with_failure(failure).finished_with(job.run.clone());
             return lease.retry(Duration::ZERO, history);
         }
         _ if stopped == Some(Stop::Cancelled) => {
@@ -114,10 +114,10 @@ fn fail(
     if let Some(attempt) = job.attempt() {
         attempt.fail(cause, error);
     }
-    let history = history.with_failure(Failure::new(cause, error, job.ended_run(), now));
+    let history = history.with_failure(Failure::new(cause, error, job.failed_run(), now));
     if cause == FailureCause::Permanent || history.failed > job.max_retries {
         tracing::error!(target: "job", ?cause, error, max_retries = job.max_retries, "failed for good; the job is dead");
-        return lease.bury(history.finished_with(job.ended_run()));
+        return lease.bury(history.finished_with(job.run.clone()));
     }
     let backoff = job.kind.backoff.delay(history.failed, rand::random());
     tracing::warn!(target: "job", ?cause, error, ?backoff, max_retries = job.max_retries, "failed; it will be retried");
@@ -127,7 +127,7 @@ fn fail(
 /// Returns a job without spending an attempt. A run that started stays in the job's history.
 fn release(job: &ClaimedJob, Unsettled { lease, history }: Unsettled, delay: Duration) -> Settlement {
     if job.has_started() {
-        lease.release_run(delay, history.finished_with(job.ended_run()))
+        lease.release_run(delay, history.finished_with(job.run.clone()))
     } else {
         lease.release(delay)
     }

@@ -82,12 +82,6 @@ impl History {
         self.failed.saturating_add(1)
     }
 
-    /// The latest run that is known here.
-    pub fn latest_run(&self) -> Option<&Run> {
-        let failed = self.failures.last().map(|failure| &failure.run);
-        failed.into_iter().chain(&self.last_run).max_by_key(|run| run.started)
-    }
-
     #[must_use]
     pub fn with_failure(mut self, failure: Failure) -> Self {
         match failure.cause {
@@ -239,12 +233,9 @@ mod tests {
         let encode = |history: &History| format!("1700 {}", history.encode(FencingToken::new(42)));
         let entry = encode(&failed(traced.clone()));
         assert!(!encode(&failed(plain.clone())).contains("trace"));
-        assert_eq!(History::decode(&entry).unwrap().1.latest_run(), Some(&traced));
+        assert_eq!(History::decode(&entry).unwrap().1.failures[0].run, traced);
         let (_, read) = History::decode(&entry.replace(parent, "another form")).unwrap();
-        assert_eq!(read.latest_run(), Some(&plain));
-        let released = Run { started: 5, ..run(2) };
-        assert_eq!(failed(traced).finished_with(released.clone()).latest_run(), Some(&released));
-        assert_eq!(History::default().latest_run(), None);
+        assert_eq!(read.failures[0].run, plain);
     }
 
     #[test]
