@@ -8,7 +8,7 @@ use atode_config::Config;
 use atode_jobs::{Catalogue, JobRules, Registry};
 use atode_queue::{Client, Sampled, Sampler};
 use atode_ratelimit::RateLimiter;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::live_workers::LiveWorkers;
@@ -58,6 +58,8 @@ pub(crate) struct Gateway {
     pub(crate) recent_workers: RecentWorkers,
     pub(crate) request_metrics: RequestMetrics,
     pub(crate) openapi: OpenApi,
+    /// Wakes a runner of bulk operations: there is a new one.
+    pub(crate) bulk_wanted: Notify,
     /// The last look, which all streams of events share.
     pub(crate) looks: Looks,
     /// Cancelled by the signal to stop: the gateway is no longer ready.
@@ -98,6 +100,7 @@ impl Gateway {
             recent_workers: RecentWorkers::default(),
             request_metrics: RequestMetrics::default(),
             openapi: OpenApi::default(),
+            bulk_wanted: Notify::new(),
             looks: Looks::default(),
             stop,
             stopping: CancellationToken::new(),

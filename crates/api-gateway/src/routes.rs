@@ -6,7 +6,7 @@ use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{Resource, Route, Scope, guard};
 
 use crate::api::{
-    batch, edit, events, explain, failures, health, jobs, kinds, list, metrics, old_service, openapi,
+    batch, bulk, edit, events, explain, failures, health, jobs, kinds, list, metrics, old_service, openapi,
     operations, queues, scale, stats, workers,
 };
 use crate::console::{docs, home, job, problem, register};
@@ -45,6 +45,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 v1("/v1/jobs/{id}/run-now").post(operations::run_now),
                 v1("/v1/jobs/{id}/reschedule").post(operations::reschedule),
                 v1("/v1/jobs/{id}/redrive").post(operations::redrive),
+                v1("/v1/bulk").route(get().to(bulk::list)).post(bulk::start),
+                v1("/v1/bulk/{id}").route(get().to(bulk::show)),
+                v1("/v1/bulk/{id}/abort").post(bulk::abort),
                 v1("/v1/events").route(get().to(events::show)),
                 v1("/v1/failures").route(get().to(failures::list)),
                 v1("/v1/failures/{fingerprint}/redrive").post(failures::redrive),

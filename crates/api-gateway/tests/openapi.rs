@@ -56,6 +56,7 @@ fn real_replies_match_the_document() {
     changes_of_jobs(&mut described, &gateway, &redis);
     queues_and_failures(&mut described, &gateway, &redis);
     kinds(&mut described, &gateway, &redis);
+    bulks(&mut described, &gateway, &redis);
     errors(&mut described);
     events(&mut described, &gateway);
     described.check_that_all_was_seen();
@@ -229,6 +230,40 @@ fn kinds(described: &mut Described<'_>, gateway: &Gateway, redis: &RedisServer) 
     described.expect(200, "post /v1/kinds/{kind}/reject", call(FLAKY));
     described.expect(204, "delete /v1/kinds/{kind}", call(FLAKY));
     described.expect(404, "get /v1/kinds/{kind}", call("no:such"));
+}
+
+fn bulks(described: &mut Described<'_>, gateway: &Gateway, redis: &RedisServer) {
+    let start = "post /v1/bulk";
+    enqueued(gateway, &json!({"kind": KIND, "delay": "1h"}));
+    let example = described.example(start);
+    described.expect(200, start, with("", example));
+    let body = json!({"action": "cancel", "filter": {"kind": KIND}});
+    let key = [("idempotency-key", "night-17")];
+    let once = || Call { headers: &key, body: Some(body.clone()), ..Call::default() };
+    let id = described.expect(202, start, once())["id"].clone();
+    described.expect(202, start, once());
+    described.expect(422, start, with("", json!({"action": "redrive", "filter": {}})));
+    eventually("it has ended", DEADLINE, || {
+        let bulk = described.expect(200, "get /v1/bulk/{id}", call(text(&id)));
+        (bulk["state"] == "finished").then_some(())
+    });
+    described.expect(409, "post /v1/bulk/{id}/abort", call(text(&id)));
+    described.expect(200, "get /v1/bulk", Call::default());
+    described.expect(404, "get /v1/bulk/{id}", call(UNKNOWN));
+    // As if another process ran it.
+    let id =
+        described.expect(202, start, with("", json!({"action": "redrive", "filter": {"all": true}})))["id"]
+            .clone();
+    eventually("it has ended", DEADLINE, || {
+        (gateway.get(&format!("/v1/bulk/{}", text(&id))).json()["state"] == "finished").then_some(())
+    });
+    let set = |state: &str| {
+        redis.command(&["HSET", &format!("atode:{{bulks}}:{}", text(&id)), "state", state]);
+    };
+    set("running");
+    described.expect(202, "post /v1/bulk/{id}/abort", call(text(&id)));
+    set("aborted");
+    described.expect(200, "post /v1/bulk/{id}/abort", call(text(&id)));
 }
 
 fn errors(described: &mut Described<'_>) {

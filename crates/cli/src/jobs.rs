@@ -37,6 +37,9 @@ pub(crate) struct JobsArgs {
     /// Only jobs whose payload has this text.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+    /// Only dead jobs with this cause, as `atode failures` shows it.
+    #[arg(long, value_name = "FINGERPRINT")]
+    fingerprint: Option<String>,
     /// asc: the earliest time first; desc: the latest first.
     #[arg(long, value_name = "ORDER")]
     order: Option<String>,
@@ -62,9 +65,22 @@ const COLUMNS: [Column<JobSummary>; 7] = [
 ];
 
 pub(crate) async fn list(backend: &Backend, form: Form, args: JobsArgs) -> anyhow::Result<()> {
-    let JobsArgs { queue, kind, state, after, before, error, search, order, limit, cursor } = args;
-    let request =
-        ListRequest { queue, kind, state, after, before, error, search, order, limit, cursor, facets: None };
+    let JobsArgs { queue, kind, state, after, before, error, search, fingerprint, order, limit, cursor } =
+        args;
+    let request = ListRequest {
+        queue,
+        kind,
+        state,
+        after,
+        before,
+        error,
+        search,
+        fingerprint,
+        order,
+        limit,
+        cursor,
+        facets: None,
+    };
     print::answer(form, &read(backend, &request).await?, print_page)
 }
 

@@ -7,6 +7,7 @@
 
 mod app_state;
 mod backoff;
+mod bulk;
 mod context;
 mod due;
 mod edit;
@@ -30,6 +31,7 @@ mod services;
 
 pub use app_state::StateType;
 pub use backoff::Backoff;
+pub use bulk::{BulkFilter, BulkPreview, BulkRequest};
 pub use due::{parse_delay, parse_due};
 pub use edit::EditRequest;
 pub use enqueue::{Enqueue, EnqueueError, EnqueueRequest};

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use atode_queue::{Client, Cursor, Error, Facets, JobSummary, ListQuery, MAX_BATCH, Order, Searched, State};
+use atode_queue::{
+    Client, Cursor, Error, Facets, Fingerprint, InvalidFingerprint, JobSummary, ListQuery, MAX_BATCH, Order,
+    Searched, State,
+};
 use futures_util::future::try_join;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -40,6 +43,9 @@ pub struct ListRequest {
     /// A text in the payload as the client sent it, in upper or lower case.
     #[schemars(length(min = 1, max = 1_000))]
     pub search: Option<String>,
+    /// The cause of dead jobs, as `GET /v1/failures` shows it.
+    #[schemars(with = "Option<Fingerprint>")]
+    pub fingerprint: Option<String>,
     /// By time. The states have a default.
     #[schemars(with = "Option<Order>")]
     pub order: Option<String>,
@@ -92,7 +98,7 @@ impl ListRequest {
         queues: &[Arc<str>],
     ) -> Result<JobList, ListError> {
         let List { query, cursor, limit, facets } = self.parse()?;
-        check_names(&query, client, rules, queues).await?;
+        check_names("", &query, client, rules, queues).await?;
         let retention = |kind: &str| rules.retention(kind);
         let page = client.list(&query, queues, cursor, limit, &retention);
         let counted =
@@ -111,7 +117,7 @@ impl ListRequest {
     }
 
     /// The filters with their names.
-    pub fn filters(&self) -> [(&'static str, &Option<String>); 11] {
+    pub fn filters(&self) -> [(&'static str, &Option<String>); 12] {
         [
             ("queue", &self.queue),
             ("kind", &self.kind),
@@ -120,6 +126,7 @@ impl ListRequest {
             ("before", &self.before),
             ("error", &self.error),
             ("search", &self.search),
+            ("fingerprint", &self.fingerprint),
             ("order", &self.order),
             ("limit", &self.limit),
             ("cursor", &self.cursor),
@@ -130,7 +137,7 @@ impl ListRequest {
     fn parse(&self) -> Result<List, InvalidRequest> {
         let mut errors = Errors::default();
         let mut states = errors.field("state", parse_states(self.state.as_deref())).unwrap_or_default();
-        if states.is_empty() && self.error.is_some() {
+        if states.is_empty() && (self.error.is_some() || self.fingerprint.is_some()) {
             states = vec![State::Dead];
         }
         let order = errors.field("order", parse_order(self.order.as_deref())).flatten();
@@ -143,6 +150,9 @@ impl ListRequest {
             before: errors.field("before", parse_time(self.before.as_deref())).flatten(),
             error: errors.field("error", parse_text(self.error.as_deref())).flatten(),
             search: errors.field("search", parse_text(self.search.as_deref())).flatten(),
+            fingerprint: errors
+                .field("fingerprint", parse_fingerprint(self.fingerprint.as_deref()))
+                .flatten(),
         };
         let limit = errors.field("limit", parse_limit(self.limit.as_deref()));
         let facets = errors.field("facets", parse_flag(self.facets.as_deref())).flatten();
@@ -157,8 +167,9 @@ impl ListRequest {
     }
 }
 
-/// A misspelled name must not look like a list without jobs.
-async fn check_names(
+/// A misspelled name must not look like a list without jobs. `at` is the place of the filters in the request.
+pub(crate) async fn check_names(
+    at: &str,
     query: &ListQuery,
     client: &Client,
     rules: &JobRules,
@@ -166,7 +177,10 @@ async fn check_names(
 ) -> Result<(), ListError> {
     let mut errors = Errors::default();
     for unknown in query.queues.iter().filter(|queue| !queues.contains(queue)) {
-        errors.add("queue", format!("there is no queue {unknown:?}; there are {}", queues.join(", ")));
+        errors.add(
+            &format!("{at}queue"),
+            format!("there is no queue {unknown:?}; there are {}", queues.join(", ")),
+        );
     }
     for kind in query.kinds.iter().filter(|kind| rules.find(kind).is_none()) {
         let mut is_stored = false;
@@ -174,13 +188,13 @@ async fn check_names(
             is_stored |= client.inspection().kinds_of(queue).await?.contains(kind);
         }
         if !is_stored {
-            errors.add("kind", format!("no job of a kind {kind:?} was ever stored here"));
+            errors.add(&format!("{at}kind"), format!("no job of a kind {kind:?} was ever stored here"));
         }
     }
     Ok(errors.into_result()?)
 }
 
-fn names(text: Option<&str>) -> Vec<Arc<str>> {
+pub(crate) fn names(text: Option<&str>) -> Vec<Arc<str>> {
     let mut names: Vec<Arc<str>> = words(text).map(Arc::from).collect();
     names.sort();
     names.dedup();
@@ -191,7 +205,7 @@ fn words(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default().split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
-fn parse_states(text: Option<&str>) -> Result<Vec<State>, String> {
+pub(crate) fn parse_states(text: Option<&str>) -> Result<Vec<State>, String> {
     let known = State::ALL.map(State::word);
     if let Some(wrong) = words(text).find(|word| !known.contains(word)) {
         return Err(format!("there is no state {wrong:?}; states are {}", known.join(", ")));
@@ -210,7 +224,7 @@ fn parse_order(text: Option<&str>) -> Result<Option<Order>, String> {
 }
 
 /// Unix ms.
-fn parse_time(text: Option<&str>) -> Result<Option<i64>, String> {
+pub(crate) fn parse_time(text: Option<&str>) -> Result<Option<i64>, String> {
     let Some(text) = text else { return Ok(None) };
     let at = text.parse::<Timestamp>().map(Timestamp::as_millisecond);
     at.map(Some).map_err(|_| {
@@ -219,13 +233,17 @@ fn parse_time(text: Option<&str>) -> Result<Option<i64>, String> {
     })
 }
 
-fn parse_text(text: Option<&str>) -> Result<Option<String>, String> {
+pub(crate) fn parse_text(text: Option<&str>) -> Result<Option<String>, String> {
     match text {
         Some(text) if !(1..=MAX_TEXT).contains(&text.len()) => {
             Err(format!("expected a text of 1 to {MAX_TEXT} bytes"))
         }
         text => Ok(text.map(str::to_owned)),
     }
+}
+
+pub(crate) fn parse_fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, String> {
+    text.map(|text| text.parse().map_err(|error: InvalidFingerprint| error.to_string())).transpose()
 }
 
 fn parse_limit(text: Option<&str>) -> Result<usize, String> {

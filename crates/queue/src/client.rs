@@ -7,6 +7,7 @@ use std::time::Duration;
 use atode_config::redis::JobqueueRedis;
 
 use crate::budget::Budget;
+use crate::bulk::store::Bulks;
 use crate::core::Core;
 use crate::error::Error;
 use crate::explain::{self, facts::Facts};
@@ -244,6 +245,11 @@ impl Client {
         limit: usize,
     ) -> Result<Moved, Error> {
         operate_queue::purge(&self.0.core, queue, state, kind, limit).await
+    }
+
+    /// The bulk operations: one change of many jobs.
+    pub fn bulks(&self) -> Bulks<'_> {
+        Bulks { core: &self.0.core }
     }
 
     // Views

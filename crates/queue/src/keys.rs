@@ -5,7 +5,7 @@ pub(crate) mod names;
 
 use std::sync::Arc;
 
-use crate::model::id::WorkerId;
+use crate::model::id::{BulkId, WorkerId};
 use crate::model::state::State;
 
 /// Names of all keys below one prefix, `atode:` unless configured.
@@ -159,6 +159,26 @@ impl Keys {
     /// removed.
     pub(crate) fn kinds_channel(&self) -> String {
         format!("{}{{kinds}}:changed", self.prefix)
+    }
+
+    /// HASH: a bulk operation, with a TTL once it has ended.
+    pub(crate) fn bulk(&self, id: BulkId) -> String {
+        format!("{}{{bulks}}:{id}", self.prefix)
+    }
+
+    /// ZSET bulk operation → µs of its creation: those that have not ended, in the order of their turns.
+    pub(crate) fn open_bulks(&self) -> String {
+        format!("{}{{bulks}}:open", self.prefix)
+    }
+
+    /// ZSET bulk operation → ms of its end.
+    pub(crate) fn ended_bulks(&self) -> String {
+        format!("{}{{bulks}}:ended", self.prefix)
+    }
+
+    /// STRING `<bulk operation> <hash of the body>`, one per idempotency key, with a TTL.
+    pub(crate) fn bulk_of_key(&self, key: &str) -> String {
+        format!("{}{{bulks}}:idem:{key}", self.prefix)
     }
 
     /// The new name of a key of a wrong type: outside of everything that is read, in the same slot of a cluster.

@@ -9,6 +9,7 @@
 #![expect(clippy::must_use_candidate, reason = "where dropping a value matters, its type says so")]
 
 mod budget;
+mod bulk;
 mod catalogue;
 mod client;
 mod core;
@@ -35,6 +36,12 @@ mod wrong_types;
 
 pub use crate::metrics::sampler::{Sampled, Sampler};
 pub use budget::{Budget, MAX_BATCH};
+pub use bulk::action::BulkAction;
+pub use bulk::runner::MAX_RUNNING_BULKS;
+pub use bulk::store::{
+    Aborted, Bulks, Created, MAX_ENDED_BULKS, MAX_OPEN_BULKS, NewBulk, not_abortable, too_many_bulks,
+};
+pub use bulk::view::{BulkExample, BulkOutcome, BulkRunner, BulkState, BulkView};
 pub use client::Client;
 pub use error::{Error, RefusalCode};
 pub use explain::explanation::{Check, CheckName, CheckResult, Explanation, Reason};
@@ -51,7 +58,7 @@ pub use inspect::inspection::Inspection;
 pub use inspect::repair::{JobRepair, Target};
 pub use inspect::scan::{JobHash, Scan, step};
 pub use keys::Set;
-pub use keys::names::{KeyName, KindsKey, QueueKey};
+pub use keys::names::{BulksKey, KeyName, KindsKey, QueueKey};
 pub use list::cursor::{Cursor, InvalidCursor};
 pub use list::facets::Facets;
 pub use list::page::{JobPage, MAX_LISTED_PAYLOAD, Searched};
@@ -60,7 +67,7 @@ pub use list::selection::Retention;
 pub use list::summary::JobSummary;
 pub use model::fingerprint::{Fingerprint, InvalidFingerprint};
 pub use model::history::{Failure, FailureCause, History};
-pub use model::id::{InvalidId, JobId, WorkerId};
+pub use model::id::{BulkId, InvalidId, JobId, WorkerId};
 pub use model::lease::{ExpiredLease, FencingToken, Lease, LeaseRef};
 pub use model::new_job::{Atomicity, Due, Enqueued, Idempotency, NewJob};
 pub use model::record::{Durability, Record};

@@ -31,12 +31,14 @@ macro_rules! scripts {
 }
 
 scripts! {
+    ABORT_BULK "bulk/abort_bulk",
     ASK "workers/ask",
     BURY "transitions/bury",
     CANCEL "transitions/cancel",
     CLAIM "transitions/claim",
     COMPLETE "transitions/complete",
     COUNTS "view/counts",
+    CREATE_BULK "bulk/create_bulk",
     DEAD_CAUSES "inspect/dead_causes",
     DECIDE_HELD "published/decide_held",
     DELETE "transitions/delete",
@@ -57,6 +59,7 @@ scripts! {
     LIST_NAME "inspect/list_name",
     MAY "redis/may",
     NOTE_BUILD "history/note_build",
+    NOTE_BULK "bulk/note_bulk",
     PAUSE "transitions/pause",
     PUBLISH_KINDS "published/publish_kinds",
     PURGE "transitions/purge",
@@ -75,6 +78,7 @@ scripts! {
     ROLL_CALL "explain/roll_call",
     ROWS "list/rows",
     SET_ASIDE "inspect/set_aside",
+    TAKE_BULK "bulk/take_bulk",
     TALLY "list/tally",
     TRIM "transitions/trim",
     UNANSWERED "transitions/unanswered",

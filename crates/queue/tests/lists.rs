@@ -28,6 +28,7 @@ fn of(states: &[State]) -> ListQuery {
         order: Order::of(states),
         error: None,
         search: None,
+        fingerprint: None,
     }
 }
 

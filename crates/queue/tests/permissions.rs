@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use atode_config::redis::JobqueueRedis;
 use atode_queue::{
-    Client, Departure, Due, Durability, Enqueued, Error, Idempotency, ListQuery, NewJob, Operation, Order,
-    Reaped, RefusalCode, Registration, ServerFacts, State, Verdict, WorkerRequest, WorkerState,
+    BulkAction, BulkRunner, Client, Departure, Due, Durability, Enqueued, Error, Idempotency, ListQuery,
+    NewBulk, NewJob, Operation, Order, Reaped, RefusalCode, Registration, ServerFacts, State, Verdict,
+    WorkerRequest, WorkerState,
 };
 use atode_testkit::{AclUser, RedisCluster, RedisServer, eventually_async};
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde_json::value::RawValue;
 use support::{DEADLINE, HOUR, INSTANT, KIND, LEASE, TestQueue, settings, worker};
 
 const NOW: Due = Due::After(Duration::ZERO);
@@ -123,10 +125,12 @@ async fn every_call_runs_with_the_documented_permissions() {
         order: Order::Desc,
         error: None,
         search: Some("x".to_owned()),
+        fingerprint: None,
     };
     let queues = std::slice::from_ref(&test.queue);
     client.list(&everything, queues, None, 10, &|_| HOUR).await.unwrap();
     client.facets(&everything, queues, &|_| HOUR).await.unwrap();
+    call_bulks(client, everything).await;
     client.trim(&test.queue).await.unwrap();
     assert_eq!(test.state(dead_id).await, State::Ready);
 
@@ -153,6 +157,24 @@ async fn every_call_runs_with_the_documented_permissions() {
     // Neither a hint was lost nor anything else denied.
     let log = test.command(&["ACL", "LOG"]).array();
     assert!(log.is_empty(), "{log:?}");
+}
+
+async fn call_bulks(client: &Client, list: ListQuery) {
+    let bulk = NewBulk {
+        action: BulkAction::Cancel,
+        filter: RawValue::from_string("{}".to_owned()).unwrap(),
+        query: ListQuery { states: vec![State::Scheduled], search: None, ..list },
+        total: None,
+        idempotency: Some(Idempotency::new("", "key", b"{}")),
+    };
+    for _ in 0..2 {
+        client.bulks().create(&bulk).await.unwrap();
+    }
+    let runner = BulkRunner { program: "test".to_owned(), pid: 7, build: "test".to_owned() };
+    assert!(client.bulks().run_next(&runner, &|_| HOUR, &|| false).await.unwrap());
+    for bulk in client.bulks().list(10).await.unwrap() {
+        client.bulks().abort(bulk.id).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

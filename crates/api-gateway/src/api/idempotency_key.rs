@@ -8,6 +8,9 @@ use atode_jobs::check_key;
 
 use crate::http::problem::Problem;
 
+/// Header of a reply to a repeated request.
+pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The key of the request. `"k"`, a string as the header's draft defines it (RFC 9651, 3.3.3), and an unquoted `k` are the

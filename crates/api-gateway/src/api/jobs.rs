@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::api::edit;
 use crate::api::enqueue::store;
-use crate::api::idempotency_key::idempotency_key;
+use crate::api::idempotency_key::{IDEMPOTENT_REPLAYED, idempotency_key};
 use crate::api::lookup::{job, parse_id};
 use crate::api::wait::{parse_wait, preferred_wait, until_finished};
 use crate::gateway::Gateway;
@@ -23,7 +23,6 @@ use crate::http::limits::limit_jobs;
 use crate::http::replies::{self, Reply};
 use crate::http::traces::trace_of;
 
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {

@@ -2,6 +2,8 @@
 //! `live_workers`, `idempotency_key`, `looks`.
 
 pub(crate) mod batch;
+pub(crate) mod bulk;
+pub(crate) mod bulk_runner;
 pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod events;

@@ -33,7 +33,7 @@ slugs! {
     Malformed: "malformed-request", "The request is malformed", 400,
         "The request could not be read: its body is not a JSON object, or a header, the path or the query has the wrong format. The detail says where. Nothing was stored.";
     NotFound: "not-found", "Not found", 404,
-        "There is no such endpoint, job, kind, queue or worker. A finished job is kept for the retention of its kind and then removed. If the id of a job is unknown, the job was never stored here or has been removed.";
+        "There is no such endpoint, job, kind, queue, worker or bulk operation. A finished job is kept for the retention of its kind and then removed. If the id of a job is unknown, the job was never stored here or has been removed.";
     MethodNotAllowed: "method-not-allowed", "Method not allowed", 405,
         "The endpoint exists but does not accept this method. The Allow header lists the methods that it accepts.";
     RequestTimeout: "request-timeout", "The request took too long", 408,
@@ -47,7 +47,7 @@ slugs! {
     IdempotencyKeyReused: "idempotency-key-reused", "The idempotency key was used for another request", 422,
         "An idempotency key identifies one request for 24 hours, unless its queue is configured differently (idempotency_ttl). This key was used with another body before. Bodies are compared byte by byte: repeat the original bytes instead of serializing the request again, which may change spaces or the order of fields. Use a new key for a new job.";
     WrongState: "wrong-state", "The state of the job or kind does not allow this", 409,
-        "Cancel applies to waiting and active jobs, run-now, reschedule and edits to waiting jobs, redrive to dead jobs. An active job cannot be deleted. A kind can be accepted while a later definition of it is held, and removed once no job and no live worker has it. The detail names the state. Nothing was changed.";
+        "Cancel applies to waiting and active jobs, run-now, reschedule and edits to waiting jobs, redrive to dead jobs. An active job cannot be deleted. A kind can be accepted while a later definition of it is held, and removed once no job and no live worker has it. A bulk operation can be aborted while it waits or runs, and at most 100 may wait or run. The detail names the state. Nothing was changed.";
     VersionMismatch: "version-mismatch", "The job has changed", 412,
         "The request was for the version of the job that If-Match names, and the job has changed since: somebody edited or rescheduled it, or it ran and waits for its next attempt. Nothing was changed. Read the job again, and repeat the change with its present ETag.";
     NotDurable: "durability-unavailable", "This Redis cannot guarantee durability", 409,

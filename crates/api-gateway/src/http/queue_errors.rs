@@ -23,6 +23,13 @@ pub(crate) fn of_edit(error: Error) -> Problem {
     problem(error, ". Nothing was changed", Some(unknown))
 }
 
+/// A failed start of a bulk operation.
+pub(crate) fn of_bulk(error: Error) -> Problem {
+    let unknown = ". The bulk operation may have started: look at GET /v1/bulk before you repeat the request, or send it with \
+                   an Idempotency-Key";
+    problem(error, ". Nothing was started: send the request again", Some(unknown))
+}
+
 /// A failed read, which may be repeated without harm.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {

@@ -11,7 +11,7 @@ use atode_jobs::{Catalogue, Registry};
 use atode_queue::{Client, HistoryWriter};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::events;
+use crate::api::{bulk_runner, events};
 use crate::gateway::Gateway;
 use crate::http::cross_site::CrossSite;
 use crate::http::envelope::envelope;
@@ -21,6 +21,9 @@ use crate::routes::routes;
 
 /// How long the start waits for Redis before it continues without.
 const FIRST_CONNECT: Duration = Duration::from_secs(1);
+
+/// The time in which the bulk operations that run here are given back at the end.
+const LAST_NOTE: Duration = Duration::from_secs(2);
 
 /// Serves until `stop` is cancelled and `server.shutdown_delay` has passed, then lets running requests finish. Redis may
 /// be down at the start and at any time.
@@ -58,6 +61,7 @@ pub(crate) async fn serve(
         stop.clone(),
     ));
     tokio::spawn(events::watch(gateway.clone()));
+    let bulk_runner = tokio::spawn(bulk_runner::run(gateway.clone(), build));
     let stopping = gateway.stopping.clone();
     let closing = listener.try_clone().context("cannot share the listener")?;
     let app = move || App::new().app_data(gateway.clone()).wrap(from_fn(envelope)).configure(routes);
@@ -85,6 +89,8 @@ pub(crate) async fn serve(
         handle.stop(true).await;
     });
     server.await.context("the HTTP server failed")?;
+    // Another gateway goes on at once if this one says how far it came.
+    let _ = tokio::time::timeout(LAST_NOTE, bulk_runner).await;
     drop(history);
     if let Err(error) = client.flush_history().await {
         tracing::warn!(%error, "cannot write the history of the last seconds");

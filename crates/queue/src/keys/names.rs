@@ -1,7 +1,7 @@
 //! The meaning of a key, read from its name.
 
 use crate::keys::{Keys, Set};
-use crate::model::id::WorkerId;
+use crate::model::id::{BulkId, WorkerId};
 
 /// The meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum KeyName<'a> {
     Worker,
     /// A part of the catalogue of kinds.
     Kinds(KindsKey),
+    /// A bulk operation, or a list of them.
+    Bulks(BulksKey),
     /// A key of this queue.
     Queue(&'a str, QueueKey<'a>),
 }
@@ -22,6 +24,14 @@ pub enum KindsKey {
     Definitions,
     Changes,
     Held,
+}
+
+/// The keys of bulk operations. Their idempotency keys read like those of a queue named `bulks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BulksKey {
+    Bulk,
+    Open,
+    Ended,
 }
 
 /// The meaning of a key of a queue.
@@ -45,8 +55,10 @@ impl KeyName<'_> {
         match self {
             KeyName::Workers
             | KeyName::Kinds(KindsKey::Changes)
+            | KeyName::Bulks(BulksKey::Open | BulksKey::Ended)
             | KeyName::Queue(_, QueueKey::Set { .. }) => "zset",
             KeyName::Kinds(KindsKey::Definitions | KindsKey::Held)
+            | KeyName::Bulks(BulksKey::Bulk)
             | KeyName::Queue(
                 _,
                 QueueKey::Jobs
@@ -82,6 +94,11 @@ pub(crate) fn parse<'a>(keys: &Keys, key: &'a str) -> Option<KeyName<'a>> {
     {
         return Some(KeyName::Kinds(part));
     }
+    if tag == "bulks"
+        && let Some(part) = rest.strip_prefix(':').and_then(BulksKey::parse)
+    {
+        return Some(KeyName::Bulks(part));
+    }
     QueueKey::parse(rest.strip_prefix(':')?).map(|part| KeyName::Queue(tag, part))
 }
 
@@ -100,6 +117,16 @@ pub(crate) fn pattern(keys: &Keys, queue: Option<&str>) -> String {
     match queue {
         Some(queue) => format!("{}{{{}}}:*", escaped(keys.prefix()), escaped(queue)),
         None => format!("{}{{*", escaped(keys.prefix())),
+    }
+}
+
+impl BulksKey {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "open" => Some(BulksKey::Open),
+            "ended" => Some(BulksKey::Ended),
+            id => id.parse::<BulkId>().ok().map(|_| BulksKey::Bulk),
+        }
     }
 }
 
@@ -159,6 +186,11 @@ mod tests {
             assert!(matches!(parse(&keys, &key), Some(KeyName::Kinds(_))), "{key}");
         }
         assert_eq!(of("atode:{kinds}:jobs").as_deref(), Some("kinds Jobs"));
+        for key in [keys.bulk(BulkId::new(1)), keys.open_bulks(), keys.ended_bulks()] {
+            assert!(matches!(parse(&keys, &key), Some(KeyName::Bulks(_))), "{key}");
+        }
+        assert_eq!(of("atode:{bulks}:jobs").as_deref(), Some("bulks Jobs"));
+        assert_eq!(of(&keys.bulk_of_key("0123")).as_deref(), Some("bulks Idempotency"));
         for other in [
             "atode:queues",
             "other:{q}:jobs",

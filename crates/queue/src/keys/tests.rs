@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::keys::names::parse;
 use crate::keys::{Keys, Set};
-use crate::model::id::WorkerId;
+use crate::model::id::{BulkId, WorkerId};
 
 const DOCUMENT: &str = include_str!("../../../../docs/architecture.md");
 const CODE: &str = include_str!("../keys.rs");
@@ -14,6 +14,7 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
     let keys = Keys::new("atode:");
     let queue = keys.queue("<queue>");
     let id = WorkerId::new(1);
+    let bulk = BulkId::new(1);
     let of_worker = |key: String| key.replace(&id.to_string(), "<id>");
     BTreeMap::from([
         ("set", Set::ALL.map(|set| queue.set("<kind>", set)).to_vec()),
@@ -40,6 +41,10 @@ fn names() -> BTreeMap<&'static str, Vec<String>> {
         ("stopped", vec![of_worker(keys.stopped(id))]),
         ("kind_changes", vec![keys.kind_changes()]),
         ("held_kinds", vec![keys.held_kinds()]),
+        ("bulk", vec![keys.bulk(bulk).replace(&bulk.to_string(), "<id>")]),
+        ("open_bulks", vec![keys.open_bulks()]),
+        ("ended_bulks", vec![keys.ended_bulks()]),
+        ("bulk_of_key", vec![keys.bulk_of_key("<hash>")]),
         ("records_set_aside", vec![keys.records_set_aside("<queue>")]),
         ("set_aside", vec![keys.set_aside("atode:{<queue>}:<name>", 7).replace(":7", ":<ms>")]),
         ("wake_channel", vec![queue.wake_channel()]),

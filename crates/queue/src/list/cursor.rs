@@ -101,6 +101,7 @@ mod tests {
             order: Order::Desc,
             error: None,
             search: None,
+            fingerprint: None,
         }
     }
 

@@ -12,9 +12,10 @@ use crate::core::Core;
 use crate::error::Error;
 use crate::list::cursor::{Cursor, Group};
 use crate::list::query::ListQuery;
-use crate::list::rows::{self, Row, Rows};
+use crate::list::rows::{self, Row};
 use crate::list::selection::{self, Retention, Source};
 use crate::list::summary::JobSummary;
+use crate::list::texts;
 use crate::list::window::{self, Entry};
 use crate::model::id::JobId;
 use crate::model::instant;
@@ -126,8 +127,8 @@ impl<'a> Walk<'a> {
         let mut entries = window::window(self.core, &self.sources, times, order, place, most).await?;
         let mut has_more = entries.len() == most;
         entries.truncate(wanted);
-        let whole = if self.query.search.is_some() { i32::MAX as usize } else { MAX_LISTED_PAYLOAD + HEADER };
-        let rows = if self.query.error.is_some() { Rows::WithHistory } else { Rows::All };
+        let whole = texts::whole(self.query).unwrap_or(MAX_LISTED_PAYLOAD + HEADER);
+        let rows = texts::rows(self.query);
         let rows = rows::read(self.core, &self.sources, &entries, rows, whole).await?;
         has_more |= rows.len() < entries.len();
         for (entry, row) in entries.into_iter().zip(rows) {
@@ -151,19 +152,12 @@ impl<'a> Walk<'a> {
         let Some(id) = id else { return };
         let Some(mut job) = JobSummary::new(id, &self.sources[entry.source], row) else { return };
         // It may have become due since its set was read.
-        if self.query.has_state(job.state) && self.has_texts(&job) {
+        if self.query.has_state(job.state) && texts::has_texts(self.query, &job, &row.state) {
             job.payload.take_if(|payload| payload.get().len() > MAX_LISTED_PAYLOAD);
             self.item_bytes +=
                 job.payload.as_ref().map_or(0, |payload| payload.get().len()) + row.state.len();
             self.items.push(job);
         }
-    }
-
-    fn has_texts(&self, job: &JobSummary) -> bool {
-        let ListQuery { error, search, .. } = self.query;
-        let has = |text: Option<&str>, part: &String| text.is_some_and(|text| contains(text, part));
-        error.as_ref().is_none_or(|part| has(job.last_error.as_deref(), part))
-            && search.as_ref().is_none_or(|part| has(job.payload.as_ref().map(|payload| payload.get()), part))
     }
 
     fn is_full(&self) -> bool {
@@ -178,23 +172,5 @@ impl<'a> Walk<'a> {
         let searched = Searched { complete: next.is_none(), ..self.searched };
         let searched = self.query.looks_inside().then_some(searched);
         JobPage { items: self.items, next, searched }
-    }
-}
-
-/// Finds a part of a text. The case of ASCII letters does not matter.
-fn contains(text: &str, part: &str) -> bool {
-    part.is_empty()
-        || text.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_found_in_any_case() {
-        assert!(contains("Connection REFUSED by é", "refused BY é"));
-        assert!(contains("x", ""));
-        assert!(!contains("refuse", "refused"));
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::Set;
+use crate::model::fingerprint::Fingerprint;
 use crate::model::state::State;
 
 /// A list of jobs. Every part limits it further.
@@ -13,7 +14,8 @@ use crate::model::state::State;
 /// Each job has a place in time: its due time if it is waiting, its enqueue time if it is active, and the time of its end
 /// if it is finished. `after`, `before` and the order are about this time; jobs of the same time are in the order of
 /// their ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// All queues if empty.
     pub queues: Vec<Arc<str>>,
@@ -30,6 +32,9 @@ pub struct ListQuery {
     pub error: Option<String>,
     /// Only jobs whose payload has this text. The case of ASCII letters does not matter.
     pub search: Option<String>,
+    /// Only dead jobs with this cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// The direction of time.
@@ -86,7 +91,7 @@ impl ListQuery {
 
     /// True if jobs have to be read to see whether they belong to the list.
     pub(crate) fn looks_inside(&self) -> bool {
-        self.error.is_some() || self.search.is_some()
+        self.error.is_some() || self.search.is_some() || self.fingerprint.is_some()
     }
 
     pub(crate) fn has_bounds(&self) -> bool {

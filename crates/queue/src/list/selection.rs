@@ -117,6 +117,7 @@ mod tests {
             order: Order::Desc,
             error: None,
             search: None,
+            fingerprint: None,
         }
     }
 

@@ -37,6 +37,11 @@ impl Fingerprint {
         Fingerprint::hash(kind, normalize(error).as_bytes())
     }
 
+    /// The fingerprint at the end of the entry of `state` of a dead job, as the scripts find it.
+    pub(crate) fn in_state(state: &str) -> Option<Self> {
+        state.strip_suffix("\"}")?.rsplit_once("\"fp\":\"")?.1.parse().ok()
+    }
+
     /// The fingerprint of the dead jobs of a kind that belong to no group. No normalized error has a NUL.
     pub(crate) fn of_ungrouped(kind: &str) -> Self {
         Fingerprint::hash(kind, b"\0")

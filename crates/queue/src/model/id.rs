@@ -1,4 +1,4 @@
-//! Ids of jobs and workers: UUIDs of version 7 outside, 14 characters in Redis.
+//! Ids of jobs, workers and bulk operations: UUIDs of version 7 outside, 14 characters in Redis.
 //!
 //! A new id is one number: the instant in ms, then 49 bits that are random at the first id of a millisecond and grow with
 //! each further one. The UUID has these bits around its version and its variant, a 1 in front of the 49 bits, and zeros
@@ -70,6 +70,11 @@ pub struct JobId(Uuid);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub struct WorkerId(Uuid);
+
+/// The id of a bulk operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct BulkId(Uuid);
 
 #[derive(Debug, thiserror::Error)]
 #[error("an id is a UUID such as 0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e4b")]
@@ -158,7 +163,7 @@ macro_rules! ids {
     )+};
 }
 
-ids!(JobId, WorkerId);
+ids!(JobId, WorkerId, BulkId);
 
 impl WorkerId {
     /// The id of a worker that is no longer known: `00000000-0000-0000-0000-000000000000`.

@@ -4,10 +4,14 @@
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  5 due  6 lease  7 done  8 cancelled  9 dead
 -- ARGV   1 id  2 ms that cancelled jobs are kept  3 finished channel  4 requests channel
+--        5 only if this is its score (optional; an active job has none)
 -- reply  now ms, 1 done (0: its state forbids it), place in KEYS where it was found (0: nowhere), score
 --        there
 local now = clock()
-local id, place, score = ARGV[1], find(ARGV[1])
+local id, place, score, moved = ARGV[1], find(ARGV[1], ARGV[5])
+if moved then
+  return { now, 0, place, score }
+end
 local entry = place == LEASE and redis.call('HGET', KEYS[2], id)
 if place == DUE then
   redis.call('ZREM', KEYS[DUE], id)

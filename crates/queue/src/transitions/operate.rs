@@ -65,12 +65,35 @@ pub(crate) async fn operate(
     id: JobId,
     operation: Operation,
 ) -> Result<Operated, Error> {
+    carry_out(core, queue, kind, id, operation, None).await
+}
+
+/// [`operate`] only if the job still has this score in its set: a job that has moved since is refused.
+pub(crate) async fn operate_at(
+    core: &Core,
+    queue: &str,
+    kind: &str,
+    (id, score): (JobId, f64),
+    operation: Operation,
+) -> Result<Operated, Error> {
+    carry_out(core, queue, kind, id, operation, Some(score)).await
+}
+
+async fn carry_out(
+    core: &Core,
+    queue: &str,
+    kind: &str,
+    id: JobId,
+    operation: Operation,
+    score: Option<f64>,
+) -> Result<Operated, Error> {
     let keys = core.keys.queue(queue);
     let mut script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
     if let Operation::Redrive | Operation::Delete = operation {
         script_keys.push(keys.failures(kind).into());
     }
-    let (script, args) = call(operation, id, &keys);
+    let (script, mut args) = call(operation, id, &keys);
+    args.extend(score.map(|score| Value::from(score.to_string())));
     let reply = core.call(script, script_keys, args).await?;
     let (operated, before) = decode(&reply, operation).ok_or_else(|| reply.corrupt())?;
     if operation == Operation::Cancel && matches!(before, Some(State::Scheduled | State::Ready)) {

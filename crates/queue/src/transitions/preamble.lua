@@ -132,16 +132,17 @@ end
 
 -- For scripts that operate on one job:
 -- KEYS 1 jobs 2 active 3 state 4 stats 5 due 6 lease 7 done 8 cancelled 9 dead, ARGV[1] the id.
--- Returns its place (in KEYS; 0: nowhere) and its score there.
+-- Returns its place (in KEYS; 0: nowhere), its score there, and whether that differs from `at`. A lease is extended all
+-- the time, so an active job never counts as moved.
 local DUE, LEASE, DONE, CANCELLED, DEAD = 5, 6, 7, 8, 9
-local function find(id)
+local function find(id, at)
   expect('HLEN', 1, 4)
   expect('ZCARD', 5, 9)
   if redis.call('HEXISTS', KEYS[1], id) == 1 then
     for k = DUE, DEAD do
       local score = redis.call('ZSCORE', KEYS[k], id)
       if score then
-        return k, tonumber(score)
+        return k, tonumber(score), at and k ~= LEASE and tonumber(score) ~= tonumber(at)
       end
     end
   end

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::model::id::{JobId, WorkerId};
+use crate::bulk::store::MAX_ENDED_BULKS;
+use crate::model::id::{BulkId, JobId, WorkerId};
 use crate::retention::MAX_FINISHED;
 
 /// How far, in ms, the clock that made an id may be ahead of ours.
@@ -33,4 +34,11 @@ pub fn queue(name: &str) -> String {
 
 pub fn worker(id: WorkerId) -> String {
     format!("there is no live worker {id}; GET /v1/workers and `atode workers` list the live ones")
+}
+
+pub fn bulk(id: BulkId) -> String {
+    format!(
+        "there is no bulk operation {id}; those that have ended are kept for 7 days, {MAX_ENDED_BULKS} at most. GET \
+         /v1/bulk and `atode bulk list` list them"
+    )
 }

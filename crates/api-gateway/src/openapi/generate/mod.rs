@@ -1,6 +1,7 @@
 //! Writes `document.json`: the operations of this folder with the schemas of the types that handlers parse and serialize
 //! (decision 41). `WRITE_OPENAPI=1 cargo test -p api-gateway openapi` renews it.
 
+mod bulk;
 mod document;
 mod errors;
 mod examples;
@@ -27,6 +28,7 @@ fn generated() -> Value {
     queues::add(&mut draft);
     kinds::add(&mut draft);
     workers::add(&mut draft);
+    bulk::add(&mut draft);
     probes::add(&mut draft);
     pages::add(&mut draft);
     draft.finish()

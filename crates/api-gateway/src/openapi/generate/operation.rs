@@ -229,6 +229,7 @@ pub(super) fn plain(schema: &Value) -> RefOr<Schema> {
 fn path_parameter(of: &str, name: &str) -> (&'static str, Value) {
     match (of, name) {
         ("workers", "id") => ("The id of a live worker.", json!({"type": "string", "format": "uuid"})),
+        ("bulk", "id") => ("The id of a bulk operation.", json!({"type": "string", "format": "uuid"})),
         (_, "id") => ("The id of a job.", json!({"type": "string", "format": "uuid"})),
         (_, "queue") => ("The name of a queue.", json!({"type": "string"})),
         (_, "kind") => ("The name of a kind.", json!({"type": "string"})),

@@ -8,10 +8,11 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 /// Types whose names in the API differ from those in Rust.
-const RENAMED: [(&str, &str); 21] = [
+const RENAMED: [(&str, &str); 23] = [
     ("AttemptView", "Attempt"),
     ("BackoffView", "Backoff"),
     ("BatchRequest", "Batch"),
+    ("BulkView", "BulkOperation"),
     ("CheckName", "ExplainCheck"),
     ("DecidedKind", "KindDecision"),
     ("FailureExample", "FailedJob"),
@@ -20,6 +21,7 @@ const RENAMED: [(&str, &str); 21] = [
     ("HeldView", "HeldDefinition"),
     ("Items", "QueueList"),
     ("Items2", "WorkerList"),
+    ("Items3", "BulkOperationList"),
     ("JobView", "Job"),
     ("KindView", "Kind"),
     ("Numbers", "History"),

@@ -1,0 +1,119 @@
+//! Finds the next jobs that a bulk operation changes, in the order of a list.
+
+use std::sync::Arc;
+
+use crate::bulk::target::Target;
+use crate::core::Core;
+use crate::error::Error;
+use crate::keys::Set;
+use crate::list::cursor::{Cursor, Group};
+use crate::list::query::{ListQuery, Order};
+use crate::list::rows;
+use crate::list::selection::{self, Retention, Source};
+use crate::list::summary::JobSummary;
+use crate::list::texts;
+use crate::list::window::{self, Entry};
+use crate::model::id::JobId;
+
+/// Jobs looked at in one step: few, so that no call keeps Redis from its workers for long.
+const STEP: usize = 250;
+
+/// One step through the list.
+pub(crate) struct Page {
+    pub(crate) found: Vec<Found>,
+    /// Jobs looked at.
+    pub(crate) looked_at: u64,
+    /// The place where the list goes on. Unset at its end.
+    pub(crate) next: Option<Cursor>,
+}
+
+/// A job to change, and the place of the list behind it.
+pub(crate) struct Found {
+    pub(crate) target: Target,
+    pub(crate) behind: Cursor,
+    /// Jobs of the page looked at so far.
+    pub(crate) looked_at: u64,
+}
+
+/// The jobs of the list that were there at `as_of`, Unix ms, behind a place. The states are those of that instant.
+pub(crate) async fn page(
+    core: &Core,
+    query: &ListQuery,
+    as_of: i64,
+    from: Option<&Cursor>,
+    retention: Retention<'_>,
+) -> Result<Page, Error> {
+    let queues: Vec<Arc<str>> = core.queue_names().await?.into_iter().map(Arc::from).collect();
+    let queues: Vec<Arc<str>> = queues.into_iter().filter(|queue| query.has_queue(queue)).collect();
+    let kinds = selection::kinds(core, &queues).await?;
+    let start = Cursor::default();
+    let from = from.unwrap_or(&start);
+    let (mut sources, group) = selection::group(&kinds, query, &from.group, as_of, retention);
+    for source in &mut sources {
+        if matches!(source.set, Set::Done | Set::Cancelled | Set::Dead) {
+            source.scores.high = source.scores.high.min(as_of as f64 + source.offset);
+        }
+    }
+    sources.retain(|source| !source.scores.is_empty());
+
+    let place = from.place.as_ref();
+    let mut entries = window::window(core, &sources, query.times(), Order::Asc, place, STEP + 1).await?;
+    let mut has_more = entries.len() > STEP;
+    entries.truncate(STEP);
+    let read = read(core, query, &sources, &entries).await?;
+    has_more |= read.len() < entries.len();
+    entries.truncate(read.len());
+
+    let (mut found, mut last) = (Vec::new(), from.place.clone());
+    for (looked_at, (entry, is_selected)) in (1..).zip(entries.iter().zip(read)) {
+        last = Some(entry.place.clone());
+        if let Some(target) = target(&sources[entry.source], entry, as_of).filter(|_| is_selected) {
+            let behind = Cursor { place: last.clone(), group: group.clone() };
+            found.push(Found { target, behind, looked_at });
+        }
+    }
+    let next = if has_more {
+        Some(Cursor { place: last, group })
+    } else {
+        group.to.map(|to| Cursor { place: None, group: Group { from: Some(to), to: None } })
+    };
+    Ok(Page { found, looked_at: entries.len() as u64, next })
+}
+
+/// Whether the first of these jobs have the texts of the list, as many as fit into one call.
+async fn read(
+    core: &Core,
+    query: &ListQuery,
+    sources: &[Source],
+    entries: &[Entry],
+) -> Result<Vec<bool>, Error> {
+    if !query.looks_inside() || entries.is_empty() {
+        return Ok(vec![true; entries.len()]);
+    }
+    let whole = texts::whole(query).unwrap_or_default();
+    let rows = rows::read(core, sources, entries, texts::rows(query), whole).await?;
+    let has_texts = |(entry, row): (&Entry, &Option<rows::Row>)| {
+        let (Some(id), Some(row)) = (id(entry), row) else { return false };
+        let job = JobSummary::new(id, &sources[entry.source], row);
+        job.is_some_and(|job| texts::has_texts(query, &job, &row.state))
+    };
+    Ok(entries.iter().zip(&rows).map(has_texts).collect())
+}
+
+/// `None` for a job that was made later. Those of the other sets are bounded by the time of their end.
+fn target(source: &Source, entry: &Entry, as_of: i64) -> Option<Target> {
+    let id = id(entry)?;
+    let is_later = matches!(source.set, Set::Due | Set::Lease) && id.made_at().is_some_and(|at| at > as_of);
+    let Source { queue, kind, set, .. } = source;
+    (!is_later).then(|| Target {
+        queue: queue.clone(),
+        kind: kind.clone(),
+        set: *set,
+        id,
+        score: entry.score,
+    })
+}
+
+fn id(entry: &Entry) -> Option<JobId> {
+    std::str::from_utf8(&entry.place.id).ok()?.parse().ok()
+}
