@@ -6,6 +6,8 @@ mod address;
 mod answer;
 mod audit;
 mod backend;
+mod bulk;
+mod bulk_run;
 mod call_error;
 mod check;
 mod due;
@@ -100,6 +102,12 @@ enum Action {
     /// nothing is wrong or everything was repaired, with 1 if something is wrong and was not repaired, and with 2 if
     /// the data could not be read.
     Audit(audit::AuditArgs),
+    /// Change all jobs that a filter selects: redrive, cancel, run now, delete.
+    ///
+    /// Counts the jobs, shows the first ones, and asks. The filters are those of `atode jobs`. The operation is kept in
+    /// Redis and goes on without this command. Jobs that die or are enqueued after its start are left alone.
+    #[command(subcommand)]
+    Bulk(bulk::BulkTask),
     /// Check that this build can read every job that is still to run. For a pipeline, before a deploy.
     ///
     /// Always works directly on Redis. Reads the payload of every waiting and active job as the worker of this build
@@ -287,6 +295,7 @@ async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::R
     let form = if options.json { print::Form::Json } else { print::Form::Text };
     let ended = match action {
         Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
+        Action::Bulk(task) => bulk::run(backend, form, task).await,
         Action::Check(args) => return check::run(backend.direct()?, form, args).await,
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
         Action::Failures(args) => failures::run(backend, form, args).await,
