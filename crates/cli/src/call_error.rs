@@ -42,6 +42,11 @@ impl CallError {
         }
     }
 
+    /// True if the job has another version than the request wanted.
+    pub(crate) fn is_other_version(&self) -> bool {
+        matches!(self, CallError::Refused { status: StatusCode::PRECONDITION_FAILED, .. })
+    }
+
     /// True if the same call may succeed soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

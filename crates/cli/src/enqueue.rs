@@ -110,7 +110,7 @@ async fn enqueue(
 }
 
 /// The JSON that `--payload` names: `-` is stdin, `@FILE` is a file, any other value is the JSON itself.
-fn read_payload(argument: &str) -> anyhow::Result<String> {
+pub(crate) fn read_payload(argument: &str) -> anyhow::Result<String> {
     let text = match argument.strip_prefix('@') {
         Some(path) => {
             fs::read_to_string(path).with_context(|| format!("--payload @{path}: cannot read this file"))?

@@ -7,7 +7,7 @@ use std::{fmt, io, thread};
 use atode_config::client_tls;
 use atode_config::traces::TraceContext;
 use tokio::sync::mpsc;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION, RETRY_AFTER};
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode};
 use ureq::{Agent, Body, Timeout};
 
@@ -18,6 +18,7 @@ use crate::key::Key;
 use crate::print;
 use crate::problem::Problem;
 use crate::progress::Progress;
+use crate::version::Version;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// From the request to the first byte of the reply. A gateway gives up on Redis after about a second.
@@ -50,6 +51,15 @@ struct Call {
     json: Option<String>,
     idempotency_key: Option<String>,
     trace: Option<TraceContext>,
+    /// The value of `If-Match`.
+    version: Option<String>,
+}
+
+/// A reply that is no error.
+struct Reply {
+    body: String,
+    /// The version of the job in it, if it is one that waits.
+    version: Option<Version>,
 }
 
 impl fmt::Display for Gateway {
@@ -82,6 +92,26 @@ impl Gateway {
 
     pub(crate) async fn get<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {
         self.call(Call::new(Method::GET, endpoint)).await
+    }
+
+    /// A job, and its version if it waits.
+    pub(crate) async fn get_job<T>(
+        &self,
+        endpoint: Endpoint,
+    ) -> Result<(Answer<T>, Option<Version>), CallError> {
+        let reply = self.ask(Call::new(Method::GET, endpoint)).await?;
+        Ok((Answer::from_json(reply.body), reply.version))
+    }
+
+    /// A change of what still has this version, or of any version.
+    pub(crate) async fn patch<T>(
+        &self,
+        endpoint: Endpoint,
+        json: String,
+        version: Option<&Version>,
+    ) -> Result<Answer<T>, CallError> {
+        let call = Call::new(Method::PATCH, endpoint);
+        self.call(Call { json: Some(json), version: version.map(Version::quoted), ..call }).await
     }
 
     pub(crate) async fn post<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {
@@ -148,14 +178,17 @@ impl Gateway {
     }
 
     async fn call<T>(&self, call: Call) -> Result<Answer<T>, CallError> {
+        self.ask(call).await.map(|reply| Answer::from_json(reply.body))
+    }
+
+    async fn ask(&self, call: Call) -> Result<Reply, CallError> {
         let gateway = self.clone();
         // ureq blocks. A thread of its own leaves this one free for progress and the next draw of `--watch`.
         let sent = tokio::task::spawn_blocking(move || gateway.send(&call)).await;
-        sent.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic())).map(Answer::from_json)
+        sent.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))
     }
 
-    /// The body of the reply.
-    fn send(&self, call: &Call) -> Result<String, CallError> {
+    fn send(&self, call: &Call) -> Result<Reply, CallError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
             match self.send_once(call) {
@@ -173,8 +206,11 @@ impl Gateway {
         self.send_once(call)
     }
 
-    fn send_once(&self, call: &Call) -> Result<String, CallError> {
-        self.text(call, self.reply(call)?)
+    fn send_once(&self, call: &Call) -> Result<Reply, CallError> {
+        let reply = self.reply(call)?;
+        let version = reply.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+        let version = version.and_then(|tag| tag.parse().ok());
+        Ok(Reply { body: self.text(call, reply)?, version })
     }
 
     /// A reply that is not an error.
@@ -191,6 +227,9 @@ impl Gateway {
             if let Some(state) = trace.tracestate() {
                 request = request.header("tracestate", state);
             }
+        }
+        if let Some(version) = &call.version {
+            request = request.header(IF_MATCH, version);
         }
         if call.json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -259,7 +298,7 @@ impl Gateway {
 
 impl Call {
     fn new(method: Method, endpoint: Endpoint) -> Self {
-        Call { method, endpoint, json: None, idempotency_key: None, trace: None }
+        Call { method, endpoint, json: None, idempotency_key: None, version: None, trace: None }
     }
 
     fn is_repeatable(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::print::{self, Form};
 use crate::style::Tone;
 use crate::table::{Column, whole, wraps};
+use crate::version::Version;
 use crate::watch::Drawn;
 
 const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
@@ -19,14 +20,11 @@ const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
 ];
 
 pub(crate) async fn show(backend: &Backend, form: Form, id: JobId) -> anyhow::Result<Drawn> {
-    let job = match backend {
-        Backend::Http(gateway) => gateway.get(Endpoint::v1(["jobs", &id.to_string()])).await?,
-        Backend::Direct(session) => Answer::of(&session.existing_job(id).await?)?,
-    };
+    let (job, version) = read(backend, id).await?;
     let text = print::answer_text(form, &job, |job: &JobView| {
         let columns =
             [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-        let mut text = print::table_text(&columns, &values(job));
+        let mut text = print::table_text(&columns, &values(job, version.as_ref()));
         if !job.attempts.is_empty() {
             text.extend(["\n\n", &print::table_text(&ATTEMPT_COLUMNS, &job.attempts)]);
         }
@@ -35,13 +33,24 @@ pub(crate) async fn show(backend: &Backend, form: Form, id: JobId) -> anyhow::Re
     Ok(Drawn { text, is_final: job.read().is_ok_and(|job| job.is_finished()) })
 }
 
+/// The job, and its version if it waits.
+pub(crate) async fn read(backend: &Backend, id: JobId) -> anyhow::Result<(Answer<JobView>, Option<Version>)> {
+    match backend {
+        Backend::Http(gateway) => Ok(gateway.get_job(Endpoint::v1(["jobs", &id.to_string()])).await?),
+        Backend::Direct(session) => {
+            let job = session.existing_job(id).await?;
+            Ok((Answer::of(&job)?, job.version.as_deref().map(Version::new)))
+        }
+    }
+}
+
 fn state(job: &JobView) -> String {
     let state = job.state.map_or_else(|| "gone".to_owned(), |state| state.to_string());
     Tone::of_state(&state).mark(&state)
 }
 
 /// The values of a job, each with its name.
-fn values(job: &JobView) -> Vec<(&'static str, String)> {
+fn values(job: &JobView, version: Option<&Version>) -> Vec<(&'static str, String)> {
     let time = |at: Option<_>| at.map(|at: jiff::Timestamp| format!("{at:.3}"));
     let retries = job.max_retries.map_or_else(String::new, |retries| format!(" of {}", retries + 1));
     let worker = job.worker.as_ref().map(|worker| {
@@ -60,6 +69,7 @@ fn values(job: &JobView) -> Vec<(&'static str, String)> {
         ("finished", time(job.finished_at)),
         ("worker", worker),
         ("last error", job.last_error.clone()),
+        ("etag", version.map(|version| version.text().to_owned())),
         ("trace", job.traceparent.clone()),
     ]
     .into_iter()

@@ -10,7 +10,10 @@ mod bulk;
 mod bulk_run;
 mod call_error;
 mod check;
+mod demo;
 mod due;
+mod edit;
+mod editor;
 mod enqueue;
 mod explain;
 mod failures;
@@ -33,6 +36,7 @@ mod style;
 mod table;
 mod top;
 mod trace;
+mod version;
 mod watch;
 mod worker;
 mod workers;
@@ -115,6 +119,11 @@ enum Action {
     /// some cannot (a worker would bury them), and with 2 if the check itself failed. Jobs of kinds that this build does
     /// not have are counted, and do not matter to it.
     Check(check::CheckArgs),
+    /// Fill a queue with a lively example, for first looks and screenshots, or remove it again.
+    ///
+    /// Stores jobs of the kinds `demo:mail` and `demo:report`, which do nothing but end as their payload says: some are
+    /// scheduled, some run, some fail. They work with the workers that `./dev up` starts.
+    Demo(demo::DemoArgs),
     /// Store a job.
     Enqueue(enqueue::EnqueueArgs),
     /// Group dead jobs by cause, or redrive those of one cause.
@@ -188,6 +197,11 @@ enum JobAction {
         #[command(flatten)]
         due: DueArgs,
     },
+    /// Change the payload, the due time or the retries of a waiting job.
+    ///
+    /// Without a change on the command line, and on a terminal, it opens `$EDITOR`. Then the job is changed only if
+    /// nobody else has changed it meanwhile.
+    Edit(edit::EditArgs),
     /// Put a dead job back, due now, with all its attempts again.
     Redrive { id: JobId },
     /// Delete a job that is not active.
@@ -262,6 +276,11 @@ fn checked(mut command: Command, matches: &ArgMatches) -> Result<Command, clap::
             return Err(Command::command().error(ErrorKind::ArgumentConflict, why));
         }
     }
+    if let Task::Action(Action::Job(JobAction::Edit(args))) = &command.task
+        && let Some(why) = args.obstacle()
+    {
+        return Err(Command::command().error(ErrorKind::MissingRequiredArgument, why));
+    }
     let why = match &command.task {
         Task::Action(Action::Audit(_)) => "an audit works directly on Redis",
         Task::Action(Action::Check(_)) => "a check works directly on Redis",
@@ -297,6 +316,7 @@ async fn run(action: Action, options: &Options, registry: Registry) -> anyhow::R
         Action::Audit(args) => return audit::run(backend.direct()?, form, args).await,
         Action::Bulk(task) => bulk::run(backend, form, task).await,
         Action::Check(args) => return check::run(backend.direct()?, form, args).await,
+        Action::Demo(args) => demo::run(backend, form, args, &options.config).await,
         Action::Enqueue(args) => enqueue::run(backend, form, args).await,
         Action::Failures(args) => failures::run(backend, form, args).await,
         Action::Job(action) => job_action(backend, form, action).await,
@@ -326,6 +346,7 @@ async fn job_action(backend: &Backend, form: print::Form, action: JobAction) -> 
         JobAction::Show { id, watch } => {
             return watch::run(watch, async || job::show(backend, form, id).await).await;
         }
+        JobAction::Edit(args) => return edit::run(backend, form, args).await,
         JobAction::Cancel { id } => (id, JobOperation::Cancel),
         JobAction::RunNow { id } => (id, JobOperation::RunNow),
         JobAction::Reschedule { id, due } => (id, JobOperation::Reschedule(due)),

@@ -116,27 +116,37 @@ pub(crate) async fn purge(
     state: Purged,
     kind: Option<&str>,
 ) -> anyhow::Result<()> {
-    let state = State::from(state);
     let progress = Progress::of("jobs removed");
-    let moved = match backend {
+    let moved = purge_state(backend, queue, state.into(), kind, &progress).await?;
+    drop(progress);
+    show_moved(form, moved, "removed")
+}
+
+/// Removes all jobs in a state, in steps.
+pub(crate) async fn purge_state(
+    backend: &Backend,
+    queue: &str,
+    state: State,
+    kind: Option<&str>,
+    progress: &Progress,
+) -> anyhow::Result<Moved> {
+    match backend {
         Backend::Http(gateway) => {
             let endpoint = Endpoint::v1(["queues", queue, "purge"]);
             let endpoint = endpoint.with("state", Some(state.to_string())).with("kind", kind);
-            all_steps("removed", &progress, async || {
-                gateway.post_step(endpoint.clone(), &progress).await?.read()
+            all_steps("removed", progress, async || {
+                gateway.post_step(endpoint.clone(), progress).await?.read()
             })
-            .await?
+            .await
         }
         Backend::Direct(session) => {
             session.check_queue(queue).await?;
-            all_steps("removed", &progress, async || {
+            all_steps("removed", progress, async || {
                 Ok(session.client.purge(queue, state, kind, MAX_BATCH).await?)
             })
-            .await?
+            .await
         }
-    };
-    drop(progress);
-    show_moved(form, moved, "removed")
+    }
 }
 
 /// Repeats a step of at most [`MAX_BATCH`] jobs. Ends after as many jobs as there were at the start: redriven jobs may

@@ -132,6 +132,7 @@ fn masked(text: &str) -> String {
         let is_number = word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_digit());
         let word = match word {
             _ if is_id => "ID",
+            _ if word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) => "ETAG",
             _ if word.parse::<jiff::Timestamp>().is_ok() => "TIME",
             _ if is_number => "N",
             _ if word.strip_suffix('s').is_some_and(|age| age.parse::<f64>().is_ok()) => "AGE",

@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use atode_testkit::{Gateway, Process, RedisServer, Worker, eventually};
 use serde_json::json;
-use support::{atode, run};
+use support::{Ended, atode, run};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A command on a terminal of 80 columns, with its variables. `script` gives it the terminal.
 fn on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> String {
+    let ended = ends_on_a_terminal(gateway, variables, command);
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    ended.out
+}
+
+fn ends_on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> Ended {
     let line = format!(
         "stty cols 80 rows 24; {variables} ATODE_URL={} {} {command}",
         gateway.base_url(),
@@ -20,9 +26,7 @@ fn on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> String {
     // The library takes every terminal for one with colors if `CI` is set, whatever `TERM` says.
     let script =
         Process::builder("/usr/bin/script").env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI");
-    let ended = run(script.args(["--quiet", "--return", "--command", &line, "/dev/null"]));
-    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
-    ended.out
+    run(script.args(["--quiet", "--return", "--command", &line, "/dev/null"]))
 }
 
 #[test]
@@ -107,11 +111,43 @@ fn long_work_shows_its_progress_on_a_terminal_only() {
 }
 
 #[test]
+fn an_edit_without_arguments_opens_the_editor_and_keeps_the_change_of_another() {
+    if !std::path::Path::new("/usr/bin/script").exists() {
+        return;
+    }
+    let redis = RedisServer::start();
+    let gateway = Gateway::start(&redis);
+    let job = json!({"kind": "demo:delay_print", "delay": "1h", "payload": {"message": "one"}});
+    let id = gateway.post("/v1/jobs", &job).json()["id"].as_str().expect("an id").to_owned();
+    let message = || gateway.get(&format!("/v1/jobs/{id}")).json()["payload"]["message"].clone();
+    let edit = |editor: &str, command: &str| {
+        ends_on_a_terminal(&gateway, &format!("EDITOR=\"{editor}\""), &format!("job edit {command}"))
+    };
+    let edited = edit("sed -i s/one/two/", &id);
+    assert_eq!((edited.code, message()), (0, json!("two")), "{}", edited.out);
+    let same = edit("true", &id);
+    assert!(same.code == 0 && same.out.contains("is not changed"), "{}", same.out);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let editor = folder.path().join("editor");
+    let (atode, url) = (env!("CARGO_BIN_EXE_atode"), gateway.base_url());
+    let script = format!("{atode} --url {url} job reschedule {id} --delay 2h\nsed -i s/two/three/ $1\n");
+    std::fs::write(&editor, script).expect("an editor");
+    let refused = edit(&format!("sh {}", editor.display()), &id);
+    assert_eq!((refused.code, message()), (1, json!("two")), "{}", refused.out);
+    for text in ["was changed since it was read", "with its present ETag", "the edited text is in"] {
+        assert!(refused.out.contains(text), "{text}: {}", refused.out);
+    }
+    let broken = edit("sed -i s/}/]/", &id);
+    assert!(broken.code == 1 && broken.out.contains("not the JSON of an edit"), "{}", broken.out);
+}
+
+#[test]
 fn completions_and_man_pages_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = run(atode().env("APP_CONFIG_DIR", "/nowhere").args(["completions", shell]));
         assert_eq!(ended.code, 0, "{}", ended.err);
-        for word in ["reschedule", "key-file", "purge", "once"] {
+        for word in ["reschedule", "key-file", "purge", "once", "if-match", "in-production"] {
             assert!(ended.out.contains(word), "{shell}: {word}");
         }
     }
@@ -119,7 +155,14 @@ fn completions_and_man_pages_name_every_command() {
     let folder = tempfile::tempdir().expect("a folder");
     let pages = folder.path().join("man1");
     assert_eq!(run(atode().arg("man").arg(&pages)).code, 0);
-    for page in ["atode.1", "atode-job-reschedule.1", "atode-queue-purge.1", "atode-top.1"] {
+    for page in [
+        "atode.1",
+        "atode-job-reschedule.1",
+        "atode-queue-purge.1",
+        "atode-top.1",
+        "atode-job-edit.1",
+        "atode-demo.1",
+    ] {
         let text = std::fs::read_to_string(pages.join(page)).expect(page);
         assert!(text.contains(".TH"), "{page}");
     }

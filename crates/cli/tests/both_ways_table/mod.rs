@@ -18,6 +18,7 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
     ("GET", "/v1/jobs", "jobs"),
     ("POST", "/v1/jobs", "enqueue"),
     ("GET", "/v1/jobs/{id}", "job show"),
+    ("PATCH", "/v1/jobs/{id}", "job edit"),
     ("DELETE", "/v1/jobs/{id}", "job rm"),
     ("GET", "/v1/jobs/{id}/explain", "job explain"),
     ("POST", "/v1/jobs/{id}/cancel", "job cancel"),
@@ -44,7 +45,6 @@ pub(crate) const COMMANDS: &[(&str, &str, &str)] = &[
 /// Operations without a command, and why.
 pub(crate) const NO_COMMAND: &[(&str, &str, &str)] = &[
     ("POST", "/v1/jobs/batch", "for programs; a shell runs `enqueue` once per job"),
-    ("PATCH", "/v1/jobs/{id}", "`job reschedule` changes the due time"),
     ("GET", "/v1/events", "`--watch` draws a table again"),
     ("GET", "/v1/kinds/{kind}", "`kinds` shows all kinds"),
     ("GET", "/v1/queues/{queue}", "`queues` shows all queues"),
@@ -56,6 +56,7 @@ pub(crate) const LOCAL_COMMANDS: &[(&str, &str)] = &[
     ("audit", "reads and repairs Redis directly"),
     ("check", "reads all payloads with this build, directly"),
     ("completions", "prints a script"),
+    ("demo", "stores and removes many jobs with other operations"),
     ("man", "writes files"),
     ("top", "a screen of other operations"),
 ];
@@ -112,6 +113,14 @@ pub(crate) const CASES: &[(Subject, i32, &[&str])] = &[
     (Subject::Waiting, 1, &["job", "redrive", "ID"]),
     (Subject::Waiting, 0, &["job", "rm", "ID"]),
     (Subject::None, 1, &["job", "rm", UNKNOWN]),
+    (Subject::Waiting, 0, &["job", "edit", "ID", "--payload", HELLO, "--delay", "2h", "--max-retries", "3"]),
+    (Subject::Waiting, 0, &["job", "edit", "ID", "--max-retries", "default"]),
+    (Subject::Waiting, 1, &["job", "edit", "ID", "--payload", WRONG]),
+    (Subject::Waiting, 1, &["job", "edit", "ID", "--delay", "1h", "--if-match", "0123"]),
+    (Subject::Dead, 1, &["job", "edit", "ID", "--delay", "1h"]),
+    (Subject::None, 1, &["job", "edit", UNKNOWN, "--delay", "1h"]),
+    (Subject::Waiting, 2, &["job", "edit", "ID"]),
+    (Subject::Waiting, 2, &["job", "edit", "ID", "--max-retries", "many"]),
     (Subject::None, 0, &["jobs", "--state", "dead", "--kind", "demo:slow"]),
     (Subject::None, 0, &["jobs", "--search", "no such text & more", "--order", "asc", "--state", "ready"]),
     (Subject::None, 1, &["jobs", "--state", "gone", "--after", "soon"]),
@@ -145,4 +154,8 @@ pub(crate) const CASES: &[(Subject, i32, &[&str])] = &[
     (Subject::Worker, 0, &["worker", "quiet", "ID"]),
     (Subject::Worker, 0, &["worker", "stop", "ID"]),
     (Subject::None, 1, &["worker", "quiet", UNKNOWN]),
+    (Subject::None, 0, &["demo", "--jobs", "20"]),
+    (Subject::None, 1, &["demo", "--queue", "nowhere"]),
+    (Subject::None, 2, &["demo", "--jobs", "0"]),
+    (Subject::None, 2, &["demo", "--for", "2h"]),
 ];

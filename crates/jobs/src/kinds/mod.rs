@@ -19,5 +19,7 @@ macro_rules! kinds {
 kinds! {
     delay_print::DelayPrint,
     flaky::Flaky,
+    mail::Mail,
+    report::Report,
     slow::Slow,
 }
