@@ -81,6 +81,7 @@ impl System {
                 self.publish(subject);
                 (String::new(), None)
             }
+            Subject::Bulk => (self.waiting_bulk(), None),
             Subject::Worker => {
                 let worker = Worker::start(&self.redis);
                 let id = eventually("the worker is registered", DEADLINE, || {
@@ -95,6 +96,24 @@ impl System {
 }
 
 impl System {
+    /// Copies a bulk operation that has ended, as one that another runner seems to hold, so that no gateway takes it.
+    fn waiting_bulk(&self) -> String {
+        let filter = json!({"action": "cancel", "filter": {"kind": "demo:slow"}});
+        let begun = self.gateway.post("/v1/bulk", &filter).json()["id"].as_str().expect("an id").to_owned();
+        eventually("it has ended", DEADLINE, || {
+            let state = self.gateway.get(&format!("/v1/bulk/{begun}")).json()["state"].clone();
+            (state == "finished").then_some(())
+        });
+        let id = WorkerId::new(1_800_000_000_000).to_string();
+        let (from, key) = (format!("atode:{{bulks}}:{begun}"), format!("atode:{{bulks}}:{id}"));
+        self.redis.command(&["COPY", &from, &key]);
+        self.redis.command(&["PERSIST", &key]);
+        self.redis.command(&["HDEL", &key, "ended"]);
+        self.redis.command(&["HSET", &key, "state", "waiting", "held_until", "4000000000000"]);
+        self.redis.command(&["ZADD", "atode:{bulks}:open", "1800000000000000", &id]);
+        id
+    }
+
     /// Puts a kind without workers into the catalogue, as a worker of an earlier build would, and holds a definition of a
     /// later build.
     fn publish(&self, subject: Subject) {
@@ -284,7 +303,9 @@ fn every_operation_of_the_api_has_a_command_or_a_reason_for_none() {
         COMMANDS.iter().chain(NO_COMMAND).map(|(method, path, _)| (*method, (*path).to_owned())).collect();
     routes.sort();
     known.sort();
-    assert_eq!(routes, known, "each route is once in COMMANDS or NO_COMMAND");
+    // Several commands may be one operation.
+    known.dedup();
+    assert_eq!(routes, known, "each route is in COMMANDS or NO_COMMAND");
 }
 
 #[test]
