@@ -1,5 +1,5 @@
-//! No request costs Redis more because there are more jobs: every operation of the API runs with few and with many jobs,
-//! while MONITOR records what Redis executes.
+//! No request costs Redis more because there are more jobs: every operation of the API runs with few and with many
+//! jobs, while MONITOR records what Redis executes.
 
 #[path = "bounded_surface/commands.rs"]
 mod commands;

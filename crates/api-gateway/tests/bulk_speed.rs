@@ -1,6 +1,6 @@
 //! How long a bulk redrive of 100,000 dead jobs takes beside 1,000,000 waiting ones, and how late the jobs of a load of
-//! 500 per second start with it and without it. It prints a table and asserts nothing about time, because other programs
-//! may be busy:
+//! 500 per second start with it and without it. It prints a table and asserts nothing about time, because other
+//! programs may be busy:
 //!
 //! `cargo test --release -p api-gateway --test bulk_speed -- --ignored --nocapture`
 
@@ -18,7 +18,7 @@ use support::{KIND, connected, text};
 const DEAD: usize = 100_000;
 const WAITING: usize = 1_000_000;
 const ROUNDS: usize = 3;
-/// Of a load without a bulk operation.
+/// The figure of a load without a bulk operation.
 const LOAD_TIME: Duration = Duration::from_secs(15);
 /// A batch every 100 ms makes 500 jobs per second.
 const BATCH: usize = 50;

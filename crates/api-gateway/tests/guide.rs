@@ -1,7 +1,7 @@
 //! The blocks of docs/guide.md, put together to one program per language, with a real gateway and a real worker.
 //!
-//! A language that is not installed is skipped with a line on stderr. scripts/check-guide.sh installs TypeScript's compiler
-//! and sets `ATODE_TEST_GUIDE=all`, which lets nothing be skipped.
+//! A language that is not installed is skipped with a line on stderr. scripts/check-guide.sh installs TypeScript's
+//! compiler and sets `ATODE_TEST_GUIDE=all`, which lets nothing be skipped.
 
 #![expect(clippy::print_stderr, reason = "a language that was skipped must not look like one that passed")]
 

@@ -250,7 +250,7 @@ fn bulks(described: &mut Described<'_>, gateway: &Gateway, redis: &RedisServer) 
     described.expect(409, "post /v1/bulk/{id}/abort", call(text(&id)));
     described.expect(200, "get /v1/bulk", Call::default());
     described.expect(404, "get /v1/bulk/{id}", call(UNKNOWN));
-    // As if another process ran it.
+    // It looks as if another process ran it.
     let id =
         described.expect(202, start, with("", json!({"action": "redrive", "filter": {"all": true}})))["id"]
             .clone();

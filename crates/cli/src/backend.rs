@@ -29,7 +29,8 @@ pub(crate) struct BackendArgs {
     /// File with the API key [default: the key in `ATODE_KEY`, if it is set].
     #[arg(long, value_name = "FILE", global = true)]
     key_file: Option<PathBuf>,
-    /// Go straight to the Redis of the configuration, without a gateway. For emergencies: it works while no gateway does.
+    /// Go straight to the Redis of the configuration, without a gateway. For emergencies: it works while no gateway
+    /// does.
     #[arg(long, global = true)]
     pub(crate) direct: bool,
 }

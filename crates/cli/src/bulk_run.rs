@@ -1,5 +1,5 @@
-//! Starts a bulk operation, and shows its progress until it has ended. It goes on without this command: a gateway runs it,
-//! or takes it over if this command ran it.
+//! Starts a bulk operation, and shows its progress until it has ended. It goes on without this command: a gateway runs
+//! it, or takes it over if this command ran it.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

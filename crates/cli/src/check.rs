@@ -74,7 +74,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: CheckArgs) -> anyho
     let mut check = Check {
         session,
         progress: Progress::of("jobs looked at"),
-        // Without it, the check itself says why.
+        // If it is missing, the check itself says why.
         all: session.jobs(&queues).await.ok(),
         started: Instant::now(),
         jobs: 0,

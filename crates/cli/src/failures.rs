@@ -110,8 +110,8 @@ async fn redrive(
     show_moved(form, moved, "redriven")
 }
 
-/// Repeats a step that looks at [`MAX_BATCH`] dead jobs and may move none of them. Ends after as many jobs as there were
-/// at the start: redriven jobs may die again meanwhile.
+/// Repeats a step that looks at [`MAX_BATCH`] dead jobs and may move none of them. Ends after as many jobs as there
+/// were at the start: redriven jobs may die again meanwhile.
 async fn all_steps(
     progress: &Progress,
     step: impl AsyncFn() -> anyhow::Result<Moved>,

@@ -1,4 +1,5 @@
-//! Calls to a gateway over HTTP. Only what is safe to repeat is repeated: reads, and a stored job with an idempotency key.
+//! Calls to a gateway over HTTP. Only what is safe to repeat is repeated: reads, and a stored job with an idempotency
+//! key.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;

@@ -115,9 +115,9 @@ enum Action {
     /// Check that this build can read every job that is still to run. For a pipeline, before a deploy.
     ///
     /// Always works directly on Redis. Reads the payload of every waiting and active job as the worker of this build
-    /// would, 25,000 per second, and runs nothing. Exits with 0 if all jobs of this build's kinds can be read, with 1 if
-    /// some cannot (a worker would bury them), and with 2 if the check itself failed. Jobs of kinds that this build does
-    /// not have are counted, and do not matter to it.
+    /// would, 25,000 per second, and runs nothing. Exits with 0 if all jobs of this build's kinds can be read, with 1
+    /// if some cannot (a worker would bury them), and with 2 if the check itself failed. Jobs of kinds that this build
+    /// does not have are counted, and do not matter to it.
     Check(check::CheckArgs),
     /// Fill a queue with a lively example, for first looks and screenshots, or remove it again.
     ///
@@ -158,8 +158,8 @@ enum Action {
     Stats(stats::StatsArgs),
     /// Show queues, workers, next jobs and failures, live. Keys pause, quiet and run now.
     ///
-    /// `?` shows the keys. It goes on while the gateway or Redis is away. Over HTTP, queues and workers are live, and the
-    /// rest is read every 6 or 30 seconds, which the default rate limits allow.
+    /// `?` shows the keys. It goes on while the gateway or Redis is away. Over HTTP, queues and workers are live, and
+    /// the rest is read every 6 or 30 seconds, which the default rate limits allow.
     Top(top::TopArgs),
     /// Ask a worker to go quiet or to stop.
     #[command(subcommand)]

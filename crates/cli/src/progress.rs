@@ -1,5 +1,5 @@
-//! Progress of long work: a line on stderr that is gone when the work ends. Only a terminal gets it; logs and pipes stay
-//! clean.
+//! Progress of long work: a line on stderr that is gone when the work ends. Only a terminal gets it; logs and pipes
+//! stay clean.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

@@ -7,7 +7,8 @@ use atode_config::traces::TraceContext;
 
 use crate::print;
 
-/// The context in the environment, if any. A value that is none is a mistake of whoever set it; the command works without.
+/// The context in the environment, if any. A value that is none is a mistake of whoever set it; the command works
+/// without.
 pub(crate) fn of_the_environment() -> Option<TraceContext> {
     let parent = env::var("TRACEPARENT").ok().filter(|value| !value.is_empty())?;
     let context = TraceContext::parse(&parent, env::var("TRACESTATE").ok().as_deref());

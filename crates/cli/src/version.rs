@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::str::FromStr;
 
-/// Without the quotes that HTTP puts around it.
+/// It has none of the quotes that HTTP puts around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Version(String);
 

@@ -114,8 +114,8 @@ impl System {
         id
     }
 
-    /// Puts a kind without workers into the catalogue, as a worker of an earlier build would, and holds a definition of a
-    /// later build.
+    /// Puts a kind without workers into the catalogue, as a worker of an earlier build would, and holds a definition of
+    /// a later build.
     fn publish(&self, subject: Subject) {
         const KIND: &str = "demo:slow";
         let registry = atode_jobs::registry().expect("one kind of each name");

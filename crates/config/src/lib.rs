@@ -1,5 +1,5 @@
-//! The configuration of every process: two YAML files per environment, and environment variables that override them. The
-//! result is a [`Config`] whose values need no second check.
+//! The configuration of every process: two YAML files per environment, and environment variables that override them.
+//! The result is a [`Config`] whose values need no second check.
 //!
 //! Any mistake ends the start with one line, a [`ConfigError`]. A key that this version does not support is a mistake
 //! too: no setting is silently ignored.

@@ -17,7 +17,8 @@ use crate::{
 
 const CACHE_SERVER: &str = "cache_server";
 
-/// Sections that apply if `config.yaml` does not have them. Variables add to them, just as they add to those of the file.
+/// Sections that apply if `config.yaml` does not have them. Variables add to them, just as they add to those of the
+/// file.
 const ABSENT_SECTIONS: &str = "queues: { default: {} }";
 
 /// Reads `{dir}/{env}/config.yaml` and `{dir}/{env}/cacheserver.yaml`, which must both exist. The variables

@@ -121,8 +121,8 @@ fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Targets, D::Error
     checked(deserializer, |raw| raw.text(expected, filter))
 }
 
-/// Reads a filter. tracing takes a word that is no level for a target, so `level: inof` would hide all other targets. It
-/// also takes the brackets of span filters, which are not supported here, for a part of a target.
+/// Reads a filter. tracing takes a word that is no level for a target, so `level: inof` would hide all other targets.
+/// It also takes the brackets of span filters, which are not supported here, for a part of a target.
 ///
 /// At `info`, actix reports its threads, and reports each malformed request as an error. An operator needs neither. A
 /// filter that names actix, or any level above `info`, shows both.

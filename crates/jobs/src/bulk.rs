@@ -71,8 +71,8 @@ pub struct BulkPreview {
     /// The filter of the request.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub filter: BulkFilter,
-    /// Jobs that the filter selects. With a text or a fingerprint these are the jobs among those that were searched. Unset
-    /// if there are too many sets to count.
+    /// Jobs that the filter selects. With a text or a fingerprint these are the jobs among those that were searched.
+    /// Unset if there are too many sets to count.
     pub matched: Option<u64>,
     /// Set if jobs had to be read. If it is not complete, there may be more.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,8 +34,8 @@ pub fn enqueue_span(job: NewJob, cause: Option<Trace>) -> (NewJob, Option<Span>)
     (job.caused_by(traces::trace_of(span.as_ref(), cause)), span)
 }
 
-/// Starts the span of storing this many jobs, and returns the trace that each of them carries. `queue` is set if it is the
-/// same for all.
+/// Starts the span of storing this many jobs, and returns the trace that each of them carries. `queue` is set if it is
+/// the same for all.
 pub fn batch_span(jobs: usize, queue: Option<&str>, cause: Option<Trace>) -> (Option<Span>, Option<Trace>) {
     let span = traces::records(cause.as_ref()).then(|| {
         let mut attributes = messaging("enqueue", "send", queue);

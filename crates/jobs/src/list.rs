@@ -20,8 +20,8 @@ const DEFAULT_LIMIT: usize = 50;
 /// Maximum bytes of a text to search for.
 const MAX_TEXT: usize = 1_000;
 
-/// The filters of a list as text: the query of `GET /v1/jobs`, the options of `atode jobs`. Queues, kinds and states may
-/// be several, separated by commas.
+/// The filters of a list as text: the query of `GET /v1/jobs`, the options of `atode jobs`. Queues, kinds and states
+/// may be several, separated by commas.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListRequest {
@@ -54,7 +54,7 @@ pub struct ListRequest {
     pub limit: Option<String>,
     /// `next_cursor` of the page before. A cursor belongs to its filters and its order.
     pub cursor: Option<String>,
-    /// Whether the page has counts. The first page has them unless this is `false`.
+    /// True if the page has counts. The first page has them unless this is `false`.
     #[schemars(with = "Option<bool>")]
     pub facets: Option<String>,
 }

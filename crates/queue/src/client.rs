@@ -126,7 +126,8 @@ impl Client {
         enqueue::enqueue_each(&self.0.core, Duration::MAX, queue, jobs).await
     }
 
-    /// [`enqueue_each`](Self::enqueue_each) that ends after `patience`; calls without an answer have an unknown outcome.
+    /// [`enqueue_each`](Self::enqueue_each) that ends after `patience`; calls without an answer have an unknown
+    /// outcome.
     pub async fn enqueue_each_within(
         &self,
         patience: Duration,
@@ -225,8 +226,8 @@ impl Client {
         operate_queue::redrive_queue(&self.0.core, queue, kind, limit).await
     }
 
-    /// Redrives the dead jobs of these queues that have one cause. One call looks at `limit` dead jobs at most, and the next
-    /// goes on behind them.
+    /// Redrives the dead jobs of these queues that have one cause. One call looks at `limit` dead jobs at most, and the
+    /// next goes on behind them.
     pub async fn redrive_failure(
         &self,
         queues: &[Arc<str>],
@@ -269,7 +270,8 @@ impl Client {
         job::after(&self.0.core, before, operated).await
     }
 
-    /// The facts about a job in one of these queues that [`Facts::explain`] turns into the reason why it is not running.
+    /// The facts about a job in one of these queues that [`Facts::explain`] turns into the reason why it is not
+    /// running.
     pub async fn explain(&self, queues: &[Arc<str>], id: JobId) -> Result<Option<Facts>, Error> {
         explain::read::facts(&self.0.core, queues, id).await
     }
@@ -301,7 +303,8 @@ impl Client {
         facets::facets(&self.0.core, query, queues, retention).await
     }
 
-    /// The dead jobs of these queues, of one kind or of all, grouped by cause: the `limit` groups with the latest deaths.
+    /// The dead jobs of these queues, of one kind or of all, grouped by cause: the `limit` groups with the latest
+    /// deaths.
     pub async fn failures(
         &self,
         queues: &[Arc<str>],

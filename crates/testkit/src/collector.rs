@@ -117,7 +117,7 @@ impl Span {
         self.attributes.get(key).map_or("", String::as_str)
     }
 
-    /// Whether a link leads to this span.
+    /// True if a link leads to this span.
     pub fn is_linked_to(&self, span: &Span) -> bool {
         self.links.iter().any(|link| link.trace_id == span.trace_id && link.span_id == span.span_id)
     }

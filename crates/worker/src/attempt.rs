@@ -29,9 +29,9 @@ pub(crate) struct Described<'a> {
 }
 
 impl Attempt {
-    /// Begins the attempt of a job that has its slot, and carries this trace. Its span is linked to the span that stored the
-    /// job and to the attempt that failed last. It begins a trace of its own, unless the run starts so soon that it continues the
-    /// trace of the job.
+    /// Begins the attempt of a job that has its slot, and carries this trace. Its span is linked to the span that
+    /// stored the job and to the attempt that failed last. It begins a trace of its own, unless the run starts so soon
+    /// that it continues the trace of the job.
     pub(crate) fn begin(run: &Described<'_>, carried: Option<&Trace>) -> Self {
         let cause = carried.and_then(Trace::context);
         let span = traces::records(carried).then(|| {

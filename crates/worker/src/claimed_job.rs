@@ -23,7 +23,7 @@ pub(crate) struct ClaimedJob {
     pub(crate) token: FencingToken,
     queue: Arc<str>,
     pub(crate) kind: Arc<Kind>,
-    /// Without its trace, which [`Self::failed_run`] adds.
+    /// The run has no trace yet; [`Self::failed_run`] adds it.
     pub(crate) run: Run,
     pub(crate) max_retries: u32,
     /// JSON as it was stored, or why the record cannot be read.

@@ -19,7 +19,8 @@ const LONGEST_DELAY: Duration = Unread::LONGEST_DELAY;
 pub(crate) struct HandedBack(Mutex<HashMap<Arc<str>, (Instant, u32)>>);
 
 impl HandedBack {
-    /// Counts a job, and returns its delay. If a line about its kind is due, also the number of jobs in the minute before.
+    /// Counts a job, and returns its delay. If a line about its kind is due, also the number of jobs in the minute
+    /// before.
     pub(crate) fn count(&self, kind: &Arc<str>) -> (Duration, Option<u32>) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = counts.get(kind).copied();

@@ -16,8 +16,8 @@ pub(crate) struct HandBack {
     pub(crate) build: Option<String>,
 }
 
-/// The way back for a job whose payload this build refuses; nothing if the payload is simply wrong. It is for another build
-/// if it fits a schema that another build has published.
+/// The way back for a job whose payload this build refuses; nothing if the payload is simply wrong. It is for another
+/// build if it fits a schema that another build has published.
 pub(crate) async fn hand_back(worker: &Worker, job: &ClaimedJob, payload: &str) -> Option<HandBack> {
     let kind = &job.kind;
     let other_build = || {

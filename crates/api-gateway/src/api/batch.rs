@@ -39,7 +39,7 @@ pub(crate) struct BatchRequest<'a> {
     atomic: bool,
 }
 
-/// What became of a job of a batch: it has either the job or the problem.
+/// The result of a job of a batch: either the job or the problem.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ItemResult<'a> {
     status: u16,
@@ -165,9 +165,9 @@ fn fail_if_any(problems: impl Iterator<Item = Option<Problem>>, field: &str) -> 
     if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
 }
 
-/// Stores each job on its own, one call per queue after another. If Redis stops answering, nothing more is sent, so that
-/// only the jobs of one call have an unknown outcome. If no job was stored, the whole batch fails. Returns the failures
-/// for the log.
+/// Stores each job on its own, one call per queue after another. If Redis stops answering, nothing more is sent, so
+/// that only the jobs of one call have an unknown outcome. If no job was stored, the whole batch fails. Returns the
+/// failures for the log.
 async fn store_each(gateway: &Gateway, items: &mut Items<'_>) -> Result<Vec<String>, Problem> {
     let mut queues: BTreeMap<Arc<str>, Vec<&mut Item<'_>>> = BTreeMap::new();
     for item in items.iter_mut().flatten() {

@@ -11,7 +11,8 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 
-/// Stores the job, which carries `trace` or its own span in it. The status is 201, or 200 if an earlier request with the same idempotency key stored it.
+/// Stores the job, which carries `trace` or its own span in it. The status is 201, or 200 if an earlier request with
+/// the same idempotency key stored it.
 pub(crate) async fn store(
     gateway: &Gateway,
     prepared: Prepared<'_>,

@@ -22,7 +22,7 @@ pub(crate) struct Ready {
     status: &'static str,
     /// The version of Redis.
     redis: String,
-    /// What endangers stored jobs.
+    /// The dangers to stored jobs.
     warnings: Vec<String>,
 }
 

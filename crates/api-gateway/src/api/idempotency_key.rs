@@ -13,8 +13,8 @@ pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idem
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The key of the request. `"k"`, a string as the header's draft defines it (RFC 9651, 3.3.3), and an unquoted `k` are the
-/// same key.
+/// The key of the request. `"k"`, a string as the header's draft defines it (RFC 9651, 3.3.3), and an unquoted `k` are
+/// the same key.
 pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<Cow<'_, str>>, Problem> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let (first, second) = (keys.next(), keys.next());

@@ -1,5 +1,5 @@
-//! `GET /v1/kinds`, `GET /v1/kinds/{kind}`: the kinds of jobs that can be enqueued, compiled in or published by workers.
-//! `POST /v1/kinds/{kind}/accept`, `/reject`, and `DELETE /v1/kinds/{kind}` change the catalogue.
+//! `GET /v1/kinds`, `GET /v1/kinds/{kind}`: the kinds of jobs that can be enqueued, compiled in or published by
+//! workers. `POST /v1/kinds/{kind}/accept`, `/reject`, and `DELETE /v1/kinds/{kind}` change the catalogue.
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};

@@ -48,7 +48,7 @@ pub(super) struct OperationView {
 /// A parameter, a property or a header.
 pub(super) struct Field {
     pub(super) name: String,
-    /// Where a parameter is: `path`, `query` or `header`.
+    /// The place of a parameter: `path`, `query` or `header`.
     pub(super) place: String,
     pub(super) of: Type,
     pub(super) is_required: bool,
@@ -235,7 +235,7 @@ impl ReplyView {
     }
 }
 
-/// What a reference leads to, or the value itself.
+/// The target of a reference, or the value itself.
 fn resolved<'v>(document: &'v Value, value: &'v Value) -> &'v Value {
     let target = value["$ref"].as_str().and_then(|target| document.pointer(target.strip_prefix('#')?));
     target.unwrap_or(value)

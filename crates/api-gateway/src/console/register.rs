@@ -38,8 +38,8 @@ struct Form {
     max_retries: String,
 }
 
-/// The fields that are kept when a person asks for the example of another kind. The form sends its payload as well, which
-/// the example replaces.
+/// The fields that are kept when a person asks for the example of another kind. The form sends its payload as well,
+/// which the example replaces.
 #[derive(Deserialize)]
 pub(crate) struct FormQuery {
     kind: Option<String>,

@@ -38,7 +38,7 @@ pub(crate) struct ProblemDocument<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
-    /// What happened in this request, and what to do about it.
+    /// The event in this request, and the remedy.
     detail: &'a str,
     /// The invalid fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

@@ -25,8 +25,8 @@ const FIRST_CONNECT: Duration = Duration::from_secs(1);
 /// The time in which the bulk operations that run here are given back at the end.
 const LAST_NOTE: Duration = Duration::from_secs(2);
 
-/// Serves until `stop` is cancelled and `server.shutdown_delay` has passed, then lets running requests finish. Redis may
-/// be down at the start and at any time.
+/// Serves until `stop` is cancelled and `server.shutdown_delay` has passed, then lets running requests finish. Redis
+/// may be down at the start and at any time.
 pub(crate) async fn serve(
     build: Build,
     config: &Config,

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 /// Bytes of schemas after which further kinds are left out. `GET /v1/kinds` has all of them.
 const MOST_BYTES: usize = 4 << 20;
 
-/// Adds a schema per kind (name and JSON Schema), and `x-payloads` of `JobRequest`, which leads from a kind to its schema.
+/// Adds a schema per kind (name and JSON Schema), and `x-payloads` of `JobRequest`, which leads from a kind to its
+/// schema.
 pub(super) fn add<'k>(document: &mut Value, kinds: impl Iterator<Item = (&'k str, &'k Value)>) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else {
         return;
@@ -32,8 +33,8 @@ pub(super) fn add<'k>(document: &mut Value, kinds: impl Iterator<Item = (&'k str
     }
 }
 
-/// The name of the schema of a kind: `payload.demo.delay_print` for `demo:delay_print`. A name has only letters, digits,
-/// `.`, `_` and `-` (OpenAPI 3.1, 4.8.7).
+/// The name of the schema of a kind: `payload.demo.delay_print` for `demo:delay_print`. A name has only letters,
+/// digits, `.`, `_` and `-` (OpenAPI 3.1, 4.8.7).
 fn free_name(taken: &Map<String, Value>, kind: &str) -> String {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
     let name: String = kind.chars().map(|letter| if allowed(letter) { letter } else { '.' }).collect();

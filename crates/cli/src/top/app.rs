@@ -34,7 +34,7 @@ pub(crate) struct Choice {
     pub(crate) row: usize,
 }
 
-/// What a key asks of the program.
+/// The request that a key makes of the program.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Nothing,

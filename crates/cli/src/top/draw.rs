@@ -15,7 +15,7 @@ use crate::top::panes::{self, Canvas};
 use crate::top::theme::{FAINT, Theme};
 use crate::top::words::wrapped;
 
-/// Without this room, nothing can be read.
+/// In less room than this, nothing can be read.
 const NARROWEST: u16 = 20;
 const LOWEST: u16 = 4;
 
@@ -109,8 +109,8 @@ fn message(app: &App) -> Option<(String, Tone)> {
     }
 }
 
-/// The panes that fit and their heights: the active pane if there is no room for all, otherwise each gets what it needs,
-/// and the last one the rest.
+/// The panes that fit and their heights: the active pane if there is no room for all, otherwise each gets what it
+/// needs, and the last one the rest.
 fn heights(app: &App, height: u16) -> Vec<(Pane, u16)> {
     if height < PANE * Pane::ALL.len() as u16 {
         return vec![(app.pane, height)];

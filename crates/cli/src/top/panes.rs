@@ -25,7 +25,7 @@ const WITH_WORKER_IDS: u16 = 120;
 /// In a pane about which nothing is known yet.
 const UNREAD: &str = "not read yet";
 
-/// Where and how a pane is drawn.
+/// The place and the look of a pane.
 pub(crate) struct Canvas<'a> {
     pub(crate) buffer: &'a mut Buffer,
     pub(crate) theme: Theme,

@@ -1,6 +1,6 @@
-//! The readers behind the screen. Over HTTP, queues and workers come on the event stream, which is one request per minute,
-//! and details come at a pace that stays below the default rate limits. Directly on Redis, everything is read often.
-//! Each read is bounded, whatever is stored.
+//! The readers behind the screen. Over HTTP, queues and workers come on the event stream, which is one request per
+//! minute, and details come at a pace that stays below the default rate limits. Directly on Redis, everything is read
+//! often. Each read is bounded, whatever is stored.
 
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ impl Readers<'_> {
     }
 
     fn send(&self, news: News) {
-        // Without a screen, nobody needs them.
+        // Nobody needs them when there is no screen.
         let _ = self.news.send(news);
     }
 }

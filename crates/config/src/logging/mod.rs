@@ -1,7 +1,7 @@
 //! The log of the binaries, on stderr. Stdout belongs to jobs.
 //!
-//! The path of an event: it is formatted → [`repeats`] holds it back if it repeats → it is escaped to one line → [`queue`]
-//! → stderr. Only the queue's own thread waits for stderr.
+//! The path of an event: it is formatted → [`repeats`] holds it back if it repeats → it is escaped to one line →
+//! [`queue`] → stderr. Only the queue's own thread waits for stderr.
 
 mod queue;
 mod repeats;
@@ -77,8 +77,8 @@ pub fn flush(timeout: Duration) {
     QUEUE.flush(timeout);
 }
 
-/// Writes the reason why the process ends, whether or not the log has been started. If the log is in JSON, the line is an
-/// event of it.
+/// Writes the reason why the process ends, whether or not the log has been started. If the log is in JSON, the line is
+/// an event of it.
 pub(crate) fn last_words(line: &str) {
     if form() == Form::Json {
         tracing::error!("{line}");
@@ -165,8 +165,8 @@ impl Form {
     }
 }
 
-/// Pushes the last of the lines that were held back until now, with the number of its repeats. Returns the time when the
-/// next ones are due.
+/// Pushes the last of the lines that were held back until now, with the number of its repeats. Returns the time when
+/// the next ones are due.
 fn push_due(now: Instant) -> Option<Instant> {
     let form = form();
     let (due, next) = REPEATS.due(now);

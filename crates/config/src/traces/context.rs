@@ -113,7 +113,7 @@ impl TraceContext {
         Hex::<16>(self.span_id.into())
     }
 
-    /// Whether the trace is recorded.
+    /// True if the trace is recorded.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
     }

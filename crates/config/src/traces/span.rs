@@ -17,7 +17,8 @@ use crate::sections::Follow;
 /// Bytes kept of the text of an error.
 const MAX_ERROR: usize = 500;
 
-/// A span that is recorded and ends when it is dropped. Its attributes are those of OpenTelemetry's semantic conventions.
+/// A span that is recorded and ends when it is dropped. Its attributes are those of OpenTelemetry's semantic
+/// conventions.
 #[must_use = "a span ends when it is dropped"]
 pub struct Span(Box<trace::Span>);
 
@@ -32,13 +33,13 @@ pub struct NewSpan<'a> {
     pub attributes: Vec<KeyValue>,
 }
 
-/// Whether this process exports spans.
+/// True if this process exports spans.
 pub fn is_on() -> bool {
     running().is_some()
 }
 
-/// Whether a span that is caused by `cause` is recorded. The decision of the trace that it comes from applies. Without one,
-/// `traces.sample_ratio` decides by chance.
+/// True if a span that is caused by `cause` is recorded. The decision of the trace that it comes from applies. Without
+/// one, `traces.sample_ratio` decides by chance.
 pub fn records(cause: Option<&Trace>) -> bool {
     let Some(running) = running() else { return false };
     cause.map_or_else(|| rand::random::<f64>() < running.settings.sample_ratio, Trace::is_sampled)
@@ -53,7 +54,7 @@ pub fn trace_of(span: Option<&Span>, cause: Option<Trace>) -> Option<Trace> {
     }
 }
 
-/// Whether a run that starts this long after its job was stored continues the trace of the job (`traces.follow`).
+/// True if a run that starts this long after its job was stored continues the trace of the job (`traces.follow`).
 pub fn continues_the_trace(age: Duration) -> bool {
     running().is_some_and(|running| {
         running.settings.follow == Follow::Parent && age <= running.settings.follow_within

@@ -63,8 +63,8 @@ pub async fn decide_kind(
     Ok(DecidedKind { kind: kind.to_owned(), decision: word.to_owned(), before, after, difference })
 }
 
-/// Removes a kind that no live worker and no job has. A job that is enqueued at this very moment is stored all the same,
-/// and waits for a worker.
+/// Removes a kind that no live worker and no job has. A job that is enqueued at this very moment is stored all the
+/// same, and waits for a worker.
 pub async fn remove_kind(client: &Client, kind: &str) -> Result<(), KindChangeError> {
     let entry = read(client, kind).await?;
     let in_use = |by: String| Err(KindChangeError::InUse { kind: kind.to_owned(), by });

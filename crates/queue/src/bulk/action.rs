@@ -45,8 +45,8 @@ impl BulkAction {
         }
     }
 
-    /// These states in the order in which their jobs are changed. Active jobs come last: a job that is claimed meanwhile
-    /// is found there.
+    /// These states in the order in which their jobs are changed. Active jobs come last: a job that is claimed
+    /// meanwhile is found there.
     pub(crate) fn phases(states: &[State]) -> Vec<Vec<State>> {
         let (active, others): (Vec<State>, Vec<State>) =
             states.iter().partition(|state| **state == State::Active);

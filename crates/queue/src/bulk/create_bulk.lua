@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- create_bulk: stores a bulk operation that waits for a runner. `allow-oom`: their number is bounded, and to delete jobs
--- in bulk is a way out of a full memory.
+-- create_bulk: stores a bulk operation that waits for a runner. `allow-oom`: their number is bounded, and to delete
+-- jobs in bulk is a way out of a full memory.
 --
 -- KEYS   1 the bulk operation  2 open  3 its idempotency key (optional)
 -- ARGV   1 id  2 open ones at most  3 earliest ms of its creation  4 ms that the key is remembered  5 hash of the body

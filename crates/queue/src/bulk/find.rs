@@ -80,7 +80,7 @@ pub(crate) async fn page(
     Ok(Page { found, looked_at: entries.len() as u64, next })
 }
 
-/// Whether the first of these jobs have the texts of the list, as many as fit into one call.
+/// For each of the first of these jobs, true if it has the texts of the list, as many as fit into one call.
 async fn read(
     core: &Core,
     query: &ListQuery,

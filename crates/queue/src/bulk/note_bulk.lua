@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- note_bulk: writes the progress of a bulk operation, if the caller still holds it, and ends it on request. The oldest of
--- too many ended ones leave their list here, and their keys expire.
+-- note_bulk: writes the progress of a bulk operation, if the caller still holds it, and ends it on request. The oldest
+-- of too many ended ones leave their list here, and their keys expire.
 --
 -- KEYS   1 the bulk operation  2 open  3 ended
 -- ARGV   1 token  2 ms that the runner holds it from now on  3 id  4 its final state ("": it goes on)  5 ms that ended

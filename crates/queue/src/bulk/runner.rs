@@ -1,7 +1,8 @@
 //! Runs bulk operations: page by page, in small groups, at a pace that leaves Redis to the workers.
 //!
-//! Before each group the runner writes which jobs it is about to change, and how far it has come. A runner that takes over
-//! tries that group again: a job that has left its place was changed before, so each job is changed and counted once.
+//! Before each group the runner writes which jobs it is about to change, and how far it has come. A runner that takes
+//! over tries that group again: a job that has left its place was changed before, so each job is changed and counted
+//! once.
 
 use std::time::{Duration, Instant};
 

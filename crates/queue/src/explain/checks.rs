@@ -2,7 +2,8 @@
 //!
 //! A claim loop of a worker sleeps until the due time, and a paused queue wakes no worker. Then each worker looks at
 //! itself: the kinds that it names, whether it is quiet, its free slots. Redis has to take the call, the script of the
-//! claim puts suspects off, and a worker hands back a payload that only another build can read. A new check belongs here, with its name in `explanation.rs` and its reason in `decide.rs`.
+//! claim puts suspects off, and a worker hands back a payload that only another build can read. A new check belongs
+//! here, with its name in `explanation.rs` and its reason in `decide.rs`.
 
 use crate::explain::explanation::{Check, CheckName, CheckResult};
 use crate::explain::facts::Facts;

@@ -11,8 +11,8 @@ use crate::model::history::FailureCause;
 use crate::model::id::WorkerId;
 use crate::model::unread::Unread;
 
-/// A retried or recovered job was last settled at most this many ms after its failure. The settlement of a snooze comes a
-/// whole run later.
+/// A retried or recovered job was last settled at most this many ms after its failure. The settlement of a snooze comes
+/// a whole run later.
 const SETTLED_WITH_FAILURE: i64 = 2_000;
 
 impl Facts {
@@ -79,8 +79,8 @@ fn of_waiting(facts: &Facts, due: i64, checks: &[Check]) -> Reason {
     }
 }
 
-/// True if the due time says nothing, because the job is put off again each time until something else changes: a suspect
-/// until its turn comes, a job that no build can read until another build comes.
+/// True if the due time says nothing, because the job is put off again each time until something else changes: a
+/// suspect until its turn comes, a job that no build can read until another build comes.
 fn was_put_off(facts: &Facts, due: i64) -> bool {
     let was_handed_back = |at| due - at <= Unread::LONGEST_DELAY.as_millis() as i64 && !backs_off(facts);
     waits_for_turn(facts) && due - facts.now <= crashes::PUT_OFF.as_millis() as i64

@@ -11,9 +11,9 @@ use crate::model::state::State;
 
 /// A list of jobs. Every part limits it further.
 ///
-/// Each job has a place in time: its due time if it is waiting, its enqueue time if it is active, and the time of its end
-/// if it is finished. `after`, `before` and the order are about this time; jobs of the same time are in the order of
-/// their ids.
+/// Each job has a place in time: its due time if it is waiting, its enqueue time if it is active, and the time of its
+/// end if it is finished. `after`, `before` and the order are about this time; jobs of the same time are in the order
+/// of their ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {

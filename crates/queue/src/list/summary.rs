@@ -17,7 +17,8 @@ use crate::model::run::WorkerRef;
 use crate::model::state::State;
 use crate::view::job::{self, JobView, Stored};
 
-/// A job at one instant, without its attempts and without a large payload. Every other field is that of `GET /v1/jobs/{id}`.
+/// A job at one instant, without its attempts and without a large payload. Every other field is that of `GET
+/// /v1/jobs/{id}`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct JobSummary {
     pub id: JobId,

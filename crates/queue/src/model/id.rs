@@ -1,8 +1,8 @@
 //! Ids of jobs, workers and bulk operations: UUIDs of version 7 outside, 14 characters in Redis.
 //!
-//! A new id is one number: the instant in ms, then 49 bits that are random at the first id of a millisecond and grow with
-//! each further one. The UUID has these bits around its version and its variant, a 1 in front of the 49 bits, and zeros
-//! behind them. Any other UUID is written in 22 characters; ids that earlier versions made are such UUIDs.
+//! A new id is one number: the instant in ms, then 49 bits that are random at the first id of a millisecond and grow
+//! with each further one. The UUID has these bits around its version and its variant, a 1 in front of the 49 bits, and
+//! zeros behind them. Any other UUID is written in 22 characters; ids that earlier versions made are such UUIDs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,8 +13,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// Printable ASCII without quotes, backslash and hyphen, in ASCII order: the short form sorts like the id, so jobs due in
-/// the same millisecond run in the order in which they were made. A leading hyphen would be an option on a command line.
+/// Printable ASCII without quotes, backslash and hyphen, in ASCII order: the short form sorts like the id, so jobs due
+/// in the same millisecond run in the order in which they were made. A leading hyphen would be an option on a command
+/// line.
 const DIGITS: &[u8; 90] =
     b"!#$%&()*+,./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~";
 

@@ -1,10 +1,9 @@
 //! The record: the job as it was enqueued. It is made and read here; scripts move it as bytes.
 //!
 //! `<tag of the kind>[,<option>]… <payload>`, for example `QHGI,d2000,r3 {"message":"Hello"}`. An option is a letter
-//! with its value: `d` delay in ms, `t` due time in Unix ms, `r` maximum retries, `f` (no value) durability `fsync`, `x` the
-//! trace that the job comes from.
-//! Earlier versions stored JSON with the fields `kind` and `payload` instead. Both are read. A record in a form that this
-//! version does not know will begin with `#`.
+//! with its value: `d` delay in ms, `t` due time in Unix ms, `r` maximum retries, `f` (no value) durability `fsync`,
+//! `x` the trace that the job comes from. Earlier versions stored JSON with the fields `kind` and `payload` instead.
+//! Both are read. A record in a form that this version does not know will begin with `#`.
 
 use std::io::Write as _;
 

@@ -104,8 +104,8 @@ impl Lease {
         Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) }, state }
     }
 
-    /// Hands back a job that this build cannot read, without spending an attempt. It is due after `delay`. `history` says
-    /// so ([`History::unread_by`]).
+    /// Hands back a job that this build cannot read, without spending an attempt. It is due after `delay`. `history`
+    /// says so ([`History::unread_by`]).
     pub fn release_unread(self, delay: Duration, history: History) -> Settlement {
         let state = [b"!", &*self.state(&history)].concat().into();
         Settlement { lease: self, outcome: Outcome::Release { delay: Some(delay) }, state: Some(state) }

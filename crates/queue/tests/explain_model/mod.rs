@@ -1,5 +1,5 @@
-//! A set-up of workers and one job, the reason that a person would give for it, and its construction with the calls that
-//! gateways and workers make.
+//! A set-up of workers and one job, the reason that a person would give for it, and its construction with the calls
+//! that gateways and workers make.
 
 use std::sync::Arc;
 use std::time::Duration;

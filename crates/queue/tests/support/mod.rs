@@ -177,8 +177,8 @@ impl TestQueue {
         .await
     }
 
-    /// Ends the attempts of 8 due jobs: 3 complete, 2 are retried, 1 is buried. The leases of 2 run out; one of these is
-    /// buried, and one retried. Returns the answers to the settlements.
+    /// Ends the attempts of 8 due jobs: 3 complete, 2 are retried, 1 is buried. The leases of 2 run out; one of these
+    /// is buried, and one retried. Returns the answers to the settlements.
     pub(crate) async fn end_eight(&self) -> Settled {
         let jobs = self.claim(6).await.jobs.into_iter().enumerate();
         let settlements = jobs.map(|(n, job)| match n {

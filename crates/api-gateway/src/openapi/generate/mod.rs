@@ -1,5 +1,5 @@
-//! Writes `document.json`: the operations of this folder with the schemas of the types that handlers parse and serialize
-//! (decision 41). `WRITE_OPENAPI=1 cargo test -p api-gateway openapi` renews it.
+//! Writes `document.json`: the operations of this folder with the schemas of the types that handlers parse and
+//! serialize (decision 41). `WRITE_OPENAPI=1 cargo test -p api-gateway openapi` renews it.
 
 mod bulk;
 mod document;

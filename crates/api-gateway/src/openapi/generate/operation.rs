@@ -225,7 +225,7 @@ pub(super) fn plain(schema: &Value) -> RefOr<Schema> {
     typed
 }
 
-/// What the last part of a path names.
+/// The thing that the last part of a path names.
 fn path_parameter(of: &str, name: &str) -> (&'static str, Value) {
     match (of, name) {
         ("workers", "id") => ("The id of a live worker.", json!({"type": "string", "format": "uuid"})),
