@@ -12,6 +12,7 @@ use crate::address::Endpoint;
 use crate::answer::Answer;
 use crate::backend::Backend;
 use crate::bulk_run;
+use crate::filter::FilterArgs;
 use crate::print::{self, Form};
 use crate::table::{Column, whole, wraps};
 use crate::watch::{Drawn, WatchArgs};
@@ -44,30 +45,8 @@ pub(crate) enum BulkTask {
 
 #[derive(Args)]
 pub(crate) struct ChangeArgs {
-    /// Only these queues (several: separated by commas).
-    #[arg(long, value_name = "NAME")]
-    queue: Option<String>,
-    /// Only these kinds.
-    #[arg(long, value_name = "KIND")]
-    kind: Option<String>,
-    /// Only these states, of those that can be changed so.
-    #[arg(long, value_name = "STATE")]
-    state: Option<String>,
-    /// Only jobs whose time is this or later, such as 2030-01-31T09:30:00Z.
-    #[arg(long, value_name = "TIME")]
-    after: Option<String>,
-    /// Only jobs whose time is earlier.
-    #[arg(long, value_name = "TIME")]
-    before: Option<String>,
-    /// Only jobs whose last error has this text.
-    #[arg(long, value_name = "TEXT")]
-    error: Option<String>,
-    /// Only jobs whose payload has this text.
-    #[arg(long, value_name = "TEXT")]
-    search: Option<String>,
-    /// Only dead jobs with this cause, as `atode failures` shows it.
-    #[arg(long, value_name = "FINGERPRINT")]
-    fingerprint: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// All jobs that can be changed so, instead of a filter.
     #[arg(long)]
     all: bool,
@@ -119,8 +98,8 @@ pub(crate) async fn run(backend: &Backend, form: Form, task: BulkTask) -> anyhow
 }
 
 async fn change(backend: &Backend, form: Form, action: BulkAction, args: ChangeArgs) -> anyhow::Result<()> {
-    let ChangeArgs { queue, kind, state, after, before, error, search, fingerprint, all, dry_run, yes } =
-        args;
+    let ChangeArgs { filter, all, dry_run, yes } = args;
+    let FilterArgs { queue, kind, state, after, before, error, search, fingerprint } = filter;
     let filter = BulkFilter { queue, kind, state, after, before, error, search, fingerprint, all };
     let request = BulkRequest { action, filter, dry_run };
     let preview = preview(backend, &request).await?;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::address::Endpoint;
 use crate::answer::Answer;
 use crate::backend::Backend;
+use crate::filter::FilterArgs;
 use crate::print::{self, Form};
 use crate::table::{Column, whole, wraps};
 
@@ -16,30 +17,8 @@ const EXCERPT: usize = 66;
 
 #[derive(Args)]
 pub(crate) struct JobsArgs {
-    /// Only these queues (several: separated by commas).
-    #[arg(long, value_name = "NAME")]
-    queue: Option<String>,
-    /// Only these kinds.
-    #[arg(long, value_name = "KIND")]
-    kind: Option<String>,
-    /// Only these states: scheduled, ready, active, completed, dead, cancelled.
-    #[arg(long, value_name = "STATE")]
-    state: Option<String>,
-    /// Only jobs whose time is this or later, such as 2030-01-31T09:30:00Z.
-    #[arg(long, value_name = "TIME")]
-    after: Option<String>,
-    /// Only jobs whose time is earlier.
-    #[arg(long, value_name = "TIME")]
-    before: Option<String>,
-    /// Only jobs whose last error has this text (of dead jobs, unless --state names others).
-    #[arg(long, value_name = "TEXT")]
-    error: Option<String>,
-    /// Only jobs whose payload has this text.
-    #[arg(long, value_name = "TEXT")]
-    search: Option<String>,
-    /// Only dead jobs with this cause, as `atode failures` shows it.
-    #[arg(long, value_name = "FINGERPRINT")]
-    fingerprint: Option<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// asc: the earliest time first; desc: the latest first.
     #[arg(long, value_name = "ORDER")]
     order: Option<String>,
@@ -65,8 +44,8 @@ const COLUMNS: [Column<JobSummary>; 7] = [
 ];
 
 pub(crate) async fn list(backend: &Backend, form: Form, args: JobsArgs) -> anyhow::Result<()> {
-    let JobsArgs { queue, kind, state, after, before, error, search, fingerprint, order, limit, cursor } =
-        args;
+    let JobsArgs { filter, order, limit, cursor } = args;
+    let FilterArgs { queue, kind, state, after, before, error, search, fingerprint } = filter;
     let request = ListRequest {
         queue,
         kind,

@@ -17,6 +17,7 @@ mod editor;
 mod enqueue;
 mod explain;
 mod failures;
+mod filter;
 mod gateway;
 mod generate;
 mod job;
