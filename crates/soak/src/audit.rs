@@ -60,7 +60,7 @@ struct Audit<'a> {
     report: Report,
 }
 
-/// Audits a system that has drained. `forgets` means that Redis may have removed cancelled jobs before `watch` saw them.
+/// Audits a system that has drained. `forgets` means that cancelled jobs may have been removed before `watch` saw them.
 pub(crate) fn audit(
     system: &System,
     promises: &Promises,
@@ -142,8 +142,9 @@ impl Audit<'_> {
                 Some(Set::Cancelled) if cancelled.contains(id) => self.report.cancelled += 1,
                 None if cancelled.contains(id) && was_cancelled => self.report.cancelled += 1,
                 place => self.broken(format!(
-                    "LOST: {id} was answered with 201; it is in {place:?}; runs: {:?}",
-                    self.runs.get(id)
+                    "LOST: {id} was answered with 201; it is in {place:?}; runs: {:?}; cancelled by request: {}",
+                    self.runs.get(id),
+                    cancelled.contains(id)
                 )),
             }
         }

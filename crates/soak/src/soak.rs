@@ -96,8 +96,8 @@ pub fn run(plan: &Plan, progress: impl Fn(&str) + Sync) -> anyhow::Result<(Repor
     let updated = (0..20).any(|_| watch.update(system.redis()).is_some());
     anyhow::ensure!(updated, "Redis does not answer at the end");
     let injected = std::mem::take(&mut *lock(&injected));
-    // A jump of the clock makes Redis remove finished jobs before `watch` sees them.
-    let forgets = injected.contains_key(&Fault::JumpClock);
+    // With a clock that jumps or a full memory, finished jobs are removed before `watch` sees them.
+    let forgets = [Fault::JumpClock, Fault::FillRedis].iter().any(|fault| injected.contains_key(fault));
     let report = audit(&system, &promises, &watch, forgets)?;
     Ok((report, injected))
 }
