@@ -22,7 +22,13 @@ pub(super) fn add<'k>(document: &mut Value, kinds: impl Iterator<Item = (&'k str
         let place = format!("#/components/schemas/{name}");
         payloads.insert(kind.to_owned(), json!({"$ref": place}));
         let mut schema = schema.clone();
-        move_references(&mut schema, &place);
+        let definitions = take_definitions(&mut schema, &name, schemas);
+        let moved: Vec<String> = definitions.keys().cloned().collect();
+        move_references(&mut schema, &place, &moved);
+        for (definition, mut schema) in definitions {
+            move_references(&mut schema, &place, &moved);
+            schemas.insert(format!("{name}.{definition}"), schema);
+        }
         schemas.insert(name, schema);
     }
     if let Some(request) = schemas.get_mut("JobRequest").and_then(Value::as_object_mut) {
@@ -36,8 +42,7 @@ pub(super) fn add<'k>(document: &mut Value, kinds: impl Iterator<Item = (&'k str
 /// The name of the schema of a kind: `payload.demo.delay_print` for `demo:delay_print`. A name has only letters,
 /// digits, `.`, `_` and `-` (OpenAPI 3.1, 4.8.7).
 fn free_name(taken: &Map<String, Value>, kind: &str) -> String {
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-    let name: String = kind.chars().map(|letter| if allowed(letter) { letter } else { '.' }).collect();
+    let name: String = kind.chars().map(|letter| if is_plain(letter) { letter } else { '.' }).collect();
     let mut name = format!("payload.{name}");
     while taken.contains_key(&name) {
         name.push('_');
@@ -45,23 +50,59 @@ fn free_name(taken: &Map<String, Value>, kind: &str) -> String {
     name
 }
 
-/// A reference within a kind's schema begins at that schema, which is now a part of the document.
-fn move_references(schema: &mut Value, place: &str) {
+fn is_plain(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')
+}
+
+/// Takes the definitions of a schema that can be schemas of the document: some generators of clients find no others.
+fn take_definitions(schema: &mut Value, name: &str, taken: &Map<String, Value>) -> Map<String, Value> {
+    let Some(definitions) = schema.get_mut("$defs").and_then(Value::as_object_mut) else {
+        return Map::new();
+    };
+    let can_move = |definition: &str| {
+        definition.chars().all(is_plain) && !taken.contains_key(&format!("{name}.{definition}"))
+    };
+    let (moved, left) =
+        std::mem::take(definitions).into_iter().partition(|(definition, _)| can_move(definition));
+    *definitions = left;
+    if definitions.is_empty()
+        && let Some(schema) = schema.as_object_mut()
+    {
+        schema.remove("$defs");
+    }
+    moved
+}
+
+/// A reference within a kind's schema begins at that schema, which is now a part of the document, or at one of its
+/// definitions that were `moved`.
+fn move_references(schema: &mut Value, place: &str, moved: &[String]) {
     match schema {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
                 match field {
                     Value::String(target) if name == "$ref" => {
                         if let Some(within) = target.strip_prefix('#') {
-                            *target = format!("{place}{within}");
+                            *target = moved_to(within, place, moved);
                         }
                     }
-                    other => move_references(other, place),
+                    other => move_references(other, place, moved),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| move_references(item, place)),
+        Value::Array(items) => items.iter_mut().for_each(|item| move_references(item, place, moved)),
         _ => {}
+    }
+}
+
+fn moved_to(within: &str, place: &str, moved: &[String]) -> String {
+    let (definition, rest) = match within.strip_prefix("/$defs/") {
+        Some(path) => path.split_at(path.find('/').unwrap_or(path.len())),
+        None => ("", within),
+    };
+    if moved.iter().any(|moved| moved == definition) {
+        format!("{place}.{definition}{rest}")
+    } else {
+        format!("{place}{within}")
     }
 }
 
@@ -82,8 +123,18 @@ mod tests {
         let place = schemas["JobRequest"]["x-payloads"]["mail:send"]["$ref"].as_str();
         assert_eq!(place, Some("#/components/schemas/payload.mail.send"));
         let payload = &schemas["payload.mail.send"];
-        assert_eq!(payload["properties"]["to"]["$ref"], "#/components/schemas/payload.mail.send/$defs/To");
-        assert_eq!(payload["$defs"]["To"], json!({"type": "string"}));
+        assert_eq!(payload["properties"]["to"]["$ref"], "#/components/schemas/payload.mail.send.To");
+        assert_eq!(schemas["payload.mail.send.To"], json!({"type": "string"}));
+    }
+
+    #[test]
+    fn a_definition_whose_name_is_not_allowed_stays_in_its_schema() {
+        let schema =
+            json!({"items": {"$ref": "#/$defs/a b/items"}, "$defs": {"a b": {"items": {"$ref": "#"}}}});
+        let schemas = with(&[("a:list", schema)]);
+        let payload = &schemas["payload.a.list"];
+        assert_eq!(payload["items"]["$ref"], "#/components/schemas/payload.a.list/$defs/a b/items");
+        assert_eq!(payload["$defs"]["a b"]["items"]["$ref"], "#/components/schemas/payload.a.list");
     }
 
     #[test]
