@@ -3,7 +3,7 @@
 //! A string counts as whatever its key needs: `8080` means the same in a file and in an environment variable, which has
 //! only strings.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, time::Duration};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, str::FromStr, time::Duration};
 
 use clap::{ValueEnum, builder::PossibleValue};
 use figment::{error::Actual, value::Value};
@@ -49,6 +49,17 @@ impl Raw {
     /// The text as `parse` reads it.
     pub(crate) fn text<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
         self.0.as_str().and_then(parse).ok_or_else(|| self.refused(expected))
+    }
+
+    /// The address that a text names. The error does not show a text that may be a URL with a password.
+    pub(crate) fn address<T: FromStr>(&self, expected: &str) -> Result<T, String> {
+        self.text(expected, |text| text.parse().ok()).map_err(|refused| {
+            if refused.contains('@') {
+                format!("expected {expected}, found a text with \"@\" in it")
+            } else {
+                refused
+            }
+        })
     }
 
     pub(crate) fn word<T: ValueEnum>(&self) -> Result<T, String> {
