@@ -4,6 +4,8 @@ mod support;
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use atode_testkit::{Gateway, RedisServer, Signal, eventually};
@@ -126,23 +128,24 @@ fn a_client_that_connects_during_the_stop_is_served_or_refused_but_never_reset()
     for _ in 0..5 {
         let gateway = gateway(&redis);
         let port = gateway.port();
-        let clients: Vec<_> = (0..8)
-            .map(|_| {
-                std::thread::spawn(move || {
-                    let mut served = 0;
-                    while let Some(reply) = one_request(port)? {
-                        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
-                        served += 1;
-                    }
-                    io::Result::Ok(served)
-                })
+        let served = Arc::new(AtomicUsize::new(0));
+        let client = |_| {
+            let served = served.clone();
+            std::thread::spawn(move || {
+                while let Some(reply) = one_request(port)? {
+                    assert!(reply.starts_with("HTTP/1.1 200 OK"), "{reply}");
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+                io::Result::Ok(())
             })
-            .collect();
-        std::thread::sleep(Duration::from_millis(100));
+        };
+        let clients: Vec<_> = (0..8).map(client).collect();
+        eventually("the clients are served", DEADLINE, || {
+            (served.load(Ordering::Relaxed) > 100).then_some(())
+        });
         gateway.terminate();
         for client in clients {
-            let served = client.join().expect("a client panicked").expect("served or refused");
-            assert!(served > 0);
+            client.join().expect("a client panicked").expect("served or refused");
         }
         ends(&gateway, Duration::from_secs(10));
     }
