@@ -20,6 +20,8 @@ export ATODE_TEST_LAST_GATEWAY=$last_release/api-gateway ATODE_TEST_LAST_WORKER=
 
 # Tests run the binaries, and cargo builds those only for tests of their own crate.
 cargo build --workspace --bins
+# Most tests wait for Redis, timeouts and delays more than they compute.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(getconf _NPROCESSORS_ONLN)))}
 status=0
 cargo test --workspace --no-fail-fast "$@" || status=1
 
