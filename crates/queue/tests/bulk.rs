@@ -215,6 +215,65 @@ async fn each_action_changes_the_jobs_of_its_states() {
     test.check_invariants();
 }
 
+/// Begins with the jobs that are due first, as a claim does.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_are_claimed_meanwhile_are_asked_to_end_only_if_active_ones_are_selected() {
+    for states in [&[State::Scheduled, State::Ready][..], BulkAction::Cancel.states()] {
+        let test = TestQueue::start().await;
+        test.enqueue_many(250, NOW).await;
+        let id = test.create(BulkAction::Cancel, query(states)).await;
+        let runner = test.runner_to_be_killed();
+        test.until_changed(id, 1).await;
+        let claimed = test.claim(20).await.jobs;
+        runner.await.unwrap();
+        let bulk = test.bulk(id).await;
+        let (all, active) = (250, claimed.len() as u64);
+        assert!(active > 0);
+        let takes_active = states.contains(&State::Active);
+        let skipped = if takes_active { 0 } else { active };
+        assert_eq!((bulk.state, numbers(&bulk)), (BulkState::Finished, (all, all - skipped, skipped, 0)));
+        for job in claimed {
+            assert_eq!(test.job(job.lease.id()).await.cancel_requested, takes_active);
+        }
+        let is_active = |reason: &str| reason == "it changed since it was found, and is active";
+        assert!(bulk.examples.iter().all(|example| is_active(&example.reason)), "{bulk:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_attempt_ends_meanwhile_is_cancelled_before_the_next_one() {
+    let test = TestQueue::start().await;
+    let in_its_attempt = test.enqueue_now().await;
+    let claimed = test.claim_one().await;
+    test.enqueue_many(500, LATER).await;
+    let id = test.create(BulkAction::Cancel, query(BulkAction::Cancel.states())).await;
+    let runner = test.runner_to_be_killed();
+    // The place of a job that is due now is passed by then.
+    test.until_changed(id, 1).await;
+    test.done(claimed.lease.release(Duration::ZERO)).await;
+    runner.await.unwrap();
+    assert_eq!(test.state(in_its_attempt).await, State::Cancelled);
+    assert_eq!(numbers(&test.bulk(id).await), (501, 501, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_completed_before_their_retention_became_shorter_are_deleted() {
+    let test = TestQueue::start().await;
+    test.enqueue_many(3, NOW).await;
+    let mut jobs = test.claim(3).await.jobs;
+    let last = jobs.remove(2);
+    for (job, retention) in jobs.into_iter().zip([48 * HOUR, HOUR]) {
+        test.done(job.lease.complete(retention, job.history)).await;
+    }
+    let id = test.create(BulkAction::Delete, query(&[State::Completed])).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let later = last.lease.id();
+    test.done(last.lease.complete(HOUR, last.history)).await;
+    let bulk = test.ended(id).await;
+    assert_eq!((bulk.changed, bulk.skipped), (2, 0), "{bulk:?}");
+    assert_eq!(test.state(later).await, State::Completed);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_enqueued_after_the_start_are_not_cancelled() {
     let test = TestQueue::start().await;
@@ -384,6 +443,10 @@ async fn a_few_run_at_once_and_the_others_wait_in_their_order() {
 async fn one_that_this_build_cannot_read_is_left_to_a_later_release() {
     let test = TestQueue::start().await;
     test.bury(1).await;
+    for n in 0..2 {
+        let later = test.create(BulkAction::Redrive, query(&[State::Dead])).await;
+        test.command(&["HSET", &format!("atode:{{bulks}}:{later}"), "action", &format!("later{n}")]);
+    }
     for (field, value) in [("query", r#"{"states":["dead"],"colour":"red"}"#), ("action", "promote")] {
         let id = test.create(BulkAction::Redrive, query(&[State::Dead])).await;
         let key = format!("atode:{{bulks}}:{id}");

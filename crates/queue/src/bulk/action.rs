@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::state::State;
 use crate::transitions::operate::Operation;
 
+/// The phase that looks at waiting jobs again.
+pub(crate) const SECOND_LOOK: usize = 2;
+
 /// The change that a bulk operation makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -45,12 +48,24 @@ impl BulkAction {
         }
     }
 
-    /// These states in the order in which their jobs are changed. Active jobs come last: a job that is claimed
-    /// meanwhile is found there.
+    /// These states in the order in which their jobs are looked at. A job that is claimed meanwhile is found among the
+    /// active ones. One that was active then and waits for its next attempt is found at the [`SECOND_LOOK`].
     pub(crate) fn phases(states: &[State]) -> Vec<Vec<State>> {
-        let (active, others): (Vec<State>, Vec<State>) =
+        let (active, waiting): (Vec<State>, Vec<State>) =
             states.iter().partition(|state| **state == State::Active);
-        [others, active].into_iter().filter(|states| !states.is_empty()).collect()
+        if active.is_empty() || waiting.is_empty() {
+            return vec![states.to_vec()];
+        }
+        vec![waiting.clone(), active, waiting]
+    }
+
+    /// Whether a job that it changed can be in this state some time later, or be gone.
+    pub(crate) fn can_lead_to(self, state: Option<State>) -> bool {
+        match self {
+            BulkAction::Redrive | BulkAction::RunNow => true,
+            BulkAction::Cancel => state.is_none_or(|state| state == State::Cancelled),
+            BulkAction::Delete => state.is_none(),
+        }
     }
 
     pub(crate) fn operation(self) -> Operation {

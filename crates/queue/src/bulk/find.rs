@@ -1,5 +1,6 @@
 //! Finds the next jobs that a bulk operation changes, in the order of a list.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::bulk::target::Target;
@@ -9,7 +10,7 @@ use crate::keys::Set;
 use crate::list::cursor::{Cursor, Group};
 use crate::list::query::{ListQuery, Order};
 use crate::list::rows;
-use crate::list::selection::{self, Retention, Source};
+use crate::list::selection::{self, Kinds, Retention, Source};
 use crate::list::summary::JobSummary;
 use crate::list::texts;
 use crate::list::window::{self, Entry};
@@ -17,6 +18,8 @@ use crate::model::id::JobId;
 
 /// Jobs looked at in one step: few, so that no call keeps Redis from its workers for long.
 const STEP: usize = 250;
+/// More ms than this process' idea of Redis' clock is off.
+const CLOCK_ERROR: i64 = 1_000;
 
 /// One step through the list.
 pub(crate) struct Page {
@@ -35,39 +38,46 @@ pub(crate) struct Found {
     pub(crate) looked_at: u64,
 }
 
+/// The kinds that a list looks through. Those that come later have only later jobs.
+pub(crate) async fn kinds(core: &Core, query: &ListQuery) -> Result<Kinds, Error> {
+    let queues: Vec<Arc<str>> = core.queue_names().await?.into_iter().map(Arc::from).collect();
+    let queues: Vec<Arc<str>> = queues.into_iter().filter(|queue| query.has_queue(queue)).collect();
+    selection::kinds(core, &queues).await
+}
+
 /// The jobs of the list that were there at `as_of`, Unix ms, behind a place. The states are those of that instant.
 pub(crate) async fn page(
     core: &Core,
+    kinds: &Kinds,
     query: &ListQuery,
     as_of: i64,
     from: Option<&Cursor>,
     retention: Retention<'_>,
 ) -> Result<Page, Error> {
-    let queues: Vec<Arc<str>> = core.queue_names().await?.into_iter().map(Arc::from).collect();
-    let queues: Vec<Arc<str>> = queues.into_iter().filter(|queue| query.has_queue(queue)).collect();
-    let kinds = selection::kinds(core, &queues).await?;
     let start = Cursor::default();
     let from = from.unwrap_or(&start);
-    let (mut sources, group) = selection::group(&kinds, query, &from.group, as_of, retention);
+    let (mut sources, group) = selection::group(kinds, query, &from.group, as_of, retention);
     for source in &mut sources {
-        if matches!(source.set, Set::Done | Set::Cancelled | Set::Dead) {
+        if matches!(source.set, Set::Cancelled | Set::Dead) {
             source.scores.high = source.scores.high.min(as_of as f64 + source.offset);
         }
     }
     sources.retain(|source| !source.scores.is_empty());
 
     let place = from.place.as_ref();
-    let mut entries = window::window(core, &sources, query.times(), Order::Asc, place, STEP + 1).await?;
+    let times = query.times();
+    let mut entries = window::window(core, &sources, times, Order::Asc, place, STEP + 1, usize::MAX).await?;
     let mut has_more = entries.len() > STEP;
     entries.truncate(STEP);
     let read = read(core, query, &sources, &entries).await?;
     has_more |= read.len() < entries.len();
     entries.truncate(read.len());
 
+    let since = as_of..core.clock.now() + CLOCK_ERROR;
     let (mut found, mut last) = (Vec::new(), from.place.clone());
     for (looked_at, (entry, is_selected)) in (1..).zip(entries.iter().zip(read)) {
         last = Some(entry.place.clone());
-        if let Some(target) = target(&sources[entry.source], entry, as_of).filter(|_| is_selected) {
+        if let Some(target) = target(&sources[entry.source], entry, &since).filter(|_| is_selected) {
             let behind = Cursor { place: last.clone(), group: group.clone() };
             found.push(Found { target, behind, looked_at });
         }
@@ -100,11 +110,13 @@ async fn read(
     Ok(entries.iter().zip(&rows).map(has_texts).collect())
 }
 
-/// `None` for a job that was made later. Those of the other sets are bounded by the time of their end.
-fn target(source: &Source, entry: &Entry, as_of: i64) -> Option<Target> {
+/// `None` for a job that was not there, or not yet ended, when `since` began. The sources bound dead and cancelled jobs.
+/// A completed one that seems to end in the future was stored before its kind's retention became shorter.
+fn target(source: &Source, entry: &Entry, since: &Range<i64>) -> Option<Target> {
     let id = id(entry)?;
-    let is_later = matches!(source.set, Set::Due | Set::Lease) && id.made_at().is_some_and(|at| at > as_of);
     let Source { queue, kind, set, .. } = source;
+    let is_made_later = id.made_at().is_some_and(|at| at > since.start);
+    let is_later = is_made_later || *set == Set::Done && since.contains(&(entry.place.time as i64 - 1));
     (!is_later).then(|| Target {
         queue: queue.clone(),
         kind: kind.clone(),

@@ -6,6 +6,8 @@ use crate::bulk::action::BulkAction;
 use crate::bulk::target::Target;
 use crate::core::Core;
 use crate::error::{Error, RefusalCode};
+use crate::model::id::JobId;
+use crate::model::state::State;
 use crate::transitions::operate::{Operated, operate_at};
 
 /// Scripts under way at the same time. Redis runs those that arrive together in a row, and a claim waits for them.
@@ -15,40 +17,50 @@ const AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Changed,
-    /// It changed between the look and the operation.
-    Skipped(String),
+    /// It changed between the look and the operation: it has this state now, or was removed.
+    Moved(Option<State>),
     Failed(String),
-    /// Redis did not answer, or refuses at the moment: to be tried again.
-    Later,
+    /// Redis refuses at the moment, or did not answer: to be tried again.
+    Later {
+        /// It may have changed.
+        is_doubtful: bool,
+    },
     /// No further job can be changed either.
     Never(Error),
 }
 
-/// The outcome of each of these jobs. After an earlier try without an answer (`is_repeated`), one that has left its
-/// place was changed then.
+/// The outcome of each of these jobs. A doubtful one, whose earlier try got no answer, was changed by that if it is where
+/// the action would have brought it.
 pub(crate) async fn perform(
     core: &Core,
     action: BulkAction,
     targets: &[Target],
-    is_repeated: bool,
+    is_doubtful: impl Fn(JobId) -> bool,
 ) -> Vec<Outcome> {
     let operation = action.operation();
     // Collected, because the compiler cannot tell that a lazy iterator of these is `Send`.
     let calls: Vec<_> = targets
         .iter()
-        .map(|Target { queue, kind, id, score, .. }| operate_at(core, queue, kind, (*id, *score), operation))
+        .map(|Target { queue, kind, id, set, score }| {
+            operate_at(core, queue, kind, *id, (*set, *score), operation)
+        })
         .collect();
     let results: Vec<_> = stream::iter(calls).buffered(AT_ONCE).collect().await;
-    results
-        .into_iter()
-        .map(|result| match result {
-            Ok(Operated::Done | Operated::Requested) => Outcome::Changed,
-            Ok(Operated::Refused(_) | Operated::Gone) if is_repeated => Outcome::Changed,
-            Ok(Operated::Gone) => Outcome::Skipped("it was removed meanwhile".to_owned()),
-            Ok(Operated::Refused(state)) => {
-                Outcome::Skipped(format!("it changed since it was found, and is {state}"))
+    targets
+        .iter()
+        .zip(results)
+        .map(|(target, result)| {
+            let now = match result {
+                Ok(Operated::Done | Operated::Requested) => return Outcome::Changed,
+                Ok(Operated::Refused(state)) => Some(state),
+                Ok(Operated::Gone) => None,
+                Err(error) => return failed(error),
+            };
+            if is_doubtful(target.id) && action.can_lead_to(now) {
+                Outcome::Changed
+            } else {
+                Outcome::Moved(now)
             }
-            Err(error) => failed(error),
         })
         .collect()
 }
@@ -60,6 +72,6 @@ fn failed(error: Error) -> Outcome {
             code: RefusalCode::NotPermitted | RefusalCode::WrongServer | RefusalCode::Unsupported,
             ..
         } => Outcome::Never(error),
-        _ => Outcome::Later,
+        _ => Outcome::Later { is_doubtful: !error.nothing_happened() },
     }
 }

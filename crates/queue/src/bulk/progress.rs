@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::list::cursor::Cursor;
 use crate::list::query::ListQuery;
 use crate::model::history::start_of;
+use crate::model::state::State;
 
 /// Examples that are kept.
 const MAX_EXAMPLES: usize = 20;
@@ -79,7 +80,22 @@ impl Progress {
         fields.into_iter().flat_map(|(name, value)| [Value::from(name), Value::from(value)]).collect()
     }
 
-    pub(crate) fn add_example(&mut self, target: &Target, outcome: BulkOutcome, reason: &str) {
+    /// Counts a job that moved between the look and the operation.
+    pub(crate) fn skip(&mut self, target: &Target, now: Option<State>) {
+        self.counts.skipped += 1;
+        let reason = match now {
+            Some(state) => format!("it changed since it was found, and is {state}"),
+            None => "it was removed meanwhile".to_owned(),
+        };
+        self.add_example(target, BulkOutcome::Skipped, &reason);
+    }
+
+    pub(crate) fn fail(&mut self, target: &Target, reason: &str) {
+        self.counts.failed += 1;
+        self.add_example(target, BulkOutcome::Failed, reason);
+    }
+
+    fn add_example(&mut self, target: &Target, outcome: BulkOutcome, reason: &str) {
         if self.examples.len() < MAX_EXAMPLES {
             self.examples.push(BulkExample {
                 id: target.id,

@@ -1,24 +1,27 @@
 //! Runs bulk operations: page by page, in small groups, at a pace that leaves Redis to the workers.
 //!
 //! Before each group the runner writes which jobs it is about to change, and how far it has come. A runner that takes
-//! over tries that group again: a job that has left its place was changed before, so each job is changed and counted
-//! once.
+//! over tries that group again: a job that is where the operation would have brought it was changed before, so each job is
+//! changed and counted once.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use fred::interfaces::SortedSetsInterface;
 
+use crate::bulk::action::SECOND_LOOK;
 use crate::bulk::find::{self, Found, Page};
 use crate::bulk::hold::{self, Held, Noted};
 use crate::bulk::perform::{Outcome, perform};
 use crate::bulk::progress::Progress;
 use crate::bulk::store::Bulks;
 use crate::bulk::target::Target;
-use crate::bulk::view::{BulkOutcome, BulkRunner, BulkState};
+use crate::bulk::view::{BulkRunner, BulkState};
 use crate::core::Core;
 use crate::error::Error;
-use crate::list::selection::Retention;
-use crate::model::id::BulkId;
+use crate::list::selection::{Kinds, Retention};
+use crate::model::id::{BulkId, JobId};
+use crate::model::state::State;
 
 /// Bulk operations that run at the same time. Further ones wait for their turn.
 pub const MAX_RUNNING_BULKS: u32 = 2;
@@ -41,15 +44,18 @@ impl Bulks<'_> {
         is_stopping: &(dyn Fn() -> bool + Sync),
     ) -> Result<bool, Error> {
         let core = self.core;
-        let (open, last) = (core.keys.open_bulks(), i64::from(MAX_RUNNING_BULKS) - 1);
-        let first: Vec<String> =
-            core.connection.client()?.zrange(open, 0, last, None, false, None, false).await?;
+        let open: Vec<String> =
+            core.connection.client()?.zrange(core.keys.open_bulks(), 0, -1, None, false, None, false).await?;
         let runner = serde_json::to_string(runner).expect("texts and numbers always serialize");
-        for id in first.iter().filter_map(|id| id.parse::<BulkId>().ok()) {
+        let mut running = 0;
+        for id in open.iter().filter_map(|id| id.parse::<BulkId>().ok()) {
+            if running == MAX_RUNNING_BULKS {
+                break;
+            }
             match hold::take(core, id, &runner).await {
-                Ok(None) => {}
+                Ok(None) => running += 1,
                 Ok(Some(held)) => {
-                    let mut run = Run { core, held, retention, is_stopping, runners: 1 };
+                    let mut run = Run { core, held, retention, is_stopping, kinds: None, runners: 1 };
                     Box::pin(run.run()).await?;
                     return Ok(true);
                 }
@@ -69,6 +75,8 @@ struct Run<'a> {
     held: Held,
     retention: Retention<'a>,
     is_stopping: &'a (dyn Fn() -> bool + Sync),
+    /// Unset until they are read.
+    kinds: Option<Kinds>,
     /// Bulk operations that run now, here and elsewhere.
     runners: u32,
 }
@@ -108,9 +116,10 @@ impl Run<'_> {
     }
 
     async fn go_through(&mut self) -> Result<(), Stop> {
-        let doubtful = std::mem::take(&mut self.held.progress.doing);
-        if !doubtful.is_empty() {
-            self.change(doubtful, true).await?;
+        let doing = std::mem::take(&mut self.held.progress.doing);
+        if !doing.is_empty() {
+            let doubtful = doing.iter().map(|target| target.id).collect();
+            self.change(doing, doubtful).await?;
         }
         while self.held.progress.phase < self.held.phases.len() {
             let page = self.page().await?;
@@ -118,8 +127,8 @@ impl Run<'_> {
             for group in page.found.chunks(GROUP) {
                 counted += self.change_group(group, counted).await?;
             }
+            self.count_looks(page.looked_at - counted);
             let progress = &mut self.held.progress;
-            progress.counts.done += page.looked_at - counted;
             progress.phase += usize::from(page.next.is_none());
             progress.cursor = page.next;
             if page.found.is_empty() {
@@ -132,9 +141,7 @@ impl Run<'_> {
     async fn page(&mut self) -> Result<Page, Stop> {
         loop {
             let begun = Instant::now();
-            let Held { phases, progress, as_of, .. } = &self.held;
-            let cursor = progress.cursor.as_ref();
-            match find::page(self.core, &phases[progress.phase], *as_of, cursor, self.retention).await {
+            match self.look().await {
                 Ok(page) => {
                     self.rest(begun).await;
                     return Ok(page);
@@ -148,6 +155,23 @@ impl Run<'_> {
         }
     }
 
+    async fn look(&mut self) -> Result<Page, Error> {
+        let Held { phases, progress, as_of, .. } = &self.held;
+        let (query, cursor) = (&phases[progress.phase], progress.cursor.as_ref());
+        let kinds = match &mut self.kinds {
+            Some(kinds) => kinds,
+            unset => unset.insert(find::kinds(self.core, query).await?),
+        };
+        find::page(self.core, kinds, query, *as_of, cursor, self.retention).await
+    }
+
+    /// The second look counts only the jobs that it changes: the first one has counted the others.
+    fn count_looks(&mut self, jobs: u64) {
+        if self.held.progress.phase != SECOND_LOOK {
+            self.held.progress.counts.done += jobs;
+        }
+    }
+
     /// Returns the number of jobs looked at up to the end of the group, without those that were counted before.
     async fn change_group(&mut self, group: &[Found], counted: u64) -> Result<u64, Stop> {
         let Some(last) = group.last() else { return Ok(0) };
@@ -156,36 +180,44 @@ impl Run<'_> {
         let before = Progress { doing: Vec::new(), ..progress.clone() };
         progress.doing = group.iter().map(|found| found.target.clone()).collect();
         progress.cursor = Some(last.behind.clone());
-        progress.counts.done += looked_at;
+        self.count_looks(looked_at);
         if let Err(stop) = self.note().await {
             self.held.progress = before;
             return Err(stop);
         }
         let targets = std::mem::take(&mut self.held.progress.doing);
-        self.change(targets, false).await?;
+        self.change(targets, HashSet::new()).await?;
         Ok(looked_at)
     }
 
-    async fn change(&mut self, mut targets: Vec<Target>, mut is_repeated: bool) -> Result<(), Stop> {
+    /// Changes these jobs. The doubtful ones may have been changed before.
+    async fn change(&mut self, mut targets: Vec<Target>, mut doubtful: HashSet<JobId>) -> Result<(), Stop> {
+        let Held { action, phases, progress, .. } = &self.held;
+        let (action, is_second_look) = (*action, progress.phase == SECOND_LOOK);
+        let active_come_later = progress.phase == 0 && phases.len() > 1;
         loop {
             let begun = Instant::now();
-            let outcomes = perform(self.core, self.held.action, &targets, is_repeated).await;
+            let outcomes = perform(self.core, action, &targets, |id| doubtful.contains(&id)).await;
             let mut later = Vec::new();
             let mut never = None;
             let progress = &mut self.held.progress;
             for (target, outcome) in targets.into_iter().zip(outcomes) {
                 match outcome {
-                    Outcome::Changed => progress.counts.changed += 1,
-                    Outcome::Skipped(reason) => {
-                        progress.counts.skipped += 1;
-                        progress.add_example(&target, BulkOutcome::Skipped, &reason);
+                    Outcome::Changed => {
+                        progress.counts.changed += 1;
+                        progress.counts.done += u64::from(is_second_look);
                     }
-                    Outcome::Failed(reason) => {
-                        progress.counts.failed += 1;
-                        progress.add_example(&target, BulkOutcome::Failed, &reason);
+                    Outcome::Moved(Some(State::Active)) if active_come_later => progress.counts.done -= 1,
+                    Outcome::Later { is_doubtful } => {
+                        if is_doubtful {
+                            doubtful.insert(target.id);
+                        }
+                        later.push(target);
                     }
-                    Outcome::Later => later.push(target),
                     Outcome::Never(error) => never = Some(error),
+                    Outcome::Moved(_) | Outcome::Failed(_) if is_second_look => {}
+                    Outcome::Moved(state) => progress.skip(&target, state),
+                    Outcome::Failed(reason) => progress.fail(&target, &reason),
                 }
             }
             self.rest(begun).await;
@@ -199,7 +231,6 @@ impl Run<'_> {
             self.back_off(&Error::behind_silence()).await?;
             self.note().await?;
             targets = std::mem::take(&mut self.held.progress.doing);
-            is_repeated = true;
         }
     }
 

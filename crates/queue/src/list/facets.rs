@@ -105,7 +105,7 @@ async fn count(core: &Core, query: &ListQuery, sources: &[Source]) -> Result<Vec
     let (leased, counted): (Vec<usize>, Vec<usize>) =
         numbers.partition(|number| query.has_bounds() && sources[*number].set == Set::Lease);
     let times = query.times();
-    for entry in window::active(core, sources, &leased).await? {
+    for entry in window::active(core, sources, &leased, window::MAX_ACTIVE).await? {
         counts[entry.source] += u64::from(times.has(entry.place.time));
     }
     let calls = window::calls(sources, &counted, Order::Asc, None);

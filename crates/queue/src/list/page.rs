@@ -124,7 +124,8 @@ impl<'a> Walk<'a> {
         // One job more tells whether there is a next page.
         let most = wanted + 1;
         let (times, order, place) = (self.query.times(), self.query.order, self.at.place.as_ref());
-        let mut entries = window::window(self.core, &self.sources, times, order, place, most).await?;
+        let mut entries =
+            window::window(self.core, &self.sources, times, order, place, most, window::MAX_ACTIVE).await?;
         let mut has_more = entries.len() == most;
         entries.truncate(wanted);
         let whole = texts::whole(self.query).unwrap_or(MAX_LISTED_PAYLOAD + HEADER);

@@ -18,7 +18,7 @@ use crate::model::id::JobId;
 use crate::scripts::WINDOW;
 
 /// Active jobs that a page looks at. Of more, it shows those whose leases end first.
-const MAX_ACTIVE: usize = 10_000;
+pub(crate) const MAX_ACTIVE: usize = 10_000;
 
 /// A job of a list that has not been read.
 #[derive(Debug, Clone)]
@@ -29,7 +29,8 @@ pub(crate) struct Entry {
     pub(crate) score: f64,
 }
 
-/// The first `most` jobs behind a place. `times` limits active jobs; the sources have the limits of all others.
+/// The first `most` jobs behind a place. `times` limits active jobs, of which at most `most_active` are read; the sources
+/// have the limits of all others.
 pub(crate) async fn window(
     core: &Core,
     sources: &[Source],
@@ -37,12 +38,13 @@ pub(crate) async fn window(
     order: Order,
     place: Option<&Place>,
     most: usize,
+    most_active: usize,
 ) -> Result<Vec<Entry>, Error> {
     let (leased, others): (Vec<usize>, Vec<usize>) =
         (0..sources.len()).partition(|source| sources[*source].set == Set::Lease);
     let calls = calls(sources, &others, order, place);
     let others = try_join_all(calls.iter().map(|call| read(core, sources, call, order, place, most)));
-    let (others, active) = try_join(others, active(core, sources, &leased)).await?;
+    let (others, active) = try_join(others, active(core, sources, &leased, most_active)).await?;
     let mut entries = others.concat();
     entries.extend(active.into_iter().filter(|entry| times.has(entry.place.time)));
     entries.retain(|entry| place.is_none_or(|place| compare(order, place, &entry.place).is_lt()));
@@ -53,12 +55,17 @@ pub(crate) async fn window(
 
 /// The active jobs of these sources, each at its enqueue time. An extended lease moves its job within the set, so no
 /// page could begin behind a job in the order of the leases.
-pub(crate) async fn active(core: &Core, sources: &[Source], leased: &[usize]) -> Result<Vec<Entry>, Error> {
+pub(crate) async fn active(
+    core: &Core,
+    sources: &[Source],
+    leased: &[usize],
+    most: usize,
+) -> Result<Vec<Entry>, Error> {
     let calls = calls(sources, leased, Order::Asc, None);
     let mut entries: Vec<Entry> = Vec::new();
     for call in &calls {
         let mut place: Option<Place> = None;
-        while entries.len() < MAX_ACTIVE {
+        while entries.len() < most {
             let read = read(core, sources, call, Order::Asc, place.as_ref(), MAX_BATCH).await?;
             let is_last = read.len() < MAX_BATCH;
             place = read.last().map(|entry| entry.place.clone());

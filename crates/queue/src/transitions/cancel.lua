@@ -4,7 +4,7 @@
 --
 -- KEYS   1 jobs  2 active  3 state  4 stats  5 due  6 lease  7 done  8 cancelled  9 dead
 -- ARGV   1 id  2 ms that cancelled jobs are kept  3 finished channel  4 requests channel
---        5 only if this is its score (optional; an active job has none)
+--        5 only if it is at this score, or active if that is 'lease' (optional)
 -- reply  now ms, 1 done (0: its state forbids it), place in KEYS where it was found (0: nowhere), score
 --        there
 local now = clock()

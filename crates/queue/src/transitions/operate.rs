@@ -68,15 +68,18 @@ pub(crate) async fn operate(
     carry_out(core, queue, kind, id, operation, None).await
 }
 
-/// [`operate`] only if the job still has this score in its set: a job that has moved since is refused.
+/// [`operate`] only if the job is still at this place: active, or else with this score. A job that has moved since is
+/// refused.
 pub(crate) async fn operate_at(
     core: &Core,
     queue: &str,
     kind: &str,
-    (id, score): (JobId, f64),
+    id: JobId,
+    (set, score): (Set, f64),
     operation: Operation,
 ) -> Result<Operated, Error> {
-    carry_out(core, queue, kind, id, operation, Some(score)).await
+    let at = if set == Set::Lease { "lease".to_owned() } else { score.to_string() };
+    carry_out(core, queue, kind, id, operation, Some(at)).await
 }
 
 async fn carry_out(
@@ -85,7 +88,7 @@ async fn carry_out(
     kind: &str,
     id: JobId,
     operation: Operation,
-    score: Option<f64>,
+    at: Option<String>,
 ) -> Result<Operated, Error> {
     let keys = core.keys.queue(queue);
     let mut script_keys = wire::keys(&keys, wire::job_keys(&keys), [kind], &Set::ALL);
@@ -93,7 +96,7 @@ async fn carry_out(
         script_keys.push(keys.failures(kind).into());
     }
     let (script, mut args) = call(operation, id, &keys);
-    args.extend(score.map(|score| Value::from(score.to_string())));
+    args.extend(at.map(Value::from));
     let reply = core.call(script, script_keys, args).await?;
     let (operated, before) = decode(&reply, operation).ok_or_else(|| reply.corrupt())?;
     if operation == Operation::Cancel && matches!(before, Some(State::Scheduled | State::Ready)) {

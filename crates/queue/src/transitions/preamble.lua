@@ -132,8 +132,8 @@ end
 
 -- For scripts that operate on one job:
 -- KEYS 1 jobs 2 active 3 state 4 stats 5 due 6 lease 7 done 8 cancelled 9 dead, ARGV[1] the id.
--- Returns its place (in KEYS; 0: nowhere), its score there, and whether that differs from `at`. A lease is extended all
--- the time, so an active job never counts as moved.
+-- Returns its place (in KEYS; 0: nowhere), its score there, and whether it is elsewhere than `at` says: at this score,
+-- or at any score of a lease if that is 'lease', because leases are extended all the time.
 local DUE, LEASE, DONE, CANCELLED, DEAD = 5, 6, 7, 8, 9
 local function find(id, at)
   expect('HLEN', 1, 4)
@@ -142,7 +142,9 @@ local function find(id, at)
     for k = DUE, DEAD do
       local score = redis.call('ZSCORE', KEYS[k], id)
       if score then
-        return k, tonumber(score), at and k ~= LEASE and tonumber(score) ~= tonumber(at)
+        score = tonumber(score)
+        local is_there = at == 'lease' and k == LEASE or k ~= LEASE and tonumber(at) == score
+        return k, score, at and not is_there
       end
     end
   end
