@@ -78,7 +78,7 @@ pub(crate) fn describe() {
         WARNINGS,
         "Dangers for the jobs that `/readyz` lists, such as AOF off; 0 if there are none."
     );
-    describe_gauge!(MEMORY_USED, Unit::Bytes, "Memory that Redis uses.");
+    describe_gauge!(MEMORY_USED, Unit::Bytes, "Memory of Redis that counts towards its maxmemory.");
     describe_gauge!(MEMORY_MAX, Unit::Bytes, "`maxmemory` of Redis; 0 means no limit.");
 }
 

@@ -32,7 +32,7 @@ pub struct ServerFacts {
     pub(crate) delivery_fails: bool,
     /// Redis' clock less this machine's, ms.
     pub clock_ahead: i64,
-    /// Bytes.
+    /// Bytes that count towards `maxmemory`: without the buffers of the AOF and of replicas.
     pub(crate) used_memory: u64,
     /// Bytes; 0 if there is no limit.
     pub(crate) maxmemory: u64,
@@ -77,6 +77,7 @@ impl ServerFacts {
         } else {
             access.version.clone().unwrap_or_default()
         };
+        let bytes = |name| fact(name).parse::<u64>().unwrap_or_default();
         ServerFacts {
             version,
             aof_enabled: info.is_none() || fact("aof_enabled") == "1",
@@ -89,8 +90,8 @@ impl ServerFacts {
             },
             access,
             clock_ahead: (there - here) / 1_000,
-            used_memory: fact("used_memory").parse().unwrap_or_default(),
-            maxmemory: fact("maxmemory").parse().unwrap_or_default(),
+            used_memory: bytes("used_memory").saturating_sub(bytes("mem_not_counted_for_evict")),
+            maxmemory: bytes("maxmemory"),
             ..ServerFacts::default()
         }
     }

@@ -31,13 +31,15 @@ for k = 4, #KEYS do
   end
 end
 
--- Unknown where INFO is not permitted.
+-- Unknown where INFO is not permitted. The buffers of the AOF and of replicas do not count towards maxmemory.
 local most = 0
 local function is_short_of_memory()
   local info = redis.pcall('INFO', 'memory')
-  info = type(info) == 'string' and info or ''
-  local used = tonumber(string.match(info, 'used_memory:(%d+)')) or 0
-  most = tonumber(string.match(info, 'maxmemory:(%d+)')) or 0
+  local function bytes(name)
+    return type(info) == 'string' and tonumber(string.match(info, name .. ':(%d+)')) or 0
+  end
+  local used = bytes('used_memory') - bytes('mem_not_counted_for_evict')
+  most = bytes('maxmemory')
   return most > 0 and 100 * used > tonumber(ARGV[4]) * most
 end
 
