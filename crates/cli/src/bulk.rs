@@ -1,9 +1,9 @@
 //! `atode bulk`: one change of all jobs that a filter selects.
 
-use anyhow::bail;
-use atode_jobs::{BulkFilter, BulkPreview, BulkRequest};
+use anyhow::{bail, ensure};
+use atode_jobs::{BulkPreview, BulkRequest};
 use atode_queue::{
-    Aborted, BulkAction, BulkExample, BulkId, BulkView, Items, JobSummary, absent, not_abortable,
+    Aborted, BulkAction, BulkExample, BulkId, BulkState, BulkView, Items, JobSummary, absent, not_abortable,
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -99,9 +99,7 @@ pub(crate) async fn run(backend: &Backend, form: Form, task: BulkTask) -> anyhow
 
 async fn change(backend: &Backend, form: Form, action: BulkAction, args: ChangeArgs) -> anyhow::Result<()> {
     let ChangeArgs { filter, all, dry_run, yes } = args;
-    let FilterArgs { queue, kind, state, after, before, error, search, fingerprint } = filter;
-    let filter = BulkFilter { queue, kind, state, after, before, error, search, fingerprint, all };
-    let request = BulkRequest { action, filter, dry_run };
+    let request = BulkRequest { action, filter: filter.bulk(all), dry_run };
     let preview = preview(backend, &request).await?;
     if dry_run {
         return print::answer(form, &preview, print_preview);
@@ -123,7 +121,8 @@ async fn change(backend: &Backend, form: Form, action: BulkAction, args: ChangeA
     if let Some(error) = &bulk.error {
         bail!("the bulk operation has failed: {error}");
     }
-    anyhow::ensure!(bulk.failed == 0, "{} jobs could not be changed", bulk.failed);
+    ensure!(bulk.state == BulkState::Finished, "the bulk operation was aborted");
+    ensure!(bulk.failed == 0, "{} jobs could not be changed", bulk.failed);
     Ok(())
 }
 

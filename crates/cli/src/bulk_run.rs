@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use atode_jobs::BulkRequest;
@@ -14,13 +14,16 @@ use serde_json::json;
 use crate::address::Endpoint;
 use crate::answer::Answer;
 use crate::backend::Backend;
+use crate::call_error::CallError;
 use crate::print::{self, Form};
 use crate::progress::Progress;
 use crate::session::Session;
 
 /// The first pause between two looks. It grows, so that long work does not use up a rate limit.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Looks that fail for this long end the command.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// The pause before this command looks again for something to run.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -64,13 +67,7 @@ pub(crate) async fn run(
     };
     match backend {
         Backend::Http(_) => watched.await,
-        Backend::Direct(session) => {
-            tokio::select! {
-                biased;
-                ended = watched => ended,
-                Err(error) = run_here(session, &has_ended) => Err(error),
-            }
-        }
+        Backend::Direct(session) => Ok(tokio::try_join!(watched, run_here(session, &has_ended))?.0),
     }
 }
 
@@ -109,9 +106,10 @@ async fn start(backend: &Backend, request: &BulkRequest) -> anyhow::Result<Answe
     }
 }
 
-/// Looks until it has ended. A look that fails is repeated: a gateway may be restarting.
+/// Looks until it has ended. A look that fails is repeated, unless the gateway refuses it: a gateway may be restarting.
 async fn watch(backend: &Backend, id: BulkId, progress: &Progress) -> anyhow::Result<Answer<BulkView>> {
     let mut pause = FIRST_PAUSE;
+    let mut seen = Instant::now();
     loop {
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
@@ -122,23 +120,35 @@ async fn watch(backend: &Backend, id: BulkId, progress: &Progress) -> anyhow::Re
                     return Ok(answer);
                 }
                 progress.show(bulk.done, bulk.total);
+                seen = Instant::now();
             }
-            Err(error) => progress.wait(format!("goes on; cannot look at it: {error:#}")),
+            Err(error) => {
+                let call = error.downcast_ref::<CallError>();
+                if call.is_some_and(CallError::is_refusal) || seen.elapsed() > PATIENCE {
+                    return Err(error.context(format!(
+                        "cannot look at bulk operation {id}, which goes on; `atode bulk show {id}` looks again"
+                    )));
+                }
+                pause = pause.max(call.and_then(CallError::retry_after).unwrap_or_default());
+                progress.wait(format!("goes on; cannot look at it: {error:#}"));
+            }
         }
     }
 }
 
-/// Runs bulk operations in their order. Those in front of the own one would otherwise wait for a gateway.
+/// Runs bulk operations in their order until the own one has ended. Those in front of it would otherwise wait for a
+/// gateway.
 async fn run_here(session: &Session, has_ended: &AtomicBool) -> anyhow::Result<()> {
     let build = env!("ATODE_BUILD").to_owned();
     let runner = BulkRunner { program: "atode".to_owned(), pid: std::process::id(), build };
     let rules = session.rules().await?;
     let retention = |kind: &str| rules.retention(kind);
     let is_stopping = || has_ended.load(Ordering::Relaxed);
-    loop {
+    while !is_stopping() {
         // A failed look is repeated: Redis may be away for a moment.
         if !session.client.bulks().run_next(&runner, &retention, &is_stopping).await.unwrap_or(false) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
+    Ok(())
 }

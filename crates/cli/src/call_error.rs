@@ -47,6 +47,11 @@ impl CallError {
         matches!(self, CallError::Refused { status: StatusCode::PRECONDITION_FAILED, .. })
     }
 
+    /// True if the gateway will refuse the same call again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, CallError::Refused { status, .. } if status.is_client_error())
+    }
+
     /// True if the same call may succeed soon.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -1,5 +1,6 @@
 //! The options that select jobs, as lists and bulk operations have them.
 
+use atode_jobs::BulkFilter;
 use clap::Args;
 
 #[derive(Args)]
@@ -28,4 +29,11 @@ pub(crate) struct FilterArgs {
     /// Only dead jobs with this cause, as `atode failures` shows it.
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) fingerprint: Option<String>,
+}
+
+impl FilterArgs {
+    pub(crate) fn bulk(self, all: bool) -> BulkFilter {
+        let FilterArgs { queue, kind, state, after, before, error, search, fingerprint } = self;
+        BulkFilter { queue, kind, state, after, before, error, search, fingerprint, all }
+    }
 }

@@ -100,3 +100,25 @@ fn a_gateway_goes_on_with_what_a_killed_command_has_begun() {
     );
     assert_eq!(due(&redis), JOBS);
 }
+
+#[test]
+fn an_aborted_one_and_one_that_is_gone_are_failures_of_the_command() {
+    let redis = with_dead(20_000);
+    let gateway = Gateway::start(&redis);
+    let url = gateway.base_url();
+    for (what, error) in [("abort", "was aborted"), ("flush", "no bulk operation")] {
+        let command = atode().env("ATODE_URL", url).args(["bulk", "redrive", "--all", "--yes"]).start();
+        let before = due(&redis);
+        eventually("some jobs are redriven", DEADLINE, || (due(&redis) > before).then_some(()));
+        match what {
+            "abort" => {
+                let bulks = gateway.get("/v1/bulk").json();
+                let id = bulks["items"][0]["id"].as_str().expect("an id");
+                assert!(run(atode().env("ATODE_URL", url).args(["bulk", "abort", id])).code == 0);
+            }
+            _ => drop(redis.command(&["FLUSHALL"])),
+        }
+        assert_eq!(command.wait(DEADLINE).code(), Some(1), "{what}");
+        assert!(command.stderr().contains(error), "{what}: {}", command.stderr());
+    }
+}
