@@ -2,12 +2,13 @@
 
 use std::io::{self, IsTerminal};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use atode_jobs::EditRequest;
 use atode_queue::{Edited, JobId, JobView, State, absent};
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::signal;
 
 use crate::address::Endpoint;
 use crate::answer::Answer;
@@ -78,7 +79,7 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EditArgs) -> anyhow
         let before = before.read()?;
         let waits = matches!(before.state, Some(State::Scheduled | State::Ready));
         ensure!(waits, refusal(id, before.state));
-        let (body, file) = editor::edit(&Draft::of(&before)?, id)?;
+        let (body, file) = editor::edit(&Draft::of(&before)?, id).await?;
         let Some(body) = body else {
             file.remove();
             return print::line(&format!("job {id} is not changed"));
@@ -95,7 +96,10 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EditArgs) -> anyhow
         };
         (serde_json::to_string(&body)?, args.if_match, None)
     };
-    let edited = send(backend, id, body, version).await;
+    let edited = tokio::select! {
+        edited = send(backend, id, body, version) => edited,
+        _ = signal::ctrl_c() => Err(anyhow!("interrupted, perhaps after the change: look at `atode job show {id}`")),
+    };
     let edited = match file {
         None => edited?,
         Some(file) => {
@@ -118,7 +122,7 @@ async fn send(
             let endpoint = Endpoint::v1(["jobs", &id.to_string()]);
             let edited = gateway.patch(endpoint, body, version.as_ref()).await;
             edited.map_err(|error| match error {
-                error if error.is_other_version() => anyhow::anyhow!(other_version(id)),
+                error if error.is_other_version() => anyhow!(other_version(id)),
                 error => error.into(),
             })
         }

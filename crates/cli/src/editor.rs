@@ -8,8 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use atode_queue::{JobId, JobView};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::pretty::pretty;
 
@@ -19,7 +21,14 @@ use crate::pretty::pretty;
 pub(crate) struct Draft {
     payload: Box<RawValue>,
     run_at: Option<String>,
+    /// `null` stands for the retries of the kind, as in the API.
+    #[serde(default, deserialize_with = "present")]
     max_retries: Option<Box<RawValue>>,
+}
+
+/// The value of a field that is there, even if it is `null`.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Deserialize::deserialize(value).map(Some)
 }
 
 impl Draft {
@@ -71,21 +80,26 @@ impl DraftFile {
 }
 
 /// Opens the editor. Returns the request for what was changed, if anything was.
-pub(crate) fn edit(draft: &Draft, id: JobId) -> anyhow::Result<(Option<String>, DraftFile)> {
+pub(crate) async fn edit(draft: &Draft, id: JobId) -> anyhow::Result<(Option<String>, DraftFile)> {
+    // Ctrl-C reaches all processes of the terminal, and is meant for the editor. From now on it does not end this one.
+    let _received = [signal(SignalKind::interrupt())?, signal(SignalKind::quit())?];
     let file = DraftFile(std::env::temp_dir().join(format!("atode-{id}-{}.json", std::process::id())));
-    let edited = edit_file(draft, &file.0);
+    let edited = edit_file(draft, &file.0).await;
     if file.0.exists() { Ok((edited.with_context(|| file.place())?, file)) } else { Ok((edited?, file)) }
 }
 
-fn edit_file(draft: &Draft, path: &Path) -> anyhow::Result<Option<String>> {
+async fn edit_file(draft: &Draft, path: &Path) -> anyhow::Result<Option<String>> {
     // A payload may be nobody else's business.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| writeln!(file, "{}", draft.text()));
     written.with_context(|| format!("cannot write {}", path.display()))?;
     let name = |variable| std::env::var(variable).ok().filter(|editor| !editor.is_empty());
     let editor = name("VISUAL").or_else(|| name("EDITOR")).unwrap_or_else(|| "vi".to_owned());
-    // The variable may have arguments, such as `code --wait`.
-    let ended = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(path).status();
+    // The variable may have arguments, such as `code --wait`. The shell, too, leaves Ctrl-C to the editor.
+    let script = format!("trap : INT QUIT; {editor} \"$1\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh"]).arg(path);
+    let ended = spawn_blocking(move || command.status()).await.context("the wait for the editor")?;
     let ended = ended.with_context(|| format!("cannot start the editor `{editor}`"))?;
     ensure!(ended.success(), "the editor `{editor}` failed ({ended}); set EDITOR, or use --payload");
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -110,6 +124,8 @@ mod tests {
         let edited = draft(r#"{"payload":{"n":1.10},"run_at":"2031-01-31T09:30:00Z","max_retries":4}"#);
         let changes = before.changes(&edited);
         assert_eq!(changes.as_deref(), Some(r#"{"run_at":"2031-01-31T09:30:00Z","max_retries":4}"#));
+        let edited = draft(&before.text().replace("\"max_retries\": 3", "\"max_retries\": null"));
+        assert_eq!(before.changes(&edited).as_deref(), Some(r#"{"max_retries":null}"#));
         assert!(serde_json::from_str::<Draft>(r#"{"payload":{},"kind":"a:b"}"#).is_err());
     }
 }

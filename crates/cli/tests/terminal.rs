@@ -140,6 +140,11 @@ fn an_edit_without_arguments_opens_the_editor_and_keeps_the_change_of_another() 
     }
     let broken = edit("sed -i s/}/]/", &id);
     assert!(broken.code == 1 && broken.out.contains("not the JSON of an edit"), "{}", broken.out);
+
+    // Ctrl-C reaches the editor and `atode`.
+    std::fs::write(&editor, "trap '' INT\nkill -INT 0\nsed -i s/two/four/ $1\n").expect("an editor");
+    let edited = edit(&format!("sh {}", editor.display()), &id);
+    assert_eq!((edited.code, message()), (0, json!("four")), "{}", edited.out);
 }
 
 #[test]
