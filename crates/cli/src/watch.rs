@@ -48,16 +48,19 @@ pub(crate) async fn run(
     loop {
         match print::frame(&drawn.text) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            drawn => drawn?,
+            written => written?,
         }
         if drawn.is_final {
             return Ok(());
         }
-        tokio::time::sleep(interval).await;
-        match draw().await {
-            Ok(next) => drawn = next,
-            Err(error) => print::error(&error),
-        }
+        drawn = loop {
+            tokio::time::sleep(interval).await;
+            match draw().await {
+                Ok(next) => break next,
+                // Below the last frame, which the next one replaces together with this line.
+                Err(error) => print::error(&error),
+            }
+        };
     }
 }
 

@@ -116,11 +116,13 @@ impl Readers<'_> {
     async fn details(&self, mut wanted: watch::Receiver<Wanted>) {
         let pace = Pace::of(self.backend);
         let (mut jobs, mut others) = (Instant::now(), Instant::now());
+        // A rate limit asked to wait until then, even if the selection moves.
+        let mut jobs_not_before = Instant::now();
         loop {
             // Read first, because they bring Redis' clock.
             if others <= Instant::now() {
                 let read = self.others().await;
-                others = Instant::now() + self.pause(read, pace.others);
+                others = Instant::now() + self.asked_pause(read).max(pace.others);
             }
             let queue = wanted.borrow_and_update().queue.clone();
             if jobs <= Instant::now() {
@@ -128,7 +130,8 @@ impl Readers<'_> {
                     Some(queue) => self.next_jobs(queue).await,
                     None => Ok(()),
                 };
-                jobs = Instant::now() + self.pause(read, pace.jobs);
+                jobs_not_before = Instant::now() + self.asked_pause(read);
+                jobs = jobs_not_before.max(Instant::now() + pace.jobs);
             }
             tokio::select! {
                 changed = wanted.changed() => {
@@ -136,7 +139,7 @@ impl Readers<'_> {
                         return;
                     }
                     sleep(SELECTING).await;
-                    jobs = Instant::now();
+                    jobs = jobs_not_before;
                 }
                 () = sleep_until(jobs.min(others)) => {}
             }
@@ -178,12 +181,11 @@ impl Readers<'_> {
         Ok(())
     }
 
-    /// The time until the next read. A rate limit may ask for more.
-    fn pause(&self, read: anyhow::Result<()>, pace: Duration) -> Duration {
-        let Err(error) = read else { return pace };
+    /// The time that a rate limit asks for before the next read.
+    fn asked_pause(&self, read: anyhow::Result<()>) -> Duration {
+        let Err(error) = read else { return Duration::ZERO };
         self.trouble(Part::Details, &error);
-        let asked = error.downcast_ref().and_then(CallError::retry_after);
-        asked.map_or(pace, |asked| asked.max(pace))
+        error.downcast_ref().and_then(CallError::retry_after).unwrap_or_default()
     }
 
     fn trouble(&self, part: Part, error: &anyhow::Error) {
