@@ -26,7 +26,10 @@ impl HandedBack {
         let known = counts.get(kind).copied();
         let (since, jobs, earlier) = match known {
             Some((since, jobs)) if since.elapsed() < WINDOW => (since, jobs, None),
-            earlier => (Instant::now(), 0, Some(earlier.map_or(0, |(_, jobs)| jobs))),
+            earlier => {
+                let latest = earlier.filter(|(since, _)| since.elapsed() < 2 * WINDOW);
+                (Instant::now(), 0, Some(latest.map_or(0, |(_, jobs)| jobs)))
+            }
         };
         counts.insert(kind.clone(), (since, jobs + 1));
         ((FIRST_DELAY + DELAY_PER_JOB * jobs).min(LONGEST_DELAY), earlier)
