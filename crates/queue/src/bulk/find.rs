@@ -110,8 +110,8 @@ async fn read(
     Ok(entries.iter().zip(&rows).map(has_texts).collect())
 }
 
-/// `None` for a job that was not there, or not yet ended, when `since` began. The sources bound dead and cancelled jobs.
-/// A completed one that seems to end in the future was stored before its kind's retention became shorter.
+/// `None` for a job that was not there, or not yet ended, when `since` began. The sources bound dead and cancelled
+/// jobs. A completed one that seems to end in the future was stored before its kind's retention became shorter.
 fn target(source: &Source, entry: &Entry, since: &Range<i64>) -> Option<Target> {
     let id = id(entry)?;
     let Source { queue, kind, set, .. } = source;

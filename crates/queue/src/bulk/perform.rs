@@ -29,8 +29,8 @@ pub(crate) enum Outcome {
     Never(Error),
 }
 
-/// The outcome of each of these jobs. A doubtful one, whose earlier try got no answer, was changed by that if it is where
-/// the action would have brought it.
+/// The outcome of each of these jobs. A doubtful one, whose earlier try got no answer, was changed by that if it is
+/// where the action would have brought it.
 pub(crate) async fn perform(
     core: &Core,
     action: BulkAction,

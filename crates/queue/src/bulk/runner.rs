@@ -1,8 +1,8 @@
 //! Runs bulk operations: page by page, in small groups, at a pace that leaves Redis to the workers.
 //!
 //! Before each group the runner writes which jobs it is about to change, and how far it has come. A runner that takes
-//! over tries that group again: a job that is where the operation would have brought it was changed before, so each job is
-//! changed and counted once.
+//! over tries that group again: a job that is where the operation would have brought it was changed before, so each job
+//! is changed and counted once.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
