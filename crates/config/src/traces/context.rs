@@ -28,9 +28,12 @@ pub enum Trace {
     Unsampled,
 }
 
-/// A span by its ids, which are not zero.
+/// A span by its ids, which are not zero. As small as a pointer, because jobs without a trace carry its place along.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TraceContext {
+pub struct TraceContext(Box<Fields>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Fields {
     trace_id: u128,
     span_id: u64,
     flags: u8,
@@ -50,7 +53,7 @@ impl Trace {
 
     /// The bytes that a job carries, read by [`Trace::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Trace::Span(context) = self else { return Vec::new() };
+        let Trace::Span(TraceContext(context)) = self else { return Vec::new() };
         let ids = [&context.trace_id.to_be_bytes()[..], &context.span_id.to_be_bytes(), &[context.flags]];
         [&ids.concat()[..], context.state.as_bytes()].concat()
     }
@@ -64,7 +67,7 @@ impl Trace {
         let (flags, state) = rest.split_first()?;
         let (trace_id, span_id) = (u128::from_be_bytes(*trace_id), u64::from_be_bytes(*span_id));
         let state = std::str::from_utf8(state).ok()?.into();
-        TraceContext { trace_id, span_id, flags: *flags, state }.valid().map(Trace::Span)
+        Fields { trace_id, span_id, flags: *flags, state }.valid().map(Trace::Span)
     }
 }
 
@@ -84,59 +87,61 @@ impl TraceContext {
         if !ends || [2, 35, 52].iter().any(|place| bytes[*place] != b'-') {
             return None;
         }
-        let context = TraceContext {
+        let fields = Fields {
             trace_id: u128::from_str_radix(field(3, 35)?, 16).ok()?,
             span_id: u64::from_str_radix(field(36, 52)?, 16).ok()?,
             flags: u8::from_str_radix(field(53, 55)?, 16).ok()? & KNOWN_FLAGS,
             state: tracestate.and_then(bounded_state).unwrap_or_default().into(),
         };
-        context.valid()
+        fields.valid()
     }
 
     /// `00-<trace id>-<span id>-<flags>`
     pub fn traceparent(&self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+        format!("00-{:032x}-{:016x}-{:02x}", self.0.trace_id, self.0.span_id, self.0.flags)
     }
 
     /// The `tracestate` of the span, unless it is empty.
     pub fn tracestate(&self) -> Option<&str> {
-        Some(&*self.state).filter(|state| !state.is_empty())
+        Some(&*self.0.state).filter(|state| !state.is_empty())
     }
 
     /// The id of the trace, in 32 hexadecimal digits.
     pub fn trace_id(&self) -> impl Display + use<> {
-        Hex::<32>(self.trace_id)
+        Hex::<32>(self.0.trace_id)
     }
 
     /// The id of the span, in 16 hexadecimal digits.
     pub fn span_id(&self) -> impl Display + use<> {
-        Hex::<16>(self.span_id.into())
+        Hex::<16>(self.0.span_id.into())
     }
 
     /// True if the trace is recorded.
     pub fn is_sampled(&self) -> bool {
-        self.flags & SAMPLED != 0
+        self.0.flags & SAMPLED != 0
     }
 
     pub(super) fn to_remote(&self) -> SpanContext {
-        let state = self.state.parse().unwrap_or(TraceState::NONE);
-        let (trace_id, span_id) = (TraceId::from(self.trace_id), SpanId::from(self.span_id));
-        SpanContext::new(trace_id, span_id, TraceFlags::new(self.flags), true, state)
+        let state = self.0.state.parse().unwrap_or(TraceState::NONE);
+        let (trace_id, span_id) = (TraceId::from(self.0.trace_id), SpanId::from(self.0.span_id));
+        SpanContext::new(trace_id, span_id, TraceFlags::new(self.0.flags), true, state)
     }
+}
 
-    fn valid(self) -> Option<Self> {
-        (self.trace_id != 0 && self.span_id != 0).then_some(self)
+impl Fields {
+    fn valid(self) -> Option<TraceContext> {
+        (self.trace_id != 0 && self.span_id != 0).then(|| TraceContext(Box::new(self)))
     }
 }
 
 impl From<&SpanContext> for TraceContext {
     fn from(context: &SpanContext) -> Self {
-        TraceContext {
+        TraceContext(Box::new(Fields {
             trace_id: u128::from_be_bytes(context.trace_id().to_bytes()),
             span_id: u64::from_be_bytes(context.span_id().to_bytes()),
             flags: context.trace_flags().to_u8() & KNOWN_FLAGS,
             state: context.trace_state().header().into(),
-        }
+        }))
     }
 }
 

@@ -26,7 +26,7 @@ pub struct History {
     pub last_run: Option<Run>,
     /// The builds that cannot read the payload. Set while the job has the payload that they refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unread: Option<Unread>,
+    pub unread: Option<Box<Unread>>,
     /// True if the job was redriven since its last failure.
     #[serde(skip)]
     pub(crate) started_over: bool,
@@ -110,7 +110,7 @@ impl History {
     /// `build` cannot read the job, because its payload is for the build `fits` or its record for a later release.
     #[must_use]
     pub fn unread_by(mut self, build: &str, fits: Option<String>) -> Self {
-        self.unread = Some(Unread::add(self.unread, build, fits));
+        self.unread = Some(Box::new(Unread::add(self.unread.map(|unread| *unread), build, fits)));
         self
     }
 
