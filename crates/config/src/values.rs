@@ -11,7 +11,10 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        Error, MapAccess, SeqAccess, Unexpected, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 
 const TEXT: &str = "a text that is not empty, in quotes if it is a number";
@@ -205,8 +208,37 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+    deserializer.deserialize_any(ListVisitor(PhantomData))
 }
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list such as [\"a\", \"b\"]")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Vec<T>, E> {
+        Err(E::invalid_type(A_TEXT, &self))
+    }
+}
+
+/// A text in the place of a list or a section, where it may be a secret.
+const A_TEXT: Unexpected<'static> = Unexpected::Other("a text");
 
 /// Reads one value for each queue. The result is `None` if the key is absent or has no value.
 pub(crate) fn by_queue<'de, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
@@ -250,6 +282,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SectionVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<T, E> {
+        Err(E::invalid_type(A_TEXT, &self))
     }
 }
 

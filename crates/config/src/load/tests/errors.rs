@@ -148,10 +148,10 @@ fn the_error_for_a_wrong_type_names_the_right_one() {
     assert_eq!(in_variable("APP__SERVER__PORT=x"), format!("server.port: {NUMBER} \"x\""));
     assert_eq!(in_variable("APP__SERVER__PORT="), format!("server.port: {NUMBER} nothing"));
     assert_eq!(in_variable("APP__SERVER__PORT__X=1"), format!("server.port: {NUMBER} a section of keys"));
-    assert_eq!(in_variable("APP__SERVER=x"), "server: expected a section of keys, found \"x\"");
+    assert_eq!(in_variable("APP__SERVER=x"), "server: expected a section of keys, found a text");
     assert_eq!(
         in_variable("APP__CACHE_SERVER__REDIS__DEFAULT__CLUSTER__ADDRS=h:1,h:2"),
-        "cache_server.redis.default.cluster.addrs: expected a list such as [\"a\", \"b\"], found \"h:1,h:2\""
+        "cache_server.redis.default.cluster.addrs: expected a list such as [\"a\", \"b\"], found a text"
     );
 }
 
@@ -217,6 +217,10 @@ fn the_error_for_an_api_key_names_the_wrong_field() {
         key(&format!("name: a, sha256: \"{hash}\", scopes: [read, write]")),
         "api.auth.keys[0].scopes[1]: expected one of enqueue, read, admin, found \"write\""
     );
+    for wrong in ["hunter2", "[hunter2]"] {
+        let problem = in_variable(&format!("APP__API__AUTH__KEYS={wrong}"));
+        assert!(problem.starts_with("api.auth.keys") && problem.ends_with(", found a text"), "{problem}");
+    }
 }
 
 #[test]
