@@ -186,6 +186,8 @@ fn a_request_that_makes_no_sense_is_refused_with_a_pointer() {
         (json!({"action": "promote", "filter": {"all": true}}), "/action"),
         (json!({"action": "redrive", "filter": {"kid": "x"}}), "/filter/kid"),
         (json!({"action": "redrive"}), ""),
+        (json!({"action": "redrive", "filter": ["default"]}), "/filter"),
+        (json!({"action": "redrive", "filter": null}), "/filter"),
     ] {
         for dry_run in [true, false] {
             let mut body = body.clone();
@@ -195,9 +197,10 @@ fn a_request_that_makes_no_sense_is_refused_with_a_pointer() {
         }
     }
     assert_eq!(gateway.get("/v1/bulk").json(), json!({"items": []}));
-    for query in ["?limit=0", "?limit=1001", "?state=dead"] {
-        problem(&gateway.get(&format!("/v1/bulk{query}")), 400, "malformed-request");
+    for limit in ["0", "1001", "-1"] {
+        problem(&gateway.get(&format!("/v1/bulk?limit={limit}")), 422, "invalid-request");
     }
+    problem(&gateway.get("/v1/bulk?state=dead"), 400, "malformed-request");
     problem(&gateway.get("/v1/bulk/123"), 400, "malformed-request");
     problem(&gateway.get(&format!("/v1/bulk/{UNKNOWN}")), 404, "not-found");
     problem(&gateway.request("POST", &format!("/v1/bulk/{UNKNOWN}/abort")).send(), 404, "not-found");

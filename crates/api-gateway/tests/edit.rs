@@ -2,7 +2,7 @@
 
 mod support;
 
-use atode_testkit::{Gateway, Response, Worker};
+use atode_testkit::{Gateway, Response, Worker, eventually};
 use serde_json::{Value, json};
 use support::{
     DEADLINE, KIND, Stored, UNKNOWN, address, enqueued, finished, instant, job, later, pointers, problem,
@@ -111,6 +111,21 @@ fn an_invalid_edit_is_refused_with_its_pointers_and_changes_nothing() {
     problem(&edit_version(&gateway, &id, "abc", &json!({"delay": "1h"})), 400, "malformed-request");
     problem(&edit(&gateway, &json!(UNKNOWN), &json!({"delay": "1h"})), 404, "not-found");
     assert_eq!(job(&gateway, &id), before);
+}
+
+#[test]
+fn a_limit_that_leaves_no_attempt_is_refused() {
+    let (redis, gateway) = start();
+    let worker = Worker::start(&redis);
+    let failing = json!({"kind": "demo:mail", "payload": {"to": "a@example.com", "ends": "refused"}});
+    let id = enqueued(&gateway, &failing)["id"].clone();
+    eventually("an attempt has failed", DEADLINE, || {
+        (job(&gateway, &id)["state"] == "scheduled").then_some(())
+    });
+    worker.terminate();
+    for (limit, status) in [(json!(0), 422), (json!(1), 200), (json!(null), 200)] {
+        assert_eq!(edit(&gateway, &id, &json!({"max_retries": limit})).status, status, "{limit}");
+    }
 }
 
 #[test]

@@ -72,6 +72,13 @@ fn a_snapshot_comes_first_and_then_each_change() {
 }
 
 #[test]
+fn a_head_request_opens_no_stream() {
+    let (_redis, gateway) = start();
+    let head = gateway.request("HEAD", "/v1/events").send();
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+}
+
+#[test]
 fn the_loss_of_redis_is_an_event_and_its_return_a_snapshot() {
     let (redis, gateway) = start();
     let mut events = Events::of(&gateway);

@@ -4,7 +4,9 @@ mod support;
 
 use atode_testkit::{Gateway, RedisServer, Worker};
 use serde_json::{Value, json};
-use support::{KIND, Stored, address, finished, gateway_with_mail, job, keys, problem, start, text};
+use support::{
+    KIND, Stored, address, finished, gateway_with_mail, job, keys, pointers, problem, start, text,
+};
 
 /// A job whose only attempt failed permanently, because its payload does not match its kind.
 fn dead(gateway: &Gateway, stored: &Stored, queue: &str, payload: &str) -> Value {
@@ -91,11 +93,17 @@ fn a_filter_by_queue_shows_and_redrives_the_jobs_of_that_queue() {
 #[test]
 fn a_request_that_makes_no_sense_is_refused_with_what_to_do() {
     let (_redis, gateway) = start();
-    for query in ["?limit=0", "?limit=1001", "?limit=x", "?state=dead"] {
-        problem(&gateway.get(&format!("/v1/failures{query}")), 400, "malformed-request");
+    problem(&gateway.get("/v1/failures?state=dead"), 400, "malformed-request");
+    for (query, pointer) in [
+        ("limit=0", "/limit"),
+        ("limit=1001", "/limit"),
+        ("limit=x", "/limit"),
+        ("queue=none", "/queue"),
+        ("kind=no:such", "/kind"),
+    ] {
+        let wrong = problem(&gateway.get(&format!("/v1/failures?{query}")), 422, "invalid-request");
+        assert_eq!(pointers(&wrong), [pointer], "{wrong}");
     }
-    let unknown = problem(&gateway.get("/v1/failures?queue=none"), 404, "not-found");
-    assert!(text(&unknown["detail"]).contains("GET /v1/queues"), "{unknown}");
     let wrong =
         problem(&gateway.request("POST", "/v1/failures/123/redrive").send(), 400, "malformed-request");
     assert!(text(&wrong["detail"]).contains("GET /v1/failures"), "{wrong}");

@@ -1,9 +1,12 @@
 //! Addresses of gateways, and paths below them.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 
@@ -45,6 +48,26 @@ impl FromStr for Address {
         let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         let url = format!("{scheme}://{authority}{}", uri.path().trim_end_matches('/'));
         Ok(Address { url, is_private: scheme == "https" || is_loopback, is_loopback })
+    }
+}
+
+/// Its errors do not show the address, which may have a password.
+#[derive(Clone)]
+pub(crate) struct AddressParser;
+
+impl TypedValueParser for AddressParser {
+    type Value = Address;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Address, clap::Error> {
+        let address = value.to_str().ok_or_else(|| "not text".to_owned()).and_then(str::parse);
+        address.map_err(|why| {
+            command.clone().error(ErrorKind::ValueValidation, format!("--url or ATODE_URL: {why}"))
+        })
     }
 }
 

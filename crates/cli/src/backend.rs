@@ -9,7 +9,7 @@ use atode_config::{Config, ConfigArgs, bare_host, process};
 use atode_jobs::Registry;
 use clap::Args;
 
-use crate::address::Address;
+use crate::address::{Address, AddressParser};
 use crate::gateway::Gateway;
 use crate::key::Key;
 use crate::print;
@@ -24,7 +24,7 @@ pub(crate) enum Backend {
 #[derive(Args)]
 pub(crate) struct BackendArgs {
     /// Address of a gateway, such as `https://jobs.example.com` [default: the `server` of the configuration].
-    #[arg(long, env = "ATODE_URL", value_name = "URL", global = true)]
+    #[arg(long, env = "ATODE_URL", hide_env_values = true, value_name = "URL", global = true, value_parser = AddressParser)]
     pub(crate) url: Option<Address>,
     /// File with the API key [default: the key in `ATODE_KEY`, if it is set].
     #[arg(long, value_name = "FILE", global = true)]

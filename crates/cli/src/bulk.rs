@@ -99,6 +99,8 @@ pub(crate) async fn run(backend: &Backend, form: Form, task: BulkTask) -> anyhow
 
 async fn change(backend: &Backend, form: Form, action: BulkAction, args: ChangeArgs) -> anyhow::Result<()> {
     let ChangeArgs { filter, all, dry_run, yes } = args;
+    let what = "a queue, a kind, a time, an error, a text or a fingerprint";
+    ensure!(all || filter.is_limited(), "this selects every job: name {what}, or say --all");
     let request = BulkRequest { action, filter: filter.bulk(all), dry_run };
     let preview = preview(backend, &request).await?;
     if dry_run {

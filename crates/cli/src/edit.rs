@@ -139,8 +139,8 @@ async fn edit(
     let before = session.existing_job(id).await?;
     let request: EditRequest<'_> = serde_json::from_str(body)?;
     let rules = session.rules_for(&before.kind).await?;
-    let edit = rules.edit(&before.kind, &request, session.client.now())?;
-    let version = version.map(Version::text);
+    let edit = rules.edit(&before, &request, session.client.now())?;
+    let version = version.and_then(Version::text);
     match session.client.edit(&before.queue, &before.kind, id, version, &edit).await? {
         Edited::Done => {
             let after = session.job(&[before.queue.as_str().into()], id).await?;

@@ -66,44 +66,47 @@ pub(crate) async fn run(backend: &Backend, form: Form, args: EnqueueArgs) -> any
     };
     let body = serde_json::to_string(&body)?;
     let trace = trace::of_the_environment();
+    let new_key = || JobId::new(Timestamp::now().as_millisecond()).to_string();
+    let key = args.idempotency_key.unwrap_or_else(new_key);
     let stored = match backend {
         Backend::Http(gateway) => {
-            let new_key = || JobId::new(Timestamp::now().as_millisecond()).to_string();
-            let key = args.idempotency_key.unwrap_or_else(new_key);
             let stored = gateway.post_once(Endpoint::v1(["jobs"]), body, key.clone(), trace).await;
-            stored.map_err(|error| {
-                if error.has_unknown_outcome() {
-                    anyhow!(
-                        "{error}. The job may be stored: repeat the command with --idempotency-key {key}, which \
-                         stores it only once"
-                    )
-                } else {
-                    error.into()
-                }
-            })?
+            stored.map_err(|error| (error.has_unknown_outcome(), error.into()))
         }
-        Backend::Direct(session) => {
-            Answer::of(&enqueue(session, &body, args.idempotency_key.as_deref(), trace).await?)?
-        }
+        Backend::Direct(session) => enqueue(session, &body, &key, trace).await.map_err(|error| {
+            let outcome = error.downcast_ref::<atode_queue::Error>();
+            (outcome.is_some_and(|error| !error.nothing_happened()), error)
+        }),
     };
-    print::answer(form, &stored, |job: &JobView| print::line(&job.id.to_string()))
+    let stored = stored.map_err(|(is_unknown, error): (bool, anyhow::Error)| {
+        if is_unknown {
+            anyhow!("{error:#}. The job may be stored: repeat the command with --idempotency-key {key}, which stores it only once")
+        } else {
+            error
+        }
+    })?;
+    let printed = print::answer(form, &stored, |job: &JobView| print::line(&job.id.to_string()));
+    printed.with_context(|| {
+        let id = stored.read().map_or_else(|_| String::new(), |job: JobView| job.id.to_string());
+        format!("the job {id} is stored, but its id could not be written to stdout")
+    })
 }
 
 async fn enqueue(
     session: &Session,
     body: &str,
-    key: Option<&str>,
+    key: &str,
     trace: Option<TraceContext>,
-) -> anyhow::Result<JobView> {
+) -> anyhow::Result<Answer<JobView>> {
     let request: JobRequest<'_> = serde_json::from_str(body)?;
     let rules = session.rules_for(&request.kind).await?;
-    let prepared = rules.prepare(&request, body, KeySource::Header(key), session.client.now())?;
+    let prepared = rules.prepare(&request, body, KeySource::Header(Some(key)), session.client.now())?;
     let prepared = prepared.caused_by(trace.map(Trace::Span));
     match session.client.enqueue(prepared.job.clone()).await? {
-        Enqueued::Created { at } => Ok(prepared.stored(at)),
+        Enqueued::Created { at } => Answer::of(&prepared.stored(at)),
         Enqueued::Duplicate(id) => {
             let queue = prepared.job.queue.clone();
-            Ok(session.job(&[queue], id).await?.unwrap_or_else(|| prepared.removed(id)))
+            Answer::of(&session.job(&[queue], id).await?.unwrap_or_else(|| prepared.removed(id)))
         }
         Enqueued::Conflict(id) => bail!(key_reused(id)),
     }

@@ -1,7 +1,5 @@
 //! `atode failures`: dead jobs grouped by cause.
 
-use std::sync::Arc;
-
 use atode_queue::{FailureGroup, Failures, Fingerprint, MAX_BATCH, Moved};
 use clap::{Args, Subcommand};
 
@@ -11,7 +9,6 @@ use crate::backend::Backend;
 use crate::print::{self, Form};
 use crate::progress::Progress;
 use crate::queue::show_moved;
-use crate::session::Session;
 use crate::table::{Column, whole, wraps};
 
 /// Groups shown, as over HTTP.
@@ -78,7 +75,7 @@ pub(crate) async fn read(
             Ok(gateway.get(Endpoint::v1(["failures"]).with("queue", queue).with("kind", kind)).await?)
         }
         Backend::Direct(session) => {
-            let queues = queues(session, queue).await?;
+            let queues = session.filter_queues(queue, kind).await?;
             Answer::of(&session.client.failures(&queues, kind, MAX_GROUPS).await?)
         }
     }
@@ -99,7 +96,7 @@ async fn redrive(
                 .await?
         }
         Backend::Direct(session) => {
-            let queues = queues(session, queue).await?;
+            let queues = session.filter_queues(queue, None).await?;
             all_steps(&progress, async || {
                 Ok(session.client.redrive_failure(&queues, fingerprint, MAX_BATCH).await?)
             })
@@ -126,10 +123,4 @@ async fn all_steps(
         }
         progress.show(moved, Some(all));
     }
-}
-
-async fn queues(session: &Session, only: Option<&str>) -> anyhow::Result<Vec<Arc<str>>> {
-    let Some(only) = only else { return session.queues().await };
-    session.check_queue(only).await?;
-    Ok(vec![only.into()])
 }

@@ -112,7 +112,7 @@ impl Gateway {
         version: Option<&Version>,
     ) -> Result<Answer<T>, CallError> {
         let call = Call::new(Method::PATCH, endpoint);
-        self.call(Call { json: Some(json), version: version.map(Version::quoted), ..call }).await
+        self.call(Call { json: Some(json), version: version.map(Version::if_match), ..call }).await
     }
 
     pub(crate) async fn post<T>(&self, endpoint: Endpoint) -> Result<Answer<T>, CallError> {

@@ -69,7 +69,7 @@ fn values(job: &JobView, version: Option<&Version>) -> Vec<(&'static str, String
         ("finished", time(job.finished_at)),
         ("worker", worker),
         ("last error", job.last_error.clone()),
-        ("etag", version.map(|version| version.text().to_owned())),
+        ("etag", version.and_then(Version::text).map(str::to_owned)),
         ("trace", job.traceparent.clone()),
     ]
     .into_iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use atode_config::{Config, ConfigArgs, process};
-use atode_jobs::{Catalogue, JobRules, Registry};
+use atode_jobs::{Catalogue, JobRules, Registry, filter_queues};
 use atode_queue::{Client, Error, JobId, JobView, QueueView, absent};
 use futures_util::future::try_join_all;
 
@@ -60,6 +60,16 @@ impl Session {
 
     pub(crate) async fn queue(&self, name: &str) -> anyhow::Result<QueueView> {
         Ok(self.client.queue(name).await?.with_workers(&self.client.workers().await?))
+    }
+
+    /// The queue of a filter, or all queues. Unknown names are refused as in the API.
+    pub(crate) async fn filter_queues(
+        &self,
+        queue: Option<&str>,
+        kind: Option<&str>,
+    ) -> anyhow::Result<Vec<Arc<str>>> {
+        let (rules, queues) = (self.rules().await?, self.queues().await?);
+        Ok(filter_queues(queue, kind, &self.client, &rules, queues).await?)
     }
 
     /// The job, or an error that says what its id reveals.

@@ -1,8 +1,6 @@
 //! `atode stats`
 
-use std::sync::Arc;
-
-use atode_queue::{Series, Stats, Window, absent};
+use atode_queue::{Series, Stats, Window};
 use clap::Args;
 
 use crate::address::Endpoint;
@@ -73,11 +71,7 @@ pub(crate) async fn read(backend: &Backend, args: &StatsArgs) -> anyhow::Result<
 }
 
 async fn read_directly(session: &Session, args: &StatsArgs) -> anyhow::Result<Stats> {
-    let mut queues: Vec<Arc<str>> = session.queues().await?;
-    if let Some(name) = &args.queue {
-        queues.retain(|queue| **queue == **name);
-        anyhow::ensure!(!queues.is_empty(), absent::queue(name));
-    }
+    let queues = session.filter_queues(args.queue.as_deref(), args.kind.as_deref()).await?;
     let window = parse_window(&args.window).map_err(anyhow::Error::msg)?;
     Ok(session.client.stats(&queues, args.kind.as_deref(), window).await?)
 }

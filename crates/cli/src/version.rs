@@ -1,6 +1,5 @@
 //! The version of a waiting job, which HTTP calls its `ETag`.
 
-use std::convert::Infallible;
 use std::str::FromStr;
 
 /// It has none of the quotes that HTTP puts around it.
@@ -8,11 +7,16 @@ use std::str::FromStr;
 pub(crate) struct Version(String);
 
 impl FromStr for Version {
-    type Err = Infallible;
+    type Err = String;
 
     /// Quotes may be there or not: a shell takes them off.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Version(text.trim().trim_matches('"').to_owned()))
+    fn from_str(text: &str) -> Result<Self, String> {
+        let version = text.trim().trim_matches('"');
+        if version.is_empty() {
+            Err("the ETag of `atode job show`, or *".to_owned())
+        } else {
+            Ok(Version(version.to_owned()))
+        }
     }
 }
 
@@ -21,12 +25,13 @@ impl Version {
         Version(text.to_owned())
     }
 
-    pub(crate) fn text(&self) -> &str {
-        &self.0
+    /// Unset for `*`, which is any version.
+    pub(crate) fn text(&self) -> Option<&str> {
+        Some(&*self.0).filter(|version| *version != "*")
     }
 
     /// The value of `If-Match`.
-    pub(crate) fn quoted(&self) -> String {
-        format!("\"{}\"", self.0)
+    pub(crate) fn if_match(&self) -> String {
+        self.text().map_or_else(|| "*".to_owned(), |version| format!("\"{version}\""))
     }
 }

@@ -223,3 +223,17 @@ fn what_goes_to_redis_takes_no_url() {
         assert_eq!(ended.code, 2, "{wrong}: {}", ended.err);
     }
 }
+
+#[test]
+fn a_password_in_an_address_is_not_shown() {
+    let in_variable = run(atode().env("ATODE_URL", "http://bob:hunter2@127.0.0.1:1").arg("queues"));
+    let in_argument = run(atode().args(["queues", "--url", "http://bob:hunter2@127.0.0.1:1"]));
+    for refused in [in_variable, in_argument] {
+        assert_eq!(refused.code, 2, "{}", refused.err);
+        assert!(
+            refused.err.contains("no user or password") && !refused.err.contains("hunter2"),
+            "{}",
+            refused.err
+        );
+    }
+}

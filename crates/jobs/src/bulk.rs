@@ -1,6 +1,7 @@
 //! Bulk operations on request: from the action and the filter as text (HTTP, command line) to a preview, or to the
 //! operation itself.
 
+use std::fmt;
 use std::sync::Arc;
 
 use atode_queue::{
@@ -8,7 +9,9 @@ use atode_queue::{
     Order, Searched, State,
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::invalid_request::{Errors, InvalidRequest};
 use crate::list::{ListError, check_names, names, parse_fingerprint, parse_states, parse_text, parse_time};
@@ -25,6 +28,7 @@ const MAX_FILTER: usize = 16 << 10;
 #[serde(deny_unknown_fields)]
 pub struct BulkRequest {
     pub action: BulkAction,
+    #[serde(deserialize_with = "object")]
     pub filter: BulkFilter,
     /// Count the jobs instead of changing them.
     #[serde(default)]
@@ -62,6 +66,25 @@ pub struct BulkFilter {
     /// Every job in the states of the action. It must be said, so that a filter that was forgotten changes nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
+}
+
+/// Reads an object. What serde derives would also take an array, as the fields in their order.
+fn object<'de, D: Deserializer<'de>>(json: D) -> Result<BulkFilter, D::Error> {
+    struct Object;
+
+    impl<'de> Visitor<'de> for Object {
+        type Value = BulkFilter;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object, such as {\"kind\": …} or {\"all\": true}")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BulkFilter, A::Error> {
+            BulkFilter::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    json.deserialize_map(Object)
 }
 
 /// The jobs that a bulk operation would change now, in the shape of the API.
@@ -152,7 +175,7 @@ impl BulkRequest {
                 "filter",
                 format!(
                     "selects every job that can be {}: name a queue, a kind, a time, an error, a text or a fingerprint, \
-                     or say \"all\": true",
+                     or say {{\"all\": true}}",
                     self.done()
                 ),
             ),

@@ -1,6 +1,6 @@
 //! From a request to change a waiting job to an [`Edit`], by the rules of `request.rs`.
 
-use atode_queue::Edit;
+use atode_queue::{Edit, JobView};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,8 +33,9 @@ pub struct EditRequest<'a> {
 }
 
 impl JobRules {
-    /// The change of a job of this kind, or all errors of the request at once. `now` is Redis' clock, Unix ms.
-    pub fn edit(&self, kind: &str, request: &EditRequest<'_>, now: i64) -> Result<Edit, RequestError> {
+    /// The change of this job, or all errors of the request at once. `now` is Redis' clock, Unix ms.
+    pub fn edit(&self, job: &JobView, request: &EditRequest<'_>, now: i64) -> Result<Edit, RequestError> {
+        let kind = job.kind.as_str();
         let mut errors = Errors::default();
         if let Some(payload) = request.payload {
             self.kind(kind, payload, &mut errors)?;
@@ -48,6 +49,16 @@ impl JobRules {
                 errors.field("max_retries", check_retries(number(&retries))).map(Some)
             }
         });
+        let limit = max_retries.map(|retries| retries.or_else(|| self.max_retries(kind)));
+        if let Some(limit) = limit.flatten()
+            && limit < spent_attempts(job)
+        {
+            let spent = spent_attempts(job);
+            errors.add(
+                "max_retries",
+                format!("the job has spent {spent} attempts, so it needs {spent} retries or more for another one; cancel it if none shall follow"),
+            );
+        }
         let edit = Edit { payload: request.payload.map(ToOwned::to_owned), due, max_retries };
         if errors.is_empty() && edit.is_empty() {
             errors.add_to_request("nothing to change: expected payload, delay, run_at or max_retries");
@@ -55,4 +66,14 @@ impl JobRules {
         errors.into_result()?;
         Ok(edit)
     }
+}
+
+/// The failed attempts that count against the retries of the job.
+fn spent_attempts(job: &JobView) -> u32 {
+    let counting = job.attempts.iter().rev().take_while(|attempt| !attempt.redriven);
+    counting
+        .filter(|attempt| attempt.cause.spends_attempt())
+        .map(|attempt| attempt.attempt)
+        .max()
+        .unwrap_or_default()
 }

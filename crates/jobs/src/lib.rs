@@ -45,7 +45,7 @@ pub use kind::{Kind, Run};
 pub use kinds::registry;
 pub use known_kind::KnownKind;
 pub use limits::{MAX_DELAY, MAX_RETRIES, check_key};
-pub use list::{JobList, ListError, ListRequest};
+pub use list::{JobList, ListError, ListRequest, filter_queues, parse_limit};
 pub use payload::{InvalidPayload, json_pointer, without_position};
 pub use prepared::{Prepared, key_reused};
 pub use published::administer::{DecidedKind, KindChangeError, decide_kind, remove_kind};

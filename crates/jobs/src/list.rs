@@ -154,7 +154,7 @@ impl ListRequest {
                 .field("fingerprint", parse_fingerprint(self.fingerprint.as_deref()))
                 .flatten(),
         };
-        let limit = errors.field("limit", parse_limit(self.limit.as_deref()));
+        let limit = errors.field("limit", parse_limit(self.limit.as_deref(), DEFAULT_LIMIT, MAX_BATCH));
         let facets = errors.field("facets", parse_flag(self.facets.as_deref())).flatten();
         // An invalid filter would make the cursor one of another list.
         errors.into_result()?;
@@ -175,14 +175,40 @@ pub(crate) async fn check_names(
     rules: &JobRules,
     queues: &[Arc<str>],
 ) -> Result<(), ListError> {
+    check(at, &query.queues, &query.kinds, client, rules, queues).await
+}
+
+/// The queues of a filter by at most one queue and one kind. Unknown names are refused: an empty reply would hide the
+/// mistake.
+pub async fn filter_queues(
+    queue: Option<&str>,
+    kind: Option<&str>,
+    client: &Client,
+    rules: &JobRules,
+    mut queues: Vec<Arc<str>>,
+) -> Result<Vec<Arc<str>>, ListError> {
+    let named = |name: Option<&str>| name.map(Arc::from).into_iter().collect::<Vec<Arc<str>>>();
+    check("", &named(queue), &named(kind), client, rules, &queues).await?;
+    queues.retain(|known| queue.is_none_or(|queue| **known == *queue));
+    Ok(queues)
+}
+
+async fn check(
+    at: &str,
+    named_queues: &[Arc<str>],
+    named_kinds: &[Arc<str>],
+    client: &Client,
+    rules: &JobRules,
+    queues: &[Arc<str>],
+) -> Result<(), ListError> {
     let mut errors = Errors::default();
-    for unknown in query.queues.iter().filter(|queue| !queues.contains(queue)) {
+    for unknown in named_queues.iter().filter(|queue| !queues.contains(queue)) {
         errors.add(
             &format!("{at}queue"),
             format!("there is no queue {unknown:?}; there are {}", queues.join(", ")),
         );
     }
-    for kind in query.kinds.iter().filter(|kind| rules.find(kind).is_none()) {
+    for kind in named_kinds.iter().filter(|kind| rules.find(kind).is_none()) {
         let mut is_stored = false;
         for queue in queues {
             is_stored |= client.inspection().kinds_of(queue).await?.contains(kind);
@@ -228,7 +254,7 @@ pub(crate) fn parse_time(text: Option<&str>) -> Result<Option<i64>, String> {
     let Some(text) = text else { return Ok(None) };
     let at = text.parse::<Timestamp>().map(Timestamp::as_millisecond);
     at.map(Some).map_err(|_| {
-        "expected an RFC 3339 time with its zone, such as 2030-01-31T09:30:00Z (a + is %2B in an address)"
+        "expected an RFC 3339 time with its zone, before 9999-12-30, such as 2030-01-31T09:30:00Z (a + is %2B in an address)"
             .to_owned()
     })
 }
@@ -246,10 +272,11 @@ pub(crate) fn parse_fingerprint(text: Option<&str>) -> Result<Option<Fingerprint
     text.map(|text| text.parse().map_err(|error: InvalidFingerprint| error.to_string())).transpose()
 }
 
-fn parse_limit(text: Option<&str>) -> Result<usize, String> {
-    let Some(text) = text else { return Ok(DEFAULT_LIMIT) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_BATCH).contains(limit));
-    limit.ok_or_else(|| format!("expected a whole number from 1 to {MAX_BATCH}"))
+/// The `limit` of a request; `default` if it has none.
+pub fn parse_limit(text: Option<&str>, default: usize, max: usize) -> Result<usize, String> {
+    let Some(text) = text else { return Ok(default) };
+    let limit = text.parse().ok().filter(|limit| (1..=max).contains(limit));
+    limit.ok_or_else(|| format!("expected a whole number from 1 to {max}"))
 }
 
 fn parse_flag(text: Option<&str>) -> Result<Option<bool>, String> {

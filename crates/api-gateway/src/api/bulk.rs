@@ -1,7 +1,5 @@
 //! `POST /v1/bulk`, `GET /v1/bulk`, `GET /v1/bulk/{id}`, `POST /v1/bulk/{id}/abort`: one change of many jobs.
 
-use std::sync::Arc;
-
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, LOCATION};
@@ -14,8 +12,8 @@ use atode_queue::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::api::filter::{limit, queues};
 use crate::api::idempotency_key::{IDEMPOTENT_REPLAYED, idempotency_key};
-use crate::api::lookup::unconfigured_queues;
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::deadline::in_time;
@@ -37,7 +35,7 @@ pub(crate) async fn start(gateway: Data<Gateway>, request: HttpRequest, payload:
     if bulk.dry_run {
         let preview = async {
             let _permit = gateway.lookups.acquire().await;
-            let queues = queues(&gateway).await?;
+            let queues = queues(&gateway, None, None).await?;
             bulk.preview(&gateway.client, &gateway.rules, &queues)
                 .await
                 .map_err(|it| problem(it, Problem::from))
@@ -46,7 +44,7 @@ pub(crate) async fn start(gateway: Data<Gateway>, request: HttpRequest, payload:
     }
     let key = key.map(|key| Idempotency::new("", &key, &body));
     let start = async {
-        let queues = queues(&gateway).await?;
+        let queues = queues(&gateway, None, None).await?;
         let created = bulk.start(&gateway.client, &gateway.rules, &queues, key).await;
         match created.map_err(|error| problem(error, queue_errors::of_bulk))? {
             Created::Created(bulk) => Ok((bulk, false)),
@@ -75,15 +73,12 @@ pub(crate) async fn start(gateway: Data<Gateway>, request: HttpRequest, payload:
 #[serde(deny_unknown_fields)]
 pub(crate) struct BulkQuery {
     /// Bulk operations at most; 50 if absent.
-    #[schemars(range(min = 1, max = 1_000))]
-    limit: Option<usize>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000))]
+    limit: Option<String>,
 }
 
 pub(crate) async fn list(gateway: Data<Gateway>, query: Query<BulkQuery>) -> Reply {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::malformed(format!("`?limit=` takes 1 to {MAX_LIMIT}")));
-    }
+    let limit = limit(query.limit.as_deref(), DEFAULT_LIMIT, MAX_LIMIT)?;
     let read = async { Ok(gateway.client.bulks().list(limit).await?) };
     let items = in_time(read, Problem::from).await?;
     replies::json(StatusCode::OK, &Items::<BulkView> { items })
@@ -113,10 +108,6 @@ fn parse_id(id: &str) -> Result<BulkId, Problem> {
 
 async fn read(gateway: &Gateway, id: BulkId) -> Result<BulkView, Problem> {
     gateway.client.bulks().get(id).await?.ok_or_else(|| Problem::not_found(absent::bulk(id)))
-}
-
-async fn queues(gateway: &Gateway) -> Result<Vec<Arc<str>>, Problem> {
-    Ok([gateway.queues.clone(), unconfigured_queues(gateway).await?].concat())
 }
 
 fn problem(error: ListError, of_queue: fn(Error) -> Problem) -> Problem {

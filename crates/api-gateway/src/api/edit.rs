@@ -50,7 +50,7 @@ async fn edit_job(
     change: &EditRequest<'_>,
 ) -> Result<JobView, Problem> {
     let before = job(gateway, id).await?;
-    let change: Edit = gateway.rules.edit(&before.kind, change, gateway.client.now())?;
+    let change: Edit = gateway.rules.edit(&before, change, gateway.client.now())?;
     let edited = gateway.client.edit(&before.queue, &before.kind, id, version, &change).await;
     match edited.map_err(queue_errors::of_edit)? {
         Edited::Done => after(gateway, before).await,

@@ -8,9 +8,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::http::Method;
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -53,7 +54,15 @@ pub(crate) async fn watch(gateway: Data<Gateway>) {
     }
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, request: HttpRequest) -> Reply {
+    let mut reply = HttpResponse::Ok();
+    reply
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header(("x-accel-buffering", "no"));
+    if request.method() == Method::HEAD {
+        return Ok(reply.finish());
+    }
     let looks = &gateway.looks;
     let permit = looks.streams.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{MAX_STREAMS} clients listen to the events of this gateway already: try another gateway, or later");
@@ -66,11 +75,7 @@ pub(crate) async fn show(gateway: Data<Gateway>) -> Reply {
         let chunk = stream.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(chunk)), stream))
     });
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(chunks))
+    Ok(reply.streaming(chunks))
 }
 
 /// The stream of one client.

@@ -1,14 +1,12 @@
 //! `GET /v1/failures`: dead jobs grouped by cause. `POST /v1/failures/{fingerprint}/redrive`: all jobs of one cause.
 
-use std::sync::Arc;
-
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
-use atode_queue::{Fingerprint, MAX_BATCH, absent};
+use atode_queue::{Fingerprint, MAX_BATCH};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::api::lookup::unconfigured_queues;
+use crate::api::filter::{limit, queues};
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
@@ -26,17 +24,14 @@ pub(crate) struct FailuresQuery {
     /// Only the dead jobs of this kind.
     kind: Option<String>,
     /// Groups in the reply; 1,000 if absent.
-    #[schemars(range(min = 1, max = 1_000))]
-    limit: Option<usize>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000))]
+    limit: Option<String>,
 }
 
 pub(crate) async fn list(gateway: Data<Gateway>, query: Query<FailuresQuery>) -> Reply {
-    let limit = query.limit.unwrap_or(MAX_GROUPS);
-    if !(1..=MAX_GROUPS).contains(&limit) {
-        return Err(Problem::malformed(format!("`?limit=` takes 1 to {MAX_GROUPS}")));
-    }
+    let limit = limit(query.limit.as_deref(), MAX_GROUPS, MAX_GROUPS)?;
     let read = async {
-        let queues = queues(&gateway, query.queue.as_deref()).await?;
+        let queues = queues(&gateway, query.queue.as_deref(), query.kind.as_deref()).await?;
         Ok(gateway.client.failures(&queues, query.kind.as_deref(), limit).await?)
     };
     Ok(HttpResponse::Ok().json(in_time(read, Problem::from).await?))
@@ -59,20 +54,8 @@ pub(crate) async fn redrive(
         .parse()
         .map_err(|error| Problem::malformed(format!("{error}; GET /v1/failures lists the fingerprints")))?;
     let redriven = async {
-        let queues = queues(&gateway, query.queue.as_deref()).await?;
+        let queues = queues(&gateway, query.queue.as_deref(), None).await?;
         gateway.client.redrive_failure(&queues, fingerprint, MAX_BATCH).await.map_err(queue_errors::of_change)
     };
     Ok(HttpResponse::Ok().json(in_time(redriven, queue_errors::of_change).await?))
-}
-
-/// The queue of a filter, or all queues.
-async fn queues(gateway: &Gateway, only: Option<&str>) -> Result<Vec<Arc<str>>, Problem> {
-    let mut queues = gateway.queues.clone();
-    queues.extend(unconfigured_queues(gateway).await?);
-    let Some(only) = only else { return Ok(queues) };
-    queues.retain(|queue| **queue == *only);
-    if queues.is_empty() {
-        return Err(Problem::not_found(absent::queue(only)));
-    }
-    Ok(queues)
 }

@@ -8,6 +8,7 @@ use atode_queue::{HeldDecision, Registration};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::api::filter::limit;
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
@@ -19,18 +20,15 @@ use crate::http::replies::Reply;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// Kinds per page; 1,000 if absent.
-    #[schemars(range(min = 1, max = 1_000))]
-    limit: Option<usize>,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000))]
+    limit: Option<String>,
     /// `next_cursor` of the page before: its last kind.
     cursor: Option<String>,
 }
 
 /// While Redis is away, the live workers are null. Everything else is known without Redis.
 pub(crate) async fn list(gateway: Data<Gateway>, query: Query<ListQuery>) -> Reply {
-    let limit = query.limit.unwrap_or(MAX_KINDS_PER_PAGE);
-    if !(1..=MAX_KINDS_PER_PAGE).contains(&limit) {
-        return Err(Problem::malformed(format!("the query: limit is 1 to {MAX_KINDS_PER_PAGE}")));
-    }
+    let limit = limit(query.limit.as_deref(), MAX_KINDS_PER_PAGE, MAX_KINDS_PER_PAGE)?;
     let workers = workers(&gateway).await;
     let page = KindPage::new(&gateway.rules, workers.as_deref(), limit, query.cursor.as_deref());
     Ok(HttpResponse::Ok().json(page))

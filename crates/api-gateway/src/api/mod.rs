@@ -9,6 +9,7 @@ pub(crate) mod enqueue;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod failures;
+pub(crate) mod filter;
 pub(crate) mod health;
 mod idempotency_key;
 pub(crate) mod jobs;

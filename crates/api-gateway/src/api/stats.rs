@@ -1,14 +1,12 @@
 //! `GET /v1/stats`: what happened in the last hours, by queue and kind.
 
-use std::sync::Arc;
-
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
-use atode_queue::{Stats, Window, absent};
+use atode_queue::{Stats, Window};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::api::lookup::unconfigured_queues;
+use crate::api::filter::queues;
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
@@ -33,20 +31,13 @@ pub(crate) async fn show(gateway: Data<Gateway>, query: Query<StatsQuery>) -> Re
 
 async fn read(gateway: &Gateway, query: &StatsQuery, window: Window) -> Result<Stats, Problem> {
     let _permit = gateway.histories.acquire().await;
-    let mut queues: Vec<Arc<str>> = gateway.queues.clone();
-    queues.extend(unconfigured_queues(gateway).await?);
-    if let Some(name) = &query.queue {
-        queues.retain(|queue| **queue == **name);
-        if queues.is_empty() {
-            return Err(Problem::not_found(absent::queue(name)));
-        }
-    }
+    let queues = queues(gateway, query.queue.as_deref(), query.kind.as_deref()).await?;
     Ok(gateway.client.stats(&queues, query.kind.as_deref(), window).await?)
 }
 
 fn parse_window(text: &str) -> Result<Window, Problem> {
     let length = atode_jobs::parse_delay(text).ok();
     length.and_then(Window::new).ok_or_else(|| {
-        Problem::malformed("window is a duration of at most 72 hours, such as `?window=30m` or `?window=24h`")
+        Problem::invalid_field("/window", "expected a duration of at most 72 hours, such as 30m or 24h")
     })
 }

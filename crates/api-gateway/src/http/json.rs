@@ -22,7 +22,7 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Problem
     }
     if !start.starts_with('{') {
         serde_json::from_str::<IgnoredAny>(json).map_err(not_json)?;
-        return Err(Problem::malformed("expected a JSON object such as `{\"kind\": …}`"));
+        return Err(Problem::malformed("expected a JSON object, `{…}`"));
     }
     serde_json::from_str(json).map_err(|error| {
         if !error.is_data() {

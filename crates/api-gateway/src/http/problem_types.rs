@@ -46,7 +46,7 @@ slugs! {
         "The request could be read but cannot be carried out: it has an unknown kind, queue or field, a payload that does not match its kind, or a value out of range. The errors field points at each mistake. Nothing was stored. GET /v1/kinds shows every kind with the JSON Schema of its payload.";
     IdempotencyKeyReused: "idempotency-key-reused", "The idempotency key was used for another request", 422,
         "An idempotency key identifies one request for 24 hours, unless its queue is configured differently (idempotency_ttl). This key was used with another body before. Bodies are compared byte by byte: repeat the original bytes instead of serializing the request again, which may change spaces or the order of fields. Use a new key for a new job.";
-    WrongState: "wrong-state", "The state of the job or kind does not allow this", 409,
+    WrongState: "wrong-state", "The present state does not allow this", 409,
         "Cancel applies to waiting and active jobs, run-now, reschedule and edits to waiting jobs, redrive to dead jobs. An active job cannot be deleted. A kind can be accepted while a later definition of it is held, and removed once no job and no live worker has it. A bulk operation can be aborted while it waits or runs, and at most 100 may wait or run. The detail names the state. Nothing was changed.";
     VersionMismatch: "version-mismatch", "The job has changed", 412,
         "The request was for the version of the job that If-Match names, and the job has changed since: somebody edited or rescheduled it, or it ran and waits for its next attempt. Nothing was changed. Read the job again, and repeat the change with its present ETag.";

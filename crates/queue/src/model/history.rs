@@ -66,6 +66,13 @@ pub enum FailureCause {
     Unknown,
 }
 
+impl FailureCause {
+    /// Whether a run that ended so counts against the retries of its job.
+    pub fn spends_attempt(self) -> bool {
+        !matches!(self, FailureCause::Crash | FailureCause::LeaseLost | FailureCause::Shutdown)
+    }
+}
+
 /// Prefix of a history whose failures no longer count, because the job was redriven.
 const STARTED_OVER: char = '*';
 
@@ -84,11 +91,8 @@ impl History {
 
     #[must_use]
     pub fn with_failure(mut self, failure: Failure) -> Self {
-        match failure.cause {
-            FailureCause::Crash => self.crashes = self.crashes.saturating_add(1),
-            FailureCause::LeaseLost | FailureCause::Shutdown => {}
-            _ => self.failed = self.failed.saturating_add(1),
-        }
+        self.crashes = self.crashes.saturating_add(u32::from(failure.cause == FailureCause::Crash));
+        self.failed = self.failed.saturating_add(u32::from(failure.cause.spends_attempt()));
         self.failures.push(failure);
         self.started_over = false;
         let excess = self.failures.len().saturating_sub(Self::KEPT);

@@ -44,6 +44,7 @@ pub(super) fn add(draft: &mut Draft) {
             .about("Those that wait or run, and those that ended in the last 7 days; the latest first.")
             .query::<BulkQuery>()
             .reply::<Items<BulkView>>(200, "The bulk operations.", json!({"items": [bulk("running")]}))
+            .errors(&[Slug::Invalid])
     });
     draft.add("get /v1/bulk/{id}", "getBulk", "Show a bulk operation", |operation| {
         operation.reply::<BulkView>(200, "Its progress, and its report.", bulk("running"))

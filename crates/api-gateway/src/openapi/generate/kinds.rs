@@ -15,6 +15,7 @@ pub(super) fn add(draft: &mut Draft) {
             .about("The kinds that can be enqueued: compiled into this gateway, or published by a worker.")
             .query::<ListQuery>()
             .reply::<KindPage>(200, "A page, in the order of the names.", json!({"items": [kind()]}))
+            .errors(&[Slug::Invalid])
     });
     draft.add("get /v1/kinds/{kind}", "getKind", "Show a kind", |operation| {
         operation.reply::<KindView>(200, "The kind.", kind())

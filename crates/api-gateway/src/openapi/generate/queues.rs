@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::api::failures::{FailuresQuery, RedriveQuery as FailureQuery};
 use crate::api::queues::{PurgeQuery, RedriveQuery};
 use crate::api::scale::Scale;
+use crate::http::problem_types::Slug;
 use crate::openapi::generate::document::Draft;
 use crate::openapi::generate::examples::{ID, moved, queue};
 
@@ -72,6 +73,7 @@ pub(super) fn add(draft: &mut Draft) {
                     "example": {"id": ID, "queue": "default", "error": "connect to 10.0.0.7:25: timed out after 5000ms"},
                 }], "total": 1}),
             )
+            .errors(&[Slug::Invalid])
     });
     draft.add(
         "post /v1/failures/{fingerprint}/redrive",
@@ -82,6 +84,7 @@ pub(super) fn add(draft: &mut Draft) {
                 .about("A call looks at 1,000 dead jobs. Repeat it until `remaining` is 0.")
                 .query::<FailureQuery>()
                 .reply::<Moved>(200, "How many jobs were redriven, and how many are left.", moved())
+                .errors(&[Slug::Invalid])
         },
     );
 }

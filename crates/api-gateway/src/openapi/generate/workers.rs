@@ -4,6 +4,7 @@ use atode_queue::{Asked, Items, Registration, Stats};
 use serde_json::{Value, json};
 
 use crate::api::stats::StatsQuery;
+use crate::http::problem_types::Slug;
 use crate::openapi::generate::document::Draft;
 use crate::openapi::generate::examples::{queue, worker, worker_ref};
 use crate::openapi::generate::operation::TEXT;
@@ -36,6 +37,7 @@ pub(super) fn add(draft: &mut Draft) {
             .about("Counts and times by queue and kind: by minute up to 2 h, by five minutes up to 72 h.")
             .query::<StatsQuery>()
             .reply::<Stats>(200, "The history.", stats())
+            .errors(&[Slug::Invalid])
     });
     draft.add("get /v1/events", "streamEvents", "Stream the changes of queues and workers", |operation| {
         let snapshot = json!({"queues": [queue()], "workers": [worker()]});

@@ -1,0 +1,26 @@
+//! Parameters that several endpoints have: `limit`, `queue` and `kind`.
+
+use std::sync::Arc;
+
+use atode_jobs::{ListError, filter_queues, parse_limit};
+
+use crate::api::lookup::unconfigured_queues;
+use crate::gateway::Gateway;
+use crate::http::problem::Problem;
+
+pub(crate) fn limit(text: Option<&str>, default: usize, max: usize) -> Result<usize, Problem> {
+    parse_limit(text, default, max).map_err(|detail| Problem::invalid_field("/limit", detail))
+}
+
+/// The queue of a filter, or all queues. Unknown names are refused.
+pub(crate) async fn queues(
+    gateway: &Gateway,
+    only: Option<&str>,
+    kind: Option<&str>,
+) -> Result<Vec<Arc<str>>, Problem> {
+    let all = [gateway.queues.clone(), unconfigured_queues(gateway).await?].concat();
+    filter_queues(only, kind, &gateway.client, &gateway.rules, all).await.map_err(|error| match error {
+        ListError::Invalid(invalid) => invalid.into(),
+        ListError::Queue(error) => error.into(),
+    })
+}
