@@ -11,7 +11,7 @@ use crate::model::state::State;
 use crate::transitions::operate::{Operated, operate_at};
 
 /// Scripts under way at the same time. Redis runs those that arrive together in a row, and a claim waits for them.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 
 /// The outcome for one job.
 #[derive(Debug)]
