@@ -19,17 +19,7 @@ const NOW: Due = Due::After(Duration::ZERO);
 const RETENTION: Duration = HOUR;
 
 fn of(states: &[State]) -> ListQuery {
-    ListQuery {
-        queues: vec![],
-        kinds: vec![],
-        states: states.to_vec(),
-        after: None,
-        before: None,
-        order: Order::of(states),
-        error: None,
-        search: None,
-        fingerprint: None,
-    }
+    ListQuery { states: states.to_vec(), order: Order::of(states), ..ListQuery::default() }
 }
 
 async fn page(test: &TestQueue, query: &ListQuery, from: Option<Cursor>, limit: usize) -> JobPage {

@@ -207,7 +207,9 @@ impl Run<'_> {
                         progress.counts.changed += 1;
                         progress.counts.done += u64::from(is_second_look);
                     }
-                    Outcome::Moved(Some(State::Active)) if active_come_later => progress.counts.done -= 1,
+                    Outcome::Moved(Some(State::Active)) if active_come_later => {
+                        progress.counts.done = progress.counts.done.saturating_sub(1);
+                    }
                     Outcome::Later { is_doubtful } => {
                         if is_doubtful {
                             doubtful.insert(target.id);

@@ -92,17 +92,7 @@ mod tests {
     use crate::list::query::Order;
 
     fn query() -> ListQuery {
-        ListQuery {
-            queues: vec![],
-            kinds: vec!["a:b".into()],
-            states: vec![],
-            after: None,
-            before: Some(7),
-            order: Order::Desc,
-            error: None,
-            search: None,
-            fingerprint: None,
-        }
+        ListQuery { kinds: vec!["a:b".into()], before: Some(7), order: Order::Desc, ..ListQuery::default() }
     }
 
     #[test]

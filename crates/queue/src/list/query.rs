@@ -14,7 +14,7 @@ use crate::model::state::State;
 /// Each job has a place in time: its due time if it is waiting, its enqueue time if it is active, and the time of its
 /// end if it is finished. `after`, `before` and the order are about this time; jobs of the same time are in the order
 /// of their ids.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// All queues if empty.
@@ -38,10 +38,11 @@ pub struct ListQuery {
 }
 
 /// The direction of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The earliest time first.
+    #[default]
     Asc,
     /// The latest time first.
     Desc,

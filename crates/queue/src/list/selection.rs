@@ -108,17 +108,7 @@ mod tests {
     use crate::model::state::State;
 
     fn query(states: &[State]) -> ListQuery {
-        ListQuery {
-            queues: vec![],
-            kinds: vec![],
-            states: states.to_vec(),
-            after: None,
-            before: None,
-            order: Order::Desc,
-            error: None,
-            search: None,
-            fingerprint: None,
-        }
+        ListQuery { states: states.to_vec(), order: Order::Desc, ..ListQuery::default() }
     }
 
     fn walk(kinds: &Kinds, query: &ListQuery) -> Vec<Vec<String>> {
