@@ -99,8 +99,6 @@ pub(crate) async fn run(backend: &Backend, form: Form, task: BulkTask) -> anyhow
 
 async fn change(backend: &Backend, form: Form, action: BulkAction, args: ChangeArgs) -> anyhow::Result<()> {
     let ChangeArgs { filter, all, dry_run, yes } = args;
-    let what = "a queue, a kind, a time, an error, a text or a fingerprint";
-    ensure!(all || filter.is_limited(), "this selects every job: name {what}, or say --all");
     let request = BulkRequest { action, filter: filter.bulk(all), dry_run };
     let preview = preview(backend, &request).await?;
     if dry_run {
@@ -224,11 +222,7 @@ fn text(bulk: &BulkView) -> String {
         ("runner", runner),
         ("error", bulk.error.clone()),
     ];
-    let rows: Vec<(&str, String)> =
-        values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let columns =
-        [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-    let mut text = print::table_text(&columns, &rows);
+    let mut text = print::values_text(values);
     if !bulk.examples.is_empty() {
         text.extend(["\n\n", &print::table_text(&UNCHANGED_COLUMNS, &bulk.examples)]);
     }

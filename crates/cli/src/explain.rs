@@ -67,11 +67,7 @@ fn text(it: &Explained) -> String {
         ("what to do", Some(it.what_to_do.clone())),
         ("not before", it.runs_at_earliest.map(|at| format!("{at:.3}"))),
     ];
-    let rows: Vec<(&str, String)> =
-        values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let columns =
-        [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-    let mut text = print::table_text(&columns, &rows);
+    let mut text = print::values_text(values);
     if !it.checks.is_empty() {
         text.extend(["\n\n", &print::table_text(&CHECK_COLUMNS, &it.checks)]);
     }

@@ -32,12 +32,6 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// True if it names something besides states.
-    pub(crate) fn is_limited(&self) -> bool {
-        let FilterArgs { queue, kind, after, before, error, search, fingerprint, state: _ } = self;
-        [queue, kind, after, before, error, search, fingerprint].iter().any(|limit| limit.is_some())
-    }
-
     pub(crate) fn bulk(self, all: bool) -> BulkFilter {
         let FilterArgs { queue, kind, state, after, before, error, search, fingerprint } = self;
         BulkFilter { queue, kind, state, after, before, error, search, fingerprint, all }

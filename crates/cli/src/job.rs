@@ -22,9 +22,7 @@ const ATTEMPT_COLUMNS: [Column<AttemptView>; 5] = [
 pub(crate) async fn show(backend: &Backend, form: Form, id: JobId) -> anyhow::Result<Drawn> {
     let (job, version) = read(backend, id).await?;
     let text = print::answer_text(form, &job, |job: &JobView| {
-        let columns =
-            [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-        let mut text = print::table_text(&columns, &values(job, version.as_ref()));
+        let mut text = values_text(job, version.as_ref());
         if !job.attempts.is_empty() {
             text.extend(["\n\n", &print::table_text(&ATTEMPT_COLUMNS, &job.attempts)]);
         }
@@ -49,14 +47,13 @@ fn state(job: &JobView) -> String {
     Tone::of_state(&state).mark(&state)
 }
 
-/// The values of a job, each with its name.
-fn values(job: &JobView, version: Option<&Version>) -> Vec<(&'static str, String)> {
+fn values_text(job: &JobView, version: Option<&Version>) -> String {
     let time = |at: Option<_>| at.map(|at: jiff::Timestamp| format!("{at:.3}"));
     let retries = job.max_retries.map_or_else(String::new, |retries| format!(" of {}", retries + 1));
     let worker = job.worker.as_ref().map(|worker| {
         format!("{} (pid {} on {}, build {})", worker.id, worker.pid, worker.host, worker.build)
     });
-    [
+    print::values_text([
         ("id", Some(format!("{} (in Redis '{}')", job.id, job.id.short()))),
         ("kind", Some(job.kind.clone())),
         ("queue", Some(job.queue.clone())),
@@ -71,8 +68,5 @@ fn values(job: &JobView, version: Option<&Version>) -> Vec<(&'static str, String
         ("last error", job.last_error.clone()),
         ("etag", version.and_then(Version::text).map(str::to_owned)),
         ("trace", job.traceparent.clone()),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect()
+    ])
 }

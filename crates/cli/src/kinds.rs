@@ -98,19 +98,14 @@ async fn decide(backend: &Backend, form: Form, kind: &str, decision: HeldDecisio
         Backend::Direct(session) => Answer::of(&decide_kind(&session.client, kind, decision).await?)?,
     };
     print::answer(form, &decided, |decided: &DecidedKind| {
-        let rows = [
-            ("kind", decided.kind.clone()),
-            ("decision", decided.decision.clone()),
-            ("before", build(decided.before.as_ref())),
-            ("in force", build(decided.after.as_ref())),
-            (
-                "difference",
-                decided.difference.clone().unwrap_or_else(|| "new optional fields, or none".to_owned()),
-            ),
-        ];
-        let columns =
-            [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
-        print::table(&columns, &rows)
+        let difference = decided.difference.as_deref().unwrap_or("new optional fields, or none");
+        print::line(&print::values_text([
+            ("kind", Some(decided.kind.clone())),
+            ("decision", Some(decided.decision.clone())),
+            ("before", Some(build(decided.before.as_ref()))),
+            ("in force", Some(build(decided.after.as_ref()))),
+            ("difference", Some(difference.to_owned())),
+        ]))
     })
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::pretty::pretty;
 use crate::style::{with_colors, without_colors};
-use crate::table::{Column, layout, terminal_height, terminal_width};
+use crate::table::{Column, layout, terminal_height, terminal_width, whole, wraps};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -62,6 +62,15 @@ pub(crate) fn table<T>(columns: &[Column<T>], rows: &[T]) -> anyhow::Result<()> 
 /// The text that [`table`] prints.
 pub(crate) fn table_text<T>(columns: &[Column<T>], rows: &[T]) -> String {
     layout(columns, rows, terminal_width())
+}
+
+/// A table of values, each with its name. Unset ones are left out.
+pub(crate) fn values_text<const N: usize>(values: [(&str, Option<String>); N]) -> String {
+    let rows: Vec<(&str, String)> =
+        values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let columns =
+        [whole("", |(name, _): &(&str, String)| (*name).to_owned()), wraps("", |row| row.1.clone())];
+    table_text(&columns, &rows)
 }
 
 /// Replaces the content of the terminal, as far as it fits. Without a terminal it prints the text below the last one.

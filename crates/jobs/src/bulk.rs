@@ -155,7 +155,7 @@ impl BulkRequest {
         queues: &[Arc<str>],
     ) -> Result<ListQuery, ListError> {
         let query = self.parse()?;
-        check_names("filter/", &query, client, rules, queues).await?;
+        check_names("filter/", (&query.queues, &query.kinds), client, rules, queues).await?;
         Ok(query)
     }
 
@@ -175,7 +175,7 @@ impl BulkRequest {
                 "filter",
                 format!(
                     "selects every job that can be {}: name a queue, a kind, a time, an error, a text or a fingerprint, \
-                     or say {{\"all\": true}}",
+                     or say that you mean all (`\"all\": true` in a filter, --all on the command line)",
                     self.done()
                 ),
             ),

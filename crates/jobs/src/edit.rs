@@ -49,15 +49,13 @@ impl JobRules {
                 errors.field("max_retries", check_retries(number(&retries))).map(Some)
             }
         });
-        let limit = max_retries.map(|retries| retries.or_else(|| self.max_retries(kind)));
-        if let Some(limit) = limit.flatten()
-            && limit < spent_attempts(job)
-        {
-            let spent = spent_attempts(job);
-            errors.add(
-                "max_retries",
-                format!("the job has spent {spent} attempts, so it needs {spent} retries or more for another one; cancel it if none shall follow"),
+        let spent = spent_attempts(job);
+        let limit = max_retries.and_then(|retries| retries.or_else(|| self.max_retries(kind)));
+        if limit.is_some_and(|limit| limit < spent) {
+            let detail = format!(
+                "leaves no attempt, because {spent} failed already: expected {spent} or more, or cancel the job"
             );
+            errors.add("max_retries", detail);
         }
         let edit = Edit { payload: request.payload.map(ToOwned::to_owned), due, max_retries };
         if errors.is_empty() && edit.is_empty() {
@@ -71,9 +69,6 @@ impl JobRules {
 /// The failed attempts that count against the retries of the job.
 fn spent_attempts(job: &JobView) -> u32 {
     let counting = job.attempts.iter().rev().take_while(|attempt| !attempt.redriven);
-    counting
-        .filter(|attempt| attempt.cause.spends_attempt())
-        .map(|attempt| attempt.attempt)
-        .max()
-        .unwrap_or_default()
+    let counting = counting.filter(|attempt| attempt.cause.spends_attempt());
+    counting.map(|attempt| attempt.attempt).max().unwrap_or_default()
 }

@@ -98,7 +98,7 @@ impl ListRequest {
         queues: &[Arc<str>],
     ) -> Result<JobList, ListError> {
         let List { query, cursor, limit, facets } = self.parse()?;
-        check_names("", &query, client, rules, queues).await?;
+        check_names("", (&query.queues, &query.kinds), client, rules, queues).await?;
         let retention = |kind: &str| rules.retention(kind);
         let page = client.list(&query, queues, cursor, limit, &retention);
         let counted =
@@ -167,19 +167,7 @@ impl ListRequest {
     }
 }
 
-/// A misspelled name must not look like a list without jobs. `at` is the place of the filters in the request.
-pub(crate) async fn check_names(
-    at: &str,
-    query: &ListQuery,
-    client: &Client,
-    rules: &JobRules,
-    queues: &[Arc<str>],
-) -> Result<(), ListError> {
-    check(at, &query.queues, &query.kinds, client, rules, queues).await
-}
-
-/// The queues of a filter by at most one queue and one kind. Unknown names are refused: an empty reply would hide the
-/// mistake.
+/// The queues of a filter by at most one queue and one kind.
 pub async fn filter_queues(
     queue: Option<&str>,
     kind: Option<&str>,
@@ -187,16 +175,18 @@ pub async fn filter_queues(
     rules: &JobRules,
     mut queues: Vec<Arc<str>>,
 ) -> Result<Vec<Arc<str>>, ListError> {
-    let named = |name: Option<&str>| name.map(Arc::from).into_iter().collect::<Vec<Arc<str>>>();
-    check("", &named(queue), &named(kind), client, rules, &queues).await?;
+    let [named_queues, named_kinds] =
+        [queue, kind].map(|name| name.map(Arc::from).into_iter().collect::<Vec<_>>());
+    check_names("", (&named_queues, &named_kinds), client, rules, &queues).await?;
     queues.retain(|known| queue.is_none_or(|queue| **known == *queue));
     Ok(queues)
 }
 
-async fn check(
+/// Refuses queues and kinds that are not known: a misspelled name must not look like one without jobs. `at` is the
+/// place of the filters in the request.
+pub(crate) async fn check_names(
     at: &str,
-    named_queues: &[Arc<str>],
-    named_kinds: &[Arc<str>],
+    (named_queues, named_kinds): (&[Arc<str>], &[Arc<str>]),
     client: &Client,
     rules: &JobRules,
     queues: &[Arc<str>],

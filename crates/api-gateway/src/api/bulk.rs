@@ -6,14 +6,14 @@ use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::{Data, Path, Payload, Query};
 use atode_jobs::{BulkRequest, ListError};
 use atode_queue::{
-    Aborted, BulkId, BulkState, BulkView, Created, Error, Idempotency, Items, absent, not_abortable,
-    too_many_bulks,
+    Aborted, BulkId, BulkState, BulkView, Created, Idempotency, Items, absent, not_abortable, too_many_bulks,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::api::filter::{limit, queues};
+use crate::api::filter::limit;
 use crate::api::idempotency_key::{IDEMPOTENT_REPLAYED, idempotency_key};
+use crate::api::lookup::all_queues;
 use crate::gateway::Gateway;
 use crate::http::body;
 use crate::http::deadline::in_time;
@@ -35,18 +35,16 @@ pub(crate) async fn start(gateway: Data<Gateway>, request: HttpRequest, payload:
     if bulk.dry_run {
         let preview = async {
             let _permit = gateway.lookups.acquire().await;
-            let queues = queues(&gateway, None, None).await?;
-            bulk.preview(&gateway.client, &gateway.rules, &queues)
-                .await
-                .map_err(|it| problem(it, Problem::from))
+            let queues = all_queues(&gateway).await?;
+            Ok(bulk.preview(&gateway.client, &gateway.rules, &queues).await?)
         };
         return replies::json(StatusCode::OK, &in_time(preview, Problem::from).await?);
     }
     let key = key.map(|key| Idempotency::new("", &key, &body));
     let start = async {
-        let queues = queues(&gateway, None, None).await?;
+        let queues = all_queues(&gateway).await?;
         let created = bulk.start(&gateway.client, &gateway.rules, &queues, key).await;
-        match created.map_err(|error| problem(error, queue_errors::of_bulk))? {
+        match created.map_err(problem)? {
             Created::Created(bulk) => Ok((bulk, false)),
             Created::Duplicate(id) => Ok((Box::new(read(&gateway, id).await?), true)),
             Created::Conflict(id) => {
@@ -110,9 +108,10 @@ async fn read(gateway: &Gateway, id: BulkId) -> Result<BulkView, Problem> {
     gateway.client.bulks().get(id).await?.ok_or_else(|| Problem::not_found(absent::bulk(id)))
 }
 
-fn problem(error: ListError, of_queue: fn(Error) -> Problem) -> Problem {
+/// The problem of a start, which may have taken effect.
+fn problem(error: ListError) -> Problem {
     match error {
-        ListError::Invalid(invalid) => Problem::from(invalid),
-        ListError::Queue(error) => of_queue(error),
+        ListError::Invalid(invalid) => invalid.into(),
+        ListError::Queue(error) => queue_errors::of_bulk(error),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use atode_jobs::{ListError, filter_queues, parse_limit};
+use atode_jobs::{filter_queues, parse_limit};
 
-use crate::api::lookup::unconfigured_queues;
+use crate::api::lookup::all_queues;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 
@@ -18,9 +18,6 @@ pub(crate) async fn queues(
     only: Option<&str>,
     kind: Option<&str>,
 ) -> Result<Vec<Arc<str>>, Problem> {
-    let all = [gateway.queues.clone(), unconfigured_queues(gateway).await?].concat();
-    filter_queues(only, kind, &gateway.client, &gateway.rules, all).await.map_err(|error| match error {
-        ListError::Invalid(invalid) => invalid.into(),
-        ListError::Queue(error) => error.into(),
-    })
+    let all = all_queues(gateway).await?;
+    Ok(filter_queues(only, kind, &gateway.client, &gateway.rules, all).await?)
 }

@@ -2,9 +2,9 @@
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
-use atode_jobs::{JobList, ListError, ListRequest};
+use atode_jobs::{JobList, ListRequest};
 
-use crate::api::lookup::unconfigured_queues;
+use crate::api::lookup::all_queues;
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
@@ -16,9 +16,6 @@ pub(crate) async fn list(gateway: Data<Gateway>, request: Query<ListRequest>) ->
 
 async fn read(gateway: &Gateway, request: &ListRequest) -> Result<JobList, Problem> {
     let _permit = gateway.lookups.acquire().await;
-    let queues = [gateway.queues.clone(), unconfigured_queues(gateway).await?].concat();
-    request.read(&gateway.client, &gateway.rules, &queues).await.map_err(|error| match error {
-        ListError::Invalid(invalid) => Problem::from(invalid),
-        ListError::Queue(error) => Problem::from(error),
-    })
+    let queues = all_queues(gateway).await?;
+    Ok(request.read(&gateway.client, &gateway.rules, &queues).await?)
 }

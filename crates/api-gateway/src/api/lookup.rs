@@ -28,6 +28,11 @@ async fn find(gateway: &Gateway, id: JobId) -> Result<Option<JobView>, Problem> 
     Ok(found.map(|job| gateway.rules.with_defaults(job)))
 }
 
+/// The configured queues, then those that are not.
+pub(crate) async fn all_queues(gateway: &Gateway) -> Result<Vec<Arc<str>>, Problem> {
+    Ok([gateway.queues.clone(), unconfigured_queues(gateway).await?].concat())
+}
+
 /// The queues that hold or held jobs and are no longer configured.
 pub(crate) async fn unconfigured_queues(gateway: &Gateway) -> Result<Vec<Arc<str>>, Problem> {
     let names = gateway.client.queue_names().await?;

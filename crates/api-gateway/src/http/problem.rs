@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use atode_jobs::{FieldError, InvalidRequest, RequestError};
+use atode_jobs::{FieldError, InvalidRequest, ListError, RequestError};
 use atode_queue::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -141,6 +141,15 @@ impl Problem {
 impl From<InvalidRequest> for Problem {
     fn from(invalid: InvalidRequest) -> Self {
         Problem::invalid(invalid.errors)
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Invalid(invalid) => Problem::from(invalid),
+            ListError::Queue(error) => Problem::from(error),
+        }
     }
 }
 
