@@ -19,13 +19,17 @@ fn on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> String {
 
 fn ends_on_a_terminal(gateway: &Gateway, variables: &str, command: &str) -> Ended {
     let line = format!(
-        "stty cols 80 rows 24; {variables} ATODE_URL={} {} {command}",
+        "stty cols 80 rows 24; exec env {variables} ATODE_URL={} {} {command}",
         gateway.base_url(),
         env!("CARGO_BIN_EXE_atode")
     );
+    // Ctrl-C ends a `sh` that waits, so `atode` takes its place. Without `SHELL`, `script` starts `/bin/sh`.
     // The library takes every terminal for one with colors if `CI` is set, whatever `TERM` says.
-    let script =
-        Process::builder("/usr/bin/script").env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CI");
+    let script = Process::builder("/usr/bin/script")
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .env_remove("CI")
+        .env_remove("SHELL");
     run(script.args(["--quiet", "--return", "--command", &line, "/dev/null"]))
 }
 
