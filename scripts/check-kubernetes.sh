@@ -89,6 +89,14 @@ done
 for overlay in deploy/kubernetes/overlays/*/; do
   "$kustomize" build "$overlay" >"$rendered/kustomize-$(basename "$overlay").yaml"
 done
+# The component that no overlay has, with the settings of staging.
+mkdir -p "$work/traces"
+cat >"$work/traces/kustomization.yaml" <<'YAML'
+namespace: atode
+resources: [../../../deploy/kubernetes/overlays/staging]
+components: [../../../deploy/kubernetes/components/traces]
+YAML
+"$kustomize" build "$work/traces" >"$rendered/kustomize-traces.yaml"
 
 # Values that the chart must refuse, with the words that its message must have.
 while read -r words values; do
