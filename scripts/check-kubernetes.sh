@@ -12,10 +12,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 helm_version=v4.3.1
 kustomize_version=v5.8.2
 schemas_version=1.37.0
+# The oldest that docs/scaling.md allows, and a new one.
+keda_versions='v2.17.0 v2.21.0'
+operator_versions='v0.70.0 v0.85.0'
 
 work=target/kubernetes
 tools=$work/tools
 rendered=$work/rendered
+crds=$work/crds
 chart=deploy/helm/atode
 alerts=deploy/prometheus/alerts.yml
 started=$(date +%s)
@@ -66,6 +70,15 @@ if ! cmp -s "$alerts" $chart/files/alerts.yml ||
   exit 1
 fi
 
+# Fetches definitions of kinds from the source of an operator, which the Go proxy has.
+definitions() { # NAME MODULE VERSION FILE…
+  local folder=$crds/$1-$3 module=$2 version=$3 source
+  shift 3
+  source=$(go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+  mkdir -p "$folder"
+  cp "${@/#/$source/}" "$folder"
+}
+
 go_tool helm helm.sh/helm/v4/cmd/helm $helm_version
 go_tool kustomize sigs.k8s.io/kustomize/kustomize/v5 $kustomize_version
 venv=$tools/kubernetes-validate-$schemas_version
@@ -75,6 +88,14 @@ if [ ! -e "$venv/ready" ]; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check "kubernetes-validate==$schemas_version"
   touch "$venv/ready"
 fi
+rm -rf "$crds"
+for version in $keda_versions; do
+  definitions KEDA github.com/kedacore/keda/v2 "$version" config/crd/bases/keda.sh_scaledobjects.yaml
+done
+for version in $operator_versions; do
+  definitions Prometheus-operator github.com/prometheus-operator/prometheus-operator "$version" \
+    example/prometheus-operator-crd/monitoring.coreos.com_{servicemonitors,prometheusrules}.yaml
+done
 helm=$tools/helm-$helm_version/helm
 kustomize=$tools/kustomize-$kustomize_version/kustomize
 ready=$(date +%s)
@@ -119,5 +140,5 @@ replicaCount gateway.replicaCount=3
 jobqueue redis.jobqueue.addr=redis
 REFUSED
 
-"$venv/bin/python" scripts/check_kubernetes.py "$rendered"
+"$venv/bin/python" scripts/check_kubernetes.py "$rendered" "$crds"
 echo "Kubernetes manifests checked in $(($(date +%s) - ready)) s (tools: $((ready - started)) s)"

@@ -1,8 +1,7 @@
-"""Checks rendered Kubernetes manifests: check_kubernetes.py FOLDER. scripts/check-kubernetes.sh runs it.
+"""Checks rendered Kubernetes manifests: check_kubernetes.py FOLDER CRDS. scripts/check-kubernetes.sh runs it.
 
 1. Objects of Kubernetes fit the schemas of its oldest and newest version that we support.
-2. Objects of KEDA and of the Prometheus operator have the fields that we rely on. Their schemas are not at hand, so
-   this finds typos and missing fields, but not every mistake.
+2. Objects of KEDA and of the Prometheus operator fit the definitions of an old and a new version (CRDS/OPERATOR-VERSION/*.yaml).
 3. The rules of docs/deploy.md hold: nothing is exposed, pods are restricted, grace periods are long enough, and
    references point at something.
 4. The settings are accepted by the programs themselves, if these are built (`--check-config`).
@@ -15,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 
+import jsonschema
 import kubernetes_validate
 import yaml
 
 VERSIONS = ("1.31", "1.37")
-FROM_OTHERS = ("keda.sh/", "monitoring.coreos.com/")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAMS = pathlib.Path(os.environ.get("ATODE_BIN_DIR", ROOT / "target/debug"))
 
@@ -63,24 +62,43 @@ def check_schema(where, document):
             problem(where, f"does not fit Kubernetes {version}: {path}: {error.message}")
 
 
-def only(where, value, required, optional=()):
-    """A map with all of `required` and nothing beyond `optional`."""
-    for key in required:
-        if key not in value:
-            problem(where, f"has no {key}")
-    for key in set(value) - set(required) - set(optional):
-        problem(where, f"has an unknown field {key}")
+def closed(schema):
+    """The schema of a definition, which allows no other fields. The API server drops those without a word."""
+    schema = dict(schema)
+    if "properties" in schema:
+        schema["properties"] = {name: closed(part) for name, part in schema["properties"].items()}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            schema.setdefault("additionalProperties", False)
+    for part in ("items", "additionalProperties"):
+        if isinstance(schema.get(part), dict):
+            schema[part] = closed(schema[part])
+    return schema
+
+
+def read_definitions(folder):
+    """By apiVersion and kind, the validators of each version of its operator."""
+    found = {}
+    for file in sorted(folder.glob("*/*.yaml")):
+        spec = yaml.safe_load(file.read_text())["spec"]
+        for version in spec["versions"]:
+            validator = jsonschema.Draft202012Validator(closed(version["schema"]["openAPIV3Schema"]))
+            kind = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
+            found.setdefault(kind, []).append((file.parent.name, validator))
+    return found
+
+
+def check_definitions(where, document, validators):
+    for version, validator in validators:
+        for error in validator.iter_errors(document):
+            path = ".".join(str(part) for part in error.path)
+            problem(where, f"does not fit its definition of {version}: {path}: {error.message}")
 
 
 def check_scaled_object(where, document, documents):
     spec = document["spec"]
-    only(
-        where,
-        spec,
-        ["scaleTargetRef", "triggers", "minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod"]
-        + ["fallback", "advanced"],
-    )
-    only(where, spec["fallback"], ["failureThreshold", "replicas", "behavior"])
+    for key in ("minReplicaCount", "maxReplicaCount", "pollingInterval", "cooldownPeriod", "fallback", "advanced"):
+        if key not in spec:
+            problem(where, f"has no {key}")
     # The behavior goes into a HorizontalPodAutoscaler as it is, so the schema of that kind applies.
     autoscaler = {
         "apiVersion": "autoscaling/v2",
@@ -108,14 +126,11 @@ def check_scaled_object(where, document, documents):
     }
     fields = {}
     for trigger in spec["triggers"]:
-        only(where, trigger, ["type", "name", "metricType", "useCachedMetrics", "metadata"])
         metadata = trigger["metadata"]
-        only(where, metadata, ["url", "valueLocation", "targetValue"], ["activationTargetValue"])
+        if set(metadata) - {"activationTargetValue"} != {"url", "valueLocation", "targetValue"}:
+            problem(where, f"{trigger['name']}: unexpected metadata {sorted(metadata)}")
         if trigger["type"] != "metrics-api" or trigger["metricType"] not in ("AverageValue", "Value"):
             problem(where, f"unexpected trigger {trigger}")
-        for key, value in metadata.items():
-            if not isinstance(value, str):
-                problem(where, f"{trigger['name']}: {key} must be a string")
         if not any(metadata["url"].startswith(address) for address in addresses):
             problem(where, f"{trigger['name']}: no Service has the address {metadata['url']}")
         fields.setdefault(metadata["url"], []).append(metadata["valueLocation"])
@@ -129,9 +144,7 @@ def check_scaled_object(where, document, documents):
 
 def check_service_monitor(where, document, documents):
     spec = document["spec"]
-    only(where, spec, ["selector", "endpoints"], ["jobLabel"])
     for endpoint in spec["endpoints"]:
-        only(where, endpoint, ["port", "path", "interval"])
         found = [
             service
             for service in of_kind(documents, "Service")
@@ -140,18 +153,6 @@ def check_service_monitor(where, document, documents):
         ]
         if len(found) != 1:
             problem(where, f"the port {endpoint['port']} is of {len(found)} Services, not of one")
-
-
-def check_prometheus_rule(where, document):
-    groups = document["spec"].get("groups") or []
-    only(where, document["spec"], ["groups"])
-    if not groups:
-        problem(where, "has no group")
-    for group in groups:
-        only(where, group, ["name", "rules"], ["interval", "limit", "query_offset", "labels"])
-        for rule in group["rules"]:
-            allowed = ["for", "keep_firing_for", "labels", "annotations"]
-            only(where, rule, ["expr", "alert" if "alert" in rule else "record"], allowed)
 
 
 def check_pods(where, document):
@@ -261,16 +262,14 @@ def check_file(file):
             problem(where, "exists twice")
         seen.add(name_of(document))
         kind = document["kind"]
-        if document["apiVersion"].startswith(FROM_OTHERS):
-            only(where, document, ["apiVersion", "kind", "metadata", "spec"])
+        if validators := definitions.get((document["apiVersion"], kind)):
+            check_definitions(where, document, validators)
         else:
             check_schema(where, document)
         if kind == "ScaledObject":
             check_scaled_object(where, document, documents)
         elif kind == "ServiceMonitor":
             check_service_monitor(where, document, documents)
-        elif kind == "PrometheusRule":
-            check_prometheus_rule(where, document)
         elif kind == "NetworkPolicy":
             check_network_policy(where, document)
         elif kind in ("Deployment", "StatefulSet"):
@@ -339,6 +338,7 @@ def check_autoscaler_agreement(chart, kustomize):
 
 
 skipped = set()
+definitions = read_definitions(pathlib.Path(sys.argv[2]))
 files = sorted(pathlib.Path(sys.argv[1]).glob("*.yaml"))
 rendered = {file.stem: check_file(file) for file in files}
 check_agreement(rendered["helm-minimal"], rendered["kustomize-staging"])
@@ -350,4 +350,6 @@ for program in sorted(skipped):
 if problems or not files:
     sys.exit(1)
 count = sum(len(documents) for documents in rendered.values())
-print(f"{count} objects in {len(files)} renderings fit Kubernetes {' and '.join(VERSIONS)}")
+targets = [f"Kubernetes {version}" for version in VERSIONS]
+targets += sorted({version for validators in definitions.values() for version, _ in validators})
+print(f"{count} objects in {len(files)} renderings fit {', '.join(targets)}")
