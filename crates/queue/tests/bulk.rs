@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use atode_queue::{
-    BulkAction, BulkOutcome, BulkState, Due, Error, FailureCause, ListQuery, Operation, State,
+    BulkAction, BulkOutcome, BulkState, Due, Error, FailureCause, JobId, ListQuery, Operation, State,
 };
 use atode_testkit::{RedisServer, eventually_async};
 use bulk_operations::{LATER, NOW, OTHER, numbers, of_kind, query, runner};
@@ -149,6 +149,33 @@ async fn a_job_whose_attempt_ends_meanwhile_is_cancelled_before_the_next_one() {
     runner.await.unwrap();
     assert_eq!(test.state(in_its_attempt).await, State::Cancelled);
     assert_eq!(numbers(&test.bulk(id).await), (501, 501, 0, 0));
+}
+
+/// A worker that claimed more than it has slots for hands the rest back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_handed_back_between_the_look_and_the_operation_is_cancelled_and_counted_once() {
+    let test = TestQueue::start().await;
+    test.enqueue_many(200, NOW).await;
+    let mut claimed = test.claim(200).await.jobs;
+    let id = test.create(BulkAction::Cancel, query(BulkAction::Cancel.states())).await;
+    let runner = test.runner_to_be_killed();
+    test.until_changed(id, 1).await;
+    let asked = async |id: JobId| test.job(id).await.cancel_requested;
+    let mut handed_back = Vec::new();
+    while let Some(job) = claimed.pop() {
+        let id = job.lease.id();
+        if asked(id).await {
+            continue;
+        }
+        test.done(job.lease.release(Duration::ZERO)).await;
+        handed_back.push(id);
+    }
+    runner.await.unwrap();
+    assert!(!handed_back.is_empty());
+    for id in handed_back {
+        assert_eq!(test.state(id).await, State::Cancelled);
+    }
+    assert_eq!(numbers(&test.bulk(id).await), (200, 200, 0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::state::State;
 use crate::transitions::operate::Operation;
 
-/// The phase that looks at waiting jobs again.
+/// The first phase that looks at the same states again.
 pub(crate) const SECOND_LOOK: usize = 2;
 
 /// The change that a bulk operation makes.
@@ -49,14 +49,16 @@ impl BulkAction {
     }
 
     /// These states in the order in which their jobs are looked at. A job that is claimed meanwhile is found among the
-    /// active ones. One that was active then and waits for its next attempt is found at the [`SECOND_LOOK`].
+    /// active ones. One that was active then and waits for its next attempt is found at the [`SECOND_LOOK`]. A worker
+    /// without a free slot hands back what it has claimed, so a job may be elsewhere at each look, and the looks are
+    /// repeated.
     pub(crate) fn phases(states: &[State]) -> Vec<Vec<State>> {
         let (active, waiting): (Vec<State>, Vec<State>) =
             states.iter().partition(|state| **state == State::Active);
         if active.is_empty() || waiting.is_empty() {
             return vec![states.to_vec()];
         }
-        vec![waiting.clone(), active, waiting]
+        vec![waiting.clone(), active.clone(), waiting.clone(), active, waiting]
     }
 
     /// Whether a job that it changed can be in this state some time later, or be gone.

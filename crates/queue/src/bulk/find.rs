@@ -14,7 +14,9 @@ use crate::list::selection::{self, Kinds, Retention, Source};
 use crate::list::summary::JobSummary;
 use crate::list::texts;
 use crate::list::window::{self, Entry};
+use crate::model::holder::Holder;
 use crate::model::id::JobId;
+use crate::model::state::State;
 
 /// Jobs looked at in one step: few, so that no call keeps Redis from its workers for long.
 const STEP: usize = 250;
@@ -45,11 +47,13 @@ pub(crate) async fn kinds(core: &Core, query: &ListQuery) -> Result<Kinds, Error
     selection::kinds(core, &queues).await
 }
 
-/// The jobs of the list that were there at `as_of`, Unix ms, behind a place. The states are those of that instant.
+/// The jobs of the list that were there at `as_of`, Unix ms, behind a place. The states are those of that instant. A
+/// later look leaves out active jobs that were asked to end.
 pub(crate) async fn page(
     core: &Core,
     kinds: &Kinds,
     query: &ListQuery,
+    is_later_look: bool,
     as_of: i64,
     from: Option<&Cursor>,
     retention: Retention<'_>,
@@ -69,7 +73,7 @@ pub(crate) async fn page(
     let mut entries = window::window(core, &sources, times, Order::Asc, place, STEP + 1, usize::MAX).await?;
     let mut has_more = entries.len() > STEP;
     entries.truncate(STEP);
-    let read = read(core, query, &sources, &entries).await?;
+    let read = read(core, query, is_later_look, &sources, &entries).await?;
     has_more |= read.len() < entries.len();
     entries.truncate(read.len());
 
@@ -94,16 +98,21 @@ pub(crate) async fn page(
 async fn read(
     core: &Core,
     query: &ListQuery,
+    is_later_look: bool,
     sources: &[Source],
     entries: &[Entry],
 ) -> Result<Vec<bool>, Error> {
-    if !query.looks_inside() || entries.is_empty() {
+    let needs_rows = query.looks_inside() || is_later_look && query.states.contains(&State::Active);
+    if !needs_rows || entries.is_empty() {
         return Ok(vec![true; entries.len()]);
     }
     let whole = texts::whole(query).unwrap_or_default();
     let rows = rows::read(core, sources, entries, texts::rows(query), whole).await?;
     let has_texts = |(entry, row): (&Entry, &Option<rows::Row>)| {
         let (Some(id), Some(row)) = (id(entry), row) else { return false };
+        if is_later_look && Holder::decode(&row.active).is_some_and(|(_, holder)| holder.cancel_requested) {
+            return false;
+        }
         let job = JobSummary::new(id, &sources[entry.source], row);
         job.is_some_and(|job| texts::has_texts(query, &job, &row.state))
     };

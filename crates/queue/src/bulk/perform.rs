@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::error::{Error, RefusalCode};
 use crate::model::id::JobId;
 use crate::model::state::State;
-use crate::transitions::operate::{Operated, operate_at};
+use crate::transitions::operate::{Operated, operate, operate_at};
 
 /// Scripts under way at the same time. Redis runs those that arrive together in a row, and a claim waits for them.
 const AT_ONCE: usize = 2;
@@ -30,19 +30,25 @@ pub(crate) enum Outcome {
 }
 
 /// The outcome of each of these jobs. A doubtful one, whose earlier try got no answer, was changed by that if it is
-/// where the action would have brought it.
+/// where the action would have brought it. One that has moved to a state to follow to is changed there.
 pub(crate) async fn perform(
     core: &Core,
     action: BulkAction,
     targets: &[Target],
+    follow_to: &[State],
     is_doubtful: impl Fn(JobId) -> bool,
 ) -> Vec<Outcome> {
     let operation = action.operation();
     // Collected, because the compiler cannot tell that a lazy iterator of these is `Send`.
     let calls: Vec<_> = targets
         .iter()
-        .map(|Target { queue, kind, id, set, score }| {
-            operate_at(core, queue, kind, *id, (*set, *score), operation)
+        .map(async |Target { queue, kind, id, set, score }| {
+            match operate_at(core, queue, kind, *id, (*set, *score), operation).await {
+                Ok(Operated::Refused(state)) if follow_to.contains(&state) => {
+                    operate(core, queue, kind, *id, operation).await
+                }
+                operated => operated,
+            }
         })
         .collect();
     let results: Vec<_> = stream::iter(calls).buffered(AT_ONCE).collect().await;

@@ -162,12 +162,13 @@ impl Run<'_> {
             Some(kinds) => kinds,
             unset => unset.insert(find::kinds(self.core, query).await?),
         };
-        find::page(self.core, kinds, query, *as_of, cursor, self.retention).await
+        let is_later_look = progress.phase >= SECOND_LOOK;
+        find::page(self.core, kinds, query, is_later_look, *as_of, cursor, self.retention).await
     }
 
-    /// The second look counts only the jobs that it changes: the first one has counted the others.
+    /// A later look counts only the jobs that it changes: the first one has counted the others.
     fn count_looks(&mut self, jobs: u64) {
-        if self.held.progress.phase != SECOND_LOOK {
+        if self.held.progress.phase < SECOND_LOOK {
             self.held.progress.counts.done += jobs;
         }
     }
@@ -193,11 +194,16 @@ impl Run<'_> {
     /// Changes these jobs. The doubtful ones may have been changed before.
     async fn change(&mut self, mut targets: Vec<Target>, mut doubtful: HashSet<JobId>) -> Result<(), Stop> {
         let Held { action, phases, progress, .. } = &self.held;
-        let (action, is_second_look) = (*action, progress.phase == SECOND_LOOK);
+        let (action, is_later_look) = (*action, progress.phase >= SECOND_LOOK);
         let active_come_later = progress.phase == 0 && phases.len() > 1;
+        // Between waiting and active, jobs go back and forth.
+        let follow_to = match progress.phase {
+            0 => Vec::new(),
+            _ => phases.iter().take(SECOND_LOOK).flat_map(|query| query.states.clone()).collect(),
+        };
         loop {
             let begun = Instant::now();
-            let outcomes = perform(self.core, action, &targets, |id| doubtful.contains(&id)).await;
+            let outcomes = perform(self.core, action, &targets, &follow_to, |id| doubtful.contains(&id)).await;
             let mut later = Vec::new();
             let mut never = None;
             let progress = &mut self.held.progress;
@@ -205,7 +211,7 @@ impl Run<'_> {
                 match outcome {
                     Outcome::Changed => {
                         progress.counts.changed += 1;
-                        progress.counts.done += u64::from(is_second_look);
+                        progress.counts.done += u64::from(is_later_look);
                     }
                     Outcome::Moved(Some(State::Active)) if active_come_later => {
                         progress.counts.done = progress.counts.done.saturating_sub(1);
@@ -217,7 +223,7 @@ impl Run<'_> {
                         later.push(target);
                     }
                     Outcome::Never(error) => never = Some(error),
-                    Outcome::Moved(_) | Outcome::Failed(_) if is_second_look => {}
+                    Outcome::Moved(_) | Outcome::Failed(_) if is_later_look => {}
                     Outcome::Moved(state) => progress.skip(&target, state),
                     Outcome::Failed(reason) => progress.fail(&target, &reason),
                 }
