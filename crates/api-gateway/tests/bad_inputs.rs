@@ -251,3 +251,50 @@ fn a_body_one_byte_over_the_limit_is_too_large() {
     let read: Value = gateway.get(taken.header("location").expect("its address")).json();
     assert_eq!(read["payload"], taken.json()["payload"]);
 }
+
+/// `?dry_run=true` and the like must not be found out by their absence. Routes are those of the source.
+#[test]
+fn what_no_handler_would_read_is_refused() {
+    const ROUTES: &str = include_str!("../src/routes.rs");
+    let (_redis, gateway) = start();
+    let id = text(&support::enqueued(&gateway, &support::later())["id"]).to_owned();
+    let mut refused = 0;
+    for route in ROUTES.split("\"/v1/").skip(1) {
+        let (path, handlers) = route.split_once('"').expect("a path");
+        let path = path.replace("{id}", &id).replace("{queue}", "default").replace("{kind}", support::KIND);
+        let path = format!("/v1/{}", path.replace("{fingerprint}", "0123456789abcdef"));
+        let handlers = handlers.split(",\n").next().unwrap_or_default();
+        for (method, call) in
+            [("GET", "get()"), ("POST", ".post("), ("PATCH", ".patch("), ("DELETE", ".delete(")]
+        {
+            if handlers.contains(call) {
+                let request = gateway.request(method, &format!("{path}?no_such_parameter=1"));
+                problem(&request.send(), 400, "malformed-request");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 30, "{refused}");
+
+    for path in ["/cancel", "/redrive", "/run-now"].map(|action| format!("/v1/jobs/{id}{action}")) {
+        let with = |name, value| gateway.request("POST", &path).header(name, value).send();
+        problem(&with("If-Match", "\"0000\""), 400, "malformed-request");
+    }
+    problem(
+        &gateway.request("DELETE", &format!("/v1/jobs/{id}")).header("If-Match", "\"0000\"").send(),
+        400,
+        "malformed-request",
+    );
+    for path in ["/v1/queues/default/redrive", "/v1/queues/default/purge?state=scheduled"] {
+        let body = |text: &str| {
+            gateway.request("POST", path).header("Content-Type", "application/json").body(text).send()
+        };
+        problem(&body(r#"{"kind":"demo:delay_print"}"#), 400, "malformed-request");
+        problem(&gateway.request("POST", path).body(" ".repeat(100)).send(), 400, "malformed-request");
+    }
+    assert_eq!(stored(&gateway, "default"), 1);
+    let purge = gateway.request("POST", "/v1/queues/default/purge?state=scheduled");
+    assert_eq!(purge.body("{}").send().json()["moved"], 1);
+    let unknown = gateway.request("POST", "/v1/queues/default/purge?state=dead&kind=no:such").send();
+    assert_eq!(pointers(&problem(&unknown, 422, "invalid-request")), ["/kind"]);
+}

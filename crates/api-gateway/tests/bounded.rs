@@ -214,8 +214,8 @@ fn with_slack(cost: usize) -> usize {
 fn no_request_costs_redis_more_because_there_are_more_jobs() {
     let redis = RedisServer::builder().no_aof().start();
     let gateway = connected(Gateway::start(&redis));
-    let world = World::on(&redis);
     redis.command(&["CONFIG", "SET", "slowlog-log-slower-than", SLOW]);
+    let world = World::on(&redis);
     world.add(FEW.0, FEW.1);
     let mut monitor = Monitor::of(&redis);
     let mut unbounded = Vec::new();

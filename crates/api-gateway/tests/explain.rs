@@ -97,7 +97,7 @@ fn a_failed_job_backs_off_and_then_has_spent_its_retries() {
     let id = enqueued(&gateway, &flaky)["id"].clone();
     let waits = until(&gateway, &id, "backing_off", &["of 3 failed", "due in"]);
     assert!(instant(&waits["runs_at_earliest"]) > 0);
-    let words = ["All of its 3 attempts failed", "failed on purpose, attempt 3 of 9"];
+    let words = ["All of its 3 attempts failed", "failed on purpose, failure 3 of 9"];
     let dead = until(&gateway, &id, "retries_spent", &words);
     assert!(text(&dead["what_to_do"]).contains("redrive"));
 }

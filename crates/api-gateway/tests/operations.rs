@@ -198,7 +198,7 @@ fn a_queue_is_redriven_and_purged_in_steps_by_kind_and_state() {
     worker.terminate();
     worker.wait(DEADLINE);
     let post = |operation: &str| gateway.request("POST", &format!("/v1/queues/default/{operation}")).send();
-    assert_eq!(post("redrive?kind=demo:other").json(), json!({"moved": 0, "remaining": 0}));
+    assert_eq!(post("redrive?kind=demo:flaky").json(), json!({"moved": 0, "remaining": 0}));
     assert_eq!(post(&format!("redrive?kind={KIND}")).json(), json!({"moved": 3, "remaining": 0}));
     assert_eq!(queue(&gateway)["counts"]["ready"], 3);
 
@@ -207,7 +207,7 @@ fn a_queue_is_redriven_and_purged_in_steps_by_kind_and_state() {
         assert_eq!(gateway.post("/v1/jobs/batch", &batch).json()["created"], 600);
     }
     assert_eq!(post("purge?state=scheduled").json(), json!({"moved": 1000, "remaining": 200}));
-    assert_eq!(post("purge?state=scheduled&kind=demo:other").json(), json!({"moved": 0, "remaining": 0}));
+    assert_eq!(post("purge?state=scheduled&kind=demo:flaky").json(), json!({"moved": 0, "remaining": 0}));
     assert_eq!(post("purge?state=scheduled").json(), json!({"moved": 200, "remaining": 0}));
     assert_eq!(queue(&gateway)["counts"]["ready"], 3);
     assert_eq!(post("purge?state=ready").json(), json!({"moved": 3, "remaining": 0}));

@@ -98,7 +98,7 @@ fn each_attempt_is_a_trace_linked_to_the_enqueue_and_to_the_attempt_before() {
     assert!(second.is_linked_to(first) && third.is_linked_to(second) && !third.is_linked_to(first));
     let outcomes = attempts.each_ref().map(|attempt| attempt.attribute("messaging.atode.outcome"));
     assert_eq!(outcomes, ["retry", "retry", "complete"]);
-    assert_eq!(second.error.as_deref(), Some("failed on purpose, attempt 2 of 2"));
+    assert_eq!(second.error.as_deref(), Some("failed on purpose, failure 2 of 2"));
     assert_eq!((second.attribute("error.type"), &third.error), ("error", &None));
     let retries: [Span; 2] = spans(&collector, "retry default");
     let [complete] = spans(&collector, "complete default");

@@ -175,7 +175,7 @@ impl BulkRequest {
                 "filter",
                 format!(
                     "selects every job that can be {}: name a queue, a kind, a time, an error, a text or a fingerprint, \
-                     or say that you mean all (`\"all\": true` in a filter, --all on the command line)",
+                     or say that you mean all (--all on the command line, `\"all\": true` in a filter)",
                     self.done()
                 ),
             ),

@@ -251,8 +251,8 @@ pub(crate) fn parse_time(text: Option<&str>) -> Result<Option<i64>, String> {
 
 pub(crate) fn parse_text(text: Option<&str>) -> Result<Option<String>, String> {
     match text {
-        Some(text) if !(1..=MAX_TEXT).contains(&text.len()) => {
-            Err(format!("expected a text of 1 to {MAX_TEXT} bytes"))
+        Some(text) if !(1..=MAX_TEXT).contains(&text.chars().count()) => {
+            Err(format!("expected a text of 1 to {MAX_TEXT} characters"))
         }
         text => Ok(text.map(str::to_owned)),
     }

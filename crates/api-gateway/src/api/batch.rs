@@ -27,6 +27,7 @@ use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{PartialFailures, Reply};
 use crate::http::traces::trace_of;
+use crate::http::unread::NoQuery;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +64,12 @@ const LOOKUP_TIME: Duration = Duration::from_millis(300);
 /// Approximate bytes of an item's result, without its payload, which is returned unchanged.
 const RESULT_BYTES: usize = 512;
 
-pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
+pub(crate) async fn enqueue(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+    _: NoQuery,
+) -> Reply {
     let key = idempotency_key(&request)?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_batch_bytes).await?;
     let batch: BatchRequest<'_> = json::object(json::text(&body)?)?;

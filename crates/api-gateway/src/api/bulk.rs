@@ -22,13 +22,19 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{self, Reply};
+use crate::http::unread::{NoBody, NoQuery};
 
 /// Bulk operations of a reply that does not name its limit.
 const DEFAULT_LIMIT: usize = 50;
 /// The number of those that are kept.
 const MAX_LIMIT: usize = 1_000;
 
-pub(crate) async fn start(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
+pub(crate) async fn start(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+    _: NoQuery,
+) -> Reply {
     let key = idempotency_key(&request)?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let bulk: BulkRequest = json::object(json::text(&body)?)?;
@@ -82,12 +88,12 @@ pub(crate) async fn list(gateway: Data<Gateway>, query: Query<BulkQuery>) -> Rep
     replies::json(StatusCode::OK, &Items::<BulkView> { items })
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, _: NoQuery) -> Reply {
     let id = parse_id(&id)?;
     replies::json(StatusCode::OK, &in_time(read(&gateway, id), Problem::from).await?)
 }
 
-pub(crate) async fn abort(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn abort(gateway: Data<Gateway>, id: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     let id = parse_id(&id)?;
     let aborted = async { gateway.client.bulks().abort(id).await.map_err(queue_errors::of_change) };
     match in_time(aborted, queue_errors::of_change).await? {

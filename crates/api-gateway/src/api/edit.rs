@@ -17,12 +17,14 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{self, Reply};
+use crate::http::unread::NoQuery;
 
 pub(crate) async fn edit(
     gateway: Data<Gateway>,
     id: Path<String>,
     request: HttpRequest,
     payload: Payload,
+    _: NoQuery,
 ) -> Reply {
     let id = parse_id(&id)?;
     let version = expected_version(request.headers())?;
@@ -70,7 +72,7 @@ async fn edit_job(
 /// The job after the edit. It may have run and been removed meanwhile.
 async fn after(gateway: &Gateway, before: JobView) -> Result<JobView, Problem> {
     let found = gateway.client.job(&[before.queue.as_str().into()], before.id).await;
-    let found = found.map_err(queue_errors::of_edit)?;
+    let found = found.map_err(|error| queue_errors::of_edit(error.behind_a_change()))?;
     Ok(found.map_or(JobView { state: None, ..before }, |job| gateway.rules.with_defaults(job)))
 }
 

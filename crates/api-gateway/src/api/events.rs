@@ -23,6 +23,7 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::replies::Reply;
+use crate::http::unread::NoQuery;
 
 /// Time between two looks: changes in between are one event.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -54,7 +55,7 @@ pub(crate) async fn watch(gateway: Data<Gateway>) {
     }
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, request: HttpRequest) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, request: HttpRequest, _: NoQuery) -> Reply {
     let mut reply = HttpResponse::Ok();
     reply
         .content_type("text/event-stream")

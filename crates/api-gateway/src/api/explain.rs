@@ -1,10 +1,8 @@
 //! `GET /v1/jobs/{id}/explain`: why a job is not running, and what to do about it.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Path};
 use atode_queue::{Facts, JobId};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::api::lookup::{parse_id, unconfigured_queues, unknown_job};
 use crate::gateway::Gateway;
@@ -12,13 +10,9 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors::of_explain;
 use crate::http::replies::{self, Reply};
+use crate::http::unread::NoQuery;
 
-/// It has no parameters yet.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ExplainQuery {}
-
-pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, _: Query<ExplainQuery>) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, _: NoQuery) -> Reply {
     let id = parse_id(&id)?;
     let facts = in_time(find(&gateway, id), of_explain).await?;
     let mut facts = facts.ok_or_else(|| unknown_job(&gateway, id))?;

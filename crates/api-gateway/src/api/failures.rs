@@ -12,6 +12,7 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
+use crate::http::unread::NoBody;
 
 /// Groups in one reply unless `limit` asks for fewer.
 const MAX_GROUPS: usize = 1_000;
@@ -49,6 +50,7 @@ pub(crate) async fn redrive(
     gateway: Data<Gateway>,
     fingerprint: Path<String>,
     query: Query<RedriveQuery>,
+    _: NoBody,
 ) -> Reply {
     let fingerprint: Fingerprint = fingerprint
         .parse()

@@ -22,10 +22,16 @@ use crate::http::json;
 use crate::http::limits::limit_jobs;
 use crate::http::replies::{self, Reply};
 use crate::http::traces::trace_of;
+use crate::http::unread::NoQuery;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-pub(crate) async fn enqueue(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Reply {
+pub(crate) async fn enqueue(
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+    _: NoQuery,
+) -> Reply {
     let key = idempotency_key(&request)?;
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let text = json::text(&body)?;
@@ -89,7 +95,7 @@ pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, query: Query<
 mod tests {
     use super::*;
 
-    fn size_of_future<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+    fn size_of_future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
         size_of::<F>()
     }
 

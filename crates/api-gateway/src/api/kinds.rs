@@ -15,6 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
+use crate::http::unread::{NoBody, NoQuery};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +35,7 @@ pub(crate) async fn list(gateway: Data<Gateway>, query: Query<ListQuery>) -> Rep
     Ok(HttpResponse::Ok().json(page))
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery) -> Reply {
     let known = gateway.rules.find(&kind).ok_or_else(|| {
         Problem::not_found(format!("there is no kind {kind}; GET /v1/kinds lists all kinds"))
     })?;
@@ -43,15 +44,15 @@ pub(crate) async fn show(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
     Ok(HttpResponse::Ok().json(KindView::new(&known, entry.as_deref(), workers.as_deref())))
 }
 
-pub(crate) async fn accept(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+pub(crate) async fn accept(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     decide(&gateway, &kind, HeldDecision::Accept).await
 }
 
-pub(crate) async fn reject(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+pub(crate) async fn reject(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     decide(&gateway, &kind, HeldDecision::Reject).await
 }
 
-pub(crate) async fn remove(gateway: Data<Gateway>, kind: Path<String>) -> Reply {
+pub(crate) async fn remove(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     let removed = async { remove_kind(&gateway.client, &kind).await.map_err(problem) };
     in_time(removed, queue_errors::of_change).await?;
     tracing::info!(%kind, "the kind was removed from the catalogue");

@@ -21,12 +21,25 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{self, Reply};
+use crate::http::unread::{NoBody, NoQuery, NoVersion};
 
-pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn cancel(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    _: NoQuery,
+    _: NoBody,
+    _: NoVersion,
+) -> Reply {
     operate(&gateway, &id, Operation::Cancel).await
 }
 
-pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn run_now(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    _: NoQuery,
+    _: NoBody,
+    _: NoVersion,
+) -> Reply {
     operate(&gateway, &id, Operation::RunNow).await
 }
 
@@ -47,6 +60,8 @@ pub(crate) async fn reschedule(
     id: Path<String>,
     request: HttpRequest,
     payload: Payload,
+    _: NoQuery,
+    _: NoVersion,
 ) -> Reply {
     let body = body::read(&gateway, &request, payload, body::JSON, gateway.max_body_bytes).await?;
     let due: DueRequest = json::object(json::text(&body)?)?;
@@ -57,11 +72,23 @@ pub(crate) async fn reschedule(
     operate(&gateway, &id, Operation::Reschedule(due)).await
 }
 
-pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn redrive(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    _: NoQuery,
+    _: NoBody,
+    _: NoVersion,
+) -> Reply {
     operate(&gateway, &id, Operation::Redrive).await
 }
 
-pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn delete(
+    gateway: Data<Gateway>,
+    id: Path<String>,
+    _: NoQuery,
+    _: NoBody,
+    _: NoVersion,
+) -> Reply {
     operate(&gateway, &id, Operation::Delete).await
 }
 

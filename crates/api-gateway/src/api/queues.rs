@@ -7,29 +7,31 @@ use futures_util::future::{TryFutureExt as _, try_join, try_join_all};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::filter::known_kind;
 use crate::api::lookup::unconfigured_queues;
 use crate::gateway::Gateway;
 use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
+use crate::http::unread::{NoBody, NoQuery};
 
-pub(crate) async fn list(gateway: Data<Gateway>) -> Reply {
+pub(crate) async fn list(gateway: Data<Gateway>, _: NoQuery) -> Reply {
     let (queues, workers) = in_time(overview(&gateway), Problem::from).await?;
     let items = queues.into_iter().map(|queue| queue.with_workers(&workers)).collect();
     Ok(HttpResponse::Ok().json(Items::<QueueView> { items }))
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>, _: NoQuery) -> Reply {
     existing(&gateway, &name, Problem::from, view(&gateway, &name)).await
 }
 
-pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     let paused = gateway.client.pause(&name).and_then(|()| view(&gateway, &name));
     existing(&gateway, &name, queue_errors::of_change, paused).await
 }
 
-pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     let resumed = gateway.client.resume(&name).and_then(|()| view(&gateway, &name));
     existing(&gateway, &name, queue_errors::of_change, resumed).await
 }
@@ -42,7 +44,13 @@ pub(crate) struct RedriveQuery {
 }
 
 /// Redrives the jobs that have been dead longest. If `remaining` is above 0, the client calls again.
-pub(crate) async fn redrive(gateway: Data<Gateway>, name: Path<String>, query: Query<RedriveQuery>) -> Reply {
+pub(crate) async fn redrive(
+    gateway: Data<Gateway>,
+    name: Path<String>,
+    query: Query<RedriveQuery>,
+    _: NoBody,
+) -> Reply {
+    known_kind(&gateway, query.kind.as_deref()).await?;
     let moved = gateway.client.redrive_queue(&name, query.kind.as_deref(), MAX_BATCH);
     existing(&gateway, &name, queue_errors::of_change, moved).await
 }
@@ -57,8 +65,14 @@ pub(crate) struct PurgeQuery {
     kind: Option<String>,
 }
 
-pub(crate) async fn purge(gateway: Data<Gateway>, name: Path<String>, query: Query<PurgeQuery>) -> Reply {
+pub(crate) async fn purge(
+    gateway: Data<Gateway>,
+    name: Path<String>,
+    query: Query<PurgeQuery>,
+    _: NoBody,
+) -> Reply {
     let state = parse_purged(query.state.as_deref())?;
+    known_kind(&gateway, query.kind.as_deref()).await?;
     let moved = gateway.client.purge(&name, state, query.kind.as_deref(), MAX_BATCH);
     existing(&gateway, &name, queue_errors::of_change, moved).await
 }

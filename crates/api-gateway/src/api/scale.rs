@@ -11,6 +11,7 @@ use crate::api::queues;
 use crate::gateway::Gateway;
 use crate::http::problem::Problem;
 use crate::http::replies::Reply;
+use crate::http::unread::NoQuery;
 
 /// The load of a queue, for an autoscaler.
 #[derive(Serialize, JsonSchema)]
@@ -31,7 +32,7 @@ pub(crate) struct Scale {
     slots: u64,
 }
 
-pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>) -> Reply {
+pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>, _: NoQuery) -> Reply {
     queues::existing(&gateway, &name, Problem::from, scale(&gateway, &name)).await
 }
 

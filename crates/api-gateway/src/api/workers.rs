@@ -9,17 +9,18 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
+use crate::http::unread::{NoBody, NoQuery};
 
-pub(crate) async fn list(gateway: Data<Gateway>) -> Reply {
+pub(crate) async fn list(gateway: Data<Gateway>, _: NoQuery) -> Reply {
     let items = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await?;
     Ok(HttpResponse::Ok().json(Items { items }))
 }
 
-pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     ask(&gateway, &id, WorkerRequest::Quiet).await
 }
 
-pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>) -> Reply {
+pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>, _: NoQuery, _: NoBody) -> Reply {
     ask(&gateway, &id, WorkerRequest::Stop).await
 }
 

@@ -31,6 +31,7 @@ struct RegisterPage<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Form {
     kind: String,
     payload: String,
@@ -74,8 +75,9 @@ pub(crate) async fn submit(gateway: Data<Gateway>, request: HttpRequest, payload
         }
         Err(problem) => {
             let status = problem.status;
-            let errors = problem.into_errors("");
-            render(&gateway, status, &form, errors)
+            let mut reply = render(&gateway, status, &form, problem.clone().into_errors(""))?;
+            reply.extensions_mut().insert(problem);
+            Ok(reply)
         }
     }
 }

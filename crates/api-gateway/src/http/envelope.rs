@@ -63,19 +63,26 @@ async fn answer(
     };
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    let problem = (is_error && !has_own_document(&response)).then(|| problem(&response));
-    let mut response = if let Some(problem) = &problem {
-        if status.is_server_error() {
-            let request = response.request();
-            tracing::error!(
-                request_id = id, method = %request.method(), path = request.path(), status = status.as_u16(),
-                "{}", problem.cause()
-            );
+    let has_own_document = has_own_document(&response);
+    let problem = match is_error {
+        // A page that shows its problem itself leaves it here.
+        true if has_own_document => response.response().extensions().get::<Problem>().cloned(),
+        true => Some(problem(&response)),
+        false => None,
+    };
+    if let Some(problem) = problem.as_ref().filter(|_| status.is_server_error()) {
+        let request = response.request();
+        tracing::error!(
+            request_id = id, method = %request.method(), path = request.path(), status = status.as_u16(),
+            "{}", problem.cause()
+        );
+    }
+    let mut response = match &problem {
+        Some(problem) if !has_own_document => {
+            let document = document(response.request(), problem, &id);
+            response.into_response(document)
         }
-        let document = document(response.request(), problem, &id);
-        response.into_response(document)
-    } else {
-        response
+        _ => response,
     };
     if let Some(PartialFailures(failures)) = response.response().extensions().get() {
         let path = response.request().path();

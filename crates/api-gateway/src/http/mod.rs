@@ -17,3 +17,4 @@ pub(crate) mod replies;
 pub(crate) mod request_metrics;
 pub(crate) mod serve;
 pub(crate) mod traces;
+pub(crate) mod unread;

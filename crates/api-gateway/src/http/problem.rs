@@ -82,7 +82,8 @@ impl Problem {
         let first = errors.first().map_or_else(String::new, ToString::to_string);
         let detail = match errors.len() {
             0 | 1 => first,
-            n => format!("{first} (and {} more)", n - 1),
+            2 => format!("{first} (and 1 more error)"),
+            n => format!("{first} (and {} more errors)", n - 1),
         };
         Problem { errors, ..Problem::new(Slug::Invalid, detail) }
     }
@@ -179,5 +180,21 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_of_invalid_fields_counts_the_other_errors() {
+        let summary = |errors: usize| {
+            let error = FieldError { pointer: "/kind".to_owned(), detail: "known kinds: a, b".to_owned() };
+            Problem::invalid(vec![error; errors]).detail
+        };
+        assert_eq!(summary(1), "/kind: known kinds: a, b");
+        assert_eq!(summary(2), "/kind: known kinds: a, b (and 1 more error)");
+        assert_eq!(summary(3), "/kind: known kinds: a, b (and 2 more errors)");
     }
 }

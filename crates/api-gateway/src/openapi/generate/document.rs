@@ -10,6 +10,7 @@ use utoipa::openapi::{
 };
 
 use crate::http::problem_types::Slug;
+use crate::openapi::generate::errors::Audience;
 use crate::openapi::generate::operation::Operation;
 use crate::openapi::generate::schemas::Schemas;
 use crate::openapi::generate::{errors, headers};
@@ -28,8 +29,8 @@ const ABOUT: &str = "atode runs jobs later: clients enqueue them, each runs afte
     Requests and replies are JSON. Durations are `250ms`, `10s`, `3m` or ISO 8601; times are RFC 3339. Paths are \
     case-sensitive and have no trailing slash. Every path that answers GET answers HEAD too, without the body. Unknown \
     fields and query parameters are refused.\n\n\
-    Every error is `application/problem+json` (RFC 9457), except for bytes that are not HTTP and for a head that is too \
-    large (431). Its `type` is the path of a page that explains it.\n\n\
+    Every error is `application/problem+json` (RFC 9457), except for bytes that are not HTTP, for a head that is too \
+    large (431), and for pages: a browser gets their errors as a page. Its `type` is the path of a page that explains it.\n\n\
     `x-payloads` of the schema `JobRequest` names the schema of the payload of each kind, as `GET /v1/kinds` does.";
 
 /// A document in the making.
@@ -70,8 +71,9 @@ impl Draft {
         let all = operation.all_errors();
         let mut builder = operation.builder.tag(*tag);
         for same in all.chunk_by(|a, b| a.about().status == b.about().status) {
-            let name = errors::name(same);
-            errors.entry(name.clone()).or_insert_with(|| errors::response(same));
+            let audience = if *tag == "pages" { Audience::People } else { Audience::Programs };
+            let name = errors::name(same, audience);
+            errors.entry(name.clone()).or_insert_with(|| errors::response(same, audience));
             let reference = Ref::new(format!("#/components/responses/{name}"));
             builder = builder.response(same[0].about().status.to_string(), RefOr::<Response>::Ref(reference));
         }

@@ -9,21 +9,29 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use crate::http::problem_types::Slug;
 use crate::openapi::generate::examples::ID;
 use crate::openapi::generate::headers::RATE_LIMITS;
-use crate::openapi::generate::operation::reference;
+use crate::openapi::generate::operation::{HTML, plain, reference};
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Errors that no operation has: another method than the document's, and what HTTP itself refuses.
 pub(super) const UNDOCUMENTED: [Slug; 3] = [Slug::MethodNotAllowed, Slug::HeadTooLarge, Slug::Other];
 
-/// The name of the reply, such as `NotFound` or `InvalidRequestOrIdempotencyKeyReused`.
-pub(super) fn name(slugs: &[Slug]) -> String {
-    let capital = |word: &str| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..]);
-    let words = |slug: &Slug| slug.about().slug.split('-').map(capital).collect::<String>();
-    slugs.iter().map(words).collect::<Vec<_>>().join("Or")
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    Programs,
+    /// They get a page if they accept HTML.
+    People,
 }
 
-pub(super) fn response(slugs: &[Slug]) -> Response {
+/// The name of the reply, such as `NotFound` or `InvalidRequestOrIdempotencyKeyReused`.
+pub(super) fn name(slugs: &[Slug], audience: Audience) -> String {
+    let capital = |word: &str| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..]);
+    let words = |slug: &Slug| slug.about().slug.split('-').map(capital).collect::<String>();
+    let name = slugs.iter().map(words).collect::<Vec<_>>().join("Or");
+    if audience == Audience::People { name + "Page" } else { name }
+}
+
+pub(super) fn response(slugs: &[Slug], audience: Audience) -> Response {
     let titles: Vec<String> =
         slugs.iter().map(|slug| format!("{} (`{}`)", slug.about().title, slug.about().slug)).collect();
     let examples = slugs.iter().map(|slug| {
@@ -31,8 +39,12 @@ pub(super) fn response(slugs: &[Slug]) -> Response {
         (name, RefOr::<Example>::Ref(Ref::new(format!("#/components/examples/{name}"))))
     });
     let content = ContentBuilder::new().schema(Some(reference("Problem"))).examples_from_iter(examples);
-    let response =
+    let mut response =
         ResponseBuilder::new().description(titles.join(", or: ")).content(PROBLEM_JSON, content.build());
+    if audience == Audience::People {
+        response = response
+            .content(HTML, ContentBuilder::new().schema(Some(plain(&json!({"type": "string"})))).build());
+    }
     headers(slugs)
         .into_iter()
         .fold(response, |response, header| {

@@ -24,7 +24,7 @@ pub(super) fn of_replies() -> Vec<(&'static str, Header)> {
     let text = || json!({"type": "string"});
     let number = || json!({"type": "integer", "minimum": 0});
     [
-        ("x-request-id", text(), "The id of the request: the client's own one, if it has 1 to 64 letters, digits, `-`, `_` or `.`, or a new one. The gateway's log has it.", json!("01a20adf-d882-71da-811d-f2af39983ab1")),
+        ("x-request-id", text(), "The id of the request: the client's own one, if it has 1 to 64 letters, digits, `-`, `_` or `.`, or a new one. The gateway's log has it for a 5xx.", json!("01a20adf-d882-71da-811d-f2af39983ab1")),
         ("Location", text(), "The path of the job or bulk operation.", json!("/v1/jobs/01a20adf-d882-71da-811d-f2af39983ab1")),
         ("ETag", text(), "The version of a waiting job, for `If-Match`. Only scheduled and ready jobs have one.", json!("\"0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33\"")),
         ("Idempotent-Replayed", json!({"type": "string", "enum": ["true"]}), "An earlier request with the same key stored the job or bulk operation.", json!("true")),

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::api::batch::{BatchRequest, ItemResult};
-use crate::api::explain::ExplainQuery;
 use crate::api::jobs::ShowQuery;
 use crate::api::old_service::{Register, Registered};
 use crate::api::operations::DueRequest;
@@ -44,7 +43,7 @@ fn enqueues(draft: &mut Draft) {
             .header("Traceparent")
             .header("Tracestate")
             .body::<JobRequest<'_>>(request.clone())
-            .reply_with::<JobView>(201, "The job is stored.", &["Location", "Preference-Applied"], job())
+            .reply_with::<JobView>(201, "The job is stored. After a `Prefer: wait` it has also finished if `Preference-Applied` is there.", &["Location", "Preference-Applied"], job())
             .reply_with::<JobView>(
                 200,
                 "An earlier request with the same key stored the job.",
@@ -120,7 +119,6 @@ fn reads(draft: &mut Draft) {
     });
     draft.add("get /v1/jobs/{id}/explain", "explainJob", "Explain why a job is not running", |operation| {
         operation
-            .query::<ExplainQuery>()
             .reply::<Explanation>(
                 200,
                 "A reason, what to do about it, and the checks of a claim.",

@@ -1,0 +1,79 @@
+//! What a request must not have, because its handler would not read it. Somebody who sends `?dry_run=true` to an
+//! operation without that parameter must not learn by its effect that it was ignored.
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_LENGTH, IF_MATCH, TRANSFER_ENCODING};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use crate::http::problem::Problem;
+
+/// Enough for an empty object, which some clients always send.
+const MAX_BODY: usize = 16;
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// A request without parameters in its query.
+pub(crate) struct NoQuery;
+
+/// A request without a body, or with an empty JSON object.
+pub(crate) struct NoBody;
+
+/// A request without a version that the job must have.
+pub(crate) struct NoVersion;
+
+impl FromRequest for NoQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match request.query_string() {
+            "" => Ok(NoQuery),
+            _ => Err(Problem::malformed("the query: this request takes no parameters; nothing was done")),
+        })
+    }
+}
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
+        if is_empty && !headers.contains_key(TRANSFER_ENCODING) {
+            return Box::pin(ready(Ok(NoBody)));
+        }
+        let mut payload = payload.take();
+        Box::pin(async move {
+            let mut body = Vec::new();
+            while let Ok(Some(Ok(part))) = timeout(MAX_PAUSE, payload.next()).await
+                && body.len() <= MAX_BODY
+            {
+                body.extend_from_slice(&part);
+            }
+            match body.trim_ascii() {
+                b"" | b"{}" if body.len() <= MAX_BODY => Ok(NoBody),
+                _ => Err(Problem::malformed("this request takes no body; nothing was done")),
+            }
+        })
+    }
+}
+
+impl FromRequest for NoVersion {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(match request.headers().get(IF_MATCH) {
+            Some(version) if version != "*" => {
+                Err(Problem::malformed("only PATCH compares a version with If-Match; nothing was done"))
+            }
+            _ => Ok(NoVersion),
+        })
+    }
+}
