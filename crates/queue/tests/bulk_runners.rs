@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use atode_queue::{Aborted, BulkAction, BulkId, BulkState, Client, Created, MAX_OPEN_BULKS, State};
+use atode_queue::{
+    Aborted, BulkAction, BulkId, BulkState, Client, Created, MAX_ENDED_BULKS, MAX_OPEN_BULKS, State,
+};
 use atode_testkit::eventually_async;
 use bulk_operations::{OTHER, new, numbers, of_kind, query, runner};
 use support::{DEADLINE, HOUR, LEASE, TestQueue, settings};
@@ -176,6 +178,19 @@ async fn an_ended_one_expires_and_the_oldest_of_too_many_leave_the_list() {
     assert!((week - 60_000..=week).contains(&test.command(&["PTTL", &key]).int()));
     assert_eq!(test.count("ZCARD", list), 1);
     assert_eq!(test.count("ZCARD", "atode:{bulks}:open"), 0);
+
+    for n in 0..MAX_ENDED_BULKS - 1 {
+        test.command(&["ZADD", list, &(test.now() + 60_000).to_string(), &n.to_string()]);
+    }
+    test.command(&["ZADD", list, "XX", &test.now().to_string(), &id.to_string()]);
+    let aborted = test.create(BulkAction::Redrive, query(&[State::Dead])).await;
+    test.client.bulks().abort(aborted).await.unwrap();
+    let kept = async |id| test.client.bulks().get(id).await.unwrap().is_some();
+    assert!(!kept(id).await && kept(aborted).await);
+    let finished = test.create(BulkAction::Redrive, query(&[State::Dead])).await;
+    assert!(test.run_next().await);
+    assert!(!kept(aborted).await && kept(finished).await);
+    assert_eq!(test.count("ZCARD", list), MAX_ENDED_BULKS as i64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

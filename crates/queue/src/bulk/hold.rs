@@ -7,7 +7,7 @@ use fred::types::{Key, Value};
 
 use crate::bulk::action::BulkAction;
 use crate::bulk::progress::{Fields, Progress};
-use crate::bulk::store::{Bulks, KEPT, MAX_ENDED_BULKS, action};
+use crate::bulk::store::{self, Bulks, KEPT, MAX_ENDED_BULKS, action};
 use crate::bulk::view::BulkState;
 use crate::core::Core;
 use crate::error::Error;
@@ -119,6 +119,7 @@ impl Held {
         args.extend(self.progress.encode(self.phases.get(self.progress.phase)));
         args.extend(more);
         let reply = core.call(&NOTE_BULK, keys.map(Key::from).into(), args).await?;
+        store::forget(core, reply.values().get(3)).await;
         Ok(match (reply.number(0)?, reply.number(1)?) {
             (0, _) => Noted::Lost,
             (_, 1) => Noted::ToAbort,

@@ -203,7 +203,8 @@ impl Run<'_> {
         };
         loop {
             let begun = Instant::now();
-            let outcomes = perform(self.core, action, &targets, &follow_to, |id| doubtful.contains(&id)).await;
+            let outcomes =
+                perform(self.core, action, &targets, &follow_to, |id| doubtful.contains(&id)).await;
             let mut later = Vec::new();
             let mut never = None;
             let progress = &mut self.held.progress;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fred::interfaces::{HashesInterface, SortedSetsInterface};
+use fred::interfaces::{HashesInterface, KeysInterface, SortedSetsInterface};
 use fred::types::{Key, Value};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -74,6 +74,17 @@ pub fn too_many_bulks() -> String {
     format!("{MAX_OPEN_BULKS} bulk operations wait or run already: wait for them, or abort some")
 }
 
+/// Removes bulk operations that have left the list of ended ones. Where that fails, their keys expire.
+pub(crate) async fn forget(core: &Core, ids: Option<&Value>) {
+    let ids = ids.cloned().and_then(|ids| ids.convert::<Vec<String>>().ok()).unwrap_or_default();
+    let keys: Vec<Key> = ids.iter().filter_map(|id| Some(core.keys.bulk(id.parse().ok()?).into())).collect();
+    if !keys.is_empty()
+        && let Ok(client) = core.connection.client()
+    {
+        let _ = client.del::<(), _>(keys).await;
+    }
+}
+
 impl Bulks<'_> {
     /// Stores a bulk operation. A runner takes it up within moments.
     pub async fn create(self, new: &NewBulk) -> Result<Created, Error> {
@@ -105,7 +116,7 @@ impl Bulks<'_> {
         let reply = self.core.call(&CREATE_BULK, script_keys, args).await?;
         match reply.number(0)? {
             1 => {
-                let view = self.get(id).await?;
+                let view = self.get(id).await.map_err(Error::behind_a_change)?;
                 let view = view.ok_or_else(|| Error::corrupt(format!("no bulk operation {id}")))?;
                 Ok(Created::Created(Box::new(view)))
             }
@@ -149,9 +160,10 @@ impl Bulks<'_> {
     pub async fn abort(self, id: BulkId) -> Result<Aborted, Error> {
         let keys = &self.core.keys;
         let script_keys = [keys.bulk(id), keys.open_bulks(), keys.ended_bulks()].map(Key::from);
-        let args = vec![id.to_string().into(), KEPT.into()];
+        let args = vec![id.to_string().into(), KEPT.into(), wire::count(MAX_ENDED_BULKS)];
         let reply = self.core.call(&ABORT_BULK, script_keys.into(), args).await?;
         let before = reply.values().first().and_then(Value::as_string).ok_or_else(|| reply.corrupt())?;
+        forget(self.core, reply.values().get(1)).await;
         match state(&before) {
             Some(state @ (BulkState::Finished | BulkState::Failed)) => Ok(Aborted::Refused(state)),
             Some(_) => Ok(self.get(id).await?.map_or(Aborted::Gone, |bulk| Aborted::Done(Box::new(bulk)))),
