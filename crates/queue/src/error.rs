@@ -80,6 +80,12 @@ impl Error {
         }
     }
 
+    /// The error of a read behind a change that was made: nobody must be told that nothing happened.
+    #[must_use]
+    pub fn behind_a_change(self) -> Self {
+        if self.nothing_happened() { Error::Unknown(self.to_string()) } else { self }
+    }
+
     /// A description for API clients, without addresses, scripts or replies of Redis. Those are in the
     /// [`Display`](std::fmt::Display) text, which is for logs and operators.
     pub fn outline(&self) -> Cow<'static, str> {

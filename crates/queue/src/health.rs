@@ -44,12 +44,10 @@ pub(crate) fn watch(core: &Arc<Core>) {
             let _ = core.identity.look(&core.connection, &core.keys, core.clock.now()).await;
             let _ = look_at_format(&core).await;
             drop(core); // the last client may be gone by now
-            let connected = tokio::time::timeout(INTERVAL, connects.changed()).await.is_ok();
+            let _ = tokio::time::timeout(INTERVAL, connects.changed()).await;
             let Some(core) = weak.upgrade() else { return };
             if core.connection.server.findings().obstacle.is_some() {
                 let _ = core.connection.look_at_access().await;
-            } else if !connected {
-                continue;
             }
             log_problems(&core, &mut logged).await;
         }

@@ -17,6 +17,8 @@ use crate::remote::Remote;
 use crate::shared_calls::{Question, SharedCalls};
 use crate::subject::Subject;
 
+const AWAY: &str = "the rate limiter's Redis is away; decisions are made without it until it is back";
+
 /// Time between two probes of a backend that is away.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -53,7 +55,8 @@ impl Shared {
         shared.connect(redis).await?;
         if shared.remote.get().is_none() {
             shared.metrics.breaker_open.set(1);
-            tracing::error!(addrs = ?redis.addrs, "the rate limiter's Redis does not answer; limits hold for each gateway by itself until it does");
+            let addrs = redis.addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            tracing::error!(addrs, on_error = ?config.on_error, "{AWAY}");
         }
         tokio::spawn(recover(Arc::downgrade(&shared), redis.clone()));
         Ok(shared)
@@ -114,7 +117,7 @@ impl Shared {
             });
             if is_new {
                 self.metrics.breaker_open.set(1);
-                tracing::error!(error = failure, on_error = ?self.on_error, "the rate limiter's Redis is away; decisions are made without it until it is back");
+                tracing::error!(error = failure, on_error = ?self.on_error, "{AWAY}");
             }
         }
     }

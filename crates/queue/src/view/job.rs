@@ -156,7 +156,10 @@ fn version(job: &JobView, record: &[u8]) -> Option<String> {
 /// The job after an operation. The operation was carried out, so an error must not deny it. Meanwhile the job may have
 /// run and been removed: then its state is unset.
 pub(crate) async fn after(core: &Core, before: JobView, operated: Operated) -> Result<JobView, Error> {
-    let after = reread(core, &before).await?.unwrap_or(JobView { state: None, ..before });
+    let after = reread(core, &before)
+        .await
+        .map_err(Error::behind_a_change)?
+        .unwrap_or(JobView { state: None, ..before });
     Ok(JobView { cancel_requested: after.cancel_requested || operated == Operated::Requested, ..after })
 }
 

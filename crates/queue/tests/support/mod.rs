@@ -70,8 +70,13 @@ impl TestQueue {
         self
     }
 
+    /// Waits for the connection, and for what the client writes after it.
     async fn connected(&self) {
         self.connected_for_the(1).await;
+        eventually_async("the format is written", DEADLINE, async || {
+            (self.count("EXISTS", "atode:format") == 1).then_some(())
+        })
+        .await;
     }
 
     /// Waits until the nth connection is established and counted: an earlier enqueue would announce the queue once
