@@ -170,11 +170,8 @@ impl Report {
             (found, _) => format!("{found} found; --repair repairs them"),
         };
         let took = Duration::from_millis(self.duration_ms).as_secs_f64();
-        let (jobs, queues) = (counted(self.jobs, "job"), counted(self.queues.len() as u64, "queue"));
+        let jobs = print::counted(self.jobs, "job");
+        let queues = print::counted(self.queues.len() as u64, "queue");
         print::line(&format!("{jobs} in {queues} looked at in {took} s: {outcome}"))
     }
-}
-
-fn counted(n: u64, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -5,7 +5,7 @@ use atode_jobs::{BulkPreview, BulkRequest};
 use atode_queue::{
     Aborted, BulkAction, BulkExample, BulkId, BulkState, BulkView, Items, JobSummary, absent, not_abortable,
 };
-use clap::{Args, Subcommand};
+use clap::{Arg, Args, Subcommand};
 use serde_json::json;
 
 use crate::address::Endpoint;
@@ -20,12 +20,16 @@ use crate::watch::{Drawn, WatchArgs};
 #[derive(Subcommand)]
 pub(crate) enum BulkTask {
     /// Put dead jobs back, due now, with all their attempts again.
+    #[command(mut_arg("state", |arg| of_states(BulkAction::Redrive, arg)))]
     Redrive(ChangeArgs),
     /// Cancel waiting jobs, and ask the workers of active ones to cancel them.
+    #[command(mut_arg("state", |arg| of_states(BulkAction::Cancel, arg)))]
     Cancel(ChangeArgs),
     /// Make scheduled jobs due now.
+    #[command(mut_arg("state", |arg| of_states(BulkAction::RunNow, arg)))]
     RunNow(ChangeArgs),
     /// Delete jobs for good. It needs --state (or --fingerprint, which selects dead jobs).
+    #[command(mut_arg("state", |arg| of_states(BulkAction::Delete, arg)))]
     Delete(ChangeArgs),
     /// List the bulk operations of the last days, the latest first.
     List {
@@ -56,6 +60,28 @@ pub(crate) struct ChangeArgs {
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
+}
+
+/// `--state` of an action: it shows and takes only the states whose jobs the action can change.
+fn of_states(action: BulkAction, arg: Arg) -> Arg {
+    let states = state_words(action).join(", ");
+    arg.help(format!("Only these states: {states}"))
+        .value_parser(move |text: &str| checked_states(action, text))
+}
+
+/// Checks the states and returns them as text, because a request has them as text.
+fn checked_states(action: BulkAction, text: &str) -> Result<String, String> {
+    let possible = state_words(action);
+    let named: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    if !named.is_empty() && named.iter().all(|word| possible.contains(word)) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("this action is for {} jobs", possible.join(", ")))
+    }
+}
+
+fn state_words(action: BulkAction) -> Vec<&'static str> {
+    action.states().iter().map(|state| state.word()).collect()
 }
 
 const EXAMPLE_COLUMNS: [Column<JobSummary>; 5] = [

@@ -73,7 +73,7 @@ pub(crate) async fn run(session: &Session, form: Form, args: CheckArgs) -> anyho
     };
     let mut check = Check {
         session,
-        progress: Progress::of("jobs looked at"),
+        progress: Progress::of("records read"),
         // If it is missing, the check itself says why.
         all: session.jobs(&queues).await.ok(),
         started: Instant::now(),
@@ -243,6 +243,10 @@ impl Report {
             1 => "this build cannot read 1 job; it would be buried".to_owned(),
             n => format!("this build cannot read {n} jobs; they would be buried"),
         };
-        print::line(&format!("{} jobs looked at in {took} s: {outcome}", self.jobs))
+        // Those of other kinds are counted, not checked.
+        let known = self.kinds.iter().filter(|kind| kind.known);
+        let checked = print::counted(known.map(|kind| kind.jobs).sum(), "waiting or active job");
+        let read = print::counted(self.jobs, "record");
+        print::line(&format!("{checked} checked ({read} read) in {took} s: {outcome}"))
     }
 }

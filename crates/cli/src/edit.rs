@@ -34,7 +34,7 @@ pub(crate) struct EditArgs {
     /// Retries after the first attempt, 0 to 1,000, or `default` for those of the kind.
     #[arg(long, value_name = "N", value_parser = checked_retries)]
     max_retries: Option<Retries>,
-    /// Change the job only if it still has this `ETag`, which `atode job show` tells.
+    /// Change the job only if it still has this `ETag`, which `atode job show` prints.
     #[arg(long, value_name = "ETAG")]
     if_match: Option<Version>,
 }
@@ -167,7 +167,8 @@ fn checked_retries(text: &str) -> Result<Retries, String> {
     match text {
         "default" => Ok(Retries(None)),
         number => {
-            number.parse().map(|n| Retries(Some(n))).map_err(|_| "a whole number, or `default`".to_owned())
+            let expected = "expected a whole number, or `default`";
+            number.parse().map(|n| Retries(Some(n))).map_err(|_| expected.to_owned())
         }
     }
 }

@@ -248,7 +248,7 @@ const NEEDS: process::Needs = process::Needs { files: 32, threads: 3 };
 /// The whole `main` of a command line: the program's name and version, and the kinds that it can enqueue.
 pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode {
     let interface = || Command::command().name(build.name).version(build.version);
-    let matches = interface().get_matches();
+    let matches = without_gateway_options(interface()).get_matches();
     let command = Command::from_arg_matches(&matches).and_then(|command| checked(command, &matches));
     let command = command.unwrap_or_else(|error| error.exit());
     // Exit code 1 of an audit or a check means that it found something.
@@ -259,11 +259,28 @@ pub fn main(build: Build, registry: Result<Registry, DuplicateKind>) -> ExitCode
     let ended = match command.task {
         Task::Action(action) => start(action, &command.options, registry),
         Task::Completions { shell } => generate::completions(interface(), shell).map(|()| ExitCode::SUCCESS),
-        Task::Man { dir } => generate::man(interface(), &dir).map(|()| ExitCode::SUCCESS),
+        Task::Man { dir } => {
+            generate::man(interface(), without_gateway_options, &dir).map(|()| ExitCode::SUCCESS)
+        }
     };
     ended.unwrap_or_else(|error| {
         print::error(&error);
         failure
+    })
+}
+
+/// Builds the command. Those that always go to Redis do not list the options of a gateway.
+fn without_gateway_options(mut command: clap::Command) -> clap::Command {
+    // Gives each command its own copy of the options of every command.
+    command.build();
+    command.mut_subcommands(|task| {
+        if !matches!(task.get_name(), "audit" | "check") {
+            return task;
+        }
+        task.mut_args(|arg| match arg.get_id().as_str() {
+            "url" | "key_file" => arg.hide(true),
+            _ => arg,
+        })
     })
 }
 

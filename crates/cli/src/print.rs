@@ -101,6 +101,11 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     }
 }
 
+/// A number of things, such as `1 job` or `2 jobs`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 pub(crate) fn warning(text: &str) {
     let _ = writeln!(io::stderr(), "atode: warning: {}", one_line(text));
 }

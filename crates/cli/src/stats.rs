@@ -98,7 +98,7 @@ fn checked_window(text: &str) -> Result<String, String> {
 }
 
 fn parse_window(text: &str) -> Result<Window, String> {
-    let expected = || "a duration of at most 72 hours, such as 30m or 24h".to_owned();
+    let expected = || "expected a duration of at most 72 hours, such as 30m or 24h".to_owned();
     Window::new(atode_jobs::parse_delay(text)?).ok_or_else(expected)
 }
 

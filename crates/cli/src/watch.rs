@@ -12,7 +12,8 @@ const FASTEST: Duration = Duration::from_millis(100);
 
 #[derive(Args, Clone, Copy)]
 pub(crate) struct WatchArgs {
-    /// Draw again every 2s, or as often as given (--watch=500ms), until Ctrl-C.
+    /// Draw again every 2s, or as often as given (--watch=500ms), until Ctrl-C. For one job or bulk operation, also until
+    /// it has finished.
     #[arg(
         long,
         value_name = "INTERVAL",
@@ -66,5 +67,5 @@ pub(crate) async fn run(
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = parse_delay(text)?;
-    if interval < FASTEST { Err("100ms or longer".to_owned()) } else { Ok(interval) }
+    if interval < FASTEST { Err("expected 100ms or longer".to_owned()) } else { Ok(interval) }
 }

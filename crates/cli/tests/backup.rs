@@ -121,6 +121,20 @@ fn every_job_accepted_before_a_backup_under_load_runs_after_a_restore() {
 }
 
 #[test]
+fn each_script_prints_its_usage() {
+    for name in ["backup.sh", "restore.sh", "backup-drill.sh", "release.sh"] {
+        for option in ["--help", "-h"] {
+            let help = run(script(name).args([option]));
+            assert_eq!((help.code, help.err.as_str()), (0, ""), "{name}");
+            assert!(help.out.contains(&format!("scripts/{name}")), "{name}: {}", help.out);
+        }
+        let wrong = run(script(name).args(["--nonsense"]));
+        assert_eq!((wrong.code, wrong.out.as_str()), (2, ""), "{name}");
+        assert!(wrong.err.contains(&format!("scripts/{name}")), "{name}: {}", wrong.err);
+    }
+}
+
+#[test]
 fn a_failed_backup_leaves_nothing_behind() {
     let redis = RedisServer::start();
     let folder = tempfile::tempdir().expect("a folder");

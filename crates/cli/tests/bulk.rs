@@ -69,6 +69,33 @@ fn it_shows_the_jobs_and_asks_before_it_changes_them() {
 }
 
 #[test]
+fn an_action_shows_and_takes_the_states_that_it_can_change() {
+    for (action, states, wrong) in [
+        ("redrive", "dead", "ready"),
+        ("cancel", "scheduled, ready, active", "dead"),
+        ("run-now", "scheduled", "scheduled,ready"),
+        ("delete", "scheduled, ready, completed, dead, cancelled", "active"),
+    ] {
+        let help = run(atode().args(["bulk", action, "--help"]));
+        assert_eq!((help.code, help.err.as_str()), (0, ""), "{action}");
+        assert!(help.out.contains(&format!("Only these states: {states}\n")), "{action}: {}", help.out);
+        for wrong in [wrong, "gone", ""] {
+            let ended = run(atode().args(["bulk", action, "--all", "--state", wrong]));
+            assert_eq!(ended.code, 2, "{action} {wrong}: {}", ended.err);
+            assert!(ended.err.contains(&format!("this action is for {states} jobs")), "{}", ended.err);
+        }
+    }
+    assert!(run(atode().args(["jobs", "--help"])).out.contains("scheduled, ready, active, completed, dead"));
+    let redis = with_dead(3);
+    let dry = run(direct(
+        &redis,
+        &["bulk", "delete", "--state", "dead, cancelled", "--kind", "bulk:dead", "--dry-run"],
+    ));
+    assert_eq!((dry.code, dry.err.as_str()), (0, ""));
+    assert_eq!(dry.out.matches("bulk:dead").count(), 3, "{}", dry.out);
+}
+
+#[test]
 fn without_a_gateway_the_command_runs_it_itself() {
     let redis = with_dead(120);
     let done = run(direct(&redis, &["bulk", "redrive", "--kind", "bulk:dead", "--yes", "--json"]));

@@ -78,7 +78,8 @@ async fn unreadable_jobs_are_counted_by_kind_and_the_first_are_shown_with_their_
         assert_eq!((&job["kind"], &job["pointer"]), (&json!(KIND), &json!("/message")));
     }
     let shown = check(&redis, &[]);
-    for words in ["UNREADABLE", "not of this build", "payload/message", "cannot read 12 jobs"] {
+    let summary = "15 waiting or active jobs checked (16 records read) in ";
+    for words in ["UNREADABLE", "not of this build", "payload/message", "cannot read 12 jobs", summary] {
         assert!(shown.out.contains(words), "{words} is missing in\n{}", shown.out);
     }
     let failed = check(&redis, &["--queue", "nowhere"]);
@@ -94,6 +95,8 @@ async fn jobs_that_have_ended_do_not_count() {
     client.operate("default", KIND, id, atode_queue::Operation::Cancel).await.expect("cancelled");
     let after = report(&redis, &[], 0);
     assert_eq!((&after["jobs"], &after["kinds"]), (&json!(1), &json!([])));
+    let shown = check(&redis, &[]).out;
+    assert!(shown.starts_with("0 waiting or active jobs checked (1 record read) in "), "{shown}");
 }
 
 /// Measures: `cargo test --release -p atode --test check -- --ignored --nocapture`

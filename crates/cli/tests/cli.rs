@@ -195,6 +195,8 @@ fn a_wrong_command_exits_with_2() {
     ] {
         assert_eq!(atode("127.0.0.1:1", args).code, 2, "{args:?}");
     }
+    let err = atode("127.0.0.1:1", &["enqueue", "demo:delay_print", "--delay", "5"]).err;
+    assert!(err.contains("invalid value '5' for '--delay <DELAY>': expected a duration such as"), "{err}");
 }
 
 #[test]

@@ -176,3 +176,34 @@ fn completions_and_man_pages_name_every_command() {
         assert!(text.contains(".TH"), "{page}");
     }
 }
+
+#[test]
+fn a_man_page_has_a_dated_footer_the_usage_and_the_variables_of_options() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let man = atode().env("SOURCE_DATE_EPOCH", "1800000000").arg("man").arg(folder.path());
+    assert_eq!(run(man).code, 0);
+    let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect(name);
+    let enqueue = page("atode-enqueue.1");
+    assert!(enqueue.contains(".TH atode-enqueue 1 2027-01-15 \"atode "), "{enqueue}");
+    for text in ["\\fBatode enqueue\\fR [OPTIONS] <KIND>", "\\fBATODE_URL\\fR", "\\fBAPP_ENV\\fR"] {
+        assert!(enqueue.contains(text), "{text}\n{enqueue}");
+    }
+    for entry in folder.path().read_dir().expect("the pages") {
+        let path = entry.expect("a page").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(!text.contains('`'), "{}", path.display());
+    }
+}
+
+#[test]
+fn commands_that_always_go_to_redis_do_not_list_the_options_of_a_gateway() {
+    for command in ["audit", "check"] {
+        for args in [[command, "--help"], ["help", command]] {
+            let help = run(atode().args(args)).out;
+            assert!(help.contains("--queue") && help.contains("--config-dir"), "{help}");
+            assert!(!help.contains("--url") && !help.contains("--key-file"), "{help}");
+        }
+    }
+    let help = run(atode().args(["queues", "--help"])).out;
+    assert!(help.contains("--url") && help.contains("--key-file"), "{help}");
+}

@@ -14,10 +14,11 @@ pub(crate) type DueError = (&'static str, String);
 /// `"250ms"`, `"10s"`, `"3m"` or ISO 8601, from 0 to [`MAX_DELAY`]. A day has 24 hours; months and years are
 /// refused, because their lengths differ. The error says what is expected.
 pub fn parse_delay(text: &str) -> Result<Duration, String> {
-    let delay =
-        text.parse::<Span>()
-            .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
-            .map_err(|_| "a duration such as \"250ms\", \"10s\", \"3m\" or ISO 8601 \"PT3M\"".to_owned())?;
+    let expected = "expected a duration such as \"250ms\", \"10s\", \"3m\" or ISO 8601 \"PT3M\"";
+    let delay = text
+        .parse::<Span>()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .map_err(|_| expected.to_owned())?;
     let delay = Duration::try_from(delay).map_err(|_| "not before now: 0s or more".to_owned())?;
     check_delay(delay)
 }
@@ -93,6 +94,7 @@ mod tests {
         for wrong in ["", "1", "-1s", "1mo", "1y", "3 parsecs", "366d", "1e400s", "99999999999999999999s"] {
             assert!(parse_delay(wrong).is_err(), "{wrong}");
         }
+        assert!(parse_delay("5").unwrap_err().starts_with("expected a duration such as "));
     }
 
     #[test]

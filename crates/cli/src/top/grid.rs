@@ -32,6 +32,8 @@ pub(crate) struct Grid<'a> {
     pub(crate) note: String,
     pub(crate) columns: &'a [Column],
     pub(crate) rows: usize,
+    /// True if more rows may follow than were read.
+    pub(crate) is_cut: bool,
     pub(crate) selected: Option<usize>,
     pub(crate) is_active: bool,
     /// Shown if there are no rows.
@@ -93,7 +95,8 @@ impl Grid<'_> {
             format!("── {} ", self.title)
         };
         let range = if last - first < self.rows {
-            format!("{}–{last} of {} ", first + 1, self.rows)
+            let all = if self.is_cut { "the first " } else { "" };
+            format!("{}–{last} of {all}{} ", first + 1, self.rows)
         } else {
             String::new()
         };

@@ -10,6 +10,7 @@ use crate::stats;
 use crate::style::Tone;
 use crate::top::app::{App, Pane};
 use crate::top::grid::{Column, Grid, Side, Value, filling, fixed};
+use crate::top::readers::NEXT_JOBS;
 use crate::top::theme::Theme;
 use crate::top::words::{ago, count, due, length};
 
@@ -191,6 +192,7 @@ fn grid<'a>(app: &App, pane: Pane, columns: &'a [Column], empty: &'static str) -
         note,
         columns,
         rows: rows(pane, app),
+        is_cut: pane == Pane::Jobs && app.board.jobs.len() >= NEXT_JOBS,
         selected: app.row(pane),
         is_active: app.pane == pane,
         empty,

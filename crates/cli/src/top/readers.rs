@@ -31,7 +31,7 @@ const SELECTING: Duration = Duration::from_millis(150);
 /// The time for which lateness is shown.
 pub(crate) const WINDOW: &str = "5m";
 /// Next jobs read per queue.
-const NEXT_JOBS: &str = "50";
+pub(crate) const NEXT_JOBS: usize = 50;
 
 /// The queue whose next jobs are wanted. The number grows when they should be read again at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Readers<'_> {
             queue: Some(queue.clone()),
             state: Some("scheduled,ready".to_owned()),
             order: Some("asc".to_owned()),
-            limit: Some(NEXT_JOBS.to_owned()),
+            limit: Some(NEXT_JOBS.to_string()),
             facets: Some("false".to_owned()),
             ..ListRequest::default()
         };

@@ -169,6 +169,19 @@ atode top  http://127.0.0.  live 09:30:00Z
 }
 
 #[test]
+fn a_full_page_of_next_jobs_is_not_all_of_them() {
+    let mut app = app();
+    let mut take = |jobs: usize| {
+        let jobs = vec![job(JOB, "mail:send", "2030-01-31T09:29:57Z"); jobs];
+        app.take(News::Jobs { queue: "default".to_owned(), jobs: read(json!(jobs)) }, now());
+        frame(&app, 80, 24)
+    };
+    let (all, first) = (take(49), take(50));
+    assert!(all.contains(" of 49 "), "{all}");
+    assert!(first.contains(" of the first 50 "), "{first}");
+}
+
+#[test]
 fn a_wide_terminal_shows_all_states_and_ids() {
     let frame = frame(&app(), 130, 24);
     for text in ["COMPLETED", "CANCELLED", "0190d3c2-7c3a-7b1e-8f00-5a2f6c1d9e42"] {

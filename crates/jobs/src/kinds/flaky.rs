@@ -30,7 +30,7 @@ impl Job for Flaky {
     async fn run(self, ctx: JobContext) -> Result<(), JobError> {
         let (attempt, failures) = (ctx.attempt, self.failures);
         if attempt <= failures {
-            return Err(JobError::Retry(anyhow!("failed on purpose, attempt {attempt} of {failures}")));
+            return Err(JobError::Retry(anyhow!("failed on purpose, failure {attempt} of {failures}")));
         }
         ctx.print_line(&format!("succeeded in attempt {attempt}")).await
     }
@@ -43,7 +43,8 @@ mod tests {
     #[tokio::test]
     async fn it_fails_as_often_as_its_payload_says() {
         let attempt = |attempt| Flaky { failures: 2 }.run(JobContext { attempt, ..JobContext::for_test() });
-        assert!(matches!(attempt(1).await, Err(JobError::Retry(_))));
+        let Err(JobError::Retry(first)) = attempt(1).await else { panic!("the first attempt fails") };
+        assert_eq!(first.to_string(), "failed on purpose, failure 1 of 2");
         assert!(matches!(attempt(2).await, Err(JobError::Retry(_))));
         assert!(attempt(3).await.is_ok());
     }
