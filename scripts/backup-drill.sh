@@ -6,10 +6,16 @@
 #
 #   BIN   the folder of api-gateway, worker and atode (default: target/release if they are there, otherwise target/debug)
 #
+# Every tenth job is due much later, so that the backup holds waiting jobs however fast the worker is. These are made due
+# after the restore.
+#
 # It starts its own redis-servers on free ports and touches no other. It exits with 0 only if the audit finds nothing and
 # no job is lost that was accepted before the backup began.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+# Longest time from the start of the new worker to its first job, in seconds.
+FIRST_JOB_DEADLINE=120
 
 say() { echo "==> $*" >&2; }
 
@@ -18,8 +24,24 @@ die() {
   exit 1
 }
 
+usage() {
+  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0"
+}
+
+wrong_usage() {
+  usage >&2
+  exit 2
+}
+
+case ${1:-} in
+-h | --help)
+  usage
+  exit
+  ;;
+esac
+[ $# -le 1 ] || wrong_usage
 jobs=${1:-20000}
-case $jobs in '' | *[!0-9]*) die "usage: scripts/backup-drill.sh [JOBS]" ;; esac
+case $jobs in *[!0-9]*) wrong_usage ;; esac
 
 bin=${BIN:-}
 if [ -z "$bin" ]; then
@@ -96,8 +118,9 @@ start() { # NAME PROGRAM ARG…: sets pid and url
 enqueue() { # FROM COUNT: jobs that print their number
   awk -v from="$1" -v count="$2" 'BEGIN {
     printf "{\"jobs\":["
-    for (i = 0; i < count; i++)
-      printf "%s{\"kind\":\"demo:delay_print\",\"delay\":\"0s\",\"payload\":{\"message\":\"%d\"}}", (i ? "," : ""), from + i
+    for (i = from; i < from + count; i++)
+      printf "%s{\"kind\":\"demo:delay_print\",\"delay\":\"%s\",\"payload\":{\"message\":\"%d\"}}",
+        (i > from ? "," : ""), (i % 10 ? "0s" : "10d"), i
     printf "]}"
   }' | curl -fsS -H 'content-type: application/json' --data-binary @- "$gateway/v1/jobs/batch" >"$work/reply" 2>>"$work/curl.err" &&
     grep -q "\"created\":$2[,}]" "$work/reply"
@@ -106,6 +129,11 @@ enqueue() { # FROM COUNT: jobs that print their number
 unfinished() {
   curl -fsS "$gateway/v1/queues/default" |
     tr ',{}' '\n' | awk -F: '/"(scheduled|ready|active)":[0-9]+$/ { n += $2 } END { print n + 0 }'
+}
+
+make_all_due() {
+  curl -fsS -H 'content-type: application/json' -d '{"action":"run_now","filter":{"all":true}}' \
+    "$gateway/v1/bulk" >/dev/null 2>>"$work/curl.err"
 }
 
 ran() { # NAME: the numbers that a worker has printed
@@ -176,7 +204,15 @@ audit_time=$(seconds_since "$started")
 start gateway-b "$bin/api-gateway"
 gateway=$url
 start worker-b "$bin/worker"
-until [ -n "$(head -c 1 "$work/worker-b.out")" ]; do sleep 0.02; done
+worker_b=$pid
+make_all_due || die "the jobs that are due later could not be made due: $(tail -n 3 "$work/curl.err")"
+deadline=$((SECONDS + FIRST_JOB_DEADLINE))
+until [ -n "$(head -c 1 "$work/worker-b.out")" ]; do
+  kill -0 "$worker_b" 2>/dev/null || die "worker-b has exited: $(tail -n 3 "$work/worker-b.err")"
+  [ "$SECONDS" -lt "$deadline" ] || die "no job has run for $FIRST_JOB_DEADLINE s after the restore, and" \
+    "$(unfinished) wait. If none waits, the backup held no job to run: repeat the drill with more than $jobs jobs."
+  sleep 0.02
+done
 recovery_time=$(seconds_since "$recovery")
 say "running the jobs"
 deadline=$((SECONDS + 1800))

@@ -24,25 +24,33 @@ die() {
 }
 
 usage() {
-  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0" >&2
+  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0"
+}
+
+wrong_usage() {
+  usage >&2
   exit 2
 }
 
 rewrite='' keep='' data_dir=''
 while [ $# -gt 0 ]; do
   case $1 in
+  -h | --help)
+    usage
+    exit
+    ;;
   --rewrite) rewrite=yes ;;
   --keep | --data-dir)
-    [ $# -ge 2 ] || usage
+    [ $# -ge 2 ] || wrong_usage
     if [ "$1" = --keep ]; then keep=$2; else data_dir=$2; fi
     shift
     ;;
-  -*) usage ;;
+  -*) wrong_usage ;;
   *) break ;;
   esac
   shift
 done
-[ $# -ge 1 ] || usage
+[ $# -ge 1 ] || wrong_usage
 case $keep in *[!0-9]* | 0) die "--keep expects a number of 1 or more, found $keep" ;; esac
 folder=$1
 shift

@@ -9,7 +9,6 @@
 # nothing is pushed. The files are in target/dist/VERSION.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-cd "$root"
 
 CYCLONEDX_VERSION=0.5.9
 
@@ -20,12 +19,28 @@ die() {
   exit 1
 }
 
+usage() {
+  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0"
+}
+
+wrong_usage() {
+  usage >&2
+  exit 2
+}
+
 dry_run=''
-if [ "${1:-}" = --dry-run ]; then
+case ${1:-} in
+-h | --help)
+  usage
+  exit
+  ;;
+--dry-run)
   dry_run=yes
   shift
-fi
-[ $# -eq 1 ] || die "usage: scripts/release.sh [--dry-run] VERSION"
+  ;;
+esac
+[ $# -eq 1 ] || wrong_usage
+case $1 in -*) wrong_usage ;; esac
 version=$1
 tag=v$version
 [[ $version =~ ^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?$ ]] ||
@@ -33,6 +48,7 @@ tag=v$version
 
 # --- Checks ---------------------------------------------------------------------------------------------------------
 
+cd "$root"
 [ -z "$(git status --porcelain)" ] || die "the working tree has changes: commit or stash them"
 branch=$(git symbolic-ref --quiet --short HEAD) || die "HEAD is not on a branch"
 if git rev-parse --quiet --verify "refs/tags/$tag" >/dev/null; then die "the tag $tag exists"; fi

@@ -21,17 +21,27 @@ die() {
 }
 
 usage() {
-  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0" >&2
+  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0"
+}
+
+wrong_usage() {
+  usage >&2
   exit 2
 }
 
 audit=''
-if [ "${1:-}" = --audit ]; then
+case ${1:-} in
+-h | --help)
+  usage
+  exit
+  ;;
+--audit)
   audit=yes
   shift
-fi
-[ $# -eq 2 ] || usage
-case $1 in -*) usage ;; esac
+  ;;
+esac
+[ $# -eq 2 ] || wrong_usage
+case $1 in -*) wrong_usage ;; esac
 backup=$1 dir=$2
 redis_server=${REDIS_SERVER:-redis-server}
 

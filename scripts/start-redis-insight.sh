@@ -35,12 +35,23 @@ stop() {
 }
 
 usage() {
-  echo "usage: scripts/start-redis-insight.sh {start|stop}" >&2
+  sed -n '/^#   scripts/,/^set/{ /^set/!s/^# \{0,1\}//p; }' "$0"
+}
+
+wrong_usage() {
+  usage >&2
   exit 2
 }
 
-[ $# -eq 1 ] || usage
-case $1 in start | stop) ;; *) usage ;; esac
+[ $# -eq 1 ] || wrong_usage
+case $1 in
+start | stop) ;;
+-h | --help)
+  usage
+  exit
+  ;;
+*) wrong_usage ;;
+esac
 find_compose || exit 1
 refuse_foreign_container redis-insight "$root"
 "$1"
