@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::keys::Set;
 use crate::list::cursor::{Cursor, Group};
 use crate::list::query::{ListQuery, Order};
-use crate::list::rows;
+use crate::list::rows::{self, Row, Rows};
 use crate::list::selection::{self, Kinds, Retention, Source};
 use crate::list::summary::JobSummary;
 use crate::list::texts;
@@ -78,10 +78,12 @@ pub(crate) async fn page(
     entries.truncate(read.len());
 
     let since = as_of..core.clock.now() + CLOCK_ERROR;
-    let (mut found, mut last) = (Vec::new(), from.place.clone());
-    for (looked_at, (entry, is_selected)) in (1..).zip(entries.iter().zip(read)) {
+    let (mut found, mut last, mut looked_at) = (Vec::new(), from.place.clone(), 0);
+    for (entry, look) in entries.iter().zip(read) {
         last = Some(entry.place.clone());
-        if let Some(target) = target(&sources[entry.source], entry, &since).filter(|_| is_selected) {
+        looked_at += u64::from(look != Look::Elsewhere);
+        let selected = target(&sources[entry.source], entry, &since).filter(|_| look == Look::Selected);
+        if let Some(target) = selected {
             let behind = Cursor { place: last.clone(), group: group.clone() };
             found.push(Found { target, behind, looked_at });
         }
@@ -91,32 +93,47 @@ pub(crate) async fn page(
     } else {
         group.to.map(|to| Cursor { place: None, group: Group { from: Some(to), to: None } })
     };
-    Ok(Page { found, looked_at: entries.len() as u64, next })
+    Ok(Page { found, looked_at, next })
 }
 
-/// For each of the first of these jobs, true if it has the texts of the list, as many as fit into one call.
+/// What a look at a job of the list has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Selected,
+    Other,
+    /// It has moved since the list was read. Another phase may look at it.
+    Elsewhere,
+}
+
+/// Looks at the first of these jobs, as many as fit into one call.
 async fn read(
     core: &Core,
     query: &ListQuery,
     is_later_look: bool,
     sources: &[Source],
     entries: &[Entry],
-) -> Result<Vec<bool>, Error> {
+) -> Result<Vec<Look>, Error> {
     let needs_rows = query.looks_inside() || is_later_look && query.states.contains(&State::Active);
     if !needs_rows || entries.is_empty() {
-        return Ok(vec![true; entries.len()]);
+        return Ok(vec![Look::Selected; entries.len()]);
     }
     let whole = texts::whole(query).unwrap_or_default();
-    let rows = rows::read(core, sources, entries, texts::rows(query), whole).await?;
-    let has_texts = |(entry, row): (&Entry, &Option<rows::Row>)| {
-        let (Some(id), Some(row)) = (id(entry), row) else { return false };
+    let wanted = texts::rows(query);
+    let rows = rows::read(core, sources, entries, wanted, whole).await?;
+    let is_selected = |entry: &Entry, row: &Row| {
+        let Some(id) = id(entry) else { return false };
         if is_later_look && Holder::decode(&row.active).is_some_and(|(_, holder)| holder.cancel_requested) {
             return false;
         }
         let job = JobSummary::new(id, &sources[entry.source], row);
         job.is_some_and(|job| texts::has_texts(query, &job, &row.state))
     };
-    Ok(entries.iter().zip(&rows).map(has_texts).collect())
+    let look = |(entry, row): (&Entry, &Option<Row>)| match row {
+        Some(row) if is_selected(entry, row) => Look::Selected,
+        None if wanted == Rows::All => Look::Elsewhere,
+        _ => Look::Other,
+    };
+    Ok(entries.iter().zip(&rows).map(look).collect())
 }
 
 /// `None` for a job that was not there, or not yet ended, when `since` began. The sources bound dead and cancelled
