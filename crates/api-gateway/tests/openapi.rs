@@ -195,6 +195,8 @@ fn queues_and_failures(described: &mut Described<'_>, gateway: &Gateway, redis: 
     described.expect(200, "post /v1/queues/{queue}/redrive", call("default"));
     described.expect(200, "post /v1/queues/{queue}/purge", asking("default", "?state=ready"));
     described.expect(400, "post /v1/queues/{queue}/purge", asking("default", "?state=active"));
+    described.expect(422, "post /v1/queues/{queue}/purge", asking("default", "?state=dead&kind=no:such"));
+    described.expect(422, "post /v1/queues/{queue}/redrive", asking("default", "?kind=no:such"));
 }
 
 /// A worker whose schema requires less than the one in the catalogue: its definition is held.

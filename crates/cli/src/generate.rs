@@ -32,7 +32,7 @@ pub(crate) fn man(
     written.with_context(|| format!("cannot write man pages to {}", folder.display()))
 }
 
-/// What stands below each page.
+/// The texts below each page.
 struct Footer {
     date: String,
     source: String,

@@ -163,7 +163,7 @@ async fn a_job_that_is_handed_back_between_the_look_and_the_operation_is_cancell
     let mut handed_back = Vec::new();
     while let Some(job) = claimed.pop() {
         handed_back.push(job.lease.id());
-        // Of some, the runner has asked for their end before.
+        // The runner has asked some of them to end before.
         let settled = test.client.settle(vec![job.lease.release(Duration::ZERO)]).await;
         assert_eq!(settled.answered.len(), 1);
     }

@@ -22,7 +22,7 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{self, Reply};
-use crate::http::unread::{NoBody, NoQuery};
+use crate::http::unread::{NoQuery, PathOnly};
 
 /// Bulk operations of a reply that does not name its limit.
 const DEFAULT_LIMIT: usize = 50;
@@ -93,7 +93,7 @@ pub(crate) async fn show(gateway: Data<Gateway>, id: Path<String>, _: NoQuery) -
     replies::json(StatusCode::OK, &in_time(read(&gateway, id), Problem::from).await?)
 }
 
-pub(crate) async fn abort(gateway: Data<Gateway>, id: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn abort(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     let id = parse_id(&id)?;
     let aborted = async { gateway.client.bulks().abort(id).await.map_err(queue_errors::of_change) };
     match in_time(aborted, queue_errors::of_change).await? {

@@ -15,7 +15,7 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
-use crate::http::unread::{NoBody, NoQuery};
+use crate::http::unread::{NoQuery, PathOnly};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,15 +44,15 @@ pub(crate) async fn show(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery)
     Ok(HttpResponse::Ok().json(KindView::new(&known, entry.as_deref(), workers.as_deref())))
 }
 
-pub(crate) async fn accept(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn accept(gateway: Data<Gateway>, kind: Path<String>, _: PathOnly) -> Reply {
     decide(&gateway, &kind, HeldDecision::Accept).await
 }
 
-pub(crate) async fn reject(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn reject(gateway: Data<Gateway>, kind: Path<String>, _: PathOnly) -> Reply {
     decide(&gateway, &kind, HeldDecision::Reject).await
 }
 
-pub(crate) async fn remove(gateway: Data<Gateway>, kind: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn remove(gateway: Data<Gateway>, kind: Path<String>, _: PathOnly) -> Reply {
     let removed = async { remove_kind(&gateway.client, &kind).await.map_err(problem) };
     in_time(removed, queue_errors::of_change).await?;
     tracing::info!(%kind, "the kind was removed from the catalogue");

@@ -21,25 +21,13 @@ use crate::http::problem::Problem;
 use crate::http::problem_types::Slug;
 use crate::http::queue_errors;
 use crate::http::replies::{self, Reply};
-use crate::http::unread::{NoBody, NoQuery, NoVersion};
+use crate::http::unread::{NoQuery, NoVersion, PathOnly};
 
-pub(crate) async fn cancel(
-    gateway: Data<Gateway>,
-    id: Path<String>,
-    _: NoQuery,
-    _: NoBody,
-    _: NoVersion,
-) -> Reply {
+pub(crate) async fn cancel(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     operate(&gateway, &id, Operation::Cancel).await
 }
 
-pub(crate) async fn run_now(
-    gateway: Data<Gateway>,
-    id: Path<String>,
-    _: NoQuery,
-    _: NoBody,
-    _: NoVersion,
-) -> Reply {
+pub(crate) async fn run_now(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     operate(&gateway, &id, Operation::RunNow).await
 }
 
@@ -72,23 +60,11 @@ pub(crate) async fn reschedule(
     operate(&gateway, &id, Operation::Reschedule(due)).await
 }
 
-pub(crate) async fn redrive(
-    gateway: Data<Gateway>,
-    id: Path<String>,
-    _: NoQuery,
-    _: NoBody,
-    _: NoVersion,
-) -> Reply {
+pub(crate) async fn redrive(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     operate(&gateway, &id, Operation::Redrive).await
 }
 
-pub(crate) async fn delete(
-    gateway: Data<Gateway>,
-    id: Path<String>,
-    _: NoQuery,
-    _: NoBody,
-    _: NoVersion,
-) -> Reply {
+pub(crate) async fn delete(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     operate(&gateway, &id, Operation::Delete).await
 }
 

@@ -14,7 +14,7 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
-use crate::http::unread::{NoBody, NoQuery};
+use crate::http::unread::{NoBody, NoQuery, PathOnly};
 
 pub(crate) async fn list(gateway: Data<Gateway>, _: NoQuery) -> Reply {
     let (queues, workers) = in_time(overview(&gateway), Problem::from).await?;
@@ -26,12 +26,12 @@ pub(crate) async fn show(gateway: Data<Gateway>, name: Path<String>, _: NoQuery)
     existing(&gateway, &name, Problem::from, view(&gateway, &name)).await
 }
 
-pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn pause(gateway: Data<Gateway>, name: Path<String>, _: PathOnly) -> Reply {
     let paused = gateway.client.pause(&name).and_then(|()| view(&gateway, &name));
     existing(&gateway, &name, queue_errors::of_change, paused).await
 }
 
-pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn resume(gateway: Data<Gateway>, name: Path<String>, _: PathOnly) -> Reply {
     let resumed = gateway.client.resume(&name).and_then(|()| view(&gateway, &name));
     existing(&gateway, &name, queue_errors::of_change, resumed).await
 }

@@ -9,18 +9,18 @@ use crate::http::deadline::in_time;
 use crate::http::problem::Problem;
 use crate::http::queue_errors;
 use crate::http::replies::Reply;
-use crate::http::unread::{NoBody, NoQuery};
+use crate::http::unread::{NoQuery, PathOnly};
 
 pub(crate) async fn list(gateway: Data<Gateway>, _: NoQuery) -> Reply {
     let items = in_time(async { Ok(gateway.client.workers().await?) }, Problem::from).await?;
     Ok(HttpResponse::Ok().json(Items { items }))
 }
 
-pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn quiet(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     ask(&gateway, &id, WorkerRequest::Quiet).await
 }
 
-pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>, _: NoQuery, _: NoBody) -> Reply {
+pub(crate) async fn stop(gateway: Data<Gateway>, id: Path<String>, _: PathOnly) -> Reply {
     ask(&gateway, &id, WorkerRequest::Stop).await
 }
 

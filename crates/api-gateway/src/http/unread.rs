@@ -1,5 +1,5 @@
-//! What a request must not have, because its handler would not read it. Somebody who sends `?dry_run=true` to an
-//! operation without that parameter must not learn by its effect that it was ignored.
+//! Refuses the parts of a request that its handler would not read. Somebody who sends `?dry_run=true` to an operation
+//! without that parameter must not learn from its effect that it was ignored.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -13,18 +13,21 @@ use tokio::time::timeout;
 
 use crate::http::problem::Problem;
 
-/// Enough for an empty object, which some clients always send.
+/// Some clients always send an empty object, which has room in this.
 const MAX_BODY: usize = 16;
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
-/// A request without parameters in its query.
+/// Refuses parameters in the query.
 pub(crate) struct NoQuery;
 
-/// A request without a body, or with an empty JSON object.
+/// Refuses a body, unless it is an empty JSON object.
 pub(crate) struct NoBody;
 
-/// A request without a version that the job must have.
+/// Refuses an `If-Match` that names a version.
 pub(crate) struct NoVersion;
+
+/// Refuses everything but the path.
+pub(crate) type PathOnly = (NoQuery, NoBody, NoVersion);
 
 impl FromRequest for NoQuery {
     type Error = Problem;

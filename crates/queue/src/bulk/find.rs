@@ -96,7 +96,7 @@ pub(crate) async fn page(
     Ok(Page { found, looked_at, next })
 }
 
-/// What a look at a job of the list has found.
+/// Says what a look at a job of the list has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     Selected,

@@ -1,4 +1,4 @@
-//! What the tests of bulk operations share.
+//! Helpers of the tests of bulk operations.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 

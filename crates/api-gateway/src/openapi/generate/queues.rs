@@ -39,6 +39,7 @@ pub(super) fn add(draft: &mut Draft) {
             .about("At most 1,000 jobs per call, those that have been dead longest. Repeat it until `remaining` is 0.")
             .query::<RedriveQuery>()
             .reply::<Moved>(200, "How many jobs were redriven, and how many are left.", moved())
+            .errors(&[Slug::Invalid])
     });
     draft.add(
         "post /v1/queues/{queue}/purge",
@@ -49,6 +50,7 @@ pub(super) fn add(draft: &mut Draft) {
                 .about("At most 1,000 jobs per call. Repeat it until `remaining` is 0.")
                 .query::<PurgeQuery>()
                 .reply::<Moved>(200, "How many jobs were deleted, and how many are left.", moved())
+                .errors(&[Slug::Invalid])
         },
     );
     draft.add("get /v1/queues/{queue}/scale", "getQueueScale", "Show the load of a queue to an autoscaler", |operation| {
